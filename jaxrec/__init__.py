@@ -1,0 +1,1 @@
+"""A recommender library in JAX."""

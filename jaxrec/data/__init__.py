@@ -1,0 +1,1 @@
+"""Interactions and id maps, readers, filters, splits and named data sets."""

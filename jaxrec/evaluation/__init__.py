@@ -1,0 +1,1 @@
+"""Top-k over the whole catalogue, the evaluator, and the common item space."""

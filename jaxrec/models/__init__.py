@@ -1,0 +1,1 @@
+"""One file a model: mf, lightgcn, popularity, random, item-kNN, EASE."""

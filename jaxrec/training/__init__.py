@@ -1,0 +1,1 @@
+"""Train state and steps, the epoch as one scan, and fit."""
