@@ -1,1 +1,68 @@
-"""A recommender library in JAX."""
+"""A recommender library in JAX: pure-function models over a sparse normalised adjacency, and their evaluation."""
+
+from jaxrec import graph, losses, metrics, models, sampling, sparse, spectral, training
+from jaxrec.api import (
+    FitOptions,
+    FittedModel,
+    Recommendations,
+    evaluate,
+    fit,
+    predict,
+    recommend,
+    restore,
+    save,
+    similar_items,
+)
+from jaxrec.data.filters import prepare
+from jaxrec.data.frames import from_frame, from_networkx, from_scipy, to_frame
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.readers import read, read_split
+from jaxrec.data.registry import datasets, load
+from jaxrec.data.splits import Split, split
+from jaxrec.errors import JaxrecError
+from jaxrec.models import EASE, MF, ItemKNN, LightGCN, Popularity, Random
+
+from_arrays = Interactions.from_arrays
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EASE",
+    "MF",
+    "FitOptions",
+    "FittedModel",
+    "Interactions",
+    "ItemKNN",
+    "JaxrecError",
+    "LightGCN",
+    "Popularity",
+    "Random",
+    "Recommendations",
+    "Split",
+    "datasets",
+    "evaluate",
+    "fit",
+    "from_arrays",
+    "from_frame",
+    "from_networkx",
+    "from_scipy",
+    "graph",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "predict",
+    "prepare",
+    "read",
+    "read_split",
+    "recommend",
+    "restore",
+    "sampling",
+    "save",
+    "similar_items",
+    "sparse",
+    "spectral",
+    "split",
+    "to_frame",
+    "training",
+]

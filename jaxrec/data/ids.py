@@ -31,39 +31,68 @@ def as_ids(values: Any, name: str) -> np.ndarray:
     >>> as_ids(["a", "b"], "item").dtype.kind
     'U'
     """
-    if not isinstance(values, np.ndarray):
-        values = list(values)
-        kinds = {_kind(value, name) for value in values}
-        if len(kinds) > 1:
-            sample = {_kind(value, name): value for value in reversed(values)}
-            raise DataError(
-                f"{name} ids are of mixed types (for example {', '.join(repr(v) for v in sample.values())}); "
-                "make them all integers or all strings"
-            )
-        values = np.asarray(values, dtype=str if kinds == {"string"} else None)
-        if values.size == 0:
-            values = values.astype(np.int64)
-    if values.ndim != 1:
-        raise DataError(f"{name} ids must be one-dimensional, got shape {values.shape}; pass one id per interaction")
-    if values.dtype.kind == "O" or values.dtype.kind == "T":
-        return as_ids(values.tolist(), name)
-    if values.dtype.kind in "iu":
-        if values.dtype.kind == "u" and values.size and int(values.max()) > np.iinfo(np.int64).max:
-            raise DataError(f"{name} ids must fit in 64 signed bits, got {int(values.max())}; pass them as strings")
-        return values.astype(np.int64)
-    if values.dtype.kind == "U":
-        return values
-    if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
-    if values.dtype.kind == "f":
-        bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > 2**53)
+    array = _array(values, name)
+    if array.ndim != 1:
+        raise DataError(f"{name} ids must be one-dimensional, got shape {array.shape}; pass one id per interaction")
+    if array.dtype.kind in "iu":
+        if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise DataError(f"{name} ids must fit in 64 signed bits, got {int(array.max())}; pass them as strings")
+        return array.astype(np.int64)
+    if array.dtype.kind == "U":
+        return array
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name} ids of bytes are not UTF-8 ({error}); decode them to strings") from None
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)
+        bad = ~np.isfinite(array) | (array != np.floor(array)) | (np.abs(array) > 2**53)
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
             raise DataError(
-                f"{name} id {values[at]!r} at position {at} is not a whole number; pass integers or strings without gaps"
+                f"{name} id {float(array[at])} at position {at} is not a whole number; "
+                "pass integers or strings without gaps"
             )
-        return values.astype(np.int64)
-    raise DataError(f"{name} ids have dtype {values.dtype}; pass integers or strings")
+        return array.astype(np.int64)
+    raise DataError(f"{name} ids have dtype {array.dtype}; pass integers or strings")
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    """The ids as an array of one plain dtype, after a look at the type of every id where there may be several."""
+    if isinstance(values, (str, bytes)):
+        raise DataError(f"{name} is the single text {values!r}; pass a sequence with one id per interaction")
+    if hasattr(values, "__array__"):
+        values = np.asarray(values)
+        if values.dtype.kind not in "OT" or values.ndim != 1:
+            return values
+    try:
+        values = list(values)
+    except TypeError:
+        raise DataError(f"{name} is {values!r}; pass a sequence with one id per interaction") from None
+    kinds = {}
+    for kind in sorted(set(map(type, values)), key=str):
+        sample = next(value for value in values if type(value) is kind)
+        kinds[_kind(sample, name)] = sample
+    if len(kinds) > 1:
+        raise DataError(
+            f"{name} ids are of mixed types (for example {', '.join(repr(_plain(v)) for v in kinds.values())}); "
+            "make them all integers or all strings"
+        )
+    if not values:
+        return np.zeros(0, dtype=np.int64)
+    if "string" in kinds:
+        array = np.asarray(values, dtype=str)
+        # NumPy cuts NUL characters at the end of a string, which would make different ids equal.
+        if int(np.strings.str_len(array).sum()) != sum(map(len, values)):
+            cut = next(value for value in values if value.endswith("\0"))
+            raise DataError(f"{name} id {cut!r} ends in a NUL character; remove it")
+        return array
+    array = np.asarray(values)
+    if array.dtype.kind == "O" or (array.dtype.kind == "f" and all(isinstance(v, (int, np.integer)) for v in values)):
+        large = max(values, key=abs)
+        raise DataError(f"{name} ids must fit in 64 signed bits, got {large}; pass them as strings")
+    return array
 
 
 def _kind(value: Any, name: str) -> str:
@@ -74,6 +103,36 @@ def _kind(value: Any, name: str) -> str:
     if isinstance(value, (str, np.str_)):
         return "string"
     raise DataError(f"{name} id {value!r} is of type {type(value).__name__}; pass integers or strings")
+
+
+def factorize(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted ids without repeats, and the place of each given id among them.
+
+    Args:
+      ids: array [E], int64 or unicode, as `as_ids` returns it.
+
+    Returns:
+      Array [n] of the n different ids in ascending order, and an int32 array [E] of indices into it.
+
+    >>> factorize(np.array([30, 10, 30]))
+    (array([10, 30]), array([1, 0, 1], dtype=int32))
+    """
+    if ids.size == 0:
+        return ids, np.zeros(0, dtype=np.int32)
+    if ids.dtype.kind == "U":
+        # Hashing visits each id once; sorting millions of strings costs many times more.
+        values = ids.tolist()
+        unique = np.sort(np.array(list(dict.fromkeys(values)), dtype=ids.dtype))
+        place = {value: at for at, value in enumerate(unique.tolist())}
+        return unique, np.fromiter(map(place.__getitem__, values), dtype=np.int32, count=len(values))
+    low, span = int(ids.min()), int(ids.max()) - int(ids.min()) + 1
+    if span <= 4 * ids.size + 1024:  # a table over the whole range is then smaller and faster than a sort
+        offset = ids - low
+        present = np.zeros(span, dtype=bool)
+        present[offset] = True
+        return np.flatnonzero(present) + low, (np.cumsum(present, dtype=np.int32) - np.int32(1))[offset]
+    unique, index = np.unique(ids, return_inverse=True)
+    return unique, index.astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,11 +155,15 @@ class IdMap:
     name: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", as_ids(self.ids, self.name))
-        if len(np.unique(self.ids)) != len(self.ids):
-            values, counts = np.unique(self.ids, return_counts=True)
-            raise DataError(f"{self.name} id {values[counts > 1][0]!r} is listed more than once; ids must be unique")
-        self.ids.setflags(write=False)
+        ids = as_ids(self.ids, self.name)
+        if ids is self.ids and ids.flags.writeable:
+            ids = ids.copy()
+        values, counts = np.unique(ids, return_counts=True)
+        if len(values) != len(ids):
+            twice = _plain(values[counts > 1][0])
+            raise DataError(f"{self.name} id {twice!r} is listed more than once; ids must be unique")
+        ids.setflags(write=False)
+        object.__setattr__(self, "ids", ids)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -165,6 +228,15 @@ class IdMap:
         return f"unknown {self.name} {some}: not among the {len(self):,} {self.name} ids (the first is {first}){hint}"
 
 
+def _is_missing(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth value; an array has several
+        return type(value).__name__ == "NAType"
+
+
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
@@ -179,8 +251,10 @@ def check_columns(columns: Mapping[str, Any], size: int, what: str) -> dict[str,
     for key, column in columns.items():
         array = np.asarray(column)
         if array.dtype.kind in "OT":
-            array = np.array(["" if value is None or value != value else str(value) for value in array.tolist()], dtype=str)
+            array = np.array(["" if _is_missing(value) else str(value) for value in array.tolist()], dtype=str)
         if array.shape != (size,):
-            raise DataError(f"{what} column {key!r} has shape {array.shape}, expected ({size},): one value for each {what}")
+            raise DataError(
+                f"{what} column {key!r} has shape {array.shape}, expected ({size},): one value for each {what}"
+            )
         out[str(key)] = array
     return out

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data.ids import IdMap, as_ids, check_columns
+from jaxrec.data.ids import IdMap, as_ids, check_columns, factorize
 from jaxrec.errors import DataError
 
 TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
@@ -57,7 +57,10 @@ class Interactions:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        for name, ids in (("users", self.users), ("items", self.items)):
+            if not isinstance(ids, IdMap):
+                raise DataError(f"{name} is of type {type(ids).__name__}; pass an IdMap, or use from_arrays")
+        put = lambda name, value: object.__setattr__(self, name, _frozen(value, getattr(self, name)))  # noqa: E731
         put("user", check_index(self.user, len(self.users), "user"))
         put("item", check_index(self.item, len(self.items), "item"))
         size = len(self.user)
@@ -73,10 +76,10 @@ class Interactions:
                 raise DataError(f"part has {len(self.part)} entries and user has {size}; they must be of one length")
         if self.titles is not None:
             put("titles", check_columns({"title": self.titles}, len(self.items), "item")["title"].astype(str))
-        put("item_columns", check_columns(self.item_columns, len(self.items), "item"))
-        for array in (self.user, self.item, self.rating, self.timestamp, self.part):
-            if array is not None:
-                array.setflags(write=False)
+        columns = check_columns(self.item_columns, len(self.items), "item")
+        given = self.item_columns.values()
+        columns = {name: _frozen(columns[name], own) for name, own in zip(columns, given, strict=True)}
+        object.__setattr__(self, "item_columns", columns)
 
     @classmethod
     def from_arrays(
@@ -107,13 +110,16 @@ class Interactions:
         >>> Interactions.from_arrays([1, 2], ["x", "y"], [5, 3.5]).rating
         array([5. , 3.5], dtype=float32)
         """
-        user_ids, user_index = np.unique(as_ids(user, "user"), return_inverse=True)
-        item_ids, item_index = np.unique(as_ids(item, "item"), return_inverse=True)
-        columns = {}
+        user_ids, user_index = factorize(as_ids(user, "user"))
+        item_ids, item_index = factorize(as_ids(item, "item"))
+        columns, notes = {}, []
         for name, values in {"title": titles, **(item_columns or {})}.items():
             if values is not None:
                 missing = "" if any(isinstance(value, str) for value in values.values()) else np.nan
                 columns[name] = np.array([values.get(item_id, missing) for item_id in item_ids.tolist()])
+                unused = len(values) - sum(item_id in values for item_id in item_ids.tolist())
+                if unused:
+                    notes.append(f"{name}: {unused:,} of {len(values):,} are of items without interactions, left out")
         return cls(
             user_index,
             item_index,
@@ -123,6 +129,7 @@ class Interactions:
             timestamp,
             titles=columns.pop("title", None),
             item_columns=columns,
+            notes=tuple(notes),
         )
 
     def __len__(self) -> int:
@@ -164,8 +171,8 @@ class Interactions:
         >>> data.select(data.user == 0).compact().num_users
         1
         """
-        kept_users, user = np.unique(self.user, return_inverse=True)
-        kept_items, item = np.unique(self.item, return_inverse=True)
+        kept_users, user = factorize(self.user)
+        kept_items, item = factorize(self.item)
         return dataclasses.replace(
             self,
             user=user,
@@ -216,11 +223,27 @@ class Interactions:
                 digest.update(b"none")
                 continue
             if array.dtype.kind == "U":
-                digest.update("\0".join(array.tolist()).encode())
+                digest.update("\0".join(array.tolist()).encode("utf-8", "surrogatepass"))
             else:
                 digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
             digest.update(f"{array.shape}{array.dtype.kind}".encode())
         return digest.hexdigest()
+
+
+def _frozen(array: np.ndarray, given: Any) -> np.ndarray:
+    """`array` made read-only; a copy of it where it is still the caller's own writable array."""
+    if array.flags.writeable:
+        if isinstance(given, np.ndarray) and np.may_share_memory(array, given):
+            array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise DataError(f"{name} is not an array: {error}") from None
 
 
 def check_index(values: Any, size: int, name: str) -> np.ndarray:
@@ -232,20 +255,22 @@ def check_index(values: Any, size: int, name: str) -> np.ndarray:
     >>> check_index([0, 2], 3, "item")
     array([0, 2], dtype=int32)
     """
-    array = np.asarray(values)
+    array = _array(values, name)
     if array.size == 0:
         array = array.astype(np.int32)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(f"{name} must be one-dimensional and of whole numbers, got shape {array.shape}, {array.dtype}")
     if size > np.iinfo(np.int32).max:
-        raise DataError(f"{size:,} {name}s do not fit in int32 indices; at most {np.iinfo(np.int32).max:,} are possible")
+        raise DataError(
+            f"{size:,} {name}s do not fit in int32 indices; at most {np.iinfo(np.int32).max:,} are possible"
+        )
     for at in (int(array.argmin()), int(array.argmax())) if array.size else ():
         if not 0 <= array[at] < size:
             raise DataError(
                 f"{name} index {array[at]} at position {at} is outside 0..{size - 1}; "
                 "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalogue"
             )
-    return array.astype(np.int32)
+    return array.astype(np.int32, copy=False)
 
 
 def check_rating(values: Any, size: int) -> np.ndarray:
@@ -254,31 +279,53 @@ def check_rating(values: Any, size: int) -> np.ndarray:
     >>> check_rating([5, 4], 2)
     array([5., 4.], dtype=float32)
     """
+    array = _array(values, "rating")
     try:
-        array = np.asarray(values, dtype=np.float32)
+        if array.dtype.kind == "O":
+            texts = [value for value in array.ravel().tolist() if isinstance(value, (str, bytes))]
+            if texts:
+                raise TypeError(f"got the text {texts[0]!r}")
+            array = array.astype(np.float64)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"got dtype {array.dtype}")
     except (TypeError, ValueError) as error:
         raise DataError(f"rating must be numbers: {error}") from None
-    if array.shape != (size,):
-        raise DataError(f"rating has shape {array.shape}, expected ({size},): one rating for each interaction")
-    if not np.isfinite(array).all():
-        at = int(np.flatnonzero(~np.isfinite(array))[0])
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is refused below
+        small = array.astype(np.float32, copy=False)
+    if small.shape != (size,):
+        raise DataError(f"rating has shape {small.shape}, expected ({size},): one rating for each interaction")
+    if not np.isfinite(small).all():
+        at = int(np.flatnonzero(~np.isfinite(small))[0])
         raise DataError(f"rating at position {at} is {array[at]}; remove the row or give it a finite rating")
-    return array
+    return small
 
 
 def check_timestamp(values: Any, size: int) -> np.ndarray:
-    """Check that `values` are `size` whole numbers, and return them as int64 [E].
+    """Check that `values` are `size` whole numbers or NumPy dates, and return them as int64 [E].
 
     >>> check_timestamp([10, 20], 2)
     array([10, 20])
     """
-    array = np.asarray(values)
-    if array.dtype.kind == "M":
-        array = array.astype("datetime64[s]").astype(np.int64)
+    array = _array(values, "timestamp")
     if array.size == 0:
         array = array.astype(np.int64)
     if array.shape != (size,):
         raise DataError(f"timestamp has shape {array.shape}, expected ({size},): one time for each interaction")
-    if array.dtype.kind not in "iuf" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
-        raise DataError(f"timestamp must be finite numbers or dates, got dtype {array.dtype}")
-    return array.astype(np.int64)
+    if array.dtype.kind == "M":
+        if np.isnat(array).any():
+            at = int(np.flatnonzero(np.isnat(array))[0])
+            raise DataError(f"timestamp at position {at} is missing (NaT); remove the row or give it a time")
+        return array.astype("datetime64[s]").astype(np.int64)
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"timestamp must be whole numbers or dates, got dtype {array.dtype}")
+    if array.dtype.kind != "i":
+        whole = array < 2.0**63
+        if array.dtype.kind == "f":
+            whole &= (array >= -(2.0**63)) & (np.floor(array) == array)
+        if not whole.all():
+            at = int(np.flatnonzero(~whole)[0])
+            raise DataError(
+                f"timestamp at position {at} is {array[at]}, which is not a whole number of 64 bits; "
+                "round the times to whole seconds, or leave them out"
+            )
+    return array.astype(np.int64, copy=False)

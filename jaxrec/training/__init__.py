@@ -1,1 +1,22 @@
-"""Train state and steps, the epoch as one scan, and fit."""
+"""Train state and steps, the epoch as one scan, and the loop over epochs."""
+
+from jaxrec.training.epoch import make_epoch, make_step, train_epoch, train_step
+from jaxrec.training.loop import EpochRecord, LoopResult, train
+from jaxrec.training.objective import Objective
+from jaxrec.training.state import Batch, TrainData, TrainState, init_state, train_data
+
+__all__ = [
+    "Batch",
+    "EpochRecord",
+    "LoopResult",
+    "Objective",
+    "TrainData",
+    "TrainState",
+    "init_state",
+    "make_epoch",
+    "make_step",
+    "train",
+    "train_data",
+    "train_epoch",
+    "train_step",
+]

@@ -1,0 +1,192 @@
+"""Fit the models, compare them on the test part, show recommendations, and leave a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+import jaxrec
+from experiments.movielens_small.config import CHOSEN, Candidate, grid
+from jaxrec.api.evaluate import default_space
+from jaxrec.api.lookup import title_of
+from jaxrec.evaluation.item_space import ItemSpace
+from jaxrec.evaluation.report import Report, average_reports, comparison_table, paired_difference
+
+COLUMNS = (
+    *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),
+    *("ild@10", "ild@20", "coverage@10", "coverage@20"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Compare popularity, random, item-kNN, EASE, MF and LightGCN on movielens-small.
+
+    Attributes:
+      out: the run folder.
+      seeds: how many times MF and LightGCN are trained for the test; their values are means over these.
+      tune: choose the settings on the validation part instead; the test part is not read.
+    """
+
+    out: pathlib.Path = pathlib.Path("runs/main")
+    seeds: int = 5
+    tune: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the main job."""
+    options = tyro.cli(Options, args=argv, description="Compare six models on movielens-small.")
+    try:
+        return tune() if options.tune else compare(options)
+    except jaxrec.JaxrecError as error:
+        print(f"error: {error}")
+        return 2
+
+
+def make_split() -> jaxrec.Split:
+    """Ratings of 4 and more, de-duplicated, 5-core; each user's last fifth is the test, the tenth before validation."""
+    return jaxrec.split(jaxrec.load("movielens-small"), "user_temporal", test=0.2, valid=0.1)
+
+
+def compare(options: Options) -> int:
+    """The table, the lists of three users, and the run folder."""
+    started = time.perf_counter()
+    split = make_split()
+    for note in (*split.train.notes, *split.notes):
+        print(f"- {note}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    space = default_space(split)
+    models: dict[str, jaxrec.FittedModel] = {}
+    reports: dict[str, Report] = {}
+    per_seed: dict[str, list[Report]] = {}
+    seconds: dict[str, float] = {}
+    for name, candidate in CHOSEN.items():
+        before = time.perf_counter()
+        log = options.out / "log.jsonl" if name == "lightgcn" else None
+        models[name] = jaxrec.fit(candidate.model, split, candidate.options, key=jax.random.key(0), log=log)
+        seconds[name] = time.perf_counter() - before
+        per_seed[name] = [evaluate(models[name], split, space)]
+        if candidate.options is not None:
+            again = dataclasses.replace(candidate.options, epochs=models[name].info["best_epoch"])
+            for seed in range(1, options.seeds):
+                fitted = jaxrec.fit(candidate.model, split.fitted, again, key=jax.random.key(seed))
+                per_seed[name].append(evaluate(fitted, split, space))
+        reports[name] = average_reports(per_seed[name])
+        print(f"{name}: nDCG@10 {reports[name].mean('ndcg@10'):.4f}, fitted in {seconds[name]:.1f} s", flush=True)
+    print("\n" + comparison_table(reports, COLUMNS))
+    findings = conclusions(reports)
+    print("\n" + "\n".join(findings))
+    show_users(split, models)
+    write(options.out, split, models, reports, per_seed, seconds, findings, time.perf_counter() - started)
+    print(f"\nRun folder: {options.out} ({time.perf_counter() - started:.0f} s in all)")
+    return 0
+
+
+def evaluate(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -> Report:
+    """The report on the test part; popularity and random lists warn about equal scores, which is known here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return jaxrec.evaluate(model, split, space=space)
+
+
+def conclusions(reports: Mapping[str, Report]) -> list[str]:
+    """What the paired intervals over users allow to be said, and no more."""
+    lines = []
+    for first, second in (("lightgcn", "popularity"), ("lightgcn", "mf"), ("ease", "lightgcn")):
+        mean, low, high = paired_difference(reports[first], reports[second], "ndcg@10")
+        what = "no difference is shown" if low <= 0 <= high else f"{first} is {'better' if mean > 0 else 'worse'}"
+        lines.append(f"nDCG@10, {first} - {second}: {mean:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]: {what}")
+    ratio = reports["lightgcn"].mean("ndcg@10") / reports["popularity"].mean("ndcg@10")
+    lines.append(f"nDCG@10, lightgcn / popularity: {ratio:.2f}")
+    return lines
+
+
+def show_users(split: jaxrec.Split, models: Mapping[str, jaxrec.FittedModel], count: int = 3, k: int = 5) -> None:
+    """What some users liked, and what each model recommends to them."""
+    users = np.unique(split.test.user)[:: max(1, len(np.unique(split.test.user)) // count)][:count]
+    for user in users:
+        name = split.train.users.ids[user].item()
+        liked = split.fitted.item[split.fitted.user == user]
+        some = "; ".join(title_of(models["lightgcn"], item) for item in liked[:k])
+        print(f"\nUser {name} liked {len(liked)} films, among them: {some}")
+        for model in models.values():
+            suggestions = jaxrec.recommend(model, [name], k=k)[name]
+            print(f"  {model.name:<10} {'; '.join(one.title for one in suggestions)}")
+
+
+def write(
+    out: pathlib.Path,
+    split: jaxrec.Split,
+    models: Mapping[str, jaxrec.FittedModel],
+    reports: Mapping[str, Report],
+    per_seed: Mapping[str, list[Report]],
+    seconds: Mapping[str, float],
+    findings: list[str],
+    total: float,
+) -> None:
+    """The model, `metrics.json`, and the learning curve; the log was written while training."""
+    from jaxrec import plots
+
+    jaxrec.save(models["lightgcn"], out)
+    plots.learning_curve(models["lightgcn"].info["records"], out / "learning_curve.png")
+    document = {
+        "data": models["lightgcn"].info["data"],
+        "split": split.method,
+        "versions": models["lightgcn"].info["versions"],
+        "seconds": total,
+        "findings": findings,
+        "models": {
+            name: {
+                "config": _config(CHOSEN[name]),
+                "best_epoch": models[name].info["best_epoch"],
+                "valid": models[name].info["valid"],
+                "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
+                "intervals": {metric: reports[name].interval(metric) for metric in reports[name].per_user},
+                "seeds": [{metric: report.mean(metric) for metric in COLUMNS} for report in per_seed[name]],
+                "seconds": seconds[name],
+            }
+            for name in reports
+        },
+    }
+    (out / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def tune() -> int:
+    """Print the validation nDCG@10 of every candidate, and the best of each model."""
+    split = make_split()
+    for name in CHOSEN:
+        tried = []
+        for candidate in grid(name):
+            options = None if candidate.options is None else dataclasses.replace(candidate.options, refit=False)
+            if len(grid(name)) > 1:
+                values = []
+                for seed in range(3 if options is not None else 1):
+                    fitted = jaxrec.fit(candidate.model, split, options, key=jax.random.key(100 + seed))
+                    values.append((fitted.info["valid"]["ndcg@10"], fitted.info["best_epoch"]))
+                value = float(np.mean([value for value, _ in values]))
+                tried.append((value, candidate))
+                epochs = [epoch for _, epoch in values]
+                print(f"{name:<9} {value:.4f}  epochs {epochs}  {_config(candidate)}", flush=True)
+        if tried:
+            value, candidate = max(tried, key=lambda pair: pair[0])
+            print(f"{name:<9} best: {value:.4f}  {_config(candidate)}\n", flush=True)
+    return 0
+
+
+def _config(candidate: Candidate) -> dict[str, Any]:
+    hidden = ("parent", "name", "num_users", "num_items")
+    model = {
+        field.name: getattr(candidate.model, field.name)
+        for field in dataclasses.fields(candidate.model)
+        if field.name not in hidden
+    }
+    return {**model, **({} if candidate.options is None else dataclasses.asdict(candidate.options))}

@@ -1,0 +1,21 @@
+"""The ten lines: load, split, fit, evaluate, recommend, similar_items, predict, save, restore."""
+
+from jaxrec.api.evaluate import evaluate
+from jaxrec.api.fit import fit
+from jaxrec.api.fitted import FittedModel
+from jaxrec.api.options import FitOptions
+from jaxrec.api.recommend import Recommendations, predict, recommend, similar_items
+from jaxrec.api.storage import restore, save
+
+__all__ = [
+    "FitOptions",
+    "FittedModel",
+    "Recommendations",
+    "evaluate",
+    "fit",
+    "predict",
+    "recommend",
+    "restore",
+    "save",
+    "similar_items",
+]

@@ -1,0 +1,115 @@
+"""`evaluate`: the metrics of a fitted model on the test or validation part of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxrec.api.fitted import FittedModel
+from jaxrec.data.filters import pair_codes
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.parts import Split
+from jaxrec.data.seen import SeenItems, seen_items
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation.evaluator import evaluate_scorer
+from jaxrec.evaluation.item_space import ItemSpace, item_space
+from jaxrec.evaluation.report import Report
+
+METRICS = ("recall", "precision", "ndcg")
+
+
+def evaluate(
+    model: FittedModel,
+    split: Split,
+    *,
+    k: Sequence[int] = (10, 20),
+    metrics: Sequence[str] = METRICS,
+    part: Literal["test", "valid"] = "test",
+    space: ItemSpace | None | Literal["svd"] = "svd",
+    memory_mb: int = 256,
+) -> Report:
+    """Rank the whole catalogue for every user with a held-out item, and measure the lists.
+
+    For the test the items of the training and of the validation part are masked, for the validation those of the
+    training part. Users without a held-out item are left out and counted. A held-out item that no training interaction
+    has stays in the denominator; `recall_known@k` leaves it out.
+
+    Args:
+      model: a fitted or restored model.
+      split: the split that it was fitted on.
+      k: lengths of the lists, all from one ranking.
+      metrics: names of `jaxrec.metrics.ranking`.
+      part: "test" or "valid".
+      space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
+        fixed key), the same for every model; or a space of your own; or None for no distances.
+      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+
+    Returns:
+      A report with per-user values, means, intervals and counts.
+
+    Raises:
+      MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
+      JaxrecError: an empty part, a k outside 1..I, an unknown metric.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
+    >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
+    >>> model = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))
+    >>> 0 <= evaluate(model, split, k=(2,)).mean("recall@2") <= 1
+    True
+    """
+    if not isinstance(split, Split):
+        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
+    if part not in ("test", "valid"):
+        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    truth: Interactions = getattr(split, part)
+    model.check_catalogue(truth, "the split")
+    if len(truth) == 0:
+        raise JaxrecError(f"the {part} part of the split has no interaction to measure on")
+    _refuse_leak(model, truth, part)
+    shown = [] if split.fold_in is None else [split.fold_in]
+    masked = [split.train, *shown] if part == "valid" else [split.fitted, *shown]
+    if space == "svd":
+        space = default_space(split)
+    return evaluate_scorer(
+        model.scorer,
+        truth,
+        seen=seen_items(*masked),
+        k=tuple(k),
+        metrics=tuple(metrics),
+        space=space,
+        known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
+        memory_mb=memory_mb,
+        masked="train" if part == "valid" else "train and valid",
+        fitted=str(model.info.get("fitted_on", "")),
+        catalogue=f"{model.num_items:,} items",
+    )
+
+
+def default_space(split: Split, rank: int = 64) -> ItemSpace:
+    """The common item space of a split: a truncated SVD of its training matrix, with a fixed key.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2])
+    >>> empty = data.select([])
+    >>> default_space(Split(data, empty, empty, "none")).vectors.shape[0]
+    3
+    """
+    return item_space(split.train, rank=rank, key=jax.random.key(0))
+
+
+def _refuse_leak(model: FittedModel, truth: Interactions, part: str) -> None:
+    seen = SeenItems(*(np.asarray(array) for array in model.seen))
+    users = np.repeat(np.arange(model.num_users, dtype=np.int64), np.diff(seen.indptr))
+    fitted = users * model.num_items + seen.items
+    both = int(np.isin(pair_codes(truth), fitted).sum())
+    if both:
+        remedy = (
+            "its validation metrics, from before the refit, are in model.info['valid']"
+            if part == "valid" and model.info.get("fitted_on") == "train and valid"
+            else "evaluate it on the split that it was fitted on"
+        )
+        raise MismatchError(f"the model was fitted on {both:,} of the {len(truth):,} {part} interactions; {remedy}")

@@ -1,0 +1,105 @@
+"""Which column of a table is the user, the item, the rating, the time and the title."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping, Sequence
+
+from jaxrec.errors import DataError
+
+ROLES = ("user", "item", "rating", "timestamp", "title")
+
+# Common names of each role, in order of preference, in lower case without spaces and punctuation. Names of date
+# columns are left out: they often hold text, which would turn a readable file into an error.
+_ALIASES = types.MappingProxyType(
+    {
+        "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid", "personid"),
+        "item": (
+            *("item", "itemid", "iid", "movieid", "movie", "asin", "parentasin", "productid", "businessid", "bookid"),
+            *("isbn", "songid", "trackid", "artistid", "articleid", "venueid", "locationid"),
+        ),
+        "rating": ("rating", "ratings", "stars", "score", "overall"),
+        "timestamp": ("timestamp", "time", "ts", "unixtime", "unixreviewtime"),
+        "title": ("title", "movietitle", "itemtitle", "itemname"),
+    }
+)
+
+
+def find_columns(
+    names: Sequence[str],
+    wanted: Mapping[str, str | int | None],
+    where: str,
+    required: tuple[str, ...] = ("user", "item"),
+) -> dict[str, int]:
+    """Find the column of each role, by its stated name or position, or by a common name.
+
+    A role whose stated name is the role's own name ("user") and which has no such column takes a column with a common
+    name: letters and digits are compared, without case ("userId" and "USER_ID" are "userid").
+
+    Args:
+      names: the names of the columns, in order.
+      wanted: role to column name, position from 0, or None to leave the role out. A role that is not there stands for
+        its own name.
+      where: what the columns are of, the start of each message.
+      required: the roles that must have a column.
+
+    Returns:
+      Role to position. Roles that are not required are not in it where there is no such column.
+
+    Raises:
+      DataError: a stated or required column is missing; a name occurs twice; two columns are equally good;
+        one column has two roles.
+
+    >>> find_columns(["movieId", "userId", "when"], {"timestamp": "when"}, "frame")
+    {'user': 1, 'item': 0, 'timestamp': 2}
+    """
+    unknown = [role for role in wanted if role not in ROLES]
+    if unknown:
+        raise DataError(f"{where}: columns names the unknown role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
+    if twice is not None:
+        raise DataError(f"{where}: column {twice!r} occurs more than once; rename one of them")
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    have = f"the columns are {', '.join(map(repr, names))}" if names else "there is no column"
+    found: dict[str, int] = {}
+    for role in ROLES:
+        given = wanted.get(role, role)
+        at = None
+        if isinstance(given, int) and not isinstance(given, bool):
+            if not 0 <= given < len(names):
+                raise DataError(f"{where}: {role} is to be column {given}, outside 0..{len(names) - 1}; {have}")
+            at = given
+        elif isinstance(given, str) and given in names:
+            at = list(names).index(given)
+        elif given == role:
+            for alias in _ALIASES[role]:
+                hits = [place for place, name in enumerate(plain) if name == alias]
+                if len(hits) > 1:
+                    both = " and ".join(repr(names[place]) for place in hits)
+                    raise DataError(f"{where}: {both} could both be the {role}; say which one is")
+                if hits:
+                    at = hits[0]
+                    break
+        elif given is not None:
+            raise DataError(f"{where}: no column {given!r} for the {role}; {have}")
+        if at is None and role in required:
+            raise DataError(f"{where}: no column for the {role}; {have}; say which one it is")
+        if at is None:
+            continue
+        if at in found.values():
+            other = next(name for name, place in found.items() if place == at)
+            raise DataError(f"{where}: column {names[at]!r} is to be both {other} and {role}; give each its own")
+        found[role] = at
+    return found
+
+
+def describe(names: Sequence[str], found: Mapping[str, int]) -> str:
+    """The columns that were taken and those that were left out, as words for a note.
+
+    >>> describe(["u", "i", "tag"], {"user": 0, "item": 1})
+    "user = 'u', item = 'i'; left out: 'tag'"
+    """
+    taken = ", ".join(f"{role} = {names[at]!r}" for role, at in found.items())
+    rest = [repr(name) for at, name in enumerate(names) if at not in found.values()]
+    return taken + (f"; left out: {', '.join(rest)}" if rest else "")

@@ -1,0 +1,259 @@
+"""Text in pieces of whole lines, and the values in a piece: found and turned into numbers with NumPy, all at once."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+
+from jaxrec.errors import DataError
+
+_PIECE = 1 << 18  # bytes parsed at a time: the arrays of one piece stay in the processor's cache
+_LONGEST_LINE = 1 << 26
+SEPARATOR = b"\x1f"  # stands for a delimiter of several characters, and for that of a quoted line, once it is split
+_NEWLINE, _MINUS, _DOT, _ZERO = (np.uint8(ord(character)) for character in "\n-.0")
+
+
+class Piece(NamedTuple):
+    """Some whole lines of a file: UTF-8 with "\\n" at every line's end, and the number of the first line."""
+
+    data: bytes
+    line: int
+    path: str
+
+    def error(self, position: int, message: str) -> DataError:
+        """An error with the file and the line of the byte at `position`."""
+        line = self.line + self.data.count(b"\n", 0, position)
+        return DataError(f"{self.path}:{line}: {message}")
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading bytes, unpacked where it is gzip (by content, whatever its name)."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else open(path, "rb")
+
+
+def check_encoding(encoding: str) -> str:
+    """The given name of a text encoding, checked.
+
+    Raises:
+      DataError: no such encoding.
+
+    >>> check_encoding("latin-1")
+    'latin-1'
+    """
+    try:
+        codecs.getincrementaldecoder(encoding)()
+        b"a".decode(encoding, "replace")
+    except (LookupError, TypeError, ValueError):
+        message = f"encoding is {encoding!r}, which is no text encoding; use for example 'utf-8' or 'latin-1'"
+        raise DataError(message) from None
+    return encoding
+
+
+def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iterator[Piece]:
+    """The text of a file in pieces of whole lines, about `size` bytes each.
+
+    Raises:
+      DataError: a byte that is not of the encoding, a NUL byte, damaged gzip data, or a line beyond all measure.
+    """
+    decoder = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
+    line, rest, raw, first = 1, b"", b"-", True
+    with open_bytes(path) as file:
+        while raw:
+            try:
+                raw = file.read(size)
+                new = raw if decoder is None else decoder.decode(raw, not raw).encode()
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{path}: the gzip data are damaged ({error}); fetch the file again") from None
+            except UnicodeError as error:
+                raise Piece(rest, line, str(path)).error(
+                    len(rest),
+                    f"this line or one soon after it is not {encoding} ({error}); "
+                    "state the encoding, for example encoding='latin-1'",
+                ) from None
+            if first and new.startswith(codecs.BOM_UTF8):
+                new = new[len(codecs.BOM_UTF8) :]
+            first = first and not new
+            rest += new
+            if b"\0" in new:
+                raise Piece(rest, line, str(path)).error(
+                    rest.index(b"\0"),
+                    "a NUL byte, so this is not plain text; state the format if it is binary, "
+                    "or the encoding (encoding='utf-16') if it is text",
+                )
+            cut = rest.rfind(b"\n") + 1 if raw else len(rest)
+            if len(rest) - cut > _LONGEST_LINE:
+                raise DataError(f"{path}:{line}: a line of more than {_LONGEST_LINE:,} bytes; this is no list of rows")
+            block, rest = rest[:cut], rest[cut:]
+            if not block:
+                continue
+            if not block.endswith(b"\n"):
+                block += b"\n"
+            if decoder is None and not block.isascii():
+                try:
+                    block.decode()
+                except UnicodeDecodeError as error:
+                    raise Piece(block, line, str(path)).error(
+                        error.start,
+                        f"byte 0x{block[error.start]:02x} is not UTF-8; "
+                        "state the encoding, for example encoding='latin-1'",
+                    ) from None
+            yield Piece(block.replace(b"\r\n", b"\n"), line, str(path))
+            line += block.count(b"\n")
+
+
+def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece, bytes]]:
+    """Pieces whose columns are split by plain delimiters only, each with its delimiter.
+
+    From the first double quote on, the rows go through the csv module and come back with a separator that no column
+    holds. A row keeps its place: one that spans several lines is followed by as many empty ones.
+    """
+    for piece in pieces:
+        if b'"' not in piece.data:
+            yield piece, delimiter
+            continue
+
+        def lines(first: Piece) -> Iterator[str]:
+            yield from io.StringIO(first.data.decode(), newline="\n")
+            for later in pieces:
+                yield from io.StringIO(later.data.decode(), newline="\n")
+
+        reader = csv.reader(lines(piece), delimiter=delimiter.decode(), strict=True)
+        mark, space = SEPARATOR.decode(), str.maketrans("\n\r\x1f", "   ")
+        rows, start, done = [], 0, 0
+        try:
+            for row in reader:
+                text = mark.join(row)
+                if "\n" in text or "\r" in text or text.count(mark) != max(len(row) - 1, 0):
+                    text = mark.join(value.translate(space) for value in row)
+                rows.append(text + "\n" * (reader.line_num - done))
+                done = reader.line_num
+                if len(rows) == 10_000:
+                    yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
+                    rows, start = [], done
+        except csv.Error as error:
+            raise DataError(f"{piece.path}:{piece.line + done}: not valid CSV from here on: {error}") from None
+        yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
+
+
+def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the values in some lines, without those of empty lines and without white space around them.
+
+    Returns:
+      The bytes as uint8, with room after the end; the first byte of each of n values; the byte after its last one; and
+      the place among the values of the first of each line.
+
+    >>> buffer, starts, ends, lines = split(b"12,3\\n\\n4,5\\n", b",")
+    >>> starts, ends, lines
+    (array([0, 3, 6, 8]), array([2, 4, 7, 9]), array([0, 2]))
+    """
+    buffer = np.frombuffer(data + bytes(24), dtype=np.uint8)
+    text = buffer[: len(data)]
+    if delimiter == b" ":
+        inside = np.zeros(len(data) + 2, dtype=bool)
+        inside[1:-1] = ~_is_space(text)
+        edges = np.flatnonzero(inside[1:] != inside[:-1])
+        starts, ends = edges[::2], edges[1::2]
+        line = np.searchsorted(np.flatnonzero(text == _NEWLINE), starts)
+        return buffer, starts, ends, np.flatnonzero(np.diff(line, prepend=-1))
+    ends = np.flatnonzero((text == np.uint8(delimiter[0])) | (text == _NEWLINE))
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    starts[1:] = ends[:-1] + 1
+    last = text[ends] == _NEWLINE
+    first = np.ones_like(last)
+    first[1:] = last[:-1]
+    if b" " in data or b"\r" in data or (delimiter != b"\t" and b"\t" in data):
+        ends = ends.copy()
+        _trim(buffer, starts, ends)
+    blank = first & last & (starts == ends)
+    if blank.any():
+        starts, ends, first = starts[~blank], ends[~blank], first[~blank]
+    return buffer, starts, ends, np.flatnonzero(first)
+
+
+def _is_space(characters: np.ndarray) -> np.ndarray:
+    return (characters == 32) | ((characters >= 9) & (characters <= 13))
+
+
+def _trim(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
+    at = np.flatnonzero((starts < ends) & _is_space(buffer[starts]))
+    while at.size:
+        starts[at] += 1
+        at = at[(starts[at] < ends[at]) & _is_space(buffer[starts[at]])]
+    at = np.flatnonzero((starts < ends) & _is_space(buffer[ends - 1]))
+    while at.size:
+        ends[at] -= 1
+        at = at[(starts[at] < ends[at]) & _is_space(buffer[ends[at] - 1])]
+
+
+def parse_integers(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parse values as whole numbers of 64 bits.
+
+    Returns:
+      int64 [n]; and bool [n], whether the value is one, written as Python writes it (no "+", no leading zero), so that
+      number and text are the same id.
+
+    >>> buffer, starts, ends, _ = split(b"12,-3,007,x\\n", b",")
+    >>> parse_integers(buffer, starts, ends)[1]
+    array([ True,  True, False, False])
+    """
+    negative = buffer[starts] == _MINUS
+    at = starts + negative
+    length = ends - at
+    good = (length > 0) & (length <= 19)
+    value = np.zeros(len(starts), dtype=np.uint64)
+    for place in range(min(int(length.max(initial=0)), 19)):
+        digit = buffer[at + place] - _ZERO
+        inside = place < length
+        good &= (digit <= 9) | ~inside
+        value = np.where(inside, value * np.uint64(10) + digit, value)
+    good &= (value <= np.uint64(2**63 - 1)) & ((buffer[at] != _ZERO) | ((length == 1) & ~negative))
+    signed = value.astype(np.int64)
+    return np.where(negative, -signed, signed), good
+
+
+def parse_numbers(piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Parse values as numbers: float64 [n], rounded correctly, NaN where a value is none.
+
+    >>> text = Piece(b"12,-3.25,1e3,x\\n", 1, "file")
+    >>> parse_numbers(text, *split(text.data, b",")[:3])
+    array([ 12.  ,  -3.25, 1000.  ,    nan])
+    """
+    negative = buffer[starts] == _MINUS
+    at = starts + negative
+    length = ends - at
+    good = (length > 0) & (length <= 16)
+    value = np.zeros(len(starts), dtype=np.int64)
+    digits, decimals = np.zeros_like(value), np.zeros_like(value)
+    dotted = np.zeros(len(starts), dtype=bool)
+    for place in range(min(int(length.max(initial=0)), 16)):
+        inside = place < length
+        character = buffer[at + place]
+        digit = character - _ZERO
+        is_digit = inside & (digit <= 9)
+        is_dot = inside & (character == _DOT) & ~dotted
+        good &= is_digit | is_dot | ~inside
+        value = np.where(is_digit, value * 10 + digit, value)
+        digits += is_digit
+        decimals += is_digit & dotted
+        dotted |= is_dot
+    # Both numbers are exact in float64 up to 15 digits, so one division gives the nearest value.
+    good &= (digits > 0) & (digits <= 15)
+    number = np.where(negative, -1.0, 1.0) * value / 10.0**decimals
+    for place in np.flatnonzero(~good).tolist():  # exponents, and what is no number
+        text = piece.data[starts[place] : ends[place]]
+        try:
+            number[place] = np.nan if b"_" in text else float(text)
+        except ValueError:
+            number[place] = np.nan
+    return number

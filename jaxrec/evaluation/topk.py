@@ -1,0 +1,338 @@
+"""Ranking of the whole catalogue: the k best items of each user, in tiles of users and within a stated memory.
+
+The users of a call are worked on in tiles. For one tile the scorer makes its scores [B, I], the seen items are
+overwritten with -inf, and the k best are taken; then the next tile reuses the same memory. There is no array of users x
+items beyond the tile, and one compiled program serves every tile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxrec.data.interactions import check_index
+from jaxrec.data.seen import SeenItems
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Scorer
+
+_BLOCK = 64  # columns whose maximum stands for them in the first stage of the top-k
+_SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
+_CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
+_MOST_USERS = 4096  # users in one call of the compiled program
+
+
+def recommend_lists(
+    scorer: Scorer,
+    users: np.ndarray,
+    k: int,
+    *,
+    seen: SeenItems | None,
+    exclude: np.ndarray | None = None,
+    candidates: np.ndarray | None = None,
+    memory_mb: float = 256,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best items of each user out of the whole catalogue.
+
+    Items of equal score are ranked by index, the lower first, exactly and whatever the tile (0.0 and -0.0 are equal,
+    and so are scores below the smallest normal float32). The lists depend on `memory_mb` only as far as the scores do:
+    a product of another number of rows may round its last bit differently.
+
+    Args:
+      scorer: gives float32 [B, I] for int32 [B], see `jaxrec.types.Scorer`. It is passed to the compiled program as an
+        argument, so its arrays are never constants in it.
+      users: n user indices.
+      k: length of the lists.
+      seen: items that are left out for each user; None leaves out nothing.
+      exclude: item indices that are recommended to nobody.
+      candidates: the only item indices that may be recommended; the whole catalogue by default.
+      memory_mb: bound in MiB of the buffers of scores and lists on the device, see `users_per_tile`. What the scorer
+        holds itself (its parameters, and temporaries wider than its scores) is its own affair.
+
+    Returns:
+      items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. A list of a user with fewer than k
+      remaining items ends in items -1 with scores -inf.
+
+    Raises:
+      JaxrecError: k below 1 or above I; a score that is NaN or +inf; a memory in which two users do not fit; no
+        candidate.
+      DataError: a user or item index out of range.
+      MismatchError: the scorer is no pytree, or gives another shape or dtype; `seen` is of other users or items.
+
+    >>> from jaxrec.data.seen import SeenItems
+    >>> from jaxrec.evaluation.topk import TableScorer
+    >>> table = TableScorer(jnp.array([[0.1, 0.9, 0.5], [0.7, 0.7, 0.2]]))
+    >>> seen = SeenItems(np.array([0, 1, 1], np.int32), np.array([1], np.int32))  # user 0 knows item 1
+    >>> recommend_lists(table, np.array([0, 1]), 2, seen=seen)[0]
+    array([[2, 0],
+           [0, 1]], dtype=int32)
+    """
+    num_users, num_items = int(scorer.num_users), int(scorer.num_items)
+    users = check_index(users, num_users, "user")
+    check_list_length(k, num_items)
+    check_seen(seen, num_users, num_items)
+    allowed = _allowed_items(num_items, exclude, candidates)
+    tile, calls = _plan(num_items, k, memory_mb, len(users))
+    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+    _check_scorer(scorer, tile, num_items)
+    if seen is not None:
+        seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
+
+    items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
+    size = tile * calls
+    for start in range(0, len(users), size):
+        part = users[start : start + size]
+        padded = np.zeros(size, np.int32)
+        padded[: len(part)] = part
+        # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
+        found = jax.device_get(_rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile))
+        items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
+        _check_finite(part, found[2][: len(part)])
+    return items, scores
+
+
+def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
+    r"""How many users are scored at a time within a memory.
+
+    .. math:: B = \Big\lfloor \frac{3/4 \cdot \mathrm{memory} }{12\,I + 1024\,k} \Big\rfloor
+
+    with the memory in bytes: three buffers of float32 scores a user (the scorer's result, a copy where an update cannot
+    be made in place, and one for the scorer), and the candidates of the last stage. The remaining quarter holds the
+    lists. On CPU the tile is also kept to 16 MiB of scores, which is faster.
+
+    Raises:
+      JaxrecError: fewer than two users fit.
+
+    >>> users_per_tile(num_items=100_000, k=20, memory_mb=64) <= 64 * 2**20 // (12 * 100_000)
+    True
+    """
+    per_user = 12 * num_items + 1024 * k
+    bound = int(memory_mb * 2**20 * 3 / 4) // per_user
+    # A single row would go through another kernel than several rows do, and round differently.
+    if bound < 2:
+        least = 2 * per_user * 4 / 3 / 2**20
+        raise JaxrecError(
+            f"memory_mb is {memory_mb}, but two users of {num_items:,} items at k={k} need {least:.1f}; raise memory_mb"
+        )
+    if jax.default_backend() == "cpu":
+        bound = min(bound, max(_CPU_TILE // (4 * num_items), 2), 512)
+    bound = min(bound, max((2**31 - 1) // num_items, 2), _MOST_USERS)  # places in a tile are counted in int32
+    return bound - bound % 8 if bound > 8 else bound
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableScorer:
+    """Scores that are known already, as a scorer: for rankings of other systems, and for tests.
+
+    Attributes:
+      table: float32 [U, I].
+
+    >>> TableScorer(jnp.zeros((2, 3))).num_items
+    3
+    """
+
+    table: jax.Array
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.table.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.table.shape[1]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The rows of the table for users int32 [B], float32 [B, I]."""
+        return self.table[users]
+
+
+def check_list_length(k: int, num_items: int) -> None:
+    """Check that lists of k items can be taken from the catalogue.
+
+    Raises:
+      JaxrecError: k is no whole number in 1..I.
+
+    >>> check_list_length(10, 100)
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
+    if k > num_items:
+        raise JaxrecError(f"k is {k}, but the catalogue has only {num_items:,} items; pass k <= {num_items}")
+
+
+def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
+    """Check that the seen items are of the same users and items.
+
+    Raises:
+      MismatchError: they are not.
+
+    >>> check_seen(None, 1, 1)
+    """
+    if seen is None:
+        return
+    if seen.num_users != num_users:
+        raise MismatchError(f"seen has {seen.num_users:,} users and the scorer {num_users:,}; take both from one split")
+    if len(seen.items) and int(np.max(seen.items)) >= num_items:
+        raise MismatchError(
+            f"seen names item {int(np.max(seen.items))}, but the scorer has {num_items:,} items; "
+            "take both from one split"
+        )
+
+
+def _plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int]:
+    """Users in a tile, and tiles in a call; both static in the program, so they hardly depend on the count of users."""
+    tile = users_per_tile(num_items, k, memory_mb)
+    while tile // 2 >= max(count, 2):  # a handful of users needs no full tile
+        tile //= 2
+    fit = int(memory_mb * 2**20 / 4) // (tile * k * 8)
+    return tile, max(1, min(fit, _MOST_USERS // tile))
+
+
+def _allowed_items(num_items: int, exclude: np.ndarray | None, candidates: np.ndarray | None) -> jax.Array | None:
+    if exclude is None and candidates is None:
+        return None
+    allowed = np.ones(num_items, bool)
+    if candidates is not None:
+        allowed[:] = False
+        allowed[check_index(candidates, num_items, "item")] = True
+    if exclude is not None:
+        allowed[check_index(exclude, num_items, "item")] = False
+    if not allowed.any():
+        raise JaxrecError("candidates and exclude leave no item that could be recommended; name at least one candidate")
+    return jnp.asarray(allowed)
+
+
+def _check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
+    if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
+        raise MismatchError(
+            f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
+            "class with jax.tree_util.register_dataclass"
+        )
+    out: Any = jax.eval_shape(
+        lambda scorer, users: scorer.scores(users), scorer, jax.ShapeDtypeStruct((tile,), np.int32)
+    )
+    if getattr(out, "shape", None) != (tile, num_items) or out.dtype != np.float32:
+        told = f"{out.dtype}{list(out.shape)}" if hasattr(out, "shape") else type(out).__name__
+        raise MismatchError(
+            f"scorer gives {told} for {tile} users, expected float32[{tile}, {num_items}]; "
+            "return one float32 score for each item, and keep num_items true to it"
+        )
+
+
+def _check_finite(users: np.ndarray, bad: np.ndarray) -> None:
+    if bad.any():
+        whose = f"user {users[np.argmax(bad)]}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
+        raise JaxrecError(
+            f"the scores of {whose} hold NaN or +inf, which cannot be ranked; check that training stayed finite "
+            "(-inf is allowed: never recommend)"
+        )
+
+
+@functools.partial(jax.jit, static_argnames=("k", "tile"))
+def _rank(
+    scorer: Scorer,
+    users: jax.Array,
+    count: jax.Array,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    *,
+    k: int,
+    tile: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Lists of the first `count` of the users: items [n, k], scores [n, k], and whether a score is NaN or +inf [n]."""
+
+    def one_tile(at: jax.Array, lists: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        start = at * tile
+        batch = lax.dynamic_slice_in_dim(users, start, tile)
+        scores = scorer.scores(batch)
+        if allowed is not None:
+            scores = jnp.where(allowed[None, :], scores, -jnp.inf)
+        if seen is not None:
+            scores = _mask_seen(scores, batch, start + jnp.arange(tile, dtype=jnp.int32) < count, seen)
+        values, items, bad = top_k(scores, k)
+        items = jnp.where(values == -jnp.inf, jnp.int32(-1), items)
+        return tuple(
+            lax.dynamic_update_slice_in_dim(whole, part, start, 0)
+            for whole, part in zip(lists, (items, values, bad), strict=True)
+        )
+
+    size = users.shape[0]
+    empty = (jnp.zeros((size, k), jnp.int32), jnp.zeros((size, k), jnp.float32), jnp.zeros(size, jnp.bool_))
+    # The number of tiles is a value, not a shape: one program serves a full call, a part of it, and a single user.
+    items, values, bad = lax.fori_loop(jnp.int32(0), (count + tile - 1) // tile, one_tile, empty)
+    return items, values, bad
+
+
+def _mask_seen(scores: jax.Array, users: jax.Array, real: jax.Array, seen: SeenItems) -> jax.Array:
+    """Scores [B, I] with -inf at the seen items of each user.
+
+    The seen items of the tile are one flat range, cut into steps of a fixed length. So the memory does not depend on
+    the longest history, nor the work on the product of the longest history and the number of users.
+    """
+    first = jnp.asarray(seen.indptr)[users]
+    lengths = jnp.where(real, jnp.asarray(seen.indptr)[users + 1] - first, 0)
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+
+    def one_step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        start, scores = state
+        place = start + jnp.arange(_SEEN_STEP, dtype=jnp.int32)
+        row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+        inside = jnp.minimum(row, ends.shape[0] - 1)  # places past the end keep their row, which the scatter drops
+        item = jnp.asarray(seen.items)[first[inside] + place - (ends[inside] - lengths[inside])]
+        return start + _SEEN_STEP, scores.at[row, item].set(-jnp.inf, mode="drop")
+
+    return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), scores))[1]
+
+
+def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The k largest scores of each row, ties to the lower index, by maxima of blocks where that is faster.
+
+    Args:
+      scores: float32 [B, I].
+      k: at most I, static.
+
+    Returns:
+      values float32 [B, k], descending; indices int32 [B, k]; bool [B], whether a score of the row is NaN or +inf (then
+      its values and indices mean nothing).
+
+    >>> values, indices, bad = top_k(jnp.array([[0.0, 2.0, 2.0, 1.0]]), 2)
+    >>> indices.tolist()
+    [[1, 2]]
+    """
+    size = scores.shape[1]
+    # XLA may lose a NaN in a maximum, but a NaN fails every comparison: it becomes +inf, which no valid score is.
+    checked = jnp.where(scores < jnp.inf, scores, jnp.inf)
+    if 3 * k * _BLOCK > size:
+        values, indices = lax.top_k(_one_zero(checked), k)
+        return values, indices, values[:, 0] == jnp.inf
+
+    # Exact: cut the columns into contiguous blocks and rank the blocks by (maximum descending, index ascending), as
+    # lax.top_k does. Let x be an item of a block b that is not among the first k. Each of those k blocks has a maximum
+    # that is either above that of b, hence above the score of x; or equal to it, and then the block has a lower index
+    # than b, so the item with this maximum has a lower index than x. Both ways the block has an item that is ranked
+    # before x. These are k items, so x is not among the k best, and the k best lie in the chosen blocks. Sorting the
+    # chosen blocks by index puts the candidates in the order of their items, so that the last top_k breaks ties alike.
+    full = size // _BLOCK
+    maxima = jnp.max(checked[:, : full * _BLOCK].reshape(-1, full, _BLOCK), axis=2)
+    if size % _BLOCK:
+        maxima = jnp.concatenate([maxima, jnp.max(checked[:, full * _BLOCK :], axis=1, keepdims=True)], axis=1)
+    maxima, blocks = lax.top_k(_one_zero(maxima), k)
+    blocks = jnp.sort(blocks, axis=1)
+    columns = blocks[:, :, None] * _BLOCK + jnp.arange(_BLOCK, dtype=jnp.int32)[None, None, :]
+    columns = columns.reshape(-1, k * _BLOCK)
+    candidates = jnp.take_along_axis(scores, jnp.minimum(columns, size - 1), axis=1)
+    values, places = lax.top_k(jnp.where(columns < size, _one_zero(candidates), -jnp.inf), k)
+    return values, jnp.take_along_axis(columns, places, axis=1), maxima[:, 0] == jnp.inf
+
+
+def _one_zero(scores: jax.Array) -> jax.Array:
+    """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0."""
+    return jnp.where(jnp.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)

@@ -1,0 +1,329 @@
+"""Losses as pure functions: pairwise, pointwise and softmax, and the L2 term on the embeddings of a batch.
+
+Every loss is a weighted mean over the batch, sum(w l) / sum(w) over the places where `where` is true. It is 0, with a
+gradient of 0, when there is none.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError, MismatchError
+
+
+def bpr(
+    positive: jax.Array,
+    negative: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Bayesian personalised ranking: the mean of -log sigmoid(positive - negative).
+
+    Args:
+      positive: [B], the scores of items that the users have.
+      negative: [B] or [B, M], the scores of items that they do not have; M of them are averaged for each positive.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the places that count, or None for all.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+
+    Source: Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009.
+
+    >>> print(f"{bpr(jnp.array([2.0]), jnp.array([2.0])):.4f}")  # log 2
+    0.6931
+    """
+    if positive.ndim != 1 or negative.shape[:1] != positive.shape or negative.ndim > 2:
+        raise MismatchError(
+            f"positive must have shape (B,) and negative (B,) or (B, M), got {positive.shape} and {negative.shape}"
+        )
+    positive, negative = _counted(positive, where), _counted(negative, where)
+    if negative.ndim == 1:
+        negative = negative[:, None]
+    each = jnp.mean(jax.nn.softplus(negative - positive[:, None]), axis=1)
+    return _mean(each, weights, where)
+
+
+def mse(
+    prediction: jax.Array,
+    target: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """The mean of (prediction - target)^2.
+
+    Args:
+      prediction: [B].
+      target: [B], for example ratings.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the places that count, or None for all.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+
+    >>> mse(jnp.array([1.0, 3.0]), jnp.array([2.0, 3.0])).item()
+    0.5
+    """
+    _same_shape(prediction, target, "target")
+    prediction, target = _counted(prediction, where), _counted(target, where)
+    return _mean(jnp.square(prediction - target), weights, where)
+
+
+def logistic(
+    scores: jax.Array,
+    labels: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Binary cross-entropy: the mean of softplus(s) - y s.
+
+    Args:
+      scores: [B], the log-odds s.
+      labels: [B], y in [0, 1], of the dtype of the scores.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the places that count, or None for all.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+
+    >>> print(f"{logistic(jnp.array([0.0]), jnp.array([1.0])):.4f}")  # log 2
+    0.6931
+    """
+    _same_shape(scores, labels, "labels")
+    scores, labels = _counted(scores, where), _counted(labels, where)
+    return _mean(jax.nn.softplus(scores) - labels * scores, weights, where)
+
+
+def softmax(
+    positive: jax.Array,
+    negative: jax.Array,
+    *,
+    temperature: float | jax.Array = 1.0,
+    negative_where: jax.Array | None = None,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Softmax cross-entropy of one positive against its negatives, scores divided by a temperature t.
+
+    The mean of -log(exp(p / t) / (exp(p / t) + sum over m of exp(n_m / t))).
+
+    Args:
+      positive: [B], the scores of items that the users have.
+      negative: [B, M], the scores of the negatives: sampled ones, or the other rows' items.
+      temperature: t, positive.
+      negative_where: bool [B, M], the negatives that count, or None for all.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the places that count, or None for all.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+      JaxrecError: a temperature that is not positive.
+
+    Source: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024.
+
+    >>> print(f"{softmax(jnp.array([0.0]), jnp.array([[0.0, 0.0]])):.4f}")  # log 3
+    1.0986
+    """
+    _check_temperature(temperature)
+    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
+        raise MismatchError(
+            f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
+        )
+    positive, negative = _counted(positive, where), _counted(negative, where)
+    negative = negative / temperature
+    if negative_where is not None:
+        _same_shape(negative, negative_where, "negative_where")
+        negative = jnp.where(negative_where, negative, -jnp.inf)
+    logits = jnp.concatenate([positive[:, None] / temperature, negative], axis=1)
+    return _mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0], weights, where)
+
+
+def in_batch_softmax(
+    users: jax.Array,
+    items: jax.Array,
+    *,
+    temperature: float | jax.Array = 0.12,
+    cosine: bool = True,
+    log_probability: jax.Array | None = None,
+    mask: jax.Array | None = None,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Softmax cross-entropy in which the other rows' items are the negatives of each row.
+
+    Row b has the logits z_bc = sim(users_b, items_c) / t - log q_c, and the loss is the mean of logsumexp_c z_bc - z_bb.
+    Items come into a batch as often as they are popular. Without the correction by log q popular items are pushed down,
+    which helps on some data (Gowalla) and falls to the level of popularity on others (MovieLens).
+
+    Args:
+      users: [B, d], the embeddings of the users of B positives.
+      items: [B, d], the embeddings of their items.
+      temperature: t, positive.
+      cosine: whether sim is the cosine, or the inner product.
+      log_probability: [B], log q of each item to be in the batch, or None for no correction.
+      mask: bool [B, B], true where item c is a negative for row b; use it to leave out accidental hits. The diagonal
+        always counts. None for all.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the rows that count, as positives and as negatives; or None for all.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+      JaxrecError: a temperature that is not positive.
+
+    Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
+    equation 5 for the correction; Wu et al., TOIS 42(4), 2024, for the cosine and the temperature.
+
+    >>> users = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> print(f"{in_batch_softmax(users, users, temperature=1.0):.4f}")  # log(1 + 1/e)
+    0.3133
+    """
+    _check_temperature(temperature)
+    _same_shape(users, items, "items")
+    if users.ndim != 2:
+        raise MismatchError(f"users and items must have shape (B, d), got {users.shape}")
+    users, items = _counted(users, where), _counted(items, where)
+    if cosine:
+        users, items = unit(users), unit(items)
+    logits = users @ items.T / temperature
+    if log_probability is not None:
+        _same_shape(users[:, 0], log_probability, "log_probability")
+        logits = logits - _counted(log_probability, where)[None, :]
+    if mask is not None:
+        _same_shape(logits, mask, "mask")
+    counts = jnp.ones(logits.shape, bool) if mask is None else mask
+    if where is not None:
+        counts = counts & where[None, :]
+    own = jnp.eye(logits.shape[0], dtype=bool)
+    each = jax.nn.logsumexp(jnp.where(counts | own, logits, -jnp.inf), axis=1) - jnp.diagonal(logits)
+    return _mean(each, weights, where)
+
+
+def l2(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
+    """The L2 term of LightGCN: half the sum of the squared embeddings of a batch, over the batch size.
+
+    Args:
+      *embeddings: [B, d] or [B, M, d], rows of the ego embeddings of users, positives and negatives. A row that occurs
+        twice counts twice.
+      where: bool [B], the places that count, or None for all; the batch size is their number.
+
+    Returns:
+      A scalar; multiply it by the coefficient.
+
+    Raises:
+      JaxrecError: no embeddings at all.
+      MismatchError: shapes that do not fit each other.
+
+    Source: He et al., LightGCN, SIGIR 2020, equation 15, in the form of the authors' code.
+
+    >>> l2(jnp.array([[3.0, 4.0]])).item()
+    12.5
+    """
+    if not embeddings:
+        raise JaxrecError("l2 needs at least one array of embeddings")
+    _check_rows(embeddings)
+    each = [jnp.sum(jnp.square(_counted(rows, where)), axis=tuple(range(1, rows.ndim))) for rows in embeddings]
+    return _mean(0.5 * functools.reduce(jnp.add, each), None, where)
+
+
+def l2_norms(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
+    """The L2 term of RecBole: the sum of the Frobenius norms, not squared, of each table's batch, over the batch size.
+
+    Args:
+      *embeddings: [B, d] or [B, M, d], rows of the ego embeddings of users, positives and negatives.
+      where: bool [B], the places that count, or None for all; the batch size is their number.
+
+    Returns:
+      A scalar; multiply it by the coefficient.
+
+    Raises:
+      JaxrecError: no embeddings at all.
+      MismatchError: shapes that do not fit each other.
+
+    Source: RecBole 1.2, `EmbLoss`.
+
+    >>> l2_norms(jnp.array([[3.0, 4.0]])).item()
+    5.0
+    """
+    if not embeddings:
+        raise JaxrecError("l2_norms needs at least one array of embeddings")
+    _check_rows(embeddings)
+    total = jnp.zeros((), embeddings[0].dtype)
+    for rows in embeddings:
+        square = jnp.sum(jnp.square(_counted(rows, where)))
+        total = total + jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    count = embeddings[0].shape[0] if where is None else jnp.maximum(jnp.sum(where, dtype=total.dtype), 1)
+    return total / count
+
+
+def unit(vectors: jax.Array) -> jax.Array:
+    """Vectors scaled to length 1 along the last axis; a zero vector stays zero, with a gradient of 0.
+
+    >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    # The squares of very short or very long vectors leave the range of float32; the direction does not need the scale.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True, initial=0))
+    vectors = vectors / jnp.where(largest > 0, largest, 1)
+    square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    return jnp.where(square > 0, vectors * jax.lax.rsqrt(jnp.where(square > 0, square, 1)), 0)
+
+
+def _mean(each: jax.Array, weights: jax.Array | None, where: jax.Array | None) -> jax.Array:
+    if weights is not None:
+        _same_shape(each, weights, "weights")
+    if where is not None:
+        _same_shape(each, where, "where")
+        each = jnp.where(where, each, 0)
+        counted = where.astype(each.dtype)
+        weights = counted if weights is None else jnp.where(where, weights, 0)
+    if weights is None:
+        return jnp.mean(each)
+    total = jnp.sum(weights)
+    return jnp.where(total > 0, jnp.sum(weights * each) / jnp.where(total > 0, total, 1), 0)
+
+
+def _counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
+    """The rows, with 0 at the places that do not count."""
+    # Before the loss, not after it: 0 times the slope of an infinite score is NaN, and would reach the gradient.
+    if where is None:
+        return rows
+    if where.shape != rows.shape[:1]:
+        raise MismatchError(f"where must have shape {rows.shape[:1]}, got {where.shape}; nothing is broadcast")
+    return jnp.where(where.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0)
+
+
+def _check_rows(embeddings: tuple[jax.Array, ...]) -> None:
+    if any(rows.ndim < 2 or rows.shape[0] != embeddings[0].shape[0] for rows in embeddings):
+        shapes = ", ".join(str(rows.shape) for rows in embeddings)
+        raise MismatchError(f"embeddings must have shapes (B, d) or (B, M, d) with the same B, got {shapes}")
+
+
+def _same_shape(first: jax.Array, second: jax.Array, name: str) -> None:
+    if first.shape != second.shape:
+        raise MismatchError(f"{name} must have shape {first.shape}, got {second.shape}; nothing is broadcast")
+
+
+def _check_temperature(temperature: float | jax.Array) -> None:
+    if isinstance(temperature, (int, float)) and not temperature > 0:  # a traced one cannot be looked at
+        raise JaxrecError(f"temperature must be positive, got {temperature}")

@@ -1,0 +1,95 @@
+"""LightGCN: embeddings smoothed over the graph by a few products with the normalised adjacency."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+from jaxrec.models.mf import Initializer, check_embedding_options, embedding
+from jaxrec.models.scorers import FactorScorer
+from jaxrec.models.sizes import bound_sizes
+from jaxrec.sparse import SparseMatrix, spmm
+
+
+class LightGCN(nn.Module):
+    """LightGCN: E^(l+1) = A~ E^(l), and the final embeddings are sum over l of a_l E^(l).
+
+    `model.apply(variables, adjacency)` gives (users [U, d], items [I, d]); score(u, i) is their inner product. With 0
+    layers it is matrix factorisation.
+
+    Attributes:
+      dim: d, the width of the embeddings.
+      layers: L, the number of products with the adjacency.
+      layer_weights: (a_0, ..., a_L), or None for the mean, 1 / (L + 1) each.
+      initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
+      scale: the standard deviation of "normal".
+      num_users: U; `jaxrec.fit` sets it.
+      num_items: I; `jaxrec.fit` sets it.
+
+    Raises:
+      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number.
+      MismatchError: an adjacency of another size.
+
+    Source: He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020,
+    equations 3 to 8.
+
+    >>> from jaxrec import graph
+    >>> from jaxrec.data.interactions import Interactions
+    >>> data = Interactions.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> adjacency = graph.normalized_adjacency(graph.biadjacency(data))
+    >>> model = LightGCN(dim=4, layers=2, num_users=2, num_items=2)
+    >>> variables = model.init(jax.random.key(0), adjacency)
+    >>> users, items = model.apply(variables, adjacency)
+    >>> users.shape
+    (2, 4)
+    """
+
+    dim: int = 64
+    layers: int = 3
+    layer_weights: tuple[float, ...] | None = None
+    initializer: Initializer = "normal"
+    scale: float = 0.1
+    num_users: int | None = None
+    num_items: int | None = None
+
+    def __post_init__(self) -> None:
+        check_embedding_options(self)
+        if self.layers < 0:
+            raise JaxrecError(f"layers must not be negative, got {self.layers}")
+        if self.layer_weights is not None and len(self.layer_weights) != self.layers + 1:
+            raise JaxrecError(
+                f"layer_weights has {len(self.layer_weights)} values, but {self.layers} layers need "
+                f"{self.layers + 1}: one for the embeddings themselves and one for each layer"
+            )
+        super().__post_init__()
+
+    def setup(self) -> None:
+        num_users, num_items = bound_sizes(self)
+        self.user_embedding = embedding(self, "user_embedding", num_users)
+        self.item_embedding = embedding(self, "item_embedding", num_items)
+
+    def __call__(self, adjacency: SparseMatrix) -> tuple[jax.Array, jax.Array]:
+        """The propagated embeddings (users [U, d], items [I, d]).
+
+        Args:
+          adjacency: A~ [N, N] with N = U + I, users first: a BCOO of `graph.normalized_adjacency`, or better the
+            operator that `sparse.operator(..., symmetric=True)` makes of it.
+        """
+        num_users, num_items = bound_sizes(self, adjacency)
+        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        x = jnp.concatenate([self.user_embedding, self.item_embedding])
+        total = weights[0] * x
+        for weight in weights[1:]:
+            x = spmm(adjacency, x)
+            total = total + weight * x
+        return total[:num_users], total[num_users:]
+
+    def ego(self) -> tuple[jax.Array, jax.Array]:
+        """The embeddings before propagation, which L2 acts on: (users [U, d], items [I, d])."""
+        return self.user_embedding, self.item_embedding
+
+    def scorer(self, adjacency: SparseMatrix) -> FactorScorer:
+        """What ranking and prediction need of the model."""
+        return FactorScorer(*self(adjacency), dim=self.dim)

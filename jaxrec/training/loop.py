@@ -1,0 +1,223 @@
+"""The loop over epochs: validation, early stopping, and a stop when the loss is not finite."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError, NonFiniteLossError
+from jaxrec.training.state import Params, TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochRecord:
+    """What is known of one epoch when it is over.
+
+    Attributes:
+      epoch: its number, from 1.
+      seconds: the time it took, without compilation and validation.
+      train: the means over the epoch (`loss`, `ranking`, `penalty`) and `skipped`.
+      valid: the metrics on the validation part, empty where it was not validated.
+      valid_seconds: the time that validation took; the first one includes its compilation.
+
+    >>> EpochRecord(1, 0.5, {"loss": 0.69}).to_dict()
+    {'epoch': 1, 'seconds': 0.5, 'loss': 0.69}
+    """
+
+    epoch: int
+    seconds: float
+    train: Mapping[str, float]
+    valid: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    valid_seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain numbers for a line of JSON.
+
+        >>> EpochRecord(2, 0.5, {"loss": 0.6}, {"ndcg@10": 0.1}, 0.2).to_dict()["valid"]
+        {'ndcg@10': 0.1}
+        """
+        record = {"epoch": self.epoch, "seconds": round(self.seconds, 6), **self.train}
+        if self.valid:
+            record |= {"valid": dict(self.valid), "valid_seconds": round(self.valid_seconds, 6)}
+        return record
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopResult:
+    """How the loop ended.
+
+    Attributes:
+      state: the best state by the monitored metric, or the last one where nothing was validated.
+      best_epoch: the epoch that it comes from.
+      records: one for each epoch that was run.
+      compile_seconds: the time that lowering and compiling the epoch took.
+
+    >>> LoopResult(None, 1, (), 0.0).best_epoch
+    1
+    """
+
+    state: Any
+    best_epoch: int
+    records: tuple[EpochRecord, ...]
+    compile_seconds: float
+
+
+class Callback(Protocol):
+    """Something that is told of every epoch."""
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Take the record of an epoch that is over."""
+        ...
+
+
+def train(
+    state: TrainState,
+    data: Any,
+    epoch: Any,
+    *,
+    epochs: int,
+    validate: Callable[[Params], Mapping[str, float]] | None = None,
+    every: int = 5,
+    monitor: str = "ndcg@10",
+    patience: int | None = None,
+    callbacks: tuple[Callback, ...] = (),
+) -> LoopResult:
+    """Run a number of epochs, and keep the best state by a metric on the validation part.
+
+    Args:
+      state: the state before; it is donated.
+      data: passed to every epoch.
+      epoch: a jitted function (state, data) -> (state, info) with `loss`, `finite` and `skipped` in its info, as
+        `make_epoch` gives.
+      epochs: how many at the most.
+      validate: params -> metrics, called after every `every` epochs and after the last; or None.
+      every: epochs between two validations.
+      monitor: the metric to maximise.
+      patience: stop after this many validations without a new best; None runs all epochs.
+      callbacks: each is called with the record of every epoch.
+
+    Raises:
+      JaxrecError: epochs, every or patience below 1, or a metric that `validate` does not give.
+      NonFiniteLossError: a loss or parameter became infinite or NaN; its `state` is the one before that epoch.
+
+    >>> step = jax.jit(lambda state, data: (state, {"loss": data, "finite": data < 9, "skipped": 0}))
+    >>> train(None, 1.0, step, epochs=2).best_epoch
+    2
+    """
+    for name, value in (("epochs", epochs), ("every", every), ("patience", 1 if patience is None else patience)):
+        if value < 1:
+            raise JaxrecError(f"{name} must be at least 1, got {value}")
+    started = time.perf_counter()
+    compiled = epoch.lower(state, data).compile()
+    compile_seconds = time.perf_counter() - started
+    records: list[EpochRecord] = []
+    best_state, best_epoch, best_value, stale = None, 0, -float("inf"), 0
+    for number in range(1, epochs + 1):
+        good = jax.tree.map(jnp.copy, state)  # the epoch donates the state, so it is kept by copy
+        started = time.perf_counter()
+        state, info = compiled(state, data)
+        info = {name: value.item() for name, value in jax.device_get(info).items()}
+        seconds = time.perf_counter() - started
+        if not info.pop("finite"):
+            error = NonFiniteLossError(
+                f"the loss is not finite in epoch {number} (mean {info['loss']}); lower the learning rate or the "
+                "initial scale. The state before this epoch is kept in the `state` of this error"
+            )
+            error.state = good
+            raise error
+        record = EpochRecord(number, seconds, info)
+        if validate is not None and (number % every == 0 or number == epochs):
+            started = time.perf_counter()
+            metrics = {name: float(value) for name, value in validate(state.params).items()}
+            record = dataclasses.replace(record, valid=metrics, valid_seconds=time.perf_counter() - started)
+            if monitor not in metrics:
+                raise JaxrecError(f"monitor is {monitor!r}, but validation gives {', '.join(sorted(metrics))}")
+            if metrics[monitor] > best_value:
+                best_state, best_epoch, best_value, stale = jax.tree.map(jnp.copy, state), number, metrics[monitor], 0
+            else:
+                stale += 1
+        records.append(record)
+        for callback in callbacks:
+            callback(record)
+        if patience is not None and stale >= patience:
+            break
+    if best_state is None:
+        best_state, best_epoch = state, len(records)
+    return LoopResult(best_state, best_epoch, tuple(records), compile_seconds)
+
+
+@contextlib.contextmanager
+def json_lines(path: str | pathlib.Path | None, **constants: Any) -> Iterator[tuple[Callback, ...]]:
+    """A callback that appends one line of JSON an epoch to a file; no callback where `path` is None.
+
+    Args:
+      path: the file; its folder must exist.
+      **constants: further entries of every line, for example the stage.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = pathlib.Path(folder, "log")
+    ...     with json_lines(log, stage="refit") as callbacks:
+    ...         callbacks[0](EpochRecord(1, 0.5, {"loss": 0.69}))
+    ...     print(log.read_text().strip())
+    {"stage": "refit", "epoch": 1, "seconds": 0.5, "loss": 0.69}
+    """
+    if path is None:
+        yield ()
+        return
+    with open(path, "a", encoding="utf-8") as file:
+
+        def write(record: EpochRecord) -> None:
+            file.write(json.dumps({**constants, **record.to_dict()}) + "\n")
+            file.flush()  # so that the file can be followed, and survives a kill
+
+        yield (write,)
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, label: str, enabled: bool, monitor: str = "") -> Iterator[tuple[Callback, ...]]:
+    """A callback that moves a bar on standard error; no callback where it is not enabled.
+
+    Args:
+      total: epochs.
+      label: what stands before the bar.
+      enabled: whether there is a bar at all.
+      monitor: the validation metric to show beside the loss.
+
+    >>> with progress_bar(3, "MF", enabled=False) as callbacks:
+    ...     callbacks
+    ()
+    """
+    if not enabled:
+        yield ()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, note="")
+        valid = ""
+
+        def move(record: EpochRecord) -> None:
+            nonlocal valid
+            if monitor in record.valid:
+                valid = f"  {monitor} {record.valid[monitor]:.4f}"
+            bar.update(task, completed=record.epoch, note=f"loss {record.train['loss']:.4f}{valid}")
+
+        yield (move,)

@@ -1,0 +1,141 @@
+"""What training minimises: a loss on the scores of a batch plus an L2 term on its embeddings."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec import losses
+from jaxrec.errors import JaxrecError
+from jaxrec.sampling import contains
+from jaxrec.sparse import SparseMatrix
+from jaxrec.training.state import Batch, Params, TrainData
+
+LossName = Literal["bpr", "softmax", "logistic", "mse"]
+PenaltyForm = Literal["squared", "norm"]
+HitMask = Literal["none", "item", "seen"]
+
+
+class EmbeddingModel(Protocol):
+    """A Flax module whose users and items have vectors, with inner products as scores."""
+
+    def apply(self, variables: Any, *args: Any, method: Any = None) -> Any:
+        """`apply(variables, adjacency)` gives (users [U, w], items [I, w]); `method="ego"` what L2 acts on."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A loss function of (params, data, batch, key) for any model with embeddings.
+
+    Calling it gives (loss, info): a scalar, and the scalars `ranking` (the loss without L2), `penalty` and `count` (the
+    rows that counted). It is hashable, so it can be a static argument.
+
+    Attributes:
+      model: an embedding model, with its sizes set.
+      loss: "bpr", "softmax", "logistic" (the positives against the batch's negatives) or "mse" (on the ratings).
+      l2: the coefficient of the L2 term.
+      l2_form: "squared" (LightGCN: half the squared rows of the batch over its size) or "norm" (RecBole: the norms of
+        the batch's tables, not squared, over its size).
+      temperature: of the softmax.
+      cosine: whether the softmax compares by cosine, or by inner product.
+      mask_hits: softmax in the batch: which other rows' items are no negatives; "none" are left out, "item" leaves out
+        the row's own item, "seen" every item that the user has (B x B searches a step, so it costs).
+      correct_popularity: softmax in the batch: subtract the log probability of each item to be in the batch.
+
+    Raises:
+      JaxrecError: an unknown loss or form, a negative l2, a temperature that is not positive.
+
+    >>> from jaxrec.models.mf import MF
+    >>> Objective(MF(num_users=2, num_items=2), loss="bpr").l2
+    0.0
+    """
+
+    model: Any
+    loss: LossName = "bpr"
+    l2: float = 0.0
+    l2_form: PenaltyForm = "squared"
+    temperature: float = 0.12
+    cosine: bool = True
+    mask_hits: HitMask = "none"
+    correct_popularity: bool = False
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("bpr", "softmax", "logistic", "mse"):
+            raise JaxrecError(f'loss must be "bpr", "softmax", "logistic" or "mse", got {self.loss!r}')
+        if self.l2_form not in ("squared", "norm"):
+            raise JaxrecError(f'l2_form must be "squared" or "norm", got {self.l2_form!r}')
+        if self.mask_hits not in ("none", "item", "seen"):
+            raise JaxrecError(f'mask_hits must be "none", "item" or "seen", got {self.mask_hits!r}')
+        if not self.l2 >= 0:
+            raise JaxrecError(f"l2 must not be negative, got {self.l2}")
+        if not self.temperature > 0:
+            raise JaxrecError(f"temperature must be positive, got {self.temperature}")
+
+    def __call__(
+        self, params: Params, data: TrainData, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of one batch. The key is not used: none of these losses is random."""
+        del key
+        variables = {"params": params}
+        adjacency: SparseMatrix = data.adjacency
+        users, items = self.model.apply(variables, adjacency)
+        user, positive = users[batch.user], items[batch.item]
+        negative = items[batch.negatives]
+        ranking = self._ranking(data, batch, user, positive, negative)
+        penalty = jnp.zeros((), ranking.dtype)
+        if self.l2:
+            ego_users, ego_items = self.model.apply(variables, method="ego")
+            rows = [ego_users[batch.user], ego_items[batch.item]]
+            if batch.negatives.shape[1]:
+                rows.append(ego_items[batch.negatives])
+            form = losses.l2 if self.l2_form == "squared" else losses.l2_norms
+            penalty = self.l2 * form(*rows, where=batch.where)
+        count = jnp.sum(batch.where, dtype=jnp.float32)
+        return ranking + penalty, {"ranking": ranking, "penalty": penalty, "count": count}
+
+    def _ranking(
+        self, data: TrainData, batch: Batch, user: jax.Array, positive: jax.Array, negative: jax.Array
+    ) -> jax.Array:
+        score = jnp.sum(user * positive, axis=1)
+        if self.loss == "mse":
+            if batch.rating is None:
+                raise JaxrecError('loss="mse" needs ratings, and the batch has none')
+            return losses.mse(score, batch.rating, where=batch.where)
+        if self.loss == "bpr":
+            return losses.bpr(score, jnp.sum(user[:, None] * negative, axis=2), where=batch.where)
+        if self.loss == "logistic":
+            drawn = jnp.sum(user[:, None] * negative, axis=2)
+            scores = jnp.concatenate([score[:, None], drawn], axis=1)
+            labels = jnp.concatenate([jnp.ones_like(score)[:, None], jnp.zeros_like(drawn)], axis=1)
+            where = jnp.broadcast_to(batch.where[:, None], scores.shape)
+            return losses.logistic(scores, labels, where=where)
+        if negative.shape[1]:
+            if self.cosine:
+                user, positive, negative = losses.unit(user), losses.unit(positive), losses.unit(negative)
+            return losses.softmax(
+                jnp.sum(user * positive, axis=1),
+                jnp.sum(user[:, None] * negative, axis=2),
+                temperature=self.temperature,
+                where=batch.where,
+            )
+        mask = None
+        if self.mask_hits == "item":
+            mask = batch.item[:, None] != batch.item[None, :]
+        elif self.mask_hits == "seen":
+            mask = ~contains(data.seen, batch.user[:, None], batch.item[None, :])
+        log_probability = None
+        if self.correct_popularity:
+            log_probability = data.log_probability[batch.item]
+        return losses.in_batch_softmax(
+            user,
+            positive,
+            temperature=self.temperature,
+            cosine=self.cosine,
+            log_probability=log_probability,
+            mask=mask,
+            where=batch.where,
+        )

@@ -1,0 +1,170 @@
+"""The container of interactions: what it accepts, what it refuses, and what selecting keeps."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
+from jaxrec.errors import DataError
+
+USERS, ITEMS = IdMap(np.array(["ann", "bo"]), "user"), IdMap(np.array([10, 20, 30]), "item")
+rows = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from("abcd"), st.integers(1, 10), st.integers(0, 99)), max_size=20
+)
+
+
+def small(**columns):
+    return Interactions(**{"user": [0, 0, 1], "item": [0, 2, 0], "users": USERS, "items": ITEMS, **columns})
+
+
+@given(rows)
+def test_from_arrays_gives_the_ids_back(given_rows):
+    user, item, rating, timestamp = ([row[at] for row in given_rows] for at in range(4))
+    data = Interactions.from_arrays(user, item, rating, timestamp)
+    assert data.users.ids[data.user].tolist() == user
+    assert data.items.ids[data.item].tolist() == item
+    assert data.rating.tolist() == rating
+    assert data.timestamp.tolist() == timestamp
+    assert (data.user.dtype, data.item.dtype) == (np.int32, np.int32)
+    assert (data.rating.dtype, data.timestamp.dtype) == (np.float32, np.int64)
+    assert data.counts() == {"users": len(set(user)), "items": len(set(item)), "interactions": len(user)}
+
+
+@given(rows.filter(bool), st.randoms())
+def test_indices_do_not_depend_on_the_order_of_rows(given_rows, random):
+    shuffled = random.sample(given_rows, len(given_rows))
+    one, other = (
+        Interactions.from_arrays([r[0] for r in some], [r[1] for r in some]) for some in (given_rows, shuffled)
+    )
+    assert one.same_catalogue(other)
+    assert one.users.ids.tolist() == sorted({row[0] for row in given_rows})
+
+
+def test_titles_and_columns_follow_their_items():
+    data = Interactions.from_arrays(
+        [1, 1], [20, 10], titles={10: "Ten", 99: "Unused"}, item_columns={"year": {20: 1999}, "genre": {10: "war"}}
+    )
+    assert data.items.ids.tolist() == [10, 20]
+    assert data.titles.tolist() == ["Ten", ""]
+    assert data.item_columns["genre"].tolist() == ["war", ""]
+    np.testing.assert_array_equal(data.item_columns["year"], [np.nan, 1999])
+    assert data.notes == ("title: 1 of 2 are of items without interactions, left out",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"user": [0, 0]}, "user has 2 entries and item has 3; they must be of one length"),
+        ({"user": [0, -1, 1]}, r"user index -1 at position 1 is outside 0\.\.1"),
+        ({"item": [0, 3, 1]}, r"item index 3 at position 1 is outside 0\.\.2; pass the caller's ids to Interactions"),
+        ({"item": np.array([0, 2**64 - 1, 1], dtype=np.uint64)}, "item index 18446744073709551615 at position 1"),
+        ({"user": [0.0, 1.0, 1.0]}, "user must be one-dimensional and of whole numbers"),
+        ({"user": [[0], [0, 1]]}, "user is not an array"),
+        ({"rating": [1, 2]}, r"rating has shape \(2,\), expected \(3,\): one rating for each interaction"),
+        ({"rating": [1, float("nan"), 2]}, "rating at position 1 is nan; remove the row or give it a finite rating"),
+        ({"rating": [1, 2, float("inf")]}, "rating at position 2 is inf"),
+        ({"rating": [1, None, 2]}, "rating at position 1 is nan"),
+        ({"rating": [1e39, 2, 3]}, r"rating at position 0 is 1e\+39"),
+        ({"rating": ["5", "x", "1"]}, "rating must be numbers: got dtype <U1"),
+        ({"rating": np.array([5, "1", 2], dtype=object)}, "rating must be numbers: got the text '1'"),
+        ({"timestamp": [1, 2]}, r"timestamp has shape \(2,\)"),
+        ({"timestamp": [1, 2.5, 3]}, r"timestamp at position 1 is 2.5, which is not a whole number of 64 bits; round"),
+        ({"timestamp": [1, float("nan"), 3]}, "timestamp at position 1 is nan"),
+        ({"timestamp": [1, 1e30, 3]}, r"timestamp at position 1 is 1e\+30"),
+        ({"timestamp": np.array([1, 2**63, 3], dtype=np.uint64)}, "timestamp at position 1 is 9223372036854775808"),
+        ({"timestamp": ["1", "2", "3"]}, "timestamp must be whole numbers or dates, got dtype <U1"),
+        (
+            {"timestamp": np.array(["2020-01-01", "NaT", "2020-01-01"], "datetime64[s]")},
+            r"position 1 is missing \(NaT\)",
+        ),
+        ({"part": [0, 3, 0]}, r"part index 3 at position 1 is outside 0\.\.2"),
+        ({"part": [0, 1]}, "part has 2 entries and user has 3"),
+        ({"titles": ["a", "b"]}, r"item column 'title' has shape \(2,\), expected \(3,\)"),
+        ({"item_columns": {"year": [1]}}, r"item column 'year' has shape \(1,\), expected \(3,\)"),
+        ({"users": ["ann", "bo"]}, "users is of type list; pass an IdMap, or use from_arrays"),
+    ],
+)
+def test_bad_columns_are_refused(columns, message):
+    with pytest.raises(DataError, match=message):
+        small(**columns)
+
+
+def test_more_ids_than_int32_can_count_are_refused():
+    with pytest.raises(DataError, match="2,147,483,648 items do not fit in int32 indices"):
+        check_index([0], 2**31, "item")
+
+
+def test_dates_become_unix_seconds():
+    dates = np.array(["1970-01-02", "1969-12-31T23:59:59"], dtype="datetime64[ms]")
+    assert check_timestamp(dates, 2).tolist() == [24 * 60 * 60, -1]
+    assert check_timestamp([3.0, -4.0], 2).tolist() == [3, -4]
+    assert check_rating([True, False], 2).tolist() == [1.0, 0.0]
+
+
+def test_the_arrays_are_read_only_and_those_of_the_caller_are_left_alone():
+    arrays = {
+        "user": np.array([0, 0, 1], dtype=np.int32),
+        "item": np.array([0, 2, 0], dtype=np.int32),
+        "rating": np.array([1, 2, 3], dtype=np.float32),
+        "timestamp": np.array([1, 2, 3]),
+        "part": np.array([TRAIN, TRAIN, TEST], dtype=np.uint8),
+        "titles": np.array(["a", "b", "c"]),
+    }
+    year = np.array([1, 2, 3])
+    data = small(**arrays, item_columns={"year": year})
+    before = dataclasses.replace(data).fingerprint()
+    for name, array in (*arrays.items(), ("year", year)):
+        array[:] = array[::-1].copy()  # still the caller's own, and writable
+        held = data.item_columns["year"] if name == "year" else getattr(data, name)
+        with pytest.raises(ValueError, match="read-only"):
+            held[0] = held[1]
+    assert data.fingerprint() == before
+    assert data.item_columns["year"].tolist() == [1, 2, 3]
+    # What is read-only already is shared, so that a step that changes one column copies no other.
+    assert np.shares_memory(data.with_note("x").rating, data.rating)
+
+
+def test_select_keeps_the_catalogue_and_compact_drops_what_is_unused():
+    data = small(
+        rating=[5, 4, 3], timestamp=[7, 8, 9], part=[0, 1, 2], titles=["a", "b", "c"], item_columns={"year": [1, 2, 3]}
+    )
+    for selection in (np.array([False, True, False]), [1], np.array([1])):
+        one = data.select(selection, "second row")
+        assert (one.user.tolist(), one.item.tolist(), one.rating.tolist()) == ([0], [2], [4])
+        assert (one.timestamp.tolist(), one.part.tolist(), one.notes) == ([8], [1], ("second row",))
+        assert one.same_catalogue(data)
+        assert one.counts() == {"users": 2, "items": 3, "interactions": 1}
+    compact = one.compact()
+    assert compact.counts() == {"users": 1, "items": 1, "interactions": 1}
+    assert (compact.users.ids.tolist(), compact.items.ids.tolist()) == (["ann"], [30])
+    assert (compact.titles.tolist(), compact.item_columns["year"].tolist()) == (["c"], [3])
+    assert not compact.same_catalogue(data)
+
+
+def test_no_interaction_is_possible():
+    empty = small().select([])
+    assert len(empty) == 0
+    assert empty.compact().counts() == {"users": 0, "items": 0, "interactions": 0}
+
+
+def test_the_fingerprint_sees_every_value():
+    base = {"rating": [5, 4, 3], "timestamp": [7, 8, 9]}
+    changed = [
+        {"rating": [5, 4, 2]},
+        {"timestamp": [7, 8, 10]},
+        {"rating": None},
+        {"timestamp": None},
+        {"item": [0, 1, 0]},
+        {"user": [0, 1, 1]},
+        {"users": IdMap(np.array(["ann", "bob"]), "user")},
+        {"items": IdMap(np.array(["10", "20", "30"]), "item")},
+    ]
+    prints = [small(**{**base, **change}).fingerprint() for change in ({}, *changed)]
+    assert len(set(prints)) == len(prints)
+    assert small(**base).fingerprint() == prints[0]
+    strange = IdMap(np.array(["\ud800", "b"]), "user")  # half a surrogate pair is a valid Python string
+    assert len(small(users=strange).fingerprint()) == 64

@@ -1,0 +1,167 @@
+"""Diversity metrics: values as arithmetic, slow twins, invariances of the distance, masks and gradients."""
+
+import math
+
+import chex
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import metrics as slow
+
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.metrics import catalogue_coverage, intra_list_distance, mean_pair_distance, pair_distances
+
+SLOW_DISTANCE = {"euclidean": slow.euclidean, "cosine": slow.cosine}
+
+
+# Compiled once for each distance; the examples are all of one shape, and the mask makes the lists short.
+fast_distance = jax.jit(intra_list_distance, static_argnames="distance")
+
+
+@st.composite
+def vectors_with_mask(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    vectors = rng.normal(size=(8, 4)).astype(np.float32)
+    vectors[rng.random(8) < 0.2] = 0
+    vectors[1] = vectors[0]
+    return vectors, rng.random(8) < draw(st.floats(0, 1))
+
+
+def test_euclidean_distance_is_the_mean_over_pairs():
+    corners = jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])  # a triangle with sides 3, 4 and 5
+    np.testing.assert_allclose(intra_list_distance(corners), (3 + 4 + 5) / 3, rtol=1e-6)
+    assert intra_list_distance(corners, jnp.array([False, True, True])) == 5.0
+
+
+def test_cosine_distance_is_one_minus_the_cosine():
+    vectors = jnp.array([[2.0, 0.0], [0.0, 0.5], [-3.0, 0.0]])  # at 0, 90 and 180 degrees
+    np.testing.assert_allclose(intra_list_distance(vectors, distance="cosine"), (1 + 2 + 1) / 3, rtol=1e-6)
+
+
+def test_a_zero_vector_has_cosine_distance_1_to_every_other():
+    table = pair_distances(jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]), distance="cosine")
+    np.testing.assert_allclose(table, [[0, 1, 1], [1, 0, 1], [1, 1, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_fewer_than_two_items_give_zero(distance):
+    assert intra_list_distance(jnp.ones((1, 3)), distance=distance) == 0.0
+    for where in ([False, False], [True, False]):
+        assert intra_list_distance(jnp.array([[1.0], [5.0]]), jnp.array(where), distance=distance) == 0.0
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@hypothesis.given(vectors_with_mask())
+def test_agrees_with_the_slow_twin(distance, example):
+    vectors, where = example
+    expected = slow.intra_list_distance(vectors, where, SLOW_DISTANCE[distance])
+    np.testing.assert_allclose(fast_distance(vectors, where, distance=distance), expected, atol=1e-6, rtol=1e-6)
+
+
+@hypothesis.given(vectors_with_mask(), st.integers(0, 1000))
+def test_euclidean_distance_is_invariant_under_rotation_and_translation(example, seed):
+    vectors, where = example
+    rng = np.random.default_rng(seed)
+    rotation, _ = np.linalg.qr(rng.normal(size=(vectors.shape[1], vectors.shape[1])))
+    moved = vectors @ rotation.astype(np.float32) + rng.normal(size=(1, vectors.shape[1])).astype(np.float32)
+    np.testing.assert_allclose(fast_distance(moved, where), fast_distance(vectors, where), rtol=1e-4, atol=1e-5)
+
+
+@hypothesis.given(vectors_with_mask(), st.floats(0.0625, 16, width=32))
+def test_euclidean_distance_scales_linearly_and_cosine_not_at_all(example, scale):
+    vectors, where = example
+    scaled = np.float32(scale) * vectors
+    np.testing.assert_allclose(
+        fast_distance(scaled, where), scale * fast_distance(vectors, where), rtol=1e-5, atol=1e-6
+    )
+    turned = [fast_distance(either, where, distance="cosine") for either in (vectors, scaled)]
+    np.testing.assert_allclose(*turned, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@hypothesis.given(vectors_with_mask(), st.integers(0, 1000))
+def test_the_order_of_the_list_does_not_matter(distance, example, seed):
+    vectors, where = example
+    order = np.random.default_rng(seed).permutation(len(vectors))
+    np.testing.assert_allclose(
+        fast_distance(vectors[order], where[order], distance=distance),
+        fast_distance(vectors, where, distance=distance),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_vectors_that_are_close_together_and_far_from_0_keep_their_distance():
+    # With |x|^2 + |y|^2 - 2 x.y in float32 the answer would be lost: 1000^2 has no digit left for 0.01^2.
+    vectors = jnp.array([[1000.0, 0.0], [1000.0, 0.0078125]])
+    assert intra_list_distance(vectors) == 0.0078125
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_masked_vectors_reach_neither_value_nor_gradient(distance):
+    vectors = jnp.array([[1.0, 0.0], [jnp.nan, jnp.inf], [0.0, 1.0], [0.0, 1.0]])
+    where = jnp.array([True, False, True, True])
+    value, slope = jax.value_and_grad(lambda x: intra_list_distance(x, where, distance=distance))(vectors)
+    side = {"euclidean": math.sqrt(2), "cosine": 1.0}[distance]
+    np.testing.assert_allclose(value, (side + side + 0) / 3, rtol=1e-6)
+    assert np.isfinite(slope).all()
+    np.testing.assert_array_equal(slope[1], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_all_masked_is_finite(distance):
+    function = lambda x: intra_list_distance(x, jnp.zeros(3, bool), distance=distance)  # noqa: E731
+    value, slope = jax.value_and_grad(function)(jnp.full((3, 2), jnp.nan))
+    assert value == 0.0
+    np.testing.assert_array_equal(slope, np.zeros((3, 2)))
+
+
+def test_the_corner_of_the_table_is_the_shorter_list():
+    vectors = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    table = pair_distances(vectors)
+    np.testing.assert_allclose(mean_pair_distance(table[:4, :4]), intra_list_distance(vectors[:4]), rtol=1e-6)
+
+
+def test_coverage_counts_each_item_once_and_padding_never():
+    lists = jnp.array([[0, 1, 2], [2, 1, -1], [-1, -1, -1]])
+    assert catalogue_coverage(lists, 4) == 3 / 4
+    assert catalogue_coverage(jnp.full((2, 3), -1), 4) == 0.0  # -1 is not the last item
+
+
+def test_coverage_agrees_with_the_slow_twin():
+    lists = np.random.default_rng(0).integers(-1, 40, (12, 5)).astype(np.int32)
+    np.testing.assert_allclose(catalogue_coverage(lists, 40), slow.catalogue_coverage(lists, 40), rtol=1e-6)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(JaxrecError, match="distance is 'manhattan'; choose 'euclidean' or 'cosine'"):
+        intra_list_distance(jnp.ones((2, 2)), distance="manhattan")  # type: ignore[arg-type]
+    with pytest.raises(MismatchError, match=r"vectors must be those of one list, \[k, d\], got shape \(3,\)"):
+        intra_list_distance(jnp.ones(3))
+    with pytest.raises(MismatchError, match=r"where has shape \(3,\), expected \(2,\)"):
+        intra_list_distance(jnp.ones((2, 2)), jnp.ones(3, bool))
+    with pytest.raises(MismatchError, match=r"distances must be \[k, k\], got shape \(2, 3\)"):
+        mean_pair_distance(jnp.ones((2, 3)))
+    with pytest.raises(MismatchError, match=r"lists must be \[U, k\], got shape \(3,\)"):
+        catalogue_coverage(jnp.ones(3, jnp.int32), 4)
+    with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalogue"):
+        catalogue_coverage(jnp.ones((1, 3), jnp.int32), 0)
+
+
+class Variants(chex.TestCase):
+    """The same value with and without jit, on and off the device, and under pmap."""
+
+    @chex.all_variants
+    def test_diversity_metrics(self):
+        rng = np.random.default_rng(1)
+        vectors, where = rng.normal(size=(6, 5, 3)).astype(np.float32), rng.random((6, 5)) < 0.7
+        expected = [
+            slow.intra_list_distance(listed, mask, slow.euclidean) for listed, mask in zip(vectors, where, strict=True)
+        ]
+        lifted = self.variant(jax.vmap(intra_list_distance))(jnp.asarray(vectors), jnp.asarray(where))
+        np.testing.assert_allclose(np.asarray(lifted).reshape(-1, 6)[0], expected, rtol=1e-5)
+        covered = self.variant(lambda lists: catalogue_coverage(lists, 4))(jnp.array([[0, 1], [1, -1]]))
+        np.testing.assert_allclose(np.asarray(covered).reshape(-1)[0], 2 / 4)

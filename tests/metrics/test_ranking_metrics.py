@@ -1,0 +1,180 @@
+"""Ranking metrics: values as arithmetic, agreement with the slow twins, and properties that must hold for any list."""
+
+import functools
+import itertools
+import math
+
+import chex
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import metrics as slow
+
+from jaxrec import metrics
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.metrics import RANKING_METRICS
+
+NAMES = sorted(RANKING_METRICS)
+discount = lambda place: 1 / math.log2(place + 1)  # noqa: E731
+
+
+# Compiled once for each metric and cut; the examples are all of one shape.
+FAST = {name: jax.jit(metric, static_argnames="k") for name, metric in RANKING_METRICS.items()}
+LENGTH, CUTS = 30, (1, 2, 5, 10, 29, 30)
+
+
+@st.composite
+def lists_with_truth(draw):
+    """Hits of a list of 30 places, the number of relevant items (at least the hits), and a cut."""
+    hits = np.array(draw(st.lists(st.booleans(), min_size=LENGTH, max_size=LENGTH)))
+    return hits, int(hits.sum()) + draw(st.integers(0, 20)), draw(st.sampled_from(CUTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # hits at places 1, 3 and 4 of 5; 6 relevant items
+        ("recall", 3 / 6),
+        ("precision", 3 / 5),
+        ("hit_rate", 1.0),
+        ("f1", 2 * (3 / 5) * (3 / 6) / (3 / 5 + 3 / 6)),
+        ("ndcg", (discount(1) + discount(3) + discount(4)) / sum(discount(place) for place in range(1, 6))),
+        ("average_precision", (1 / 1 + 2 / 3 + 3 / 4) / 6),
+        ("reciprocal_rank", 1 / 1),
+    ],
+)
+def test_values_are_the_formula(name, expected):
+    value = RANKING_METRICS[name](jnp.array([True, False, True, True, False]), jnp.array(6))
+    assert value.dtype == jnp.float32
+    assert value.shape == ()
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # the same list cut at 2: only the hit at place 1 counts
+        ("recall", 1 / 6),
+        ("precision", 1 / 2),
+        ("f1", 2 * 1 / (2 + 6)),
+        ("ndcg", discount(1) / (discount(1) + discount(2))),
+        ("average_precision", (1 / 1) / 6),
+    ],
+)
+def test_the_cut_is_at_k(name, expected):
+    value = RANKING_METRICS[name](jnp.array([True, False, True, True, False]), jnp.array(6), k=2)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+def test_first_hit_below_the_first_place():
+    hits = jnp.array([False, False, True, True])
+    np.testing.assert_allclose(metrics.reciprocal_rank(hits, jnp.array(2)), 1 / 3, rtol=1e-6)
+    assert metrics.reciprocal_rank(hits, jnp.array(2), k=2) == 0
+    assert metrics.hit_rate(hits, jnp.array(2), k=2) == 0
+
+
+def test_the_ideal_of_ndcg_has_no_more_hits_than_there_are_relevant_items():
+    assert metrics.ndcg(jnp.array([True, True, False, False]), jnp.array(2)) == 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_without_a_relevant_item_gets_a_finite_zero(name):
+    assert RANKING_METRICS[name](jnp.zeros(5, bool), jnp.array(0)) == 0.0
+    slope = jax.grad(lambda n: RANKING_METRICS[name](jnp.zeros(5, bool), n))(jnp.float32(0))
+    assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float_hits_count_like_booleans(name):
+    hits = np.array([0.0, 1.0, 0.0, 1.0], np.float32)
+    assert RANKING_METRICS[name](hits, 3) == RANKING_METRICS[name](hits > 0, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_agrees_with_the_slow_twin_on_random_lists(name):
+    rng = np.random.default_rng(0)
+    num_items, length = 60, 25
+    users = 200
+    lists = np.full((users, length), -1)
+    relevant = []
+    for user in range(users):
+        size = rng.integers(0, length + 1)  # short lists, empty ones too
+        lists[user, :size] = rng.permutation(num_items)[:size]
+        relevant.append(set(rng.permutation(num_items)[: rng.integers(0, 40)].tolist()))  # empty truth too
+    hits = np.array([slow.hits_of(listed, truth) for listed, truth in zip(lists, relevant, strict=True)], bool)
+    counts = np.array([len(truth) for truth in relevant], np.int32)
+    for k in (1, 5, 10, 25):
+        fast = jax.vmap(functools.partial(RANKING_METRICS[name], k=k))(hits, counts)
+        expected = [
+            slow.RANKING[name](listed.tolist(), truth, k) for listed, truth in zip(lists, relevant, strict=True)
+        ]
+        np.testing.assert_allclose(fast, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@hypothesis.given(lists_with_truth())
+def test_values_lie_between_0_and_1(name, example):
+    hits, num_relevant, k = example
+    value = float(FAST[name](hits, num_relevant, k=k))
+    assert 0 <= value <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["recall", "hit_rate", "average_precision", "reciprocal_rank"])
+@hypothesis.given(lists_with_truth())
+def test_never_falls_when_the_list_gets_longer(name, example):
+    hits, num_relevant, _ = example
+    values = [float(FAST[name](hits, num_relevant, k=cut)) for cut in CUTS]
+    assert all(longer >= shorter - 1e-6 for shorter, longer in itertools.pairwise(values))
+
+
+@pytest.mark.parametrize("name", ["ndcg", "average_precision", "reciprocal_rank"])
+@hypothesis.given(lists_with_truth(), st.data())
+def test_moving_a_hit_up_never_lowers_the_value(name, example, data):
+    hits, num_relevant, k = example
+    below_a_miss = np.flatnonzero(hits[1:] & ~hits[:-1]) + 1
+    hypothesis.assume(below_a_miss.size)
+    place = data.draw(st.sampled_from(below_a_miss.tolist()))
+    moved = hits.copy()
+    moved[[place - 1, place]] = moved[[place, place - 1]]
+    before, after = (float(FAST[name](listed, num_relevant, k=k)) for listed in (hits, moved))
+    assert after >= before - 1e-6
+
+
+@hypothesis.given(lists_with_truth())
+def test_f1_is_the_harmonic_mean(example):
+    hits, num_relevant, k = example
+    p, r, f = (float(FAST[name](hits, num_relevant, k=k)) for name in ("precision", "recall", "f1"))
+    np.testing.assert_allclose(f, 0.0 if p + r == 0 else 2 * p * r / (p + r), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_input_is_refused(name):
+    metric = RANKING_METRICS[name]
+    with pytest.raises(JaxrecError, match="k is 0; a list has at least one place"):
+        metric(jnp.ones(3, bool), jnp.array(1), k=0)
+    with pytest.raises(MismatchError, match="k is 4 but the list has 3 places"):
+        metric(jnp.ones(3, bool), jnp.array(1), k=4)
+    with pytest.raises(MismatchError, match=r"hits must be one list, .* got shape \(2, 3\); lift the metric with"):
+        metric(jnp.ones((2, 3), bool), jnp.array(1))
+    with pytest.raises(MismatchError, match=r"num_relevant must be one number, got shape \(2,\)"):
+        metric(jnp.ones(3, bool), jnp.array([1, 2]))
+
+
+def test_the_table_cannot_be_changed():
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        RANKING_METRICS["mine"] = metrics.recall  # type: ignore[index]
+
+
+class Variants(chex.TestCase):
+    """The same value with and without jit, on and off the device, and under pmap; alone and lifted by vmap."""
+
+    @chex.all_variants
+    def test_ranking_metrics(self):
+        rng = np.random.default_rng(1)
+        hits, counts = jnp.asarray(rng.random((8, 10)) < 0.3), jnp.asarray(rng.integers(10, 15, 8), jnp.int32)
+        for metric in RANKING_METRICS.values():
+            single = functools.partial(metric, k=5)
+            expected = np.stack([single(hits[user], counts[user]) for user in range(8)])
+            lifted = self.variant(jax.vmap(single))(hits, counts)
+            np.testing.assert_allclose(np.asarray(lifted).reshape(-1, 8)[0], expected, rtol=1e-6)
