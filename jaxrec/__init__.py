@@ -14,7 +14,8 @@ from jaxrec.api import (
     similar_items,
 )
 from jaxrec.data.filters import prepare
-from jaxrec.data.frames import from_frame, from_networkx, from_scipy, to_frame
+from jaxrec.data.conversions import from_networkx, from_scipy, to_networkx, to_scipy
+from jaxrec.data.frames import from_frame, to_frame
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.readers import read, read_split
 from jaxrec.data.registry import datasets, load
@@ -64,5 +65,7 @@ __all__ = [
     "spectral",
     "split",
     "to_frame",
+    "to_networkx",
+    "to_scipy",
     "training",
 ]

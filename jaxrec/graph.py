@@ -181,7 +181,7 @@ def from_networkx(graph: networkx.Graph, users: Any = None, items: Any = None) -
     >>> r.shape, r.nse
     ((18, 14), 89)
     """
-    from jaxrec.data.frames import from_networkx as interactions_from_networkx
+    from jaxrec.data.conversions import from_networkx as interactions_from_networkx
 
     interactions = interactions_from_networkx(graph, users, items)
     return biadjacency(interactions, interactions.rating), interactions

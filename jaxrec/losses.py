@@ -169,7 +169,7 @@ def in_batch_softmax(
 ) -> jax.Array:
     """Softmax cross-entropy in which the other rows' items are the negatives of each row.
 
-    Row b has the logits z_bc = sim(users_b, items_c) / t - log q_c, and the loss is the mean of logsumexp_c z_bc - z_bb.
+    Row b has logits z_bc = sim(users_b, items_c) / t - log q_c, and the loss is the mean of logsumexp_c z_bc - z_bb.
     Items come into a batch as often as they are popular. Without the correction by log q popular items are pushed down,
     which helps on some data (Gowalla) and falls to the level of popularity on others (MovieLens).
 
@@ -308,9 +308,9 @@ def _counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
     # Before the loss, not after it: 0 times the slope of an infinite score is NaN, and would reach the gradient.
     if where is None:
         return rows
-    if where.shape != rows.shape[:1]:
-        raise MismatchError(f"where must have shape {rows.shape[:1]}, got {where.shape}; nothing is broadcast")
-    return jnp.where(where.reshape(-1, *(1,) * (rows.ndim - 1)), rows, 0)
+    if where.shape != rows.shape[: where.ndim]:
+        raise MismatchError(f"where must have shape {rows.shape[: where.ndim]}, got {where.shape}; nothing is broadcast")
+    return jnp.where(where.reshape(*where.shape, *(1,) * (rows.ndim - where.ndim)), rows, 0)
 
 
 def _check_rows(embeddings: tuple[jax.Array, ...]) -> None:

@@ -216,6 +216,7 @@ def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
         raise MismatchError(f"matrix is {matrix.data.dtype} and x is {x.dtype}; convert one of them")
     if x.ndim not in (1, 2) or x.shape[0] != matrix.shape[1]:
         raise MismatchError(f"matrix has shape {matrix.shape}, so x must be [{matrix.shape[1]}, d], got {x.shape}")
+    x = jnp.asarray(x)  # a NumPy array would reach the gradient as it is, where a traced index cannot index it
     if x.ndim == 1:
         return spmm(matrix, x[:, None])[:, 0]
     if x.dtype in (jnp.bfloat16, jnp.float16):
@@ -250,7 +251,8 @@ def _product_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, t
 def _product_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array) -> tuple[SparseOperator, jax.Array]:
     matrix, x = residuals
     # Only computed where somebody asks for the gradient of the entries: XLA drops it otherwise.
-    d_data = jnp.sum(g[matrix.rows] * x[matrix.columns], axis=1)
+    # Entries that pad a BCOO lie outside of it and get 0; a plain index would give them the last row's.
+    d_data = jnp.sum(g.at[matrix.rows].get(mode="fill", fill_value=0) * x[matrix.columns], axis=1)
     # Whole numbers have no gradient; the transposed copy has none of its own, since `data` stands for both.
     nothing = lambda leaf: (  # noqa: E731
         jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)

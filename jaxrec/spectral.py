@@ -59,4 +59,4 @@ def _truncated_svd(
     u, s, vt = left @ u[:, :rank], s[:rank], vt[:rank] @ basis.T
     largest = jnp.take_along_axis(vt, jnp.argmax(jnp.abs(vt), axis=1, keepdims=True), axis=1)
     signs = jnp.where(largest < 0, jnp.array(-1, s.dtype), jnp.array(1, s.dtype))
-    return u * signs[:, 0], s, vt * signs
+    return u * signs.T, s, vt * signs

@@ -23,21 +23,46 @@ LOG_Q = np.log(RNG.random(B)).astype(np.float32)
 
 
 class Case(NamedTuple):
-    """A loss, its twin, and the shapes and options that both are called with."""
+    """A loss, its twin, the shapes of its arguments, and options: arrays are traced, plain numbers are not."""
 
-    loss: object
+    name: str
     twin: object
     shapes: tuple
-    options: dict = {}  # noqa: RUF012, nothing writes to it
+    options: tuple = ()
 
-    def draw(self, seed=1, scale=1.0):
+    def draw(self, seed=1):
         rng = np.random.default_rng(seed)
-        return [(scale * rng.normal(size=shape)).astype(np.float32) for shape in self.shapes]
+        return [rng.normal(size=shape).astype(np.float32) for shape in self.shapes]
+
+    def plain(self):
+        return {name: value for name, value in self.options if not isinstance(value, np.ndarray)}
+
+    def arrays(self, weights=None, where=None):
+        rows = {
+            "weights": np.ones(B, np.float32) if weights is None else weights,
+            "where": np.ones(B, bool) if where is None else where,
+        }
+        return rows | {name: value for name, value in self.options if isinstance(value, np.ndarray)}
+
+    def slowly(self, arguments, arrays):
+        return self.twin(*[np.float64(a) for a in arguments], **arrays, **self.plain())
 
 
-def case(loss, twin, *shapes, **options):
-    name = "-".join([loss, *(str(len(shape)) for shape in shapes), *options])
-    return pytest.param(Case(getattr(losses, loss), twin, shapes, options), id=name)
+PROGRAMS = {}
+
+
+def value_and_gradients(case, arguments, arrays):
+    """The loss and its gradient in every argument, in one program for each case."""
+    key = (case.name, case.shapes, *(name for name, _ in case.options))
+    if key not in PROGRAMS:
+        loss, plain = getattr(losses, case.name), case.plain()
+        PROGRAMS[key] = jax.jit(jax.value_and_grad(lambda rows, arrays: loss(*rows, **arrays, **plain)))
+    return PROGRAMS[key](arguments, arrays)
+
+
+def case(name, twin, *shapes, **options):
+    label = "-".join([name, *(str(len(shape)) for shape in shapes), *options])
+    return pytest.param(Case(name, twin, shapes, tuple(options.items())), id=label)
 
 
 CASES = [
@@ -53,7 +78,7 @@ CASES = [
     case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), mask=HITS),
     case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), log_probability=LOG_Q, mask=HITS),
 ]
-ONE_EACH = [CASES[0], CASES[1], CASES[2], CASES[3], CASES[4], CASES[7], CASES[8]]
+SCORES, EMBEDDINGS = CASES[4].values[0], CASES[7].values[0]
 WHERE = np.array([True, True, False, True, False, True])
 WEIGHTS = np.array([0.5, 2.0, 1.0, 0.0, 1.5, 1.0], np.float32)
 ROWS = {
@@ -74,46 +99,43 @@ def close(got, expected):
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("case", CASES)
 def test_value_and_gradient_agree_with_the_twin(case, rows):
-    weights, where = ROWS[rows]
-    arguments = case.draw()
-
-    def twin(*arguments):
-        ones, true = np.ones(B), np.ones(B, bool)
-        return case.twin(
-            *arguments, ones if weights is None else weights, true if where is None else where, **case.options
-        )
-
-    fast = functools.partial(case.loss, weights=weights, where=where, **case.options)
-    every = tuple(range(len(arguments)))
-    value, gradients = jax.jit(jax.value_and_grad(fast, argnums=every))(*arguments)
+    arguments, arrays = case.draw(), case.arrays(*ROWS[rows])
+    value, gradients = value_and_gradients(case, arguments, arrays)
     assert value.shape == ()
-    close(value, twin(*[np.float64(a) for a in arguments]))
-    for got, expected in zip(gradients, slow.gradient(twin, *arguments), strict=True):
-        close(got, expected)
+    close(value, case.slowly(arguments, arrays))
+    expected = slow.gradient(lambda *arguments: case.slowly(arguments, arrays), *arguments)
+    for got, want in zip(gradients, expected, strict=True):
+        close(got, want)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_weights_and_no_mask_are_ones_and_true(case):
+    arguments, arrays = case.draw(), case.arrays()
+    del arrays["weights"], arrays["where"]
+    close(getattr(losses, case.name)(*arguments, **arrays, **case.plain()), case.slowly(arguments, case.arrays()))
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[6], CASES[10]])
 def test_forward_and_reverse_mode_agree_with_differences(case):
-    loss = jax.jit(functools.partial(case.loss, where=WHERE, **case.options))
+    arrays = case.arrays(WEIGHTS, WHERE)
+    loss = jax.jit(lambda *rows: getattr(losses, case.name)(*rows, **arrays, **case.plain()))
     check_grads(loss, case.draw(), order=1, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def spoilt(array, where, bad):
+    """The array with the values of `bad` in turn at the places that do not count."""
+    array = np.array(array)
+    array[~where] = np.resize(np.float32(bad), array[~where].shape)
+    return array
+
+
+@pytest.mark.parametrize("bad", [(np.nan,), (np.inf, -np.inf), (-np.inf, np.nan, np.inf)])
 @pytest.mark.parametrize("case", CASES)
 def test_masked_rows_do_not_count_whatever_they_hold(case, bad):
-    clean = case.draw()
-    dirty = [np.where(WHERE.reshape(-1, *[1] * (a.ndim - 1)), a, np.float32(bad)) for a in clean]
-    weights = np.where(WHERE, WEIGHTS, np.float32(bad))
-    options = dict(case.options)
-    if "log_probability" in options:
-        options["log_probability"] = np.where(WHERE, LOG_Q, np.float32(bad))
-    every = tuple(range(len(clean)))
-    expected, expected_slopes = jax.value_and_grad(
-        functools.partial(case.loss, weights=WEIGHTS, where=WHERE, **case.options), argnums=every
-    )(*clean)
-    value, slopes = jax.value_and_grad(
-        functools.partial(case.loss, weights=weights, where=WHERE, **options), argnums=every
-    )(*dirty)
+    clean, arrays = case.draw(), case.arrays(WEIGHTS, WHERE)
+    expected, expected_slopes = value_and_gradients(case, clean, arrays)
+    rows = {name: spoilt(arrays[name], WHERE, bad) for name in ("weights", "log_probability") if name in arrays}
+    value, slopes = value_and_gradients(case, [spoilt(array, WHERE, bad) for array in clean], arrays | rows)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for got, want in zip(slopes, expected_slopes, strict=True):
         np.testing.assert_allclose(got[WHERE], want[WHERE], rtol=1e-5, atol=1e-7)
@@ -122,46 +144,41 @@ def test_masked_rows_do_not_count_whatever_they_hold(case, bad):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_masked_negatives_do_not_count_whatever_they_hold(bad):
-    positive, negative = CASES[4].values[0].draw()
-    dirty = np.where(NEGATIVE_WHERE, negative, np.float32(bad))
-    loss = functools.partial(losses.softmax, negative_where=NEGATIVE_WHERE)
-    expected, (to_positive, to_negative) = jax.value_and_grad(loss, argnums=(0, 1))(positive, negative)
-    value, (positive_slope, negative_slope) = jax.value_and_grad(loss, argnums=(0, 1))(positive, dirty)
+    case = CASES[6].values[0]
+    (positive, negative), arrays = case.draw(), case.arrays()
+    expected, expected_slopes = value_and_gradients(case, [positive, negative], arrays)
+    dirty = spoilt(negative, NEGATIVE_WHERE, bad)
+    value, slopes = value_and_gradients(case, [positive, dirty], arrays)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
-    np.testing.assert_allclose(positive_slope, to_positive, rtol=1e-6)
-    np.testing.assert_allclose(negative_slope, to_negative, rtol=1e-6)
-    assert not np.any(negative_slope[~NEGATIVE_WHERE])
+    for got, want in zip(slopes, expected_slopes, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert not np.any(slopes[1][~NEGATIVE_WHERE])
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_that_counts_gives_0_with_a_gradient_of_0(case, bad):
     arguments = [np.full(shape, bad, np.float32) for shape in case.shapes]
-    loss = functools.partial(case.loss, where=np.zeros(B, bool), **case.options)
-    value, slopes = jax.value_and_grad(loss, argnums=tuple(range(len(arguments))))(*arguments)
+    value, slopes = value_and_gradients(case, arguments, case.arrays(where=np.zeros(B, bool)))
     assert value == 0
-    for slope in slopes:
-        assert not np.any(slope)
+    assert not any(np.any(slope) for slope in slopes)
 
 
-@pytest.mark.parametrize("case", ONE_EACH)
-def test_weights_of_0_give_0(case):
-    loss = functools.partial(case.loss, weights=np.zeros(B, np.float32), **case.options)
-    value, slope = jax.value_and_grad(loss)(*case.draw())
-    assert value == 0
-    assert not np.any(slope)
-
-
-@pytest.mark.parametrize("scale", [1e4, -1e4, 1e-30])
 @pytest.mark.parametrize("case", CASES)
-def test_extreme_scores_give_finite_values_and_gradients(case, scale):
-    arguments = [np.full(shape, scale, np.float32) * (-1) ** n for n, shape in enumerate(case.shapes)]
-    for flipped in (arguments, arguments[::-1] if case.shapes[0] == case.shapes[-1] else arguments):
-        value, slopes = jax.value_and_grad(
-            functools.partial(case.loss, **case.options), argnums=tuple(range(len(flipped)))
-        )(*flipped)
-        assert np.isfinite(value)
-        assert all(np.isfinite(slope).all() for slope in slopes)
+def test_weights_of_0_give_0(case):
+    value, slopes = value_and_gradients(case, case.draw(), case.arrays(weights=np.zeros(B, np.float32)))
+    assert value == 0
+    assert not any(np.any(slope) for slope in slopes)
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1)])
+@pytest.mark.parametrize("scale", [1e4, 1e-14, 1e-30, 0.0])
+@pytest.mark.parametrize("case", CASES)
+def test_extreme_scores_give_finite_values_and_gradients(case, scale, signs):
+    arguments = [np.full(shape, sign * scale, np.float32) for sign, shape in zip(signs, case.shapes, strict=True)]
+    value, slopes = value_and_gradients(case, arguments, case.arrays())
+    assert np.isfinite(value)
+    assert all(np.isfinite(slope).all() for slope in slopes)
 
 
 def test_a_lost_pair_costs_its_margin():
@@ -172,7 +189,7 @@ def test_a_lost_pair_costs_its_margin():
     assert losses.softmax(jnp.array([-1e4]), jnp.array([[1e4]])) == 2e4
 
 
-@pytest.mark.parametrize("length", [1e-20, 1.0, 1e15])
+@pytest.mark.parametrize("length", [1e-14, 1e-25, 1.0, 1e15, 1e25])
 def test_unit_is_of_length_1_and_keeps_zero(length):
     vectors = jnp.array([[3.0, 4.0], [0.0, 0.0]]) * length
     np.testing.assert_allclose(losses.unit(vectors), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
@@ -181,15 +198,15 @@ def test_unit_is_of_length_1_and_keeps_zero(length):
     np.testing.assert_allclose(slope, [[0.128 / length, -0.096 / length], [0.0, 0.0]], rtol=1e-5)
 
 
-def test_cosines_of_zero_vectors_are_finite_in_the_batch():
-    users, items = jnp.zeros((3, D)), jnp.zeros((3, D))
-    value, slopes = jax.value_and_grad(losses.in_batch_softmax, argnums=(0, 1))(users, items)
-    np.testing.assert_allclose(value, np.log(3.0), rtol=1e-6)  # three equal logits
-    assert all(np.isfinite(slope).all() for slope in slopes)
+def test_equal_cosines_cost_the_logarithm_of_the_batch():
+    for rows in (np.zeros((B, D), np.float32), np.ones((B, D), np.float32)):
+        value, slopes = value_and_gradients(EMBEDDINGS, [rows, rows], EMBEDDINGS.arrays())
+        np.testing.assert_allclose(value, np.log(B), rtol=1e-6)
+        assert all(np.isfinite(slope).all() for slope in slopes)
 
 
 def test_accidental_hits_are_left_out_by_the_mask_but_never_the_row_itself():
-    users, items = CASES[7].values[0].draw()
+    users, items = EMBEDDINGS.draw()
     nothing = losses.in_batch_softmax(users, items, mask=np.zeros((B, B), bool))
     assert abs(float(nothing)) < 1e-6  # each row against itself alone: log 1
     same = np.vstack([items[:3], items[:1], items[4:]])  # row 3 has the item of row 0
@@ -202,7 +219,7 @@ def test_accidental_hits_are_left_out_by_the_mask_but_never_the_row_itself():
 
 
 def test_a_constant_log_probability_changes_nothing():
-    users, items = CASES[7].values[0].draw()
+    users, items = EMBEDDINGS.draw()
     plain = losses.in_batch_softmax(users, items)
     corrected = losses.in_batch_softmax(users, items, log_probability=jnp.full(B, -3.0))
     np.testing.assert_allclose(corrected, plain, rtol=1e-5)

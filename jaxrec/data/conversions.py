@@ -154,24 +154,22 @@ def from_networkx(
         raise DataError("graph has no edge, so there is no interaction")
     attributes = dict(graph.nodes(data=True))
     user_nodes, item_nodes = _sides(attributes, users, items)
+    users_set, items_set = set(user_nodes), set(item_nodes)
+    ends, edges = [], []
+    for one, other, values in graph.edges(data=True):
+        user, item = (one, other) if one in users_set else (other, one)
+        if user not in users_set or item not in items_set:
+            side = "users" if item in users_set else "items"
+            raise DataError(f"graph has an edge between two {side}, {one!r} and {other!r}, so it is not bipartite")
+        ends.append((user, item))
+        edges.append(values)
     own = all("id" in values for values in attributes.values())
-    ids = {}
+    ids, place = {}, {}
     for side, nodes in (("user", user_nodes), ("item", item_nodes)):
-        ids[side], place = factorize(as_ids([attributes[node]["id"] if own else node for node in nodes], side))
+        ids[side], at = factorize(as_ids([attributes[node]["id"] if own else node for node in nodes], side))
         if len(ids[side]) < len(nodes):
             raise DataError(f"two {side} nodes have the same attribute id; make the ids unique, or take them off")
-        ids[side, "place"] = dict(zip(nodes, place.tolist(), strict=True))
-    user_place, item_place = ids["user", "place"], ids["item", "place"]
-    user, item, edges = [], [], []
-    for one, other, values in graph.edges(data=True):
-        if one in item_place and other in user_place:
-            one, other = other, one
-        if one not in user_place or other not in item_place:
-            side = "user" if one in user_place else "item"
-            raise DataError(f"graph has an edge between two {side}s, {one!r} and {other!r}, so it is not bipartite")
-        user.append(user_place[one])
-        item.append(item_place[other])
-        edges.append(values)
+        place[side] = dict(zip(nodes, at.tolist(), strict=True))
     names = {"rating": rating, "timestamp": timestamp}
     if rating == "rating" and not any("rating" in values for values in edges):
         names["rating"] = "weight"
@@ -180,12 +178,11 @@ def from_networkx(
     titles = None
     if title is not None and any(attributes[node].get(title) for node in item_nodes):
         titles = np.full(len(item_nodes), "", dtype=object)
-        titles[[item_place[node] for node in item_nodes]] = [
-            str(attributes[node].get(title) or "") for node in item_nodes
-        ]
+        for node in item_nodes:
+            titles[place["item"][node]] = str(attributes[node].get(title) or "")
     return Interactions(
-        np.array(user, dtype=np.int32),
-        np.array(item, dtype=np.int32),
+        np.array([place["user"][user] for user, _ in ends], dtype=np.int32),
+        np.array([place["item"][item] for _, item in ends], dtype=np.int32),
         IdMap(ids["user"], "user"),
         IdMap(ids["item"], "item"),
         None if columns["rating"] is None else check_rating(columns["rating"], len(edges)),

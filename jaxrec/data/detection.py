@@ -49,6 +49,13 @@ def find_layout(
 
     Raises:
       DataError: no text, or text whose layout cannot be told.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_text("1::1193::5::978300760\\n")
+    ...     find_layout(path, b"1::1", "auto", {}, None, None, None)[0].format
+    'movielens-dat'
     """
     if start == b"PAR1":
         raise DataError(f"{path}: a Parquet file; state format='parquet' or leave format out")

@@ -69,10 +69,7 @@ def from_frame(
     absent = [name for name in item_columns if name not in names]
     if absent:
         raise DataError(f"frame: no item column {absent[0]!r}; the columns are {', '.join(map(repr, names))}")
-    column = {role: _column(frame, labels[at], role) for role, at in found.items()}
-    for role in ("user", "item", "rating", "timestamp"):
-        if role in column:
-            _refuse_missing(*column[role], names[found[role]], role)
+    column = {role: _column(frame, labels[at], role, gaps=role == "title") for role, at in found.items()}
     user_ids, user_index = factorize(as_ids(column["user"][0], "user"))
     item_ids, item_index = factorize(as_ids(column["item"][0], "item"))
     if not len(user_index):
@@ -83,7 +80,9 @@ def from_frame(
     per_item = {}
     for name in ("title", *item_columns):
         if name in column or name in item_columns:
-            values, missing = column[name] if name in column else _column(frame, labels[names.index(name)], name)
+            values, missing = (
+                column[name] if name in column else _column(frame, labels[names.index(name)], name, gaps=True)
+            )
             per_item[name] = _first_of_item(item_index, values, missing, len(item_ids), name, notes)
     titles = per_item.pop("title", None)
     return Interactions(
@@ -93,7 +92,7 @@ def from_frame(
         IdMap(item_ids, "item"),
         ratings,
         times,
-        titles=None if titles is None else titles.astype(str),
+        titles=titles,
         item_columns=per_item,
         notes=tuple(notes),
     )
@@ -153,17 +152,24 @@ def _labels(frame: Any) -> list[Any]:
     raise DataError(f"frame is of type {type(frame).__name__}; pass a pandas or polars frame, or a mapping of arrays")
 
 
-def _column(frame: Any, label: Any, role: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """The values of one column, and a mask of those that are missing (None where no value can be)."""
+def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of one column, and a mask of those that are missing (None where no value can be).
+
+    Where there may be no gaps, a missing value is refused with its row.
+    """
     series = frame[label]
     missing = None
     for name in ("isna", "is_null"):  # pandas; polars and Arrow
         if hasattr(series, name):
             missing = np.asarray(getattr(series, name)(), dtype=bool)
             break
+    if not gaps:
+        _refuse_missing(missing, label, role)
     try:
         if hasattr(series, "dt") and getattr(getattr(series, "dtype", None), "tz", None) is not None:
             series = series.dt.tz_convert(None)  # pandas would give an array of objects
+        if gaps and hasattr(series, "cat") and hasattr(series, "astype"):
+            series = series.astype(object)  # pandas has no array for a category of numbers with a gap
         values = series.to_numpy() if hasattr(series, "to_numpy") else series
         if not isinstance(values, np.ndarray):
             # A list of numbers and texts would become an array of texts, in which 1 and "1" are the same.
@@ -173,24 +179,26 @@ def _column(frame: Any, label: Any, role: str) -> tuple[np.ndarray, np.ndarray |
         raise DataError(f"frame: column {label!r} ({role}) cannot be turned into an array: {error}") from None
     if values.ndim != 1:
         raise DataError(f"frame: column {label!r} ({role}) has shape {values.shape}; it must be one-dimensional")
-    gaps = None
+    empty = None
     if values.dtype.kind == "f":
-        gaps = np.isnan(values)
+        empty = np.isnan(values)
     elif values.dtype.kind == "M":
-        gaps = np.isnat(values)
+        empty = np.isnat(values)
     elif values.dtype.kind == "O" and missing is None:
-        gaps = np.array([value is None or (isinstance(value, float) and value != value) for value in values.tolist()])
-    if gaps is not None:
-        missing = gaps if missing is None else missing | gaps
+        empty = np.array([value is None or (isinstance(value, float) and value != value) for value in values.tolist()])
+    if empty is not None:
+        missing = empty if missing is None else missing | empty
+    if not gaps:
+        _refuse_missing(missing, label, role)
     return values, missing
 
 
-def _refuse_missing(values: np.ndarray, missing: np.ndarray | None, name: str, role: str) -> None:
+def _refuse_missing(missing: np.ndarray | None, label: Any, role: str) -> None:
     if missing is not None and missing.any():
         rows = np.flatnonzero(missing)
         raise DataError(
-            f"frame: column {name!r} has no {role} in row {rows[0]} (counted from 0), and in {len(rows):,} of "
-            f"{len(values):,} rows in all; drop these rows or fill them in"
+            f"frame: column {label!r} has no {role} in row {rows[0]} (counted from 0), and in {len(rows):,} of "
+            f"{len(missing):,} rows in all; drop these rows or fill them in"
         )
 
 
@@ -211,8 +219,9 @@ def _seconds(values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
     elif values.dtype.kind in "iu":
         return values.astype(np.int64) if values.dtype.kind == "i" else values
     else:
+        first = values.tolist()[0]
         raise DataError(
-            f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {values[0]!r}); convert it to "
+            f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {first!r}); convert it to "
             "dates or to Unix seconds, for example with pandas.to_datetime, or pass timestamp=None"
         )
     if cut:
@@ -224,6 +233,10 @@ def _first_of_item(
     item: np.ndarray, values: np.ndarray, missing: np.ndarray | None, num_items: int, name: str, notes: list[str]
 ) -> np.ndarray:
     """The first value of each item that is not missing; "" or NaN where an item has none."""
+    if values.dtype.kind in "OT":
+        plain = [value if isinstance(value, (str, int, float)) else str(value) for value in values.tolist()]
+        values = np.empty(len(plain), dtype=object)
+        values[:] = plain
     present = np.arange(len(item)) if missing is None else np.flatnonzero(~missing)
     found, first = np.unique(item[present], return_index=True)
     rows = np.zeros(num_items, dtype=np.int64)
@@ -232,9 +245,14 @@ def _first_of_item(
     if len(several):
         notes.append(f"{len(several):,} items have several values of {name}; the first is kept")
     out = values[rows]
-    if len(found) < num_items:
-        lacking = np.ones(num_items, dtype=bool)
-        lacking[found] = False
+    lacking = np.ones(num_items, dtype=bool)
+    lacking[found] = False
+    if out.dtype.kind == "O" or name == "title":
+        each = list(zip(out.tolist(), lacking.tolist(), strict=True))
+        numbers = name != "title" and all(no or not isinstance(value, str) for value, no in each)
+        blank = np.nan if numbers else ""
+        return np.array([blank if no else value for value, no in each], dtype=np.float64 if numbers else str)
+    if lacking.any():
         if out.dtype.kind in "biu":
             out = out.astype(np.float64)
         out[lacking] = {"f": np.nan, "M": "NaT", "U": ""}.get(out.dtype.kind)

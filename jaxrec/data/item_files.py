@@ -22,7 +22,6 @@ from jaxrec.errors import DataError
 _NO_GENRES = "(no genres listed)"  # how MovieLens writes an empty list
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")  # no leading zeros: those are codes, not numbers
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_REMEDY = "pass items=None to read the interactions without it"
 
 
 def sibling_item_file(path: Path) -> Path | None:
@@ -62,8 +61,19 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
 
     Raises:
       DataError: the file cannot be understood, with file and line.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "movies.dat")
+    ...     _ = path.write_text("7::Heat (1995)::Action|Crime\\n")
+    ...     data = add_items(Interactions.from_arrays(["ann"], [7]), path)
+    >>> data.titles.tolist(), data.item_columns["genres"].tolist()
+    (['Heat (1995)'], ['Action|Crime'])
     """
-    names, rows, notes = _read(path, encoding)
+    try:
+        names, rows, notes = _read(path, encoding)
+    except DataError as error:
+        raise DataError(f"{error}; or pass items=None to read the interactions without this file") from None
     place: dict[str, int] = {}
     for at, row in enumerate(rows):
         place.setdefault(row[0], at)
@@ -118,16 +128,14 @@ def _decode(path: Path, encoding: str | None, fall_back: bool) -> tuple[str, lis
         with open_bytes(path) as file:
             data = file.read()
     except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {_REMEDY}") from None
+        raise DataError(f"{path}: cannot be read ({error})") from None
     try:
         return data.decode(encoding or "utf-8").removeprefix("\ufeff"), []
     except UnicodeError as error:
         if encoding is None and fall_back:
             return data.decode("iso-8859-1"), [f"{path.name} is not UTF-8 and was read as ISO-8859-1"]
         line = 1 + data.count(b"\n", 0, getattr(error, "start", 0))
-        message = (
-            f"not {encoding or 'UTF-8'} ({error}); state the encoding, for example encoding='latin-1', or {_REMEDY}"
-        )
+        message = f"not {encoding or 'UTF-8'} ({error}); state the encoding, for example encoding='latin-1'"
         raise DataError(f"{path}:{line}: {message}") from None
 
 
@@ -144,7 +152,7 @@ def _genre_names(path: Path) -> list[str] | None:
             rows = [line.rpartition("|") for _, line in _lines(_decode(beside, None, fall_back=True)[0])]
             if all(number.strip().isdigit() for _, _, number in rows):
                 return [name for name, _, _ in sorted(rows, key=lambda row: int(row[2]))]
-            raise DataError(f"{beside}: a line is not NAME|NUMBER; {_REMEDY}")
+            raise DataError(f"{beside}: a line is not NAME|NUMBER")
     return None
 
 
@@ -158,7 +166,7 @@ def _flags(text: str, path: Path, genres: list[str] | None) -> list[list[str]]:
         if len(values) != expected or not set(flags) <= {"0", "1"}:
             raise DataError(
                 f"{path}:{number}: {len(values)} columns, expected {expected}, the last {expected - 5} of them genre "
-                f"flags of 0 or 1; {_REMEDY}"
+                f"flags of 0 or 1"
             )
         row = [values[0].strip(), values[1].strip(), values[2].strip()]
         if genres:
@@ -173,22 +181,21 @@ def _positional(text: str, path: Path) -> list[list[str]]:
     for number, line in _lines(text):
         values = [value.strip() for value in line.split("::")]
         if len(values) != 3:
-            raise DataError(f"{path}:{number}: {len(values)} columns, expected 3 (item::title::genres); {_REMEDY}")
+            raise DataError(f"{path}:{number}: {len(values)} columns, expected 3 (item::title::genres)")
         rows.append([values[0], values[1], "" if values[2] == _NO_GENRES else values[2]])
     return rows
 
 
 def _headed(text: str, path: Path, name: str) -> tuple[list[str], list[list[str]]]:
     """Names and rows of delimited text with a header."""
-    first = next((line for _, line in _lines(text)), "")
+    number, first = next(iter(_lines(text)), (0, ""))
+    if not first:
+        raise DataError(f"{path}: the file is empty")
     recbole = name.endswith(".item")
     delimiter = "\t" if recbole else next((mark for mark in (",", "\t", ";", "|") if mark in first), ",")
-    header = header_names(first, Layout("recbole" if recbole else "delimited", delimiter), f"{path}:1")
-    try:
-        wanted = {"user": None, "rating": None, "timestamp": None}
-        found = find_columns(header, wanted, f"{path}:1", required=("item",))
-    except DataError as error:
-        raise DataError(f"{error}; {_REMEDY}") from None
+    header = header_names(first, Layout("recbole" if recbole else "delimited", delimiter), f"{path}:{number}")
+    wanted = {"user": None, "rating": None, "timestamp": None}
+    found = find_columns(header, wanted, f"{path}:{number}", required=("item",))
     order = [found["item"], *([found["title"]] if "title" in found else [])]
     order += [at for at in range(len(header)) if at not in order]
     names = ["item", *(["title"] if "title" in found else []), *(header[at] for at in order[len(found) :])]
@@ -200,9 +207,9 @@ def _headed(text: str, path: Path, name: str) -> tuple[list[str], list[list[str]
         for row in reader:
             if row and any(row):
                 if len(row) != len(header):
-                    raise DataError(f"{path}:{line}: {len(row)} columns, expected {len(header)}; {_REMEDY}")
+                    raise DataError(f"{path}:{line}: {len(row)} columns, expected {len(header)}")
                 rows.append(["" if row[at] == _NO_GENRES else row[at].strip() for at in order])
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}:{line}: not valid CSV from here on: {error}; {_REMEDY}") from None
+        raise DataError(f"{path}:{line}: not valid CSV from here on: {error}") from None
     return names, rows[1:]

@@ -152,6 +152,8 @@ def _existing(path: Any, name: str) -> Path:
     """The path of a file that is there and is a file."""
     try:
         found = Path(path).expanduser()
+        if "\0" in str(found):
+            raise ValueError("it holds a NUL character")
         if found.is_file():
             return found
         if found.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import itertools
@@ -31,6 +32,9 @@ class Layout:
       delimiter: what separates the columns, one or more characters; " " stands for any run of white space.
       header: whether the first line names the columns.
       encoding: the name of the encoding.
+
+    >>> Layout("delimited", ";").quoting
+    True
     """
 
     format: str
@@ -52,9 +56,12 @@ def split_line(line: str, layout: Layout) -> list[str]:
     """
     if layout.delimiter == " ":
         return line.split()
+    values = line.split(layout.delimiter)
     if layout.quoting and '"' in line:
-        return [value.strip() for value in next(csv.reader([line], delimiter=layout.delimiter), [])]
-    return [value.strip() for value in line.split(layout.delimiter)]
+        # What is not valid CSV stays split at each delimiter; reading the rows says what is wrong.
+        with contextlib.suppress(csv.Error):
+            values = next(csv.reader([line], delimiter=layout.delimiter), [])
+    return [value.strip() for value in values]
 
 
 def header_names(line: str, layout: Layout, where: str) -> list[str]:
@@ -88,6 +95,13 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
 
     Raises:
       DataError: see `jaxrec.read`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_text("user;film\\nann;m1\\n")
+    ...     read_table(path, Layout("delimited", ";"), {"item": "film"}).notes
+    ("columns: user = 'user', item = 'film'",)
     """
     pieces = text_pieces(path, layout.encoding)
     names, found, pieces = _start(pieces, layout, columns, path)
@@ -191,6 +205,15 @@ def read_lightgcn(path: Path, encoding: str = "utf-8") -> Interactions:
 
     Raises:
       DataError: see `jaxrec.read`.
+
+    Source: the data files of He et al., "LightGCN", SIGIR 2020.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "train.txt")
+    ...     _ = path.write_text("0 5 7\\n1\\n")
+    ...     read_lightgcn(path).counts()
+    {'users': 2, 'items': 2, 'interactions': 2}
     """
     owners: list[np.ndarray] = []
     sizes: list[np.ndarray] = []

@@ -29,13 +29,26 @@ class Piece(NamedTuple):
     path: str
 
     def error(self, position: int, message: str) -> DataError:
-        """An error with the file and the line of the byte at `position`."""
+        """An error with the file and the line of the byte at `position`.
+
+        >>> Piece(b"a\\nb\\n", 10, "FILE").error(2, "wrong")
+        DataError('FILE:11: wrong')
+        """
         line = self.line + self.data.count(b"\n", 0, position)
         return DataError(f"{self.path}:{line}: {message}")
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading bytes, unpacked where it is gzip (by content, whatever its name)."""
+    """Open a file for reading bytes, unpacked where it is gzip (by content, whatever its name).
+
+    >>> import gzip, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_bytes(gzip.compress(b"text"))
+    ...     with open_bytes(path) as file:
+    ...         file.read()
+    b'text'
+    """
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return cast(BinaryIO, gzip.open(path, "rb")) if packed else open(path, "rb")
@@ -64,6 +77,13 @@ def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iter
 
     Raises:
       DataError: a byte that is not of the encoding, a NUL byte, damaged gzip data, or a line beyond all measure.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_bytes(b"a\\r\\nb\\nc")
+    ...     [(piece.data, piece.line) for piece in text_pieces(path, size=4)]
+    [(b'a\\n', 1), (b'b\\n', 2), (b'c\\n', 3)]
     """
     decoder = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
     line, rest, raw, first = 1, b"", b"-", True
@@ -116,6 +136,12 @@ def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece,
 
     From the first double quote on, the rows go through the csv module and come back with a separator that no column
     holds. A row keeps its place: one that spans several lines is followed by as many empty ones.
+
+    Raises:
+      DataError: a row that is not valid CSV.
+
+    >>> next(unquoted(iter([Piece(b'1,"a, b"\\n', 1, "FILE")]), b","))[0].data
+    b'1\\x1fa, b\\n'
     """
     for piece in pieces:
         if b'"' not in piece.data:

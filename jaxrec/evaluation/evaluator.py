@@ -26,6 +26,7 @@ from jaxrec.types import Scorer
 Metrics = Sequence[str] | Mapping[str, RankingMetric]
 _DEFAULT_METRICS = ("recall", "precision", "ndcg")
 _TILE = 512  # users whose lists are measured at a time
+_TIE_DEPTH = 10  # lists are ranked this deep at least, since the first few places may tie in a sound model
 
 
 def evaluate_scorer(
@@ -56,7 +57,8 @@ def evaluate_scorer(
     The counts of the report: `users_evaluated`; `users_without_test_items`; `test_pairs`; `test_pairs_untrained` (their
     item has no training data) and `users_with_untrained_test_items_only`; `test_pairs_masked` (masked as seen, so they
     cannot be found); `untrained_items`; `short_lists@k` (padded: fewer than k items were left); `tied_lists` (one score
-    from first to last); and with a space `items_without_vector`, `places_without_vector@k`, `undefined_ild@k`.
+    from first to last, ten places deep at least); and with a space `items_without_vector`, `places_without_vector@k`,
+    `undefined_ild@k` (fewer than two items with a vector).
 
     Args:
       scorer: the model, see `jaxrec.types.Scorer`.
@@ -104,8 +106,7 @@ def evaluate_scorer(
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 
-    # Two places at least, so that a tie from first to last can be seen.
-    depth = min(max(*cutoffs, 2), num_items)
+    depth = min(max(*cutoffs, _TIE_DEPTH), num_items)
     lists, scores = recommend_lists(scorer, users, depth, seen=seen, memory_mb=memory_mb)
     tied = _tied_lists(scores)
     if 2 * tied > len(users):
@@ -279,7 +280,10 @@ def _measure_lists(
             distance=distance,
         )
         parts.append({name: array[: tile - missing] for name, array in jax.device_get(values).items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # A dictionary comes back from a compiled program with its names sorted; the caller's order reads better.
+    order = [*functions, "recall_known", "ild"]
+    names = sorted(parts[0], key=lambda name: (order.index(name.rpartition("@")[0]), int(name.rpartition("@")[2])))
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 @functools.partial(jax.jit, static_argnames=("functions", "cutoffs", "distance"))

@@ -129,7 +129,8 @@ class Report:
         lines = [_aligned(rows), f"{len(self.users):,} users, {self.seconds:.1f} s"]
         if self.runs > 1:
             lines[-1] += f", mean of {self.runs} runs"
-        lines += [f"{name.replace('_', ' ')}: {round(count, 1):,}" for name, count in self.counts.items() if count]
+        shown = {name: count for name, count in self.counts.items() if count and name != "users_evaluated"}
+        lines += [f"{name.replace('_', ' ')}: {round(count, 1):,}" for name, count in shown.items()]
         told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
         lines += [f"{name}: {text}" for name, text in told.items() if text]
         return "\n".join(lines)

@@ -312,7 +312,7 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     checked = jnp.where(scores < jnp.inf, scores, jnp.inf)
     if 3 * k * _BLOCK > size:
         values, indices = lax.top_k(_one_zero(checked), k)
-        return values, indices, values[:, 0] == jnp.inf
+        return values, indices, _any_infinite(values)
 
     # Exact: cut the columns into contiguous blocks and rank the blocks by (maximum descending, index ascending), as
     # lax.top_k does. Let x be an item of a block b that is not among the first k. Each of those k blocks has a maximum
@@ -330,9 +330,15 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     columns = columns.reshape(-1, k * _BLOCK)
     candidates = jnp.take_along_axis(scores, jnp.minimum(columns, size - 1), axis=1)
     values, places = lax.top_k(jnp.where(columns < size, _one_zero(candidates), -jnp.inf), k)
-    return values, jnp.take_along_axis(columns, places, axis=1), maxima[:, 0] == jnp.inf
+    return values, jnp.take_along_axis(columns, places, axis=1), _any_infinite(maxima)
 
 
 def _one_zero(scores: jax.Array) -> jax.Array:
     """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0."""
     return jnp.where(jnp.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
+
+
+def _any_infinite(values: jax.Array) -> jax.Array:
+    # The first column says the same, but XLA turns a top_k whose result is sliced into a sort of the whole row, fifty
+    # times slower.
+    return jnp.any(values == jnp.inf, axis=1)

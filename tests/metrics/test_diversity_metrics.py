@@ -32,13 +32,13 @@ def vectors_with_mask(draw):
 
 def test_euclidean_distance_is_the_mean_over_pairs():
     corners = jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])  # a triangle with sides 3, 4 and 5
-    np.testing.assert_allclose(intra_list_distance(corners), (3 + 4 + 5) / 3, rtol=1e-6)
-    assert intra_list_distance(corners, jnp.array([False, True, True])) == 5.0
+    np.testing.assert_allclose(fast_distance(corners), (3 + 4 + 5) / 3, rtol=1e-6)
+    assert fast_distance(corners, jnp.array([False, True, True])) == 5.0
 
 
 def test_cosine_distance_is_one_minus_the_cosine():
     vectors = jnp.array([[2.0, 0.0], [0.0, 0.5], [-3.0, 0.0]])  # at 0, 90 and 180 degrees
-    np.testing.assert_allclose(intra_list_distance(vectors, distance="cosine"), (1 + 2 + 1) / 3, rtol=1e-6)
+    np.testing.assert_allclose(fast_distance(vectors, distance="cosine"), (1 + 2 + 1) / 3, rtol=1e-6)
 
 
 def test_a_zero_vector_has_cosine_distance_1_to_every_other():
@@ -48,9 +48,9 @@ def test_a_zero_vector_has_cosine_distance_1_to_every_other():
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_fewer_than_two_items_give_zero(distance):
-    assert intra_list_distance(jnp.ones((1, 3)), distance=distance) == 0.0
+    assert fast_distance(jnp.ones((1, 3)), distance=distance) == 0.0
     for where in ([False, False], [True, False]):
-        assert intra_list_distance(jnp.array([[1.0], [5.0]]), jnp.array(where), distance=distance) == 0.0
+        assert fast_distance(jnp.array([[1.0], [5.0]]), jnp.array(where), distance=distance) == 0.0
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
@@ -97,14 +97,14 @@ def test_the_order_of_the_list_does_not_matter(distance, example, seed):
 def test_vectors_that_are_close_together_and_far_from_0_keep_their_distance():
     # With |x|^2 + |y|^2 - 2 x.y in float32 the answer would be lost: 1000^2 has no digit left for 0.01^2.
     vectors = jnp.array([[1000.0, 0.0], [1000.0, 0.0078125]])
-    assert intra_list_distance(vectors) == 0.0078125
+    assert fast_distance(vectors) == 0.0078125
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_masked_vectors_reach_neither_value_nor_gradient(distance):
     vectors = jnp.array([[1.0, 0.0], [jnp.nan, jnp.inf], [0.0, 1.0], [0.0, 1.0]])
     where = jnp.array([True, False, True, True])
-    value, slope = jax.value_and_grad(lambda x: intra_list_distance(x, where, distance=distance))(vectors)
+    value, slope = jax.value_and_grad(lambda x: fast_distance(x, where, distance=distance))(vectors)
     side = {"euclidean": math.sqrt(2), "cosine": 1.0}[distance]
     np.testing.assert_allclose(value, (side + side + 0) / 3, rtol=1e-6)
     assert np.isfinite(slope).all()
@@ -113,7 +113,7 @@ def test_masked_vectors_reach_neither_value_nor_gradient(distance):
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_all_masked_is_finite(distance):
-    function = lambda x: intra_list_distance(x, jnp.zeros(3, bool), distance=distance)  # noqa: E731
+    function = lambda x: fast_distance(x, jnp.zeros(3, bool), distance=distance)  # noqa: E731
     value, slope = jax.value_and_grad(function)(jnp.full((3, 2), jnp.nan))
     assert value == 0.0
     np.testing.assert_array_equal(slope, np.zeros((3, 2)))
@@ -122,7 +122,7 @@ def test_all_masked_is_finite(distance):
 def test_the_corner_of_the_table_is_the_shorter_list():
     vectors = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
     table = pair_distances(vectors)
-    np.testing.assert_allclose(mean_pair_distance(table[:4, :4]), intra_list_distance(vectors[:4]), rtol=1e-6)
+    np.testing.assert_allclose(mean_pair_distance(table[:4, :4]), fast_distance(vectors[:4]), rtol=1e-6)
 
 
 def test_coverage_counts_each_item_once_and_padding_never():
@@ -138,11 +138,11 @@ def test_coverage_agrees_with_the_slow_twin():
 
 def test_bad_input_is_refused():
     with pytest.raises(JaxrecError, match="distance is 'manhattan'; choose 'euclidean' or 'cosine'"):
-        intra_list_distance(jnp.ones((2, 2)), distance="manhattan")  # type: ignore[arg-type]
+        fast_distance(jnp.ones((2, 2)), distance="manhattan")  # type: ignore[arg-type]
     with pytest.raises(MismatchError, match=r"vectors must be those of one list, \[k, d\], got shape \(3,\)"):
-        intra_list_distance(jnp.ones(3))
+        fast_distance(jnp.ones(3))
     with pytest.raises(MismatchError, match=r"where has shape \(3,\), expected \(2,\)"):
-        intra_list_distance(jnp.ones((2, 2)), jnp.ones(3, bool))
+        fast_distance(jnp.ones((2, 2)), jnp.ones(3, bool))
     with pytest.raises(MismatchError, match=r"distances must be \[k, k\], got shape \(2, 3\)"):
         mean_pair_distance(jnp.ones((2, 3)))
     with pytest.raises(MismatchError, match=r"lists must be \[U, k\], got shape \(3,\)"):

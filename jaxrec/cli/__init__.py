@@ -1,0 +1,171 @@
+"""The command line: which command is meant, and how every mistake ends in one line and exit status 2."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from jaxrec.errors import JaxrecError
+
+# Name, module of jaxrec.cli, and what `jaxrec --help` says.
+COMMANDS = (
+    ("fit", "fit", "train a model on a data set or a file, measure it, and leave a run folder"),
+    ("evaluate", "evaluate", "measure the model of a run folder again"),
+    ("recommend", "recommend", "the best items for users, in their ids and titles"),
+    ("similar", "similar", "the items most like an item"),
+    ("predict", "predict", "the scores of pairs of a user and an item"),
+    ("datasets", "datasets", "the data sets that fit knows by name"),
+    ("doctor", "doctor", "versions, devices, memory settings, data folders"),
+)
+
+_HELP = """\
+usage: jaxrec COMMAND ...
+
+Recommender models on your own ratings.
+
+commands:
+{commands}
+
+  jaxrec COMMAND --help     the options of a command
+  jaxrec --version          the version
+
+Results go to standard output, as one JSON document with --json; notes and progress go to standard error. The exit
+status is 0, 2 after a mistake (which one line names), or 130 after Ctrl-C.
+
+environment:
+  JAXREC_DATA               a folder with data sets, looked at before the cache and before a download
+  JAXREC_CACHE              a folder for compiled programs, as --cache-dir
+  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate and
+                            recommend --all do so on Linux, where it makes large products up to a third faster)
+
+example:
+  jaxrec fit movielens-small --model lightgcn --out runs/first
+  jaxrec recommend runs/first --user 42 -k 10
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+      argv: the words after the program's name; those of this process by default. Only then may the process be
+        replaced by one with other memory settings, see `jaxrec.cli.memory`.
+
+    Returns:
+      The exit status: 0; 2 after a mistake of the caller, told in one line on standard error; 130 after Ctrl-C; 141
+      when the reader of standard output went away.
+
+    >>> main(["--version"])
+    jaxrec 0.1.0
+    0
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _let_titles_through()
+    try:
+        with _warnings_in_one_line():
+            status = _run(words, may_restart=argv is None)
+        sys.stdout.flush()
+        return status
+    except SystemExit as stop:  # after the help of a command
+        return stop.code if isinstance(stop.code, int) else 2
+    except JaxrecError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        _forget_output()
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}")
+    except MemoryError:
+        return _fail("out of memory; use a smaller dim, batch_size or --memory-mb")
+    except RuntimeError as error:
+        # JAX raises its own subclass of RuntimeError for memory of a device; any other one is a defect.
+        if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
+            raise
+        return _fail("the device is out of memory; use a smaller dim, batch_size or --memory-mb")
+
+
+def _run(words: list[str], may_restart: bool) -> int:
+    if not words:
+        print(_help(), end="", file=sys.stderr)
+        return 2
+    name, *rest = words
+    if name in ("-h", "--help", "help"):
+        print(_help(), end="")
+        return 0
+    if name == "--version":
+        import jaxrec
+
+        print(f"jaxrec {jaxrec.__version__}")
+        return 0
+    modules = {command: module for command, module, _ in COMMANDS}
+    if name not in modules:
+        near = difflib.get_close_matches(name, modules, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(modules)}"
+        raise JaxrecError(f"there is no command {name!r}; {hint}")
+    if may_restart and _is_heavy(name, rest):
+        from jaxrec.cli.memory import restart_with_huge_pages
+
+        restart_with_huge_pages()
+    importlib.import_module(f"jaxrec.cli.{modules[name]}").run(rest)
+    return 0
+
+
+def _is_heavy(name: str, rest: Sequence[str]) -> bool:
+    """Whether a command computes long enough to pay for a second start of Python (0.7 s)."""
+    if "-h" in rest or "--help" in rest:
+        return False
+    return name in ("fit", "evaluate") or (name == "recommend" and "--all" in rest)
+
+
+def _help() -> str:
+    return _HELP.format(commands="\n".join(f"  {name:<25} {text}" for name, _, text in COMMANDS))
+
+
+def _fail(message: str, status: int = 2) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"jaxrec: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return status
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show the warnings that are meant for users without the line of source that they come from."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"jaxrec: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _let_titles_through() -> None:
+    """A terminal that cannot show a letter of a title shows a question mark, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """Keep Python from failing again when it flushes standard output at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

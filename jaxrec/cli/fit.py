@@ -1,0 +1,206 @@
+"""`jaxrec fit`: read, split, train, measure, and leave a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from tyro import conf
+
+import jaxrec.api
+from jaxrec.api.fit import is_trained
+from jaxrec.api.fitted import FittedModel
+from jaxrec.api.options import FitOptions
+from jaxrec.cli.memory import use_cache
+from jaxrec.cli.output import emit, note, write_json
+from jaxrec.cli.parsing import ComputeOptions, Switch, model_name, optional, parse, twin, values_of
+from jaxrec.cli.run_folder import claimed, device, metrics_document
+from jaxrec.cli.source import DataOptions, describe, random_key, read_data, split_data
+from jaxrec.data.parts import Split
+from jaxrec.errors import JaxrecError
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.topk import check_list_length, users_per_tile
+from jaxrec.models import MODELS
+
+DEFAULT_K = (10, 20)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitCommand(ComputeOptions):
+    """What `fit` has for every model.
+
+    Attributes:
+      data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
+      model: its name; it decides which further options there are.
+      out: the run folder; by default a new one, runs/DATA-MODEL.
+      seed: of initial values, shuffling and negatives.
+      k: lengths of the lists that are measured.
+      no_test: leave the test part alone, while settings are chosen on the validation part.
+      no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
+      memory_mb: the most that the scores of a chunk of users may take while lists are measured, in MiB.
+    """
+
+    data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
+    model: Annotated[str, conf.arg(metavar="{" + ",".join(MODELS) + "}")] = "lightgcn"
+    out: Annotated[str | None, optional("RUN")] = None
+    seed: int = 0
+    k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
+    no_test: Switch = False
+    no_distances: Switch = False
+    memory_mb: int = 256
+    data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
+
+
+def command_for(name: str) -> type[FitCommand]:
+    """The options of `fit` for a model: those of every model, its own, and those of training if it is trained.
+
+    >>> [field.name for field in dataclasses.fields(command_for("ease"))][-2:]
+    ['data_and_split', 'ease']
+    """
+    kind = MODELS[name]
+    own = twin(kind, f"{name}_options", _summary(kind))
+    nested = [(name, conf.OmitArgPrefixes[own], dataclasses.field(default=own()))]
+    if is_trained(kind()):
+        how = twin(FitOptions, "training_options", _summary(FitOptions))
+        nested.append(("training", conf.OmitArgPrefixes[how], dataclasses.field(default=how())))
+    return dataclasses.make_dataclass(
+        "FitCommand", nested, bases=(FitCommand,), frozen=True, kw_only=True, namespace={"__doc__": FitCommand.__doc__}
+    )
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec fit`; see `FitCommand` for the options."""
+    started = time.perf_counter()
+    name = model_name(argv)
+    description = (
+        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {', '.join(MODELS)}. "
+        f"Below are the options of {name}; `jaxrec fit --model NAME --help` shows those of another."
+    )
+    command = parse(command_for(name), argv, f"fit --model {name}", description)
+    module = MODELS[name](**values_of(getattr(command, name)))
+    training = getattr(command, "training", None)
+    options = None if training is None else FitOptions(**values_of(training))
+    key = random_key(command.seed, "--seed")
+    use_cache(command.cache_dir)
+    device()
+    with claimed(command.out, command.data, name) as folder:
+        data, data_options = read_data(command.data, command.data_and_split)
+        parts = split_data(data, data_options)
+        for text in (*parts.train.notes, *parts.notes):
+            note(text, command.quiet)
+        _tell_unused_ratings(parts, data_options, options, command.quiet)
+        k = list_lengths(command.k, parts, command.quiet)
+        users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
+        load_seconds = time.perf_counter() - started
+        log = folder / "log.jsonl"
+        model = jaxrec.api.fit(
+            module,
+            parts,
+            options,
+            key=key,
+            progress=not command.quiet and sys.stderr.isatty(),
+            log=log if options is not None else None,
+        )
+        source = describe(command.data, data_options, parts)
+        model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
+        # Saved before it is measured, so that no training is lost; figures of an older model must not stay beside it.
+        (folder / "metrics.json").unlink(missing_ok=True)
+        jaxrec.api.save(model, folder)
+        before = time.perf_counter()
+        report = _measure(command, model, parts, k)
+        evaluate_seconds = time.perf_counter() - before if report is not None else None
+        document = metrics_document(
+            model,
+            report,
+            source=source,
+            config={
+                "model": {"name": name, **values_of(getattr(command, name))},
+                "fit": options and dataclasses.asdict(options),
+                "evaluate": {"k": k},
+            },
+            seed=command.seed,
+            load_seconds=load_seconds,
+            evaluate_seconds=evaluate_seconds,
+            started=started,
+        )
+        write_json(folder / "metrics.json", document)
+        if options is None:
+            log.unlink(missing_ok=True)
+        _draw(model, folder, command.quiet)
+    emit({"run": str(folder), **document}, _text(command.data, model, report, folder), command.json)
+
+
+def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:
+    """The lengths of the lists that are measured; the default ones only where the catalogue is long enough.
+
+    Raises:
+      JaxrecError: no length, or one below 1 or above the number of items.
+    """
+    items = parts.train.num_items
+    if tuple(asked) == DEFAULT_K and items < max(DEFAULT_K):
+        asked = [cut for cut in DEFAULT_K if cut <= items] or [items]
+        note(f"the catalogue has only {items} items, so the lists have {', '.join(map(str, asked))}", quiet)
+    if not asked:
+        raise JaxrecError("-k names no length; pass one or more, for example -k 10 20")
+    for cut in asked:
+        check_list_length(cut, items)
+    return tuple(asked)
+
+
+def _tell_unused_ratings(parts: Split, data: DataOptions, options: FitOptions | None, quiet: bool) -> None:
+    rated = parts.train.rating is not None and parts.train.rating.min() < parts.train.rating.max()
+    if rated and data.min_rating is None and (options is None or options.loss != "mse"):
+        note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
+
+
+def _measure(command: FitCommand, model: FittedModel, parts: Split, k: tuple[int, ...]) -> Report | None:
+    if command.no_test:
+        return None
+    if not len(parts.test):
+        note("there is no test part, so nothing was measured on it", command.quiet)
+        return None
+    space = None if command.no_distances else "svd"
+    return jaxrec.api.evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb)
+
+
+def _draw(model: FittedModel, folder: pathlib.Path, quiet: bool) -> None:
+    """The learning curve, where there is one and matplotlib can draw it; an older one does not stay."""
+    path = folder / "learning_curve.png"
+    path.unlink(missing_ok=True)
+    records = model.info["records"]
+    if not records:
+        return
+    if importlib.util.find_spec("matplotlib") is None:
+        note('no learning_curve.png without matplotlib: pip install "jaxrec[plot]"', quiet)
+        return
+    from jaxrec import plots
+
+    title = f"{type(model.model).__name__} on {pathlib.PurePath(model.info['source']['data']).name}"
+    best = model.info["best_epoch"] if model.info["valid"] else None
+    plots.save_figure(plots.learning_curve(records, best_epoch=best, title=title), path)
+
+
+def _text(data: str, model: FittedModel, report: Report | None, folder: pathlib.Path) -> str:
+    took = model.info["seconds"]
+    seconds = [f"fit {took['fit']:.1f}"]
+    if took["epochs"]:
+        seconds.append(
+            f"of it compilation {took['compile']:.1f} and {len(took['epochs'])} epochs {sum(took['epochs']):.1f}"
+        )
+    lines = [f"{data}: {model}", f"seconds: {', '.join(seconds)}"]
+    if model.info["valid"]:
+        shown = ", ".join(f"{key} {value:.4f}" for key, value in model.info["valid"].items() if "known" not in key)
+        lines.append(f"validation: {shown}")
+    if report is not None:
+        lines.append(f"test:\n{report}")
+    return "\n".join([*lines, f"run folder: {folder}"])
+
+
+def _summary(source: Any) -> str:
+    """The first sentence of a docstring."""
+    return (source.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")

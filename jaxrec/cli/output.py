@@ -1,0 +1,85 @@
+"""How commands print: one JSON document or text on standard output, notes on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Print the result of a command: the document as JSON, or the text.
+
+    >>> emit({"recall@10": float("nan")}, "no recall", as_json=True)
+    {"recall@10": null}
+    """
+    print(json.dumps(plain(document), allow_nan=False) if as_json else text)
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """Say something on standard error that is no part of the result."""
+    if not quiet:
+        print(f"note: {text}", file=sys.stderr)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: no NumPy, no tuple, and null for a number that is not finite.
+
+    >>> plain({"a": (np.float32(0.5), float("inf")), 1: pathlib.PurePosixPath("x")})
+    {'a': [0.5, None], '1': 'x'}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return [plain(part) for part in value]
+
+
+def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows of text in aligned columns; the columns in `right` are aligned to the right.
+
+    >>> print(table([("name", "users"), ("gowalla", "29,858")], right=[1]))
+    name      users
+    gowalla  29,858
+    """
+    rows = list(rows)
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Write a document to a file, whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(pathlib.Path(folder, "a.json"), {"seed": 0})
+    ...     json.loads(pathlib.Path(folder, "a.json").read_text())
+    {'seed': 0}
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(plain(document), allow_nan=False, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

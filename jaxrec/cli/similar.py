@@ -1,0 +1,45 @@
+"""`jaxrec similar`: the items most like given ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro import conf
+
+import jaxrec.api
+from jaxrec.cli.memory import use_cache
+from jaxrec.cli.output import emit, note
+from jaxrec.cli.parsing import ComputeOptions, Words, expand, optional, parse
+from jaxrec.cli.run_folder import device
+from jaxrec.errors import JaxrecError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarCommand(ComputeOptions):
+    """What `similar` has.
+
+    Attributes:
+      run: the run folder.
+      item: ids or titles of items; a title is put in quotes, and @FILE stands for the lines of a file.
+      k: the length of a list.
+    """
+
+    run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
+    item: Annotated[Words, optional("ITEM ...")] = ()
+    k: Annotated[int, conf.arg(aliases=("-k",))] = 10
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec similar`; see `SimilarCommand` for the options."""
+    command = parse(SimilarCommand, argv, "similar", "The items most like an item, by what the model learnt.")
+    items = expand(command.item, "--item")
+    if not items:
+        raise JaxrecError("name an item with --item, by its id or its title")
+    use_cache(command.cache_dir)
+    device()
+    lists = jaxrec.api.similar_items(jaxrec.api.restore(command.run), items, k=command.k)
+    for text in lists.notes:
+        note(text, command.quiet)
+    emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)

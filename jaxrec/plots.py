@@ -1,0 +1,181 @@
+"""Figures: the learning curve of a fit, and the comparison of models. The only importer of matplotlib."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxrec.errors import JaxrecError
+from jaxrec.evaluation.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito, whose colours differ for colour-blind readers too.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", ":", "-.")
+_ENDINGS = (".png", ".svg", ".pdf")
+
+
+def learning_curve(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    names: Sequence[str] | None = None,
+    best_epoch: int | None = None,
+    title: str = "",
+) -> Figure:
+    """The training loss over the epochs, and below it the validation metrics where there are any.
+
+    Args:
+      records: one for each epoch, as in `FittedModel.info["records"]` or the lines of `log.jsonl`: `epoch` and `loss`,
+        and where there are any `stage` and `valid`. Each stage has a line of its own.
+      names: the validation metrics to draw; by default recall and nDCG at all lengths.
+      best_epoch: an epoch to mark.
+      title: what stands above.
+
+    Returns:
+      The figure, which belongs to no window; see `save_figure`.
+
+    Raises:
+      JaxrecError: no record, a name that no validation has, or no matplotlib.
+
+    >>> records = [{"epoch": 1, "loss": 0.7}, {"epoch": 2, "loss": 0.5, "valid": {"ndcg@10": 0.1}}]
+    >>> len(learning_curve(records).axes)
+    2
+    """
+    figure_class = _figure_class()
+    if not records:
+        raise JaxrecError("records is empty; a model that is not trained in epochs has no learning curve")
+    validated = [record for record in records if record.get("valid")]
+    have = list(dict.fromkeys(name for record in validated for name in record["valid"]))
+    if names is None:
+        names = [name for name in have if name.partition("@")[0] in ("recall", "ndcg")] or have
+    missing = [name for name in names if name not in have]
+    if missing:
+        raise JaxrecError(f"no validation has {missing[0]!r}; there are {', '.join(have) or 'no validations'}")
+    rows = 2 if names else 1
+    figure = figure_class(figsize=(7, 2.9 * rows), layout="constrained")
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    stages = list(dict.fromkeys(str(record.get("stage", "fit")) for record in records))
+    for at, stage in enumerate(stages):
+        own = [record for record in records if str(record.get("stage", "fit")) == stage]
+        _line(panels[0], [(one["epoch"], one["loss"]) for one in own], stage, _COLOURS[at % 7], _STYLES[at % 4])
+    panels[0].set_ylabel("training loss")
+    for at, name in enumerate(names):
+        points = [(one["epoch"], one["valid"][name]) for one in validated if name in one["valid"]]
+        _line(panels[1], points, name, _COLOURS[at % 7], "-")
+    if names:
+        panels[1].set_ylabel("validation")
+        panels[1].set_ylim(bottom=0)
+    for panel in panels:
+        if best_epoch is not None:
+            panel.axvline(best_epoch, color="0.6", linewidth=1, label=f"best epoch ({best_epoch})")
+        _tidy(panel)
+        panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    if title:
+        figure.suptitle(_plain(title))
+    return figure
+
+
+def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: float = 0.95, title: str = "") -> Figure:
+    """Models from top to bottom, one panel a value, each mean as a dot with its interval over users.
+
+    Two intervals that overlap do not say that two models are alike: that is what `paired_difference` is for.
+
+    Args:
+      reports: label of the model to its report, in the order of the rows.
+      names: the values, such as "ndcg@10"; those of all lists together, such as "coverage@10", have no interval.
+      level: the probability of the intervals.
+      title: what stands above.
+
+    Returns:
+      The figure, which belongs to no window; see `save_figure`.
+
+    Raises:
+      JaxrecError: no report, no name, a report without one of the values, or no matplotlib.
+
+    >>> import numpy as np
+    >>> report = Report(np.arange(4), {"recall@10": np.array([0.0, 0.5, 0.5, 1.0])})
+    >>> [panel.get_title() for panel in comparison({"random": report}, ["recall@10"]).axes]
+    ['recall@10']
+    """
+    figure_class = _figure_class()
+    if not reports or not names:
+        raise JaxrecError("reports or names is empty; pass at least one report and the name of one value")
+    figure = figure_class(figsize=(1.6 + 2.4 * len(names), 1.2 + 0.32 * len(reports)), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        for row, report in enumerate(reports.values()):
+            mean = report.mean(name)
+            low, high = report.interval(name, level) if name in report.per_user else (math.nan, math.nan)
+            colour = _COLOURS[row % 7]
+            if not math.isnan(low):
+                panel.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
+            panel.plot([mean], [row], "o", color=colour, markersize=5)
+        panel.set_title(name, fontsize=10)
+        panel.set_xlim(left=0)
+        panel.set_ylim(len(reports) - 0.5, -0.5)
+        panel.set_yticks(range(len(reports)), [_plain(label) for label in reports])
+        _tidy(panel)
+    if title:
+        figure.suptitle(_plain(title))
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure to a file, whole or not at all.
+
+    Args:
+      figure: what a function of this module gave.
+      path: ends in .png, .svg or .pdf; its folder must exist.
+
+    Raises:
+      JaxrecError: another ending, or a file that cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(learning_curve([{"epoch": 1, "loss": 0.7}]), f"{folder}/curve.png")
+    ...     os.listdir(folder)
+    ['curve.png']
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in _ENDINGS:
+        raise JaxrecError(f"cannot draw {str(path)!r}: the ending must be {', '.join(_ENDINGS)}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=150)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise JaxrecError(f"cannot write {str(path)!r}: {error.strerror or error}; name another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise JaxrecError('figures need matplotlib: pip install "jaxrec[plot]"') from None
+    return Figure
+
+
+def _line(panel: Any, points: Sequence[tuple[float, float]], label: str, colour: str, style: str) -> None:
+    x, y = zip(*points, strict=True)
+    # A single point has no line, so it is shown as a dot.
+    panel.plot(x, y, style, color=colour, label=label, marker="o" if len(points) < 15 else "", markersize=4)
+
+
+def _tidy(panel: Any) -> None:
+    panel.grid(color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _plain(text: str) -> str:
+    """A text in which a dollar sign starts no formula."""
+    return text.replace("$", r"\$")

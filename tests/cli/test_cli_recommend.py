@@ -1,0 +1,137 @@
+"""`recommend`, `similar` and `predict`: known answers, and every mistake on the way."""
+
+import csv
+import json
+
+import pytest
+
+
+def first(result):
+    """The first item of each list of a JSON document, by user."""
+    return {one["user"]: one["items"][0]["item"] for one in result.json["lists"]}
+
+
+def withheld(user):
+    """What the checkerboard of `conftest.py` leaves out for a user."""
+    return 2 * user % 24 + user % 2
+
+
+def test_the_withheld_item_comes_first(cli, full_run):
+    result = cli("recommend", full_run, "--user", "3", "4", "--user", "11", "-k", "2", "--json")
+    assert first(result) == {user: withheld(user) for user in (3, 4, 11)}
+    assert [len(one["items"]) for one in result.json["lists"]] == [2, 2, 2]
+    assert result.err == ""
+
+
+def test_text_shows_titles_and_ids(cli, full_run):
+    out = cli("recommend", full_run, "--user", "2", "-k", "1").out.splitlines()
+    assert out[0] == "user 2"
+    assert out[1].split()[:3] == ["1.", "Amélie", "(2001)"]
+    assert "[4]" in out[1]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_all_users_to_a_file(cli, full_run, tmp_path, ending):
+    path = tmp_path / f"lists.{ending}"
+    result = cli("recommend", full_run, "--all", "-k", "1", "--out", path, "--json")
+    assert result.json == {"file": str(path), "users": 12, "notes": []}
+    if ending == "csv":
+        with path.open(encoding="utf-8") as file:
+            found = {int(row["user"]): int(row["item"]) for row in csv.DictReader(file)}
+    elif ending == "json":
+        found = {one["user"]: one["items"][0]["item"] for one in json.loads(path.read_text())["lists"]}
+    else:
+        columns = pytest.importorskip("pyarrow.parquet").read_table(path).to_pydict()
+        found = dict(zip(columns["user"], columns["item"], strict=True))
+    assert found == {user: withheld(user) for user in range(12)}
+
+
+def test_users_and_items_from_a_file(cli, full_run, tmp_path):
+    (tmp_path / "users").write_text("2\n4\n")
+    (tmp_path / "items").write_text("Amélie (2001)\n8\n", encoding="utf-8")
+    files = ["--user", f"@{tmp_path / 'users'}", "--exclude", f"@{tmp_path / 'items'}"]
+    result = cli("recommend", full_run, *files, "-k", "24", "--json")
+    assert [one["user"] for one in result.json["lists"]] == [2, 4]
+    assert {4, 8}.isdisjoint(item["item"] for one in result.json["lists"] for item in one["items"])
+    # Of 24 items a user has 11, and one of the two excluded ones is among them.
+    assert [len(one["items"]) for one in result.json["lists"]] == [24 - 11 - 1] * 2
+    assert "user 2 has only 12 items left to recommend, fewer than k=24" in result.err
+
+
+def test_candidates_exclusions_and_seen_items(cli, full_run):
+    words = ["recommend", full_run, "--user", "2", "--json"]
+    some = cli(*words, "-k", "2", "--candidates", "Alien (1979)", "4", "--candidates", "6").json["lists"][0]["items"]
+    assert [one["item"] for one in some] == [4, 1]  # 6 is one of the user's own
+    assert cli(*words, "-k", "1", "--candidates", "4", "6", "--exclude", "4", "--seen").json["lists"][0]["items"][0][
+        "item"
+    ] == 6  # fmt: skip
+    assert "leave no item" in cli(*words, "--candidates", "4", "--exclude", "4").error
+
+
+def test_unknown_users(cli, full_run):
+    words = ["recommend", full_run, "--user", "2", "99", "-k", "1"]
+    assert "unknown user '99': not among the 12 user ids" in cli(*words).error
+    skipped = cli(*words, "--unknown", "skip", "--json")
+    assert first(skipped) == {2: 4}
+    assert "note: 1 users without an interaction in the fitted part were skipped: '99'" in skipped.err
+    popular = cli(*words, "--unknown", "popular", "--json")
+    assert list(first(popular)) == [2, "99"]
+    assert "got the most popular items" in popular.err
+    assert cli(*words, "--unknown", "popular", "--quiet").err == ""
+
+
+def test_similar_items_by_id_and_title(cli, full_run):
+    result = cli("similar", full_run, "--item", "alien", "--item", "4", "-k", "3", "--json")
+    assert [one["item"] for one in result.json["lists"]] == [1, 4]
+    # Only items of the same colour have users in common.
+    for one in result.json["lists"]:
+        assert all((other["item"] - one["item"]) % 2 == 0 for other in one["items"])
+    assert cli("similar", full_run, "--item", "1", "-k", "1").out.startswith("item 1\n   1. ")
+
+
+def test_an_ambiguous_title_lists_its_candidates(cli, full_run):
+    error = cli("similar", full_run, "--item", "Heat").error
+    assert error == "2 items are titled 'Heat': 0 (Heat (1995)), 2 (Heat (1986)); name one by its id"
+    assert cli("similar", full_run, "--item", "Heat (1986)", "--json").json["lists"][0]["item"] == 2
+
+
+def test_predict_scores_pairs_in_order(cli, full_run):
+    pairs = cli("predict", full_run, "--user", "2", "2", "--item", "Amélie", "1", "--json").json["pairs"]
+    assert [(one["user"], one["item"], one["title"]) for one in pairs] == [
+        (2, 4, "Amélie (2001)"),
+        (2, 1, "Alien (1979)"),
+    ]
+    assert pairs[0]["score"] > pairs[1]["score"] == 0.0
+    lines = cli("predict", full_run, "--user", "2", "--item", "4").out.splitlines()
+    assert lines[0].split() == ["user", "item", "title", "score"]
+    assert lines[1].split()[:4] == ["2", "4", "Amélie", "(2001)"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("recommend RUN", "name users with --user, or ask for --all of them, one of the two"),
+        ("recommend RUN --all --user 1", "name users with --user, or ask for --all of them, one of the two"),
+        ("recommend RUN --user 1 -k 25", "k must lie in 1..24 (the number of items), got 25"),
+        ("recommend RUN --user 1 -k 0", "k must lie in 1..24 (the number of items), got 0"),
+        ("recommend RUN --user 1 --exclude 99", "unknown item '99'"),
+        ("recommend RUN --user 1 --memory-mb 0", "memory_mb is 0"),
+        ("recommend RUN --user @nowhere", "nowhere: no such file, as --user @nowhere asks for"),
+        ("recommend RUN --user 1 --out lists.txt", "--out 'lists.txt' must end in .csv, .json, .parquet"),
+        ("recommend RUN --user 1 --out no/lists.csv", "is in a folder that does not exist; make 'no' first"),
+        ("recommend RUN --user 1 --unknown guess", "invalid choice 'guess'"),
+        ("similar RUN", "name an item with --item, by its id or its title"),
+        ("similar RUN --item Jaws", "unknown item 'Jaws': neither an id nor a title of the 24 items"),
+        ("similar RUN --item 1 -k 24", "k must lie in 1..23 (the number of other items), got 24"),
+        ("predict RUN --user 1", "name pairs with --user and --item, as many of one as of the other"),
+        ("predict RUN --user 1 --item 1 2", "users has 1 entries and items has 2; give one pair each"),
+        ("predict RUN --user 99 --item 1", "unknown user '99'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(cli, full_run, words, message):
+    assert message in cli(*words.replace("RUN", str(full_run)).split()).error
+
+
+def test_a_file_without_a_line_names_no_user(cli, full_run, tmp_path):
+    (tmp_path / "users").write_text("\n")
+    assert "names no user" in cli("recommend", full_run, "--user", f"@{tmp_path / 'users'}").error
