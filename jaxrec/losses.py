@@ -309,7 +309,9 @@ def _counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
     if where is None:
         return rows
     if where.shape != rows.shape[: where.ndim]:
-        raise MismatchError(f"where must have shape {rows.shape[: where.ndim]}, got {where.shape}; nothing is broadcast")
+        raise MismatchError(
+            f"where must have shape {rows.shape[: where.ndim]}, got {where.shape}; nothing is broadcast"
+        )
     return jnp.where(where.reshape(*where.shape, *(1,) * (rows.ndim - where.ndim)), rows, 0)
 
 

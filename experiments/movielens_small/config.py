@@ -23,10 +23,10 @@ TRAINING = jaxrec.FitOptions(batch_size=1024, learning_rate=5e-3, l2=1e-2, epoch
 CHOSEN = {
     "random": Candidate(jaxrec.Random()),
     "popularity": Candidate(jaxrec.Popularity()),
-    "itemknn": Candidate(jaxrec.ItemKNN(neighbors=100, shrink=0.0)),
-    "ease": Candidate(jaxrec.EASE(l2=300.0)),
-    "mf": Candidate(jaxrec.MF(dim=64), TRAINING),
-    "lightgcn": Candidate(jaxrec.LightGCN(dim=64, layers=2), TRAINING),
+    "itemknn": Candidate(jaxrec.ItemKNN(neighbors=20, shrink=10.0)),
+    "ease": Candidate(jaxrec.EASE(l2=100.0)),
+    "mf": Candidate(jaxrec.MF(dim=64), dataclasses.replace(TRAINING, learning_rate=2e-3, l2=3e-2)),
+    "lightgcn": Candidate(jaxrec.LightGCN(dim=64, layers=2), dataclasses.replace(TRAINING, l2=1e-3)),
 }
 
 
@@ -39,15 +39,18 @@ def grid(name: str) -> list[Candidate]:
         ]
     if name == "ease":
         return [Candidate(jaxrec.EASE(l2=l2)) for l2 in (30.0, 100.0, 200.0, 300.0, 500.0, 1000.0)]
-    training = [
-        dataclasses.replace(TRAINING, learning_rate=rate, l2=l2)
-        for rate, l2 in itertools.product((2e-3, 5e-3), (1e-3, 1e-2, 3e-2))
-    ]
     if name == "mf":
-        return [Candidate(jaxrec.MF(dim=64), options) for options in training]
+        return [Candidate(jaxrec.MF(dim=64), options) for options in _training((1e-3, 1e-2, 3e-2, 1e-1))]
     if name == "lightgcn":
         return [
             Candidate(jaxrec.LightGCN(dim=64, layers=layers), options)
-            for layers, options in itertools.product((1, 2, 3), training)
+            for layers, options in itertools.product((1, 2, 3), _training((1e-3, 1e-2, 3e-2)))
         ]
     return [CHOSEN[name]]
+
+
+def _training(penalties: tuple[float, ...]) -> list[jaxrec.FitOptions]:
+    return [
+        dataclasses.replace(TRAINING, learning_rate=rate, l2=l2)
+        for rate, l2 in itertools.product((2e-3, 5e-3), penalties)
+    ]

@@ -76,9 +76,9 @@ def compare(options: Options) -> int:
         seconds[name] = time.perf_counter() - before
         per_seed[name] = [evaluate(models[name], split, space)]
         if candidate.options is not None:
-            again = dataclasses.replace(candidate.options, epochs=models[name].info["best_epoch"])
+            again = dataclasses.replace(candidate.options, epochs=models[name].info["best_epoch"], validate=False)
             for seed in range(1, options.seeds):
-                fitted = jaxrec.fit(candidate.model, split.fitted, again, key=jax.random.key(seed))
+                fitted = jaxrec.fit(candidate.model, split, again, key=jax.random.key(seed))
                 per_seed[name].append(evaluate(fitted, split, space))
         reports[name] = average_reports(per_seed[name])
         print(f"{name}: nDCG@10 {reports[name].mean('ndcg@10'):.4f}, fitted in {seconds[name]:.1f} s", flush=True)
@@ -137,7 +137,9 @@ def write(
     from jaxrec import plots
 
     jaxrec.save(models["lightgcn"], out)
-    plots.learning_curve(models["lightgcn"].info["records"], out / "learning_curve.png")
+    info = models["lightgcn"].info
+    figure = plots.learning_curve(info["records"], best_epoch=info["best_epoch"], title="LightGCN on movielens-small")
+    plots.save_figure(figure, out / "learning_curve.png")
     document = {
         "data": models["lightgcn"].info["data"],
         "split": split.method,

@@ -47,7 +47,8 @@ def fit(
 
     With a split that has a validation part the model is trained on the training part and validated on the other; then,
     with `options.refit`, it is trained anew on both for the number of epochs that was best. The test part is not read.
-    Without a validation part it is trained for `options.epochs` epochs. Models without parameters are only solved.
+    Without a validation part, or with `options.validate=False`, it is trained on all of it for `options.epochs` epochs.
+    Models without parameters are only solved.
 
     Args:
       model: a Flax module of `jaxrec.models`; its sizes are set here.
@@ -92,7 +93,11 @@ def fit(
 
     fitted_part, fitted_on = split.train, "train" if isinstance(data, Split) else "all data"
     shown = [] if split.fold_in is None else [split.fold_in]  # what held-out users show of themselves
-    validate = _validation(split, seen_items(split.train, *shown)) if len(split.valid) else None
+    validate = None
+    if len(split.valid) and options.validate:
+        validate = _validation(split, seen_items(split.train, *shown))
+    elif len(split.valid):
+        fitted_part, fitted_on = split.fitted, "train and valid"
     stages = [run("fit", fitted_part, epochs=options.epochs, validate=validate)]
     valid_metrics = stages[0].valid_metrics
     if validate is not None and options.refit:

@@ -37,6 +37,7 @@ class FitOptions:
       eval_every: epochs between two validations.
       patience: stop after so many validations without a new best; 0 never stops early.
       monitor: the validation metric to maximise.
+      validate: measure the validation part while training; without it, both parts are trained on for `epochs` epochs.
       refit: train again on train and validation part, with the number of epochs that validation chose.
 
     Raises:
@@ -61,6 +62,7 @@ class FitOptions:
     eval_every: int = 5
     patience: int = 4
     monitor: str = "ndcg@10"
+    validate: bool = True
     refit: bool = True
 
     def __post_init__(self) -> None:

@@ -147,11 +147,11 @@ def evaluate_scorer(
         for cut in cutoffs:
             counts[f"places_without_vector@{cut}"] = int((listed & ~placed)[:, :cut].sum())
             counts[f"undefined_ild@{cut}"] = int((placed[:, :cut].sum(axis=1) < 2).sum())
-    overall = {f"coverage@{cut}": float(catalogue_coverage(jnp.asarray(lists[:, :cut]), num_items)) for cut in cutoffs}
+    coverage = jax.device_get(_coverage(lists, cutoffs=cutoffs, num_items=num_items))
     return Report(
         users=users,
         per_user=per_user,
-        overall=overall,
+        overall={f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)},
         counts=counts,
         seconds=time.perf_counter() - started,
         masked=masked,
@@ -326,6 +326,11 @@ def _measure_tile(
         return values
 
     return jax.vmap(one_user)(lists, users)
+
+
+@functools.partial(jax.jit, static_argnames=("cutoffs", "num_items"))
+def _coverage(lists: jax.Array, *, cutoffs: tuple[int, ...], num_items: int) -> list[jax.Array]:
+    return [catalogue_coverage(lists[:, :cut], num_items) for cut in cutoffs]
 
 
 def _is_in(items: jax.Array, first: jax.Array, last: jax.Array, item: jax.Array, halvings: jax.Array) -> jax.Array:

