@@ -6,6 +6,7 @@ from jaxrec.api import (
     FittedModel,
     Recommendations,
     evaluate,
+    evaluate_ratings,
     fit,
     predict,
     recommend,
@@ -13,8 +14,8 @@ from jaxrec.api import (
     save,
     similar_items,
 )
-from jaxrec.data.filters import prepare
 from jaxrec.data.conversions import from_networkx, from_scipy, to_networkx, to_scipy
+from jaxrec.data.filters import prepare
 from jaxrec.data.frames import from_frame, to_frame
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.readers import read, read_split
@@ -42,6 +43,7 @@ __all__ = [
     "Split",
     "datasets",
     "evaluate",
+    "evaluate_ratings",
     "fit",
     "from_arrays",
     "from_frame",

@@ -1,6 +1,6 @@
 """The ten lines: load, split, fit, evaluate, recommend, similar_items, predict, save, restore."""
 
-from jaxrec.api.evaluate import evaluate
+from jaxrec.api.evaluate import evaluate, evaluate_ratings
 from jaxrec.api.fit import fit
 from jaxrec.api.fitted import FittedModel
 from jaxrec.api.options import FitOptions
@@ -12,6 +12,7 @@ __all__ = [
     "FittedModel",
     "Recommendations",
     "evaluate",
+    "evaluate_ratings",
     "fit",
     "predict",
     "recommend",

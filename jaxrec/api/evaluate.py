@@ -16,6 +16,7 @@ from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.item_space import ItemSpace, item_space
+from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.evaluation.report import Report
 
 METRICS = ("recall", "precision", "ndcg")
@@ -28,7 +29,7 @@ def evaluate(
     k: Sequence[int] = (10, 20),
     metrics: Sequence[str] = METRICS,
     part: Literal["test", "valid"] = "test",
-    space: ItemSpace | None | Literal["svd"] = "svd",
+    space: ItemSpace | Literal["svd"] | None = "svd",
     memory_mb: int = 256,
 ) -> Report:
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
@@ -86,6 +87,46 @@ def evaluate(
         masked="train" if part == "valid" else "train and valid",
         fitted=str(model.info.get("fitted_on", "")),
         catalogue=f"{model.num_items:,} items",
+    )
+
+
+def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", "valid"] = "test") -> Report:
+    """RMSE and MAE of a model that was trained on ratings (loss "mse").
+
+    Predictions are clipped to the scale of the training part.
+
+    Args:
+      model: a fitted or restored model.
+      split: the split that it was fitted on, with ratings.
+      part: "test" or "valid".
+
+    Returns:
+      A report with `rmse` and `mae` over all ratings, and `user_rmse` and `user_mae` for each user.
+
+    Raises:
+      JaxrecError: a model that ranks, or an empty part.
+      MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [5, 4, 1, 5, 3, 2])
+    >>> split = jaxrec.split(data, "user_random", test=0.34, valid=0.0, key=jax.random.key(0))
+    >>> options = jaxrec.FitOptions(loss="mse", epochs=1)
+    >>> model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, options, key=jax.random.key(0))
+    >>> evaluate_ratings(model, split).mean("rmse") > 0
+    True
+    """
+    if not isinstance(split, Split):
+        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
+    if part not in ("test", "valid"):
+        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    if model.info.get("task") != "rating":
+        raise JaxrecError(f'{model.name} was trained to rank; train it with loss="mse", or use jaxrec.evaluate')
+    truth: Interactions = getattr(split, part)
+    model.check_catalogue(truth, "the split")
+    _refuse_leak(model, truth, part)
+    scale = model.info["rating_scale"]
+    return evaluate_rating_scorer(
+        model.scorer, truth, scale=(scale[0], scale[1]), fitted=str(model.info.get("fitted_on", ""))
     )
 
 

@@ -24,13 +24,15 @@ from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.data.splits import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.evaluator import evaluate_scorer
+from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.models import MODELS, ItemWeightScorer, Random
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import EpochRecord, json_lines, progress_bar, train
 from jaxrec.training.objective import Objective
-from jaxrec.training.state import init_state, train_data
+from jaxrec.training.state import TrainData, init_state, train_data
 
 VALIDATION_K = (10, 20)
+VALIDATION_METRICS = ("recall", "precision", "ndcg")
 
 
 def fit(
@@ -77,15 +79,17 @@ def fit(
     options = options or FitOptions()
     split = _as_split(model, data)
     model = _with_sizes(model, split.train)
-    if options.loss == "mse" and is_trained(model) and split.train.rating is None:
+    rates = options.loss == "mse" and predicts_ratings(model)
+    if rates and split.train.rating is None:
         raise JaxrecError('loss="mse" needs ratings, and the data have none; use "bpr", "softmax" or "logistic"')
+    options = dataclasses.replace(options, monitor=_monitor(options.monitor, rates, split.train.num_items))
     if log is not None:
         pathlib.Path(log).write_text("", encoding="utf-8")
     run = functools.partial(
         _run_stage,
         model,
         options=options,
-        optimizer=optimizer or make_optimizer(options.optimizer, options.learning_rate),
+        optimizer=optimizer,
         key=key,
         progress=progress,
         log=log,
@@ -95,7 +99,7 @@ def fit(
     shown = [] if split.fold_in is None else [split.fold_in]  # what held-out users show of themselves
     validate = None
     if len(split.valid) and options.validate:
-        validate = _validation(split, seen_items(split.train, *shown))
+        validate = _rating_validation(split) if rates else _validation(split, seen_items(split.train, *shown))
     elif len(split.valid):
         fitted_part, fitted_on = split.fitted, "train and valid"
     stages = [run("fit", fitted_part, epochs=options.epochs, validate=validate)]
@@ -123,6 +127,8 @@ def fit(
             "fit": time.perf_counter() - started,
         },
         "records": [{"stage": name, **record.to_dict()} for name, record in records],
+        "task": "rating" if rates else "ranking",
+        "rating_scale": _scale(fitted_part) if rates else None,
         "split": split.method,
         "notes": [*split.train.notes, *split.notes],
         "data": {
@@ -137,7 +143,7 @@ def fit(
     }
     info["data"]["interactions"] = sum(info["data"][part] for part in ("train", "valid", "test"))
     return FittedModel(
-        model=model,
+        model=last.model,
         variables=last.variables,
         scorer=_with_history(last.scorer, seen) if shown else last.scorer,
         users=split.train.users,
@@ -145,7 +151,7 @@ def fit(
         titles=split.train.titles,
         item_columns=split.train.item_columns,
         seen=seen,
-        options=options if is_trained(model) else None,
+        options=options if is_trained(model) or rates else None,
         info=info,
     )
 
@@ -155,6 +161,7 @@ class _Stage:
     """One training of the model, from its start to its best epoch."""
 
     name: str
+    model: Any
     variables: Mapping[str, Any]
     scorer: Any
     valid_metrics: Mapping[str, float]
@@ -176,7 +183,7 @@ def _run_stage(
     epochs: int,
     validate: Callable[[Any], Mapping[str, float]] | None,
     options: FitOptions,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation | None,
     key: jax.Array,
     progress: bool,
     log: str | pathlib.Path | None,
@@ -184,12 +191,21 @@ def _run_stage(
     tables = train_data(part)
     init_key, train_key = jax.random.split(key)
     if not is_trained(model):
-        # Only the arrays that `init` draws are kept; the scorer is made below, once.
-        variables = model.init(init_key) if isinstance(model, Random) else {}
-        scorer = model.apply(variables, tables.adjacency, method="scorer")
+        variables, scorer = _solve(model, tables, part, options, init_key)
         before = time.perf_counter()
         metrics = {} if validate is None else validate(scorer)
-        return _Stage(name, variables, scorer, metrics, valid_seconds=time.perf_counter() - before)
+        return _Stage(name, model, variables, scorer, metrics, valid_seconds=time.perf_counter() - before)
+    if options.loss == "mse" and getattr(model, "mean", 0.0) is None and getattr(model, "bias", True):
+        assert part.rating is not None
+        model = model.clone(mean=float(part.rating.mean(dtype=np.float64)))
+    if optimizer is None:
+        optimizer = make_optimizer(
+            options.optimizer,
+            options.learning_rate,
+            momentum=options.momentum,
+            decay=options.decay,
+            steps=-(-len(part) // options.batch_size),
+        )
     objective = Objective(
         model,
         loss=options.loss,
@@ -199,9 +215,14 @@ def _run_stage(
         cosine=options.cosine,
         mask_hits=options.mask_hits,
         correct_popularity=options.correct_popularity,
+        reduction=options.reduction,
     )
     # No product is computed to learn the shapes of the parameters.
     params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
+
+    def scorer_of(variables: Mapping[str, Any]) -> Any:
+        return trained_scorer(variables, tables.adjacency, model)
+
     label = f"{type(model).__name__}, {name}"
     with json_lines(log, stage=name) as write, progress_bar(epochs, label, progress, options.monitor) as move:
         result = train(
@@ -209,17 +230,20 @@ def _run_stage(
             tables,
             make_epoch(objective, optimizer, options.batch_size, options.drawn_negatives),
             epochs=epochs,
-            validate=validate and (lambda params: validate(trained_scorer({"params": params}, tables.adjacency, model))),
+            validate=validate
+            and (lambda params: validate(trained_scorer({"params": params}, tables.adjacency, model))),
             every=options.eval_every,
             monitor=options.monitor,
             patience=options.patience or None,
+            tolerance=options.tolerance,
             callbacks=(*write, *move),
         )
     variables = {"params": result.state.params}
     return _Stage(
         name,
+        model,
         variables,
-        trained_scorer(variables, tables.adjacency, model),
+        scorer_of(variables),
         result.records[result.best_epoch - 1].valid,
         result.best_epoch,
         result.records,
@@ -228,9 +252,47 @@ def _run_stage(
     )
 
 
+def _solve(
+    model: Any, tables: TrainData, part: Interactions, options: FitOptions, key: jax.Array
+) -> tuple[Mapping[str, Any], Any]:
+    """The variables and the scorer of a model that is not trained by gradients."""
+    variables = model.init(key) if isinstance(model, Random) else {}  # only what `init` draws is kept
+    return variables, model.apply(variables, tables.adjacency, method="scorer")
+
+
+def _rating_validation(split: Split) -> Callable[[Any], dict[str, float]]:
+    """A function from a scorer to its RMSE and MAE on the validation part."""
+    scale = _scale(split.train)
+
+    def validate(scorer: Any) -> dict[str, float]:
+        return dict(evaluate_rating_scorer(scorer, split.valid, scale=scale).overall)
+
+    return validate
+
+
+def _validation_k(num_items: int) -> tuple[int, ...]:
+    return tuple(k for k in VALIDATION_K if k <= num_items) or (num_items,)
+
+
+def _monitor(name: str, rates: bool, num_items: int) -> str:
+    """The metric to watch: the default gives way to what the task and a small catalogue have."""
+    available = ["rmse", "mae"]
+    if not rates:
+        available = [f"{metric}@{k}" for k in _validation_k(num_items) for metric in VALIDATION_METRICS]
+    if name == FitOptions.monitor and name not in available:
+        return "rmse" if rates else f"ndcg@{_validation_k(num_items)[0]}"
+    if name not in available:
+        raise JaxrecError(f"monitor is {name!r}, which validation does not measure; it has {', '.join(available)}")
+    return name
+
+
+def _scale(part: Interactions) -> tuple[float, float] | None:
+    return None if part.rating is None else (float(part.rating.min()), float(part.rating.max()))
+
+
 def _validation(split: Split, seen: SeenItems) -> Callable[[Any], dict[str, float]]:
     """A function from a scorer to its metrics on the validation part, seen items masked."""
-    k = tuple(k for k in VALIDATION_K if k <= split.train.num_items) or (split.train.num_items,)
+    k = _validation_k(split.train.num_items)
 
     def validate(scorer: Any) -> dict[str, float]:
         report = evaluate_scorer(_with_history(scorer, seen), split.valid, seen=seen, k=k, space=None)
@@ -275,6 +337,16 @@ def versions() -> dict[str, str]:
     return {"python": ".".join(map(str, sys.version_info[:3])), **found}
 
 
+def predicts_ratings(model: Any) -> bool:
+    """Whether a model can be fitted to ratings (loss "mse"); the others only rank.
+
+    >>> import jaxrec
+    >>> predicts_ratings(jaxrec.MF()), predicts_ratings(jaxrec.EASE())
+    (True, False)
+    """
+    return is_trained(model)
+
+
 def _as_split(model: Any, data: Split | Interactions) -> Split:
     if isinstance(data, Interactions):
         empty = data.select(np.zeros(len(data), bool))
@@ -285,8 +357,8 @@ def _as_split(model: Any, data: Split | Interactions) -> Split:
         raise JaxrecError("the training part has no interaction; loosen the filters or the split")
     if data.fold_in is not None and is_trained(model):
         raise JaxrecError(
-            f"the split {data.method!r} holds users out of training, and {type(model).__name__} has no vector for them; "
-            "use itemknn or ease, or a split that leaves every user some training data, such as user_temporal"
+            f"the split {data.method!r} holds users out of training, and {type(model).__name__} has no vector for "
+            "them; use itemknn or ease, or a split that leaves every user some training data, such as user_temporal"
         )
     return data
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import optax
 
 from jaxrec.errors import JaxrecError
-from jaxrec.training.objective import HitMask, LossName, PenaltyForm
+from jaxrec.training.objective import HitMask, LossName, PenaltyForm, Reduction
 
 OptimizerName = Literal["adam", "sgd", "adagrad"]
 
@@ -24,7 +24,11 @@ class FitOptions:
         data such as Gowalla and falls to the level of popularity on MovieLens; BPR is the safe choice.
       batch_size: positives in a step.
       learning_rate: of the optimiser.
+      decay: what the learning rate is multiplied by after every epoch.
       optimizer: "adam", "sgd" or "adagrad"; `fit` also takes any Optax transformation.
+      momentum: of "sgd".
+      reduction: whether the loss of a batch is the "mean" or the "sum" over its rows. With "sum" and "sgd" a batch does
+        nearly what its rows would do one after another, as rating models are usually trained.
       l2: coefficient of the L2 term on the embeddings of the batch.
       l2_form: "squared" (LightGCN: half the squares over the batch size) or "norm" (RecBole: norms, not squared).
       negatives: drawn for each positive; 0 for in-batch negatives with "softmax". "mse" needs none and draws none.
@@ -36,7 +40,8 @@ class FitOptions:
       epochs: passes over the interactions, at the most.
       eval_every: epochs between two validations.
       patience: stop after so many validations without a new best; 0 never stops early.
-      monitor: the validation metric to maximise.
+      monitor: the validation metric to maximise; for ratings (loss "mse") "rmse" is minimised instead of the default.
+      tolerance: stop when the loss summed over an epoch changes by less than this; 0 never stops so.
       validate: measure the validation part while training; without it, both parts are trained on for `epochs` epochs.
       refit: train again on train and validation part, with the number of epochs that validation chose.
 
@@ -50,7 +55,10 @@ class FitOptions:
     loss: LossName = "bpr"
     batch_size: int = 1024
     learning_rate: float = 5e-3
+    decay: float = 1.0
     optimizer: OptimizerName = "adam"
+    momentum: float = 0.0
+    reduction: Reduction = "mean"
     l2: float = 1e-2
     l2_form: PenaltyForm = "squared"
     negatives: int = 1
@@ -62,6 +70,7 @@ class FitOptions:
     eval_every: int = 5
     patience: int = 4
     monitor: str = "ndcg@10"
+    tolerance: float = 0.0
     validate: bool = True
     refit: bool = True
 
@@ -73,6 +82,12 @@ class FitOptions:
             raise JaxrecError(f"learning_rate must be positive, got {self.learning_rate}")
         if self.optimizer not in ("adam", "sgd", "adagrad"):
             raise JaxrecError(f'optimizer must be "adam", "sgd" or "adagrad", got {self.optimizer!r}')
+        if not 0 < self.decay <= 1:
+            raise JaxrecError(f"decay must lie in (0, 1], got {self.decay}")
+        if not 0 <= self.momentum < 1 or (self.momentum and self.optimizer != "sgd"):
+            raise JaxrecError(
+                f'momentum must lie in [0, 1) and goes with "sgd" only, got {self.momentum} with {self.optimizer!r}'
+            )
         if self.negatives == 0 and self.loss in ("bpr", "logistic"):
             raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")
 
@@ -83,10 +98,24 @@ class FitOptions:
 
 
 @functools.cache
-def make_optimizer(name: OptimizerName, learning_rate: float) -> optax.GradientTransformation:
+def make_optimizer(
+    name: OptimizerName, learning_rate: float, *, momentum: float = 0.0, decay: float = 1.0, steps: int = 1
+) -> optax.GradientTransformation:
     """The Optax transformation of a name; the same arguments give the same object, so nothing is compiled twice.
+
+    Args:
+      name: "adam", "sgd" or "adagrad".
+      learning_rate: in the first epoch.
+      momentum: of "sgd".
+      decay: what the learning rate is multiplied by after every epoch.
+      steps: steps in an epoch; it counts only with a decay.
 
     >>> make_optimizer("adam", 1e-3) is make_optimizer("adam", 1e-3)
     True
     """
-    return {"adam": optax.adam, "sgd": optax.sgd, "adagrad": optax.adagrad}[name](learning_rate)
+    rate: Any = learning_rate
+    if decay != 1:
+        rate = optax.exponential_decay(learning_rate, transition_steps=steps, decay_rate=decay, staircase=True)
+    if name == "sgd":
+        return optax.sgd(rate, momentum=momentum or None)
+    return {"adam": optax.adam, "adagrad": optax.adagrad}[name](rate)

@@ -15,6 +15,7 @@ from jaxrec.api.fitted import FittedModel
 from jaxrec.api.lookup import item_indices, title_of
 from jaxrec.data.seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+from jaxrec.evaluation.ratings import predict_pairs
 from jaxrec.evaluation.topk import recommend_lists, top_k
 from jaxrec.models.scorers import PopularityScorer
 
@@ -150,7 +151,9 @@ class Recommendations:
         lines = []
         for asked, suggestions in self.lists.items():
             lines.append(f"{self.kind} {asked}")
-            lines += [f"  {rank:2d}. {one.title}  [{one.item}]  {one.score:.3f}" for rank, one in enumerate(suggestions, 1)]
+            lines += [
+                f"  {rank:2d}. {one.title}  [{one.item}]  {one.score:.3f}" for rank, one in enumerate(suggestions, 1)
+            ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     __repr__ = __str__
@@ -221,7 +224,7 @@ def recommend(
         nothing = SeenItems(np.zeros(2, np.int32), np.zeros(0, np.int32))
         one = dataclasses.replace(popular, num_users=1)
         common_items, common_scores = recommend_lists(one, np.zeros(1, np.int32), k, seen=nothing, **rule)
-        lists |= {at: (common_items[0], common_scores[0]) for at in np.flatnonzero(cold).tolist()}
+        lists |= dict.fromkeys(np.flatnonzero(cold).tolist(), (common_items[0], common_scores[0]))
     out: dict[Any, list[Suggestion]] = {}
     for at in sorted(lists):
         name = model.users.ids[found[at]].item() if found[at] >= 0 else asked[at]
@@ -274,7 +277,8 @@ def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> n
       items: n item ids or titles.
 
     Returns:
-      float32 [n]: ratings for a model trained with "mse", otherwise scores without a unit.
+      float32 [n]: for a model trained with "mse" ratings, clipped to the scale of the training part; otherwise scores
+      without a unit.
 
     Raises:
       MismatchError: other numbers of users and items.
@@ -288,18 +292,8 @@ def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> n
     user_index, item_index = model.users.index(users), item_indices(model, items)
     if len(user_index) != len(item_index):
         raise MismatchError(f"users has {len(user_index)} entries and items has {len(item_index)}; give one pair each")
-    chunk = max(1, (64 << 20) // (4 * model.num_items))  # some scorers make whole rows: 64 MiB of them at a time
-    return np.concatenate(
-        [np.zeros(0, np.float32)]
-        + [
-            np.asarray(
-                model.scorer.pair_scores(
-                    jnp.asarray(user_index[at : at + chunk]), jnp.asarray(item_index[at : at + chunk])
-                )
-            )
-            for at in range(0, len(user_index), chunk)
-        ]
-    )
+    scale = model.info.get("rating_scale")
+    return predict_pairs(model.scorer, user_index, item_index, scale and (scale[0], scale[1]))
 
 
 def popularity_of(model: FittedModel) -> PopularityScorer:
@@ -307,7 +301,7 @@ def popularity_of(model: FittedModel) -> PopularityScorer:
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
-    >>> popularity_of(jaxrec.fit(jaxrec.MF(dim=2), data, key=jax.random.key(0))).counts.tolist()
+    >>> popularity_of(jaxrec.fit(jaxrec.ItemKNN(), data, key=jax.random.key(0))).counts.tolist()
     [1.0, 2.0]
     """
     counts = np.bincount(np.asarray(model.seen.items), minlength=model.num_items)
@@ -324,8 +318,9 @@ def _handle_unknown(model: FittedModel, names: list[Any], unknown: OnUnknown, no
             f"user {some} has no interaction in the fitted part; "
             'ask for unknown="popular" to get the most popular items, or unknown="skip"'
         )
-    what = "were skipped" if unknown == "skip" else "got the most popular items"
-    notes.append(f"{len(names)} users without an interaction in the fitted part {what}: {some}")
+    what = "left out" if unknown == "skip" else "given the most popular items"
+    count = "1 user" if len(names) == 1 else f"{len(names):,} users"
+    notes.append(f"{count} without an interaction in the fitted part {what}: {some}")
 
 
 def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:

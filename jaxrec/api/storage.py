@@ -51,7 +51,7 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
       RunFolderError: the folder cannot be written, or is a file.
 
     >>> import tempfile, jax, jaxrec
-    >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
     >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, jaxrec.FitOptions(epochs=1), key=jax.random.key(0))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = restore(save(model, folder))

@@ -139,8 +139,8 @@ def use_cache(folder: str | None) -> None:
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(path))
-    # By default only what took a second is kept, and small models have many programs below that.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # By default only what took a second to compile is kept, and a small job is a hundred programs below that.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ def parse(options: type[T], argv: Sequence[str], command: str, description: str)
     >>> parse(OutputOptions, ["--jsn"], "doctor", "")
     Traceback (most recent call last):
         ...
-    jaxrec.errors.JaxrecError: Unrecognized options: --jsn; ...see `jaxrec doctor --help`
+    jaxrec.errors.JaxrecError: Unrecognized options: --jsn; Perhaps you meant: --json ...; see `jaxrec doctor --help`
     """
     said = io.StringIO()
     try:
@@ -98,15 +98,18 @@ def parse(options: type[T], argv: Sequence[str], command: str, description: str)
 
 
 def _one_line(boxed: str) -> str:
-    """The text of a box that was drawn for a terminal; its sections are separated by semicolons."""
+    """The text of a box that was drawn for a terminal, of lines or of plain letters; its title is left out.
+
+    Its sections are separated by semicolons.
+    """
     sections: list[list[str]] = [[]]
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", boxed).splitlines():
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", boxed).strip().splitlines()[1:]:
         text = line.strip(" │|")
         if text.startswith("For full helptext"):
             break
         if not text.strip("─-━+═"):  # a rule between two sections
             sections.append([])
-        elif text[0] not in "╭╰+":  # the frame itself
+        elif text[0] != "╰":  # the end of the frame
             sections[-1].append(text)
     joined = "; ".join(" ".join(section).rstrip(".") for section in sections if section)
     return " ".join(joined.split()) or "wrong usage"

@@ -34,7 +34,7 @@ def evaluate_scorer(
     truth: Interactions,
     *,
     seen: SeenItems,
-    k: Sequence[int] = (10, 20),
+    k: int | Sequence[int] = (10, 20),
     metrics: Metrics = _DEFAULT_METRICS,
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
@@ -65,7 +65,7 @@ def evaluate_scorer(
       truth: the test part; a pair that occurs twice counts once.
       seen: the items that are masked for each user: those of the training part when validation is measured, those of
         the training and validation parts when the test is.
-      k: lengths of the lists, all cut from one ranking.
+      k: length of the lists, or several, all cut from one ranking.
       metrics: names from `jaxrec.metrics.RANKING_METRICS`, or a mapping from a name of your own to a function
         `(hits [K], num_relevant [], *, k) -> float32 []` of one user, which is lifted by `jax.vmap`.
       space: item vectors that all compared models share; None measures no distance.
@@ -102,6 +102,7 @@ def evaluate_scorer(
     cutoffs = _check_cutoffs(k, num_items)
     functions = resolve_metrics(metrics)
     _check_shapes(scorer, truth, seen, space)
+    seen = SeenItems(np.asarray(seen.indptr), np.asarray(seen.items))
     trained = _trained_items(seen, known, num_items)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
@@ -187,8 +188,8 @@ def resolve_metrics(metrics: Metrics) -> Mapping[str, RankingMetric]:
     return types.MappingProxyType({name: RANKING_METRICS[name] for name in metrics})
 
 
-def _check_cutoffs(k: Sequence[int], num_items: int) -> tuple[int, ...]:
-    cutoffs = (k,) if isinstance(k, int) else tuple(k)
+def _check_cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
+    cutoffs = tuple(k) if isinstance(k, Sequence) else (k,)
     if not cutoffs:
         raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
     for cut in cutoffs:

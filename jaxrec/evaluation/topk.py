@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from jaxrec.data.interactions import check_index
@@ -29,12 +30,12 @@ _MOST_USERS = 4096  # users in one call of the compiled program
 
 def recommend_lists(
     scorer: Scorer,
-    users: np.ndarray,
+    users: npt.ArrayLike,
     k: int,
     *,
     seen: SeenItems | None,
-    exclude: np.ndarray | None = None,
-    candidates: np.ndarray | None = None,
+    exclude: npt.ArrayLike | None = None,
+    candidates: npt.ArrayLike | None = None,
     memory_mb: float = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best items of each user out of the whole catalogue.
@@ -77,14 +78,14 @@ def recommend_lists(
     check_list_length(k, num_items)
     check_seen(seen, num_users, num_items)
     allowed = _allowed_items(num_items, exclude, candidates)
-    tile, calls = _plan(num_items, k, memory_mb, len(users))
+    tile, tiles = _plan(num_items, k, memory_mb, len(users))
     scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
     _check_scorer(scorer, tile, num_items)
     if seen is not None:
         seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
-    size = tile * calls
+    size = tile * tiles  # users in one call
     for start in range(0, len(users), size):
         part = users[start : start + size]
         padded = np.zeros(size, np.int32)
@@ -196,7 +197,7 @@ def _plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, in
     return tile, max(1, min(fit, _MOST_USERS // tile))
 
 
-def _allowed_items(num_items: int, exclude: np.ndarray | None, candidates: np.ndarray | None) -> jax.Array | None:
+def _allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
     if exclude is None and candidates is None:
         return None
     allowed = np.ones(num_items, bool)

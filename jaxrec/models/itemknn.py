@@ -72,9 +72,8 @@ class ItemKNN(nn.Module):
             return jax.lax.top_k(jnp.where(itself, 0, columns), k)
 
         values, items = map_gram_columns(block, nearest)
-        return ItemWeightScorer(
-            history_of(adjacency, num_users), _transposed_rows(values, items, num_items), longest_history(adjacency, num_users)
-        )
+        weights = _transposed_rows(values, items, num_items)
+        return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
 
     def scorer(self, adjacency: SparseOperator) -> ItemWeightScorer:
         """What ranking and prediction need of the model."""

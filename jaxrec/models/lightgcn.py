@@ -58,6 +58,8 @@ class LightGCN(nn.Module):
         check_embedding_options(self)
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")
+        if self.layer_weights is not None:  # a list would make the module unhashable, and so unfit for jit
+            object.__setattr__(self, "layer_weights", tuple(self.layer_weights))
         if self.layer_weights is not None and len(self.layer_weights) != self.layers + 1:
             raise JaxrecError(
                 f"layer_weights has {len(self.layer_weights)} values, but {self.layers} layers need "
@@ -77,7 +79,7 @@ class LightGCN(nn.Module):
           adjacency: A~ [N, N] with N = U + I, users first: a BCOO of `graph.normalized_adjacency`, or better the
             operator that `sparse.operator(..., symmetric=True)` makes of it.
         """
-        num_users, num_items = bound_sizes(self, adjacency)
+        num_users, _ = bound_sizes(self, adjacency)
         weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
         x = jnp.concatenate([self.user_embedding, self.item_embedding])
         total = weights[0] * x

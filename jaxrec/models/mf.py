@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxrec.errors import JaxrecError
 from jaxrec.models.scorers import FactorScorer
 from jaxrec.models.sizes import bound_sizes
-from jaxrec.sparse import SparseMatrix
+from jaxrec.sparse import SparseMatrix, spmm
 
 Initializer = Literal["normal", "xavier"]
 
@@ -25,7 +25,8 @@ class MF(nn.Module):
     Attributes:
       dim: d, the width of the embeddings.
       bias: whether users and items have biases b.
-      mean: mu, the global mean of the ratings; 0 for implicit feedback. It needs `bias`.
+      mean: mu, the global mean of the ratings, which needs `bias`. None counts as 0, and `jaxrec.fit` with loss "mse"
+        sets it to the mean of the ratings that it trains on.
       initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
       scale: the standard deviation of "normal".
       num_users: U; `jaxrec.fit` sets it.
@@ -45,7 +46,7 @@ class MF(nn.Module):
 
     dim: int = 64
     bias: bool = False
-    mean: float = 0.0
+    mean: float | None = None
     initializer: Initializer = "normal"
     scale: float = 0.1
     num_users: int | None = None
@@ -72,11 +73,7 @@ class MF(nn.Module):
         users, items = self.user_embedding, self.item_embedding
         if not self.bias:
             return users, items
-        user_column, item_column = self.user_bias[:, None] + self.mean, self.item_bias[:, None]
-        return (
-            jnp.concatenate([users, user_column, jnp.ones_like(user_column)], axis=1),
-            jnp.concatenate([items, jnp.ones_like(item_column), item_column], axis=1),
-        )
+        return with_bias_columns(users, items, self.user_bias + (self.mean or 0.0), self.item_bias)
 
     def ego(self) -> tuple[jax.Array, jax.Array]:
         """The embeddings as they are learnt, which L2 acts on: (users [U, d], items [I, d]), biases as last column."""
@@ -88,8 +85,61 @@ class MF(nn.Module):
         )
 
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
-        """What ranking and prediction need of the model."""
-        return FactorScorer(*self(adjacency), dim=self.dim)
+        """What ranking and prediction need of the model.
+
+        With biases, users and items without an edge get zero embeddings: what is left is the mean and the other
+        side's bias.
+        """
+        users, items = self(adjacency)
+        if self.bias and adjacency is not None:
+            users, items = without_cold(users, items, adjacency, self.dim)
+        return FactorScorer(users, items, dim=self.dim)
+
+
+def with_bias_columns(
+    users: jax.Array, items: jax.Array, user_bias: jax.Array, item_bias: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Fold biases into two further columns: <users, items> gains user_bias + item_bias.
+
+    Args:
+      users: [U, d].
+      items: [I, d].
+      user_bias: [U], the global mean included.
+      item_bias: [I].
+
+    Returns:
+      (users [U, d + 2] = (p, b_u, 1), items [I, d + 2] = (q, 1, b_i)).
+
+    >>> users, items = with_bias_columns(jnp.ones((1, 1)), jnp.ones((1, 1)), jnp.array([2.0]), jnp.array([3.0]))
+    >>> (users @ items.T).item()
+    6.0
+    """
+    user_column, item_column = user_bias[:, None], item_bias[:, None]
+    return (
+        jnp.concatenate([users, user_column, jnp.ones_like(user_column)], axis=1),
+        jnp.concatenate([items, jnp.ones_like(item_column), item_column], axis=1),
+    )
+
+
+def without_cold(users: jax.Array, items: jax.Array, adjacency: SparseMatrix, dim: int) -> tuple[jax.Array, jax.Array]:
+    """Vectors whose first d columns are 0 for users and items without an edge: their start was never trained.
+
+    Args:
+      users: [U, w].
+      items: [I, w].
+      adjacency: [N, N].
+      dim: d.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> edges = from_dense(jnp.array([[0, 1.0, 0], [1.0, 0, 0], [0, 0, 0]]))
+    >>> without_cold(jnp.ones((1, 2)), jnp.ones((2, 2)), edges, 1)[1].tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    nodes = spmm(adjacency, jnp.ones((adjacency.shape[1],), users.dtype)) > 0
+    embedded = jnp.arange(users.shape[1], dtype=jnp.int32) < dim
+    num_users = users.shape[0]
+    keep = nodes[:, None] | ~embedded[None, :]
+    return jnp.where(keep[:num_users], users, 0), jnp.where(keep[num_users:], items, 0)
 
 
 def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrec.data.seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.sparse import SparseMatrix, SparseOperator, operator
+from jaxrec.sparse import SparseMatrix, SparseOperator
 
 
 def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int,
 def history_of(adjacency: SparseOperator, num_users: int) -> SeenItems:
     """The items of each user, read off the rows of the users in an adjacency [N, N].
 
-    >>> from jaxrec.sparse import from_dense
+    >>> from jaxrec.sparse import from_dense, operator
     >>> history_of(operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]]))), 1).items.tolist()
     [0]
     """
@@ -54,7 +54,7 @@ def history_of(adjacency: SparseOperator, num_users: int) -> SeenItems:
 def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) -> SparseOperator:
     """The block R~ [U, I] of an adjacency [N, N], with its values or with ones.
 
-    >>> from jaxrec.sparse import from_dense
+    >>> from jaxrec.sparse import from_dense, operator
     >>> adjacency = operator(from_dense(jnp.array([[0.0, 0.5], [0.5, 0.0]])))
     >>> user_item_block(adjacency, 1, binary=True).data.tolist()
     [1.0]

@@ -33,8 +33,9 @@ def train_step(
     Returns:
       (the state after, info with `loss` added).
 
+    >>> from jaxrec.training.state import init_state
     >>> loss = lambda params, data, batch, key: (jnp.sum((params - batch) ** 2), {})
-    >>> state = TrainState(jnp.zeros(()), optax.sgd(0.5).init(jnp.zeros(())), jax.random.key(0), jnp.zeros((), jnp.int32))
+    >>> state = init_state(jnp.zeros(()), optax.sgd(0.5), jax.random.key(0))
     >>> state, info = train_step(state, jnp.ones(()), None, loss_fn=loss, optimizer=optax.sgd(0.5))
     >>> state.params.item(), info["loss"].item()
     (1.0, 1.0)
@@ -68,8 +69,9 @@ def train_epoch(
       negatives: M, drawn anew for each positive; 0 for none.
 
     Returns:
-      (the state after, info): the means over the epoch's rows of what the loss function reports; `finite`, whether all
-      losses and all parameters are finite; `skipped`, the rows without a possible negative.
+      (the state after, info): the means over the epoch's rows of what the loss function reports; `total`, the loss
+      without its penalty summed over the rows; `finite`, whether all losses and all parameters are finite; `skipped`,
+      the rows without a possible negative.
 
     >>> from jaxrec.data.interactions import Interactions
     >>> from jaxrec.models.mf import MF
@@ -102,7 +104,8 @@ def train_epoch(
     for leaf in jax.tree.leaves(state.params):
         finite = finite & jnp.all(jnp.isfinite(leaf))
     means = {name: jnp.sum(values * share) for name, values in infos.items()}
-    return state, {**means, "finite": finite, "skipped": skipped}
+    total = jnp.sum(infos.get("ranking", infos["loss"]) * counts)
+    return state, {**means, "total": total, "finite": finite, "skipped": skipped}
 
 
 def make_batch(
@@ -151,9 +154,7 @@ def make_step(
 
 
 @functools.cache
-def make_epoch(
-    loss_fn: LossFunction, optimizer: optax.GradientTransformation, batch_size: int, negatives: int
-) -> Any:
+def make_epoch(loss_fn: LossFunction, optimizer: optax.GradientTransformation, batch_size: int, negatives: int) -> Any:
     """`train_epoch` for one setting, jitted: epoch(state, data). The state is donated.
 
     The same arguments give the same function, so nothing is compiled twice.

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.training.state import Params, TrainState
 
+SMALLER_IS_BETTER = ("rmse", "mae")
+
 
 @dataclasses.dataclass(frozen=True)
 class EpochRecord:
@@ -88,6 +90,7 @@ def train(
     every: int = 5,
     monitor: str = "ndcg@10",
     patience: int | None = None,
+    tolerance: float = 0.0,
     callbacks: tuple[Callback, ...] = (),
 ) -> LoopResult:
     """Run a number of epochs, and keep the best state by a metric on the validation part.
@@ -100,8 +103,9 @@ def train(
       epochs: how many at the most.
       validate: params -> metrics, called after every `every` epochs and after the last; or None.
       every: epochs between two validations.
-      monitor: the metric to maximise.
+      monitor: the metric to maximise; "rmse" and "mae" are minimised.
       patience: stop after this many validations without a new best; None runs all epochs.
+      tolerance: stop when `total`, the loss summed over an epoch, changes by less than this; 0 never stops so.
       callbacks: each is called with the record of every epoch.
 
     Raises:
@@ -140,14 +144,17 @@ def train(
             record = dataclasses.replace(record, valid=metrics, valid_seconds=time.perf_counter() - started)
             if monitor not in metrics:
                 raise JaxrecError(f"monitor is {monitor!r}, but validation gives {', '.join(sorted(metrics))}")
-            if metrics[monitor] > best_value:
-                best_state, best_epoch, best_value, stale = jax.tree.map(jnp.copy, state), number, metrics[monitor], 0
+            value = -metrics[monitor] if monitor in SMALLER_IS_BETTER else metrics[monitor]
+            if value > best_value:
+                best_state, best_epoch, best_value, stale = jax.tree.map(jnp.copy, state), number, value, 0
             else:
                 stale += 1
         records.append(record)
         for callback in callbacks:
             callback(record)
         if patience is not None and stale >= patience:
+            break
+        if tolerance and number > 1 and abs(info["total"] - records[-2].train["total"]) < tolerance:
             break
     if best_state is None:
         best_state, best_epoch = state, len(records)
@@ -200,7 +207,14 @@ def progress_bar(total: int, label: str, enabled: bool, monitor: str = "") -> It
         yield ()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

@@ -17,6 +17,7 @@ from jaxrec.training.state import Batch, Params, TrainData
 LossName = Literal["bpr", "softmax", "logistic", "mse"]
 PenaltyForm = Literal["squared", "norm"]
 HitMask = Literal["none", "item", "seen"]
+Reduction = Literal["mean", "sum"]
 
 
 class EmbeddingModel(Protocol):
@@ -45,6 +46,7 @@ class Objective:
       mask_hits: softmax in the batch: which other rows' items are no negatives; "none" are left out, "item" leaves out
         the row's own item, "seen" every item that the user has (B x B searches a step, so it costs).
       correct_popularity: softmax in the batch: subtract the log probability of each item to be in the batch.
+      reduction: whether what is minimised is the "mean" or the "sum" over the rows that count.
 
     Raises:
       JaxrecError: an unknown loss or form, a negative l2, a temperature that is not positive.
@@ -62,12 +64,15 @@ class Objective:
     cosine: bool = True
     mask_hits: HitMask = "none"
     correct_popularity: bool = False
+    reduction: Reduction = "mean"
 
     def __post_init__(self) -> None:
         if self.loss not in ("bpr", "softmax", "logistic", "mse"):
             raise JaxrecError(f'loss must be "bpr", "softmax", "logistic" or "mse", got {self.loss!r}')
         if self.l2_form not in ("squared", "norm"):
             raise JaxrecError(f'l2_form must be "squared" or "norm", got {self.l2_form!r}')
+        if self.reduction not in ("mean", "sum"):
+            raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
         if self.mask_hits not in ("none", "item", "seen"):
             raise JaxrecError(f'mask_hits must be "none", "item" or "seen", got {self.mask_hits!r}')
         if not self.l2 >= 0:
@@ -94,8 +99,13 @@ class Objective:
                 rows.append(ego_items[batch.negatives])
             form = losses.l2 if self.l2_form == "squared" else losses.l2_norms
             penalty = self.l2 * form(*rows, where=batch.where)
+        if hasattr(self.model, "batch_penalty"):
+            penalty = penalty + self.model.apply(variables, adjacency, batch.user, batch.where, method="batch_penalty")
         count = jnp.sum(batch.where, dtype=jnp.float32)
-        return ranking + penalty, {"ranking": ranking, "penalty": penalty, "count": count}
+        loss = ranking + penalty
+        if self.reduction == "sum":
+            loss = loss * count
+        return loss, {"ranking": ranking, "penalty": penalty, "count": count}
 
     def _ranking(
         self, data: TrainData, batch: Batch, user: jax.Array, positive: jax.Array, negative: jax.Array

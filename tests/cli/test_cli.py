@@ -16,7 +16,7 @@ from jaxrec import cli as command_line
 from jaxrec.api.fit import is_trained
 from jaxrec.cli import COMMANDS, datasets, main
 from jaxrec.cli.fit import command_for
-from jaxrec.cli.parsing import expand, model_name, parse, values_of
+from jaxrec.cli.parsing import _one_line, expand, model_name, parse, values_of
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.models import MODELS
 
@@ -134,6 +134,19 @@ def test_tuples_and_switches_and_underscores():
 def test_a_wrong_option_is_told_in_one_line(cli, words, message):
     error = cli(*words.split()).error
     assert re.search(message, error), error
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "╭─ Title ───╮\n│ wrong: --x │\n│ ────────── │\n"
+        "│ Similar:   │\n│     --y    │\n│ ────────── │\n│ For full helptext,│\n╰──╯\n",
+        " Title     \n ----------\n  wrong: --x \n  -----------\n"
+        "  Similar:  \n      --y   \n  ----------\n  For full helptext, run\n",
+    ],
+)
+def test_a_box_becomes_one_line_on_terminals_with_and_without_line_characters(box):
+    assert _one_line(box) == "wrong: --x; Similar: --y"
 
 
 def test_model_name_is_the_last_one_given():

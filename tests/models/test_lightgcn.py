@@ -1,0 +1,171 @@
+"""LightGCN against dense NumPy propagation: embeddings, the objective and its gradient; layers and bad options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import losses as slow_losses
+from reference import propagation as slow
+
+from jaxrec import MF, LightGCN, graph, sparse
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.training import Batch, Objective, train_data
+
+USERS, ITEMS, DIM = 6, 5, 4
+PAIRS = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 0), (2, 2), (2, 3), (3, 3), (4, 0), (4, 3)]  # user 5, item 4: nothing
+BATCH = [(0, 1, 3), (2, 0, 4), (2, 3, 1), (4, 0, 2), (0, 0, 2)]
+
+
+def interactions():
+    user, item = np.array(PAIRS).T
+    return Interactions(user, item, IdMap(np.arange(USERS), "user"), IdMap(np.arange(ITEMS), "item"))
+
+
+def normal():
+    return slow.normalized_adjacency(slow.biadjacency(PAIRS, USERS, ITEMS))
+
+
+DATA = train_data(interactions())
+
+
+def weights_of(model):
+    return model.layer_weights or [1 / (model.layers + 1)] * (model.layers + 1)
+
+
+MODELS = [
+    LightGCN(dim=DIM, layers=layers, layer_weights=weights, initializer=initializer, num_users=USERS, num_items=ITEMS)
+    for layers, weights, initializer in [
+        (0, None, "normal"),
+        (1, None, "normal"),
+        (3, None, "xavier"),
+        (2, (0.0, 0.0, 1.0), "normal"),
+        (2, (0.5, -0.25, 2.0), "xavier"),
+    ]
+]
+
+
+@pytest.mark.parametrize("form", ["operator", "bcoo"])
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.layers}-{model.layer_weights}")
+def test_embeddings_are_the_dense_propagation(model, form, key):
+    adjacency = DATA.adjacency if form == "operator" else graph.normalized_adjacency(graph.biadjacency(interactions()))
+    variables = model.init(key, adjacency)
+    ego = np.concatenate([variables["params"][name] for name in ("user_embedding", "item_embedding")])
+    users, items = jax.jit(model.apply)(variables, adjacency)
+    assert users.shape == (USERS, DIM)
+    assert items.shape == (ITEMS, DIM)
+    assert users.dtype == items.dtype == jnp.float32
+    expected = slow.propagate(normal(), ego, weights_of(model))
+    np.testing.assert_allclose(np.concatenate([users, items]), expected, rtol=1e-5, atol=1e-7)
+    before = model.apply(variables, method="ego")
+    np.testing.assert_array_equal(np.concatenate(before), ego)
+    scores = model.apply(variables, adjacency, method="scorer").scores(jnp.arange(USERS, dtype=jnp.int32))
+    np.testing.assert_allclose(scores, expected[:USERS] @ expected[USERS:].T, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.layers}-{model.layer_weights}")
+def test_the_objective_and_its_gradient_agree_with_dense_numpy(model, l2, key):
+    params = jax.tree.map(lambda table: 5 * table, model.init(key, DATA.adjacency)["params"])
+    ego = np.concatenate([params["user_embedding"], params["item_embedding"]]).astype(np.float64)
+    user, positive, negative = (jnp.array(column, jnp.int32) for column in zip(*BATCH, (5, 4, 0), strict=True))
+    where = jnp.array([True] * len(BATCH) + [False])  # the last row fills the batch and must not count
+    batch = Batch(user, positive, None, negative[:, None], where)
+    objective = Objective(model, loss="bpr", l2=l2)
+    (value, info), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(params, DATA, batch, key)
+
+    def slowly(ego):
+        return slow.bpr_objective(ego, USERS, normal(), weights_of(model), BATCH, l2)
+
+    expected, slopes = slowly(ego)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        info["ranking"], slow.bpr_objective(ego, USERS, normal(), weights_of(model), BATCH, 0.0)[0], rtol=1e-5
+    )
+    assert info["count"] == len(BATCH)
+    got = np.concatenate([gradient["user_embedding"], gradient["item_embedding"]])
+    np.testing.assert_allclose(got, slopes, rtol=1e-5, atol=1e-6 * np.abs(slopes).max())
+    # The twin's gradient was derived on paper; differences of its own value agree.
+    (differences,) = slow_losses.gradient(lambda ego: slowly(ego)[0], ego)
+    np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-8)
+
+
+def test_0_layers_are_matrix_factorisation(key):
+    gcn, mf = (
+        LightGCN(dim=DIM, layers=0, num_users=USERS, num_items=ITEMS),
+        MF(dim=DIM, num_users=USERS, num_items=ITEMS),
+    )
+    variables = mf.init(key)
+    assert jax.tree.structure(variables) == jax.tree.structure(gcn.init(key, DATA.adjacency))
+    for one, other in zip(gcn.apply(variables, DATA.adjacency), mf.apply(variables), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_on_one_layer_give_the_power_of_the_adjacency(key):
+    for layer in range(3):
+        weights = tuple(float(layer == other) for other in range(3))
+        model = LightGCN(dim=DIM, layers=2, layer_weights=weights, num_users=USERS, num_items=ITEMS)
+        variables = model.init(key, DATA.adjacency)
+        ego = np.concatenate(model.apply(variables, method="ego"))
+        expected = np.linalg.matrix_power(normal(), layer) @ ego
+        got = np.concatenate(model.apply(variables, DATA.adjacency))
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_nodes_without_an_edge_keep_their_share_of_layer_0(key):
+    model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
+    variables = model.init(key, DATA.adjacency)
+    users, items = model.apply(variables, DATA.adjacency)
+    np.testing.assert_allclose(users[5], variables["params"]["user_embedding"][5] / 4, rtol=1e-6)
+    np.testing.assert_allclose(items[4], variables["params"]["item_embedding"][4] / 4, rtol=1e-6)
+
+
+def test_the_native_kernel_carries_every_layer_forward_and_back(key):
+    model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
+    params = model.init(key, DATA.adjacency)["params"]
+
+    def loss(params, adjacency):
+        users, items = model.apply({"params": params}, adjacency)
+        return jnp.sum(jnp.sin(users)) + jnp.sum(jnp.sin(items))
+
+    text = jax.jit(jax.grad(loss)).lower(params, DATA.adjacency).as_text()
+    assert text.count("@cpu_csr_sparse_dense_ffi") == 6
+    assert DATA.adjacency.transposed is None  # symmetric: one copy serves both ways
+
+
+def test_several_seeds_in_one_program(key):
+    model = LightGCN(dim=DIM, layers=2, num_users=USERS, num_items=ITEMS)
+    keys = jax.random.split(key, 3)
+    variables = jax.vmap(model.init, in_axes=(0, None))(keys, DATA.adjacency)
+    several = jax.jit(jax.vmap(model.apply, in_axes=(0, None)))(variables, DATA.adjacency)
+    for at in range(3):
+        one = model.apply(model.init(keys[at], DATA.adjacency), DATA.adjacency)
+        np.testing.assert_allclose(several[0][at], one[0], rtol=1e-5, atol=1e-7)
+
+
+BAD = {
+    "dim": ({"dim": 0}, "dim must be at least 1, got 0"),
+    "layers": ({"layers": -1}, "layers.*-1"),
+    "weights": ({"layers": 2, "layer_weights": (1.0, 1.0)}, "layer_weights.*2.*3|layer_weights.*3.*2"),
+    "initializer": ({"initializer": "he"}, "initializer.*'he'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_options_raise(name):
+    options, message = BAD[name]
+    with pytest.raises(JaxrecError, match=message):
+        LightGCN(**options)
+
+
+def test_an_adjacency_of_another_size_raises(key):
+    model = LightGCN(dim=DIM, num_users=USERS, num_items=ITEMS)
+    variables = model.init(key, DATA.adjacency)
+    other = sparse.operator(sparse.from_dense(np.eye(USERS + ITEMS + 1, dtype=np.float32)), symmetric=True)
+    with pytest.raises(MismatchError, match=f"{USERS + ITEMS + 1}"):
+        model.apply(variables, other)
+
+
+def test_weights_given_as_a_list_stay_hashable():
+    assert hash(LightGCN(layers=1, layer_weights=[0.5, 0.5])) == hash(LightGCN(layers=1, layer_weights=(0.5, 0.5)))
