@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -183,10 +184,17 @@ def json_lines(path: str | pathlib.Path | None, **constants: Any) -> Iterator[tu
     with open(path, "a", encoding="utf-8") as file:
 
         def write(record: EpochRecord) -> None:
-            file.write(json.dumps({**constants, **record.to_dict()}) + "\n")
+            file.write(json.dumps(_plain({**constants, **record.to_dict()}), allow_nan=False) + "\n")
             file.flush()  # so that the file can be followed, and survives a kill
 
         yield (write,)
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for what is not finite, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

@@ -115,6 +115,8 @@ class Objective:
             if batch.rating is None:
                 raise JaxrecError('loss="mse" needs ratings, and the batch has none')
             return losses.mse(score, batch.rating, where=batch.where)
+        if self.loss in ("bpr", "logistic") and not negative.shape[1]:
+            raise JaxrecError(f'loss="{self.loss}" needs negatives, and the batch has none')
         if self.loss == "bpr":
             return losses.bpr(score, jnp.sum(user[:, None] * negative, axis=2), where=batch.where)
         if self.loss == "logistic":
