@@ -22,7 +22,7 @@ from jaxrec.data.readers import read, read_split
 from jaxrec.data.registry import datasets, load
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import JaxrecError
-from jaxrec.models import EASE, MF, ItemKNN, LightGCN, Popularity, Random
+from jaxrec.models import EASE, MF, SVDPP, ItemKNN, LightGCN, Popularity, Random
 
 from_arrays = Interactions.from_arrays
 
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EASE",
     "MF",
+    "SVDPP",
     "FitOptions",
     "FittedModel",
     "Interactions",

@@ -68,15 +68,18 @@ def run(argv: Sequence[str]) -> None:
     parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
-    report = jaxrec.api.evaluate(
-        model,
-        parts,
-        k=list_lengths(command.k, parts, command.quiet),
-        metrics=command.metrics,
-        part=command.part,
-        space=None if command.no_distances else "svd",
-        memory_mb=command.memory_mb,
-    )
+    if model.info["task"] == "rating":
+        report = jaxrec.api.evaluate_ratings(model, parts, part=command.part)
+    else:
+        report = jaxrec.api.evaluate(
+            model,
+            parts,
+            k=list_lengths(command.k, parts, command.quiet),
+            metrics=command.metrics,
+            part=command.part,
+            space=None if command.no_distances else "svd",
+            memory_mb=command.memory_mb,
+        )
     document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}
     document = {**document, "data": described["data"], "fingerprint": described["fingerprint"]}
     emit(document, f"{described['data']}: {model}, {command.part} part\n{report}", command.json)

@@ -164,6 +164,8 @@ def _measure(command: FitCommand, model: FittedModel, parts: Split, k: tuple[int
     if not len(parts.test):
         note("there is no test part, so nothing was measured on it", command.quiet)
         return None
+    if model.info["task"] == "rating":
+        return jaxrec.api.evaluate_ratings(model, parts)
     space = None if command.no_distances else "svd"
     return jaxrec.api.evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb)
 

@@ -1,4 +1,4 @@
-"""One file a model: mf, lightgcn, popularity and random, item-kNN, EASE. `MODELS` lists them by name."""
+"""One file a model: mf, lightgcn, SVD++, popularity and random, item-kNN, EASE. `MODELS` lists them by name."""
 
 from types import MappingProxyType
 
@@ -8,11 +8,13 @@ from jaxrec.models.itemknn import ItemKNN
 from jaxrec.models.lightgcn import LightGCN
 from jaxrec.models.mf import MF
 from jaxrec.models.scorers import FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer
+from jaxrec.models.svdpp import SVDPP
 
 MODELS = MappingProxyType(
     {
         "mf": MF,
         "lightgcn": LightGCN,
+        "svdpp": SVDPP,
         "itemknn": ItemKNN,
         "ease": EASE,
         "popularity": Popularity,
@@ -24,6 +26,7 @@ MODELS = MappingProxyType(
 __all__ = [
     "EASE",
     "MF",
+    "SVDPP",
     "MODELS",
     "FactorScorer",
     "ItemKNN",
