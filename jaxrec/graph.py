@@ -6,6 +6,7 @@ and a node of degree 0 gets 0 wherever a power of its degree would be infinite.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -160,6 +161,68 @@ def normalized_adjacency(biadjacency: BCOO) -> BCOO:
     [[0.0, 1.0], [1.0, 0.0]]
     """
     return adjacency(normalized_biadjacency(biadjacency))
+
+
+def renormalized_adjacency(adjacency: BCOO, *, self_loops: bool = True, weighted: bool = True) -> BCOO:
+    """The matrix A^ = D^^(-1/2) (A + I) D^^(-1/2) of any undirected graph, with D^ the degrees of A + I.
+
+    Self-loops that the graph has are left out first, with a warning that counts them: every node then has one, of
+    weight 1. An isolated node keeps its self-loop alone, with the entry 1.
+
+    Args:
+      adjacency: A, BCOO [N, N], symmetric (on the host, not under jit). An entry of 0 is no edge.
+      self_loops: False leaves I out: D^(-1/2) A D^(-1/2), in which an isolated node has an empty row.
+      weighted: whether the entries are the weights of the edges; False counts each edge as 1.
+
+    Returns:
+      BCOO [N, N], float32, symmetric, sorted and unique; its eigenvalues lie in [-1, 1].
+
+    Raises:
+      MismatchError: a matrix that is not square or not symmetric (a directed graph), an edge that is given twice, a
+        weight that is negative or not finite.
+
+    Source: Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017, equation 2.
+
+    >>> path = adjacency(biadjacency(Interactions.from_arrays(["u"], ["a"])))
+    >>> renormalized_adjacency(path).todense().round(2).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    if len(adjacency.shape) != 2 or adjacency.shape[0] != adjacency.shape[1]:
+        raise MismatchError(f"adjacency must be square, one row and one column a node; got shape {adjacency.shape}")
+    size = adjacency.shape[0]
+    data, indices = np.asarray(adjacency.data, np.float64), np.asarray(adjacency.indices)
+    kept = (indices < size).all(axis=1) & (data != 0)  # a BCOO pads with indices out of bounds
+    data, rows, columns = data[kept], indices[kept, 0], indices[kept, 1]
+    if not weighted:
+        data = np.ones_like(data)
+    if not (np.isfinite(data).all() and (data > 0).all()):
+        at = int(np.argmax(~(np.isfinite(data) & (data > 0))))
+        raise MismatchError(
+            f"the edge ({rows[at]}, {columns[at]}) has weight {data[at]:g}; weights must be positive and finite, or be "
+            "left out with weighted=False"
+        )
+    order = np.argsort(rows * np.int64(size) + columns)
+    data, rows, columns = data[order], rows[order], columns[order]
+    places, mirrored = rows * np.int64(size) + columns, columns * np.int64(size) + rows
+    at = np.minimum(np.searchsorted(places, mirrored), max(len(places) - 1, 0))
+    paired = (places[at] == mirrored) & np.isclose(data[at], data, rtol=1e-6, atol=0)
+    if not paired.all():
+        edge = int(np.argmin(paired))
+        raise MismatchError(
+            f"the graph is directed: the edge ({rows[edge]}, {columns[edge]}) of weight {data[edge]:g} has no equal "
+            f"edge ({columns[edge]}, {rows[edge]}); pass an undirected graph, for example A + A^T"
+        )
+    loops = rows == columns
+    if loops.any():
+        warnings.warn(f"{loops.sum()} self-loops of the graph were left out", stacklevel=2)
+        data, rows, columns = data[~loops], rows[~loops], columns[~loops]
+    if self_loops:
+        nodes = np.arange(size)
+        rows, columns = np.concatenate([rows, nodes]), np.concatenate([columns, nodes])
+        data = np.concatenate([data, np.ones(size)])
+    degrees = np.bincount(rows, weights=data, minlength=size)
+    scale = 1 / np.sqrt(np.where(degrees > 0, degrees, 1))
+    return from_entries((data * scale[rows] * scale[columns]).astype(np.float32), rows, columns, (size, size))
 
 
 def from_networkx(graph: networkx.Graph, users: Any = None, items: Any = None) -> tuple[BCOO, Interactions]:

@@ -30,8 +30,8 @@ class FittedModel:
       item_columns: further columns, each [I].
       seen: the items of each user among the interactions that it was fitted on.
       options: how it was trained; None for models that need no training.
-      info: what is known of the fit, as plain JSON values: `fitted_on`, `best_epoch`, `epochs`, `valid`, `seconds`,
-        `data`, `notes`, `seed`, `versions`.
+      info: what is known of the fit, as plain JSON values: `fitted_on`, `best_epoch`, `valid`, `seconds`, `records`,
+        `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])

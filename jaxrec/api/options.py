@@ -9,7 +9,7 @@ from typing import Any, Literal
 import optax
 
 from jaxrec.errors import JaxrecError
-from jaxrec.training.objective import HitMask, LossName, PenaltyForm, Reduction
+from jaxrec.training.objective import HitMask, LossName, Objective, PenaltyForm, Reduction
 
 OptimizerName = Literal["adam", "sgd", "adagrad"]
 
@@ -90,6 +90,15 @@ class FitOptions:
             )
         if self.negatives == 0 and self.loss in ("bpr", "logistic"):
             raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")
+        Objective(  # checks what it shares with these options
+            None,
+            loss=self.loss,
+            l2=self.l2,
+            l2_form=self.l2_form,
+            temperature=self.temperature,
+            mask_hits=self.mask_hits,
+            reduction=self.reduction,
+        )
 
     @property
     def drawn_negatives(self) -> int:

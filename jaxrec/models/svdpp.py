@@ -75,12 +75,22 @@ class SVDPP(nn.Module):
 
     def __call__(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array]:
         """The vectors whose inner products are the ratings: (users [U, d + 2], items [I, d + 2])."""
+        users, items, _ = self.with_penalty(adjacency)
+        return users, items
+
+    def with_penalty(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """As a call, with what L2 on y costs each rating of a user: implicit_l2 / 2 sum over N(u) of |y_j|^2, [U]."""
         num_users, _ = bound_sizes(self, adjacency)
         history = user_item_block(adjacency, num_users, binary=True)
         counts = jnp.diff(history.indptr).astype(jnp.float32)
         scale = jnp.where(counts > 0, jax.lax.rsqrt(jnp.maximum(counts, 1)), 0)
-        users = self.user_embedding + scale[:, None] * spmm(history, self.implicit_embedding)
-        return with_bias_columns(users, self.item_embedding, self.user_bias + (self.mean or 0.0), self.item_bias)
+        y = self.implicit_embedding
+        # The squares ride along as one more column: a product costs more by its entries than by its columns.
+        sums = spmm(history, jnp.concatenate([y, jnp.sum(jnp.square(y), axis=1, keepdims=True)], axis=1))
+        users = self.user_embedding + scale[:, None] * sums[:, : self.dim]
+        mean = self.mean or 0.0
+        users, items = with_bias_columns(users, self.item_embedding, self.user_bias + mean, self.item_bias)
+        return users, items, 0.5 * self.implicit_l2 * sums[:, self.dim]
 
     def ego(self) -> tuple[jax.Array, jax.Array]:
         """What L2 acts on: (users [U, d + 1] = (p, b), items [I, d + 1] = (q, b))."""
@@ -88,20 +98,6 @@ class SVDPP(nn.Module):
             jnp.concatenate([self.user_embedding, self.user_bias[:, None]], axis=1),
             jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),
         )
-
-    def batch_penalty(self, adjacency: SparseOperator, users: jax.Array, where: jax.Array) -> jax.Array:
-        """The L2 term on y of a batch: the mean over its ratings of implicit_l2 / 2 times sum over N(u) of |y_j|^2.
-
-        Args:
-          adjacency: [N, N].
-          users: int32 [B], the users of the ratings.
-          where: bool [B], the ratings that count.
-        """
-        num_users, _ = bound_sizes(self, adjacency)
-        history = user_item_block(adjacency, num_users, binary=True)
-        squares = spmm(history, jnp.sum(jnp.square(self.implicit_embedding), axis=1))
-        counted = jnp.where(where, squares[users], 0)
-        return 0.5 * self.implicit_l2 * jnp.sum(counted) / jnp.maximum(jnp.sum(where, dtype=counted.dtype), 1)
 
     def scorer(self, adjacency: SparseOperator) -> FactorScorer:
         """What ranking and prediction need of the model; nodes without an edge get the mean and the other's bias."""

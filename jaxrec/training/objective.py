@@ -32,6 +32,9 @@ class EmbeddingModel(Protocol):
 class Objective:
     """A loss function of (params, data, batch, key) for any model with embeddings.
 
+    A model may add a penalty of its own: `with_penalty(adjacency)` then gives (users, items, penalty of each rating of a
+    user [U]).
+
     Calling it gives (loss, info): a scalar, and the scalars `ranking` (the loss without L2), `penalty` and `count` (the
     rows that counted). It is hashable, so it can be a static argument.
 
@@ -87,7 +90,11 @@ class Objective:
         del key
         variables = {"params": params}
         adjacency: SparseMatrix = data.adjacency
-        users, items = self.model.apply(variables, adjacency)
+        own_penalty = None
+        if hasattr(self.model, "with_penalty"):
+            users, items, own_penalty = self.model.apply(variables, adjacency, method="with_penalty")
+        else:
+            users, items = self.model.apply(variables, adjacency)
         user, positive = users[batch.user], items[batch.item]
         negative = items[batch.negatives]
         ranking = self._ranking(data, batch, user, positive, negative)
@@ -99,9 +106,9 @@ class Objective:
                 rows.append(ego_items[batch.negatives])
             form = losses.l2 if self.l2_form == "squared" else losses.l2_norms
             penalty = self.l2 * form(*rows, where=batch.where)
-        if hasattr(self.model, "batch_penalty"):
-            penalty = penalty + self.model.apply(variables, adjacency, batch.user, batch.where, method="batch_penalty")
         count = jnp.sum(batch.where, dtype=jnp.float32)
+        if own_penalty is not None:
+            penalty = penalty + jnp.sum(jnp.where(batch.where, own_penalty[batch.user], 0)) / jnp.maximum(count, 1)
         loss = ranking + penalty
         if self.reduction == "sum":
             loss = loss * count

@@ -1,0 +1,261 @@
+"""Lists in the caller's own ids: unknown users, titles, exclusions, short lists, similar items, and files of them."""
+
+import csv
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec import MF, FitOptions, ItemKNN, Popularity, Random
+from jaxrec.api.lookup import item_indices
+from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+
+TITLES = {
+    1: "Heat (1995)",
+    2: "Heat (1986)",
+    3: "Toy Story (1995)",
+    4: "Casino (1995)",
+    5: "",
+    6: "Up (2009)",
+    7: "Solaris (1972)",
+    8: "The 400 Blows (1959)",
+}
+# Popularity: item 1 has 4 users, 3 has 3, 4 and 6 have 2, 2 and 5 have 1. User "dee" has every item but 7 and 8.
+HAS = {
+    "ann": [1, 3, 4],
+    "bob": [1, 3],
+    "cy": [1, 6],
+    "dee": [1, 2, 3, 4, 5, 6],
+    "eve": [],  # in the catalogue without an interaction
+}
+
+
+def interactions():
+    rows = [(user, item) for user, items in HAS.items() for item in items] + [("eve", 7), ("eve", 8)]
+    data = jaxrec.from_arrays(*zip(*rows, strict=True), titles=TITLES)
+    return data.select(np.arange(len(rows) - 2))
+
+
+DATA = interactions()
+MODEL = jaxrec.fit(Popularity(), DATA, key=jax.random.key(0))
+
+
+def items_of(lists, who):
+    return [one.item for one in lists[who]]
+
+
+def test_lists_have_ids_titles_and_scores_best_first():
+    lists = jaxrec.recommend(MODEL, ["cy", "bob"], k=3)
+    assert list(lists.lists) == ["cy", "bob"]
+    assert items_of(lists, "bob") == [4, 6, 2]  # ties go to the lower index
+    assert [one.title for one in lists["bob"]] == ["Casino (1995)", "Up (2009)", "Heat (1986)"]
+    assert [one.score for one in lists["bob"]] == [2, 2, 1]
+    assert items_of(lists, "cy") == [3, 4, 2]
+    assert len(lists) == 2
+    assert [who for who, _ in lists] == ["cy", "bob"]
+    assert not lists.notes
+
+
+def test_an_item_without_a_title_is_called_by_its_id():
+    shown = jaxrec.recommend(MODEL, ["bob"], k=4)["bob"][3]
+    assert (shown.item, shown.title) == (5, "5")
+
+
+def test_all_users_are_those_of_the_data_and_eve_is_told_of():
+    with pytest.raises(UnknownIdError, match="'eve' has no interaction in the fitted part"):
+        jaxrec.recommend(MODEL)
+    lists = jaxrec.recommend(MODEL, k=1, unknown="skip")
+    assert list(lists.lists) == ["ann", "bob", "cy", "dee"]
+    assert any("eve" in note or "1 user" in note for note in lists.notes)
+
+
+def test_one_user_needs_no_list():
+    assert items_of(jaxrec.recommend(MODEL, "bob", k=1), "bob") == [4]
+
+
+@pytest.mark.parametrize("who", ["zoe", "eve"])
+def test_unknown_users_raise_or_are_skipped_or_get_what_is_popular(who):
+    with pytest.raises(UnknownIdError, match=who):
+        jaxrec.recommend(MODEL, ["bob", who])
+    skipped = jaxrec.recommend(MODEL, ["bob", who], k=2, unknown="skip")
+    assert list(skipped.lists) == ["bob"]
+    assert any("left out" in note for note in skipped.notes)
+    popular = jaxrec.recommend(MODEL, [who, "bob"], k=3, unknown="popular")
+    assert list(popular.lists) == [who, "bob"]
+    assert items_of(popular, who) == [1, 3, 4]
+    assert any("most popular" in note for note in popular.notes)
+
+
+def test_popular_means_popular_whatever_the_model():
+    model = jaxrec.fit(Random(), DATA, key=jax.random.key(0))
+    lists = jaxrec.recommend(model, ["zoe", "zoe"], k=3, unknown="popular", exclude=["Toy Story"])
+    assert items_of(lists, "zoe") == [1, 4, 6]
+
+
+def test_unknown_users_are_named_with_the_nearest():
+    data = jaxrec.from_arrays(["alice", "bernard"], [1, 2])
+    model = jaxrec.fit(Popularity(), data, key=jax.random.key(0))
+    with pytest.raises(UnknownIdError, match=r"unknown user 'alise': not among the 2 user ids .*did you mean alice"):
+        jaxrec.recommend(model, ["alise"], k=1)
+
+
+def test_numbers_and_texts_of_numbers_are_the_same_user():
+    data = jaxrec.from_arrays([42, 7, 7], [1, 1, 2])
+    model = jaxrec.fit(Popularity(), data, key=jax.random.key(0))
+    assert [one.item for one in jaxrec.recommend(model, ["42"], k=1)["42"]] == [2]
+    assert [one.item for one in jaxrec.recommend(model, [42], k=1)[42]] == [2]
+
+
+def test_seen_items_come_back_when_they_are_asked_for():
+    assert items_of(jaxrec.recommend(MODEL, ["bob"], k=2, seen=True), "bob") == [1, 3]
+
+
+def test_excluded_items_never_come_and_candidates_alone_do():
+    lists = jaxrec.recommend(MODEL, ["bob"], k=2, exclude=[4, "Up"])
+    assert items_of(lists, "bob") == [2, 5]
+    lists = jaxrec.recommend(MODEL, ["bob"], k=2, candidates=["Up", 2, 1])
+    assert items_of(lists, "bob") == [6, 2]  # item 1 is bob's own
+    lists = jaxrec.recommend(MODEL, ["bob"], k=2, candidates=["Up", 2], exclude=[2])
+    assert items_of(lists, "bob") == [6]
+    assert any("bob" in note or "1 " in note for note in lists.notes)
+    with pytest.raises(UnknownIdError, match=r"unknown item 'Heet'.*did you mean Heat"):
+        jaxrec.recommend(MODEL, ["bob"], exclude=["Heet"])
+
+
+def test_lists_are_short_and_noted_where_items_run_out():
+    lists = jaxrec.recommend(MODEL, ["dee", "bob"], k=4)
+    assert items_of(lists, "dee") == [7, 8]
+    assert len(lists["bob"]) == 4
+    assert any("1" in note and "4" in note for note in lists.notes)
+
+
+def test_a_user_who_has_everything_gets_an_empty_list():
+    data = jaxrec.from_arrays(["all", "all", "some"], [1, 2, 1])
+    model = jaxrec.fit(ItemKNN(), data, key=jax.random.key(0))
+    lists = jaxrec.recommend(model, ["all", "some"], k=2)
+    assert lists["all"] == []
+    assert items_of(lists, "some") == [2]
+    assert lists.notes
+    assert "all" in str(lists)
+
+
+def test_the_result_does_not_depend_on_the_chunk():
+    model = jaxrec.fit(MF(dim=4), DATA, FitOptions(epochs=2), key=jax.random.key(0))
+    users = ["dee", "cy", "ann", "bob"] * 3
+    assert jaxrec.recommend(model, users, k=3).to_dict() == jaxrec.recommend(model, users, k=3, memory_mb=1).to_dict()
+
+
+@pytest.mark.parametrize("k", [0, -1, 9])
+def test_k_out_of_range_raises(k):
+    with pytest.raises(JaxrecError, match=rf"k must lie in 1\.\.8 \(the number of items\), got {k}"):
+        jaxrec.recommend(MODEL, ["bob"], k=k)
+
+
+def test_an_unknown_way_with_unknown_users_raises():
+    with pytest.raises(JaxrecError, match=r"unknown must be .* got 'ignore'"):
+        jaxrec.recommend(MODEL, ["bob"], unknown="ignore")
+
+
+@pytest.mark.parametrize(
+    ("asked", "item"),
+    [
+        (4, 4),
+        ("4", 4),
+        (np.int64(4), 4),
+        ("Casino (1995)", 4),
+        ("casino", 4),
+        ("TOY STORY", 3),
+        ("Heat (1986)", 2),
+        ("The 400 Blows", 8),
+    ],
+)
+def test_items_are_named_by_id_or_title(asked, item):
+    assert DATA.items.ids[item_indices(MODEL, [asked])].tolist() == [item]
+
+
+def test_ambiguous_titles_list_their_candidates():
+    with pytest.raises(UnknownIdError, match=r"2 items are titled 'Heat': 1 \(Heat \(1995\)\), 2 \(Heat \(1986\)\)"):
+        jaxrec.similar_items(jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0)), ["Heat"])
+
+
+def test_unknown_titles_name_the_nearest():
+    with pytest.raises(UnknownIdError, match=r"unknown item 'Solarix'.*did you mean Solaris \(1972\)"):
+        item_indices(MODEL, ["Solarix"])
+    with pytest.raises(UnknownIdError, match="unknown item 99: neither an id nor a title of the 8 items"):
+        item_indices(MODEL, [99])
+    with pytest.raises(UnknownIdError, match="unknown item ''"):
+        item_indices(MODEL, [""])  # item 5 has no title, which is no name
+
+
+def test_similar_items_leave_the_item_itself_out():
+    model = jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0))
+    lists = jaxrec.similar_items(model, ["Toy Story", 1], k=7)
+    # Item 3 has ann, bob and dee; 1 has those and cy; 4 has ann and dee: 3 / sqrt(12) and 2 / sqrt(6).
+    (asked, shown), (second, _) = lists
+    assert (asked, second) == (3, 1)
+    assert [one.item for one in shown[:2]] == [1, 4]
+    np.testing.assert_allclose([one.score for one in shown[:2]], [3 / np.sqrt(12), 2 / np.sqrt(6)], rtol=1e-5)
+    assert 3 not in [one.item for one in shown]
+    assert lists.kind == "item"
+
+
+@pytest.mark.parametrize("k", [0, 8])
+def test_k_of_similar_items_out_of_range_raises(k):
+    with pytest.raises(JaxrecError, match=rf"k must lie in 1\.\.7 \(the number of other items\), got {k}"):
+        jaxrec.similar_items(jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0)), [1], k=k)
+
+
+@pytest.mark.parametrize("model", [Popularity(), Random()])
+def test_models_without_similarities_refuse(model):
+    fitted = jaxrec.fit(model, DATA, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match=f"a {fitted.name} model has no similarity"):
+        jaxrec.similar_items(fitted, [1])
+
+
+def test_predictions_of_pairs():
+    np.testing.assert_array_equal(jaxrec.predict(MODEL, ["ann", "bob"], ["Toy Story", 1]), [3, 4])
+    assert jaxrec.predict(MODEL, [], []).shape == (0,)
+    with pytest.raises(MismatchError, match="users has 1 entries and items has 2"):
+        jaxrec.predict(MODEL, ["ann"], [1, 2])
+    with pytest.raises(UnknownIdError, match="unknown user 'zoe'"):
+        jaxrec.predict(MODEL, ["zoe"], [1])
+    with pytest.raises(UnknownIdError, match="unknown item 'Heet'"):
+        jaxrec.predict(MODEL, ["ann"], ["Heet"])
+
+
+ROWS = [("bob", 1, 4, "Casino (1995)", 2.0), ("bob", 2, 6, "Up (2009)", 2.0)]
+
+
+def test_lists_become_rows_frames_and_files(tmp_path):
+    lists = jaxrec.recommend(MODEL, ["bob"], k=2)
+    assert list(lists.rows()) == ROWS
+    frame = lists.to_frame()
+    assert frame.columns.tolist() == ["user", "rank", "item", "title", "score"]
+    assert [tuple(row) for row in frame.itertuples(index=False)] == ROWS
+    lists.save(tmp_path / "lists.csv")
+    with open(tmp_path / "lists.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == frame.columns.tolist()
+    assert [(r[0], int(r[1]), int(r[2]), r[3], float(r[4])) for r in rows[1:]] == ROWS
+    lists.save(tmp_path / "lists.json")
+    assert json.loads((tmp_path / "lists.json").read_text()) == lists.to_dict()
+    assert json.loads(json.dumps(lists.to_dict())) == lists.to_dict()
+    lists.save(tmp_path / "lists.parquet")
+    import pandas
+
+    assert [tuple(r) for r in pandas.read_parquet(tmp_path / "lists.parquet").itertuples(index=False)] == ROWS
+
+
+def test_another_ending_of_a_file_raises(tmp_path):
+    with pytest.raises(JaxrecError, match=r"the ending must be .csv, .json or .parquet"):
+        jaxrec.recommend(MODEL, ["bob"], k=2).save(tmp_path / "lists.xlsx")
+
+
+def test_lists_are_found_by_who_was_asked_for():
+    lists = jaxrec.recommend(MODEL, ["bob"], k=1)
+    with pytest.raises(KeyError):
+        lists["nobody"]
+    assert str(lists).startswith("user bob")
+    assert "Casino (1995)" in str(lists)
