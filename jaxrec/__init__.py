@@ -22,7 +22,7 @@ from jaxrec.data.readers import read, read_split
 from jaxrec.data.registry import datasets, load
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import JaxrecError
-from jaxrec.models import EASE, MF, SVDPP, ItemKNN, LightGCN, Popularity, Random
+from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
 
 from_arrays = Interactions.from_arrays
 
@@ -30,7 +30,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EASE",
+    "GCN",
     "MF",
+    "NMF",
     "SVDPP",
     "FitOptions",
     "FittedModel",
@@ -42,6 +44,7 @@ __all__ = [
     "Random",
     "Recommendations",
     "Split",
+    "UserKNN",
     "datasets",
     "evaluate",
     "evaluate_ratings",

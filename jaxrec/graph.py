@@ -317,6 +317,4 @@ def _inverse_root(degree: jax.Array) -> jax.Array:
 
 def _diagonal(values: jax.Array) -> BCOO:
     at = jnp.arange(values.shape[0], dtype=jnp.int32)
-    return BCOO(
-        (values, jnp.stack([at, at], axis=1)), shape=values.shape * 2, indices_sorted=True, unique_indices=True
-    )
+    return BCOO((values, jnp.stack([at, at], axis=1)), shape=values.shape * 2, indices_sorted=True, unique_indices=True)

@@ -10,6 +10,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 
@@ -107,6 +108,58 @@ def logistic(
     _same_shape(scores, labels, "labels")
     scores, labels = _counted(scores, where), _counted(labels, where)
     return _mean(jax.nn.softplus(scores) - labels * scores, weights, where)
+
+
+def nll(
+    log_probabilities: jax.Array,
+    targets: jax.Array,
+    *,
+    weights: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Negative log likelihood of classes: the mean of -log p[target].
+
+    Args:
+      log_probabilities: [B, C], for example a log-softmax.
+      targets: whole numbers [B], the class of each row, in 0..C-1.
+      weights: [B], not negative, or None for ones.
+      where: bool [B], the rows that count, or None for all; the targets of the others may be anything.
+
+    Returns:
+      A scalar. Targets that are traced cannot be checked: one outside the classes makes it NaN.
+
+    Raises:
+      MismatchError: shapes that do not fit each other.
+      JaxrecError: targets that are no whole numbers, or lie outside the classes.
+
+    >>> print(f"{nll(jnp.log(jnp.array([[0.25, 0.75]])), jnp.array([1])):.4f}")  # -log 0.75
+    0.2877
+    """
+    if log_probabilities.ndim != 2 or targets.shape != log_probabilities.shape[:1]:
+        raise MismatchError(
+            f"log_probabilities must have shape (B, C) and targets (B,), got {log_probabilities.shape} and "
+            f"{targets.shape}"
+        )
+    if not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise JaxrecError(f"targets must be whole numbers, the classes of the rows; got {targets.dtype}")
+    classes = log_probabilities.shape[1]
+    if where is not None:
+        _same_shape(targets, where, "where")
+    log_probabilities = _counted(log_probabilities, where)
+    if not isinstance(targets, jax.core.Tracer) and not isinstance(where, jax.core.Tracer):
+        shown = np.asarray(targets)
+        outside = ((shown < 0) | (shown >= classes)) & (True if where is None else np.asarray(where))
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise JaxrecError(
+                f"targets[{row}] is {shown[row]}, outside the classes 0..{classes - 1}; mask rows without a label with "
+                "where"
+            )
+    targets = _counted(targets, where)
+    # A negative index would count from the end; one past the end takes the fill value, which is NaN.
+    targets = jnp.where(targets < 0, classes, targets)
+    each = -jnp.take_along_axis(log_probabilities, targets[:, None], axis=1, mode="fill")[:, 0]
+    return _mean(each, weights, where)
 
 
 def softmax(

@@ -25,7 +25,9 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
-from jaxrec.models import MODELS, ItemWeightScorer, Random
+from jaxrec.graph import biadjacency
+from jaxrec.models import MODELS, NMF, ItemWeightScorer, Random
+from jaxrec.sparse import operator
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import EpochRecord, json_lines, progress_bar, train
 from jaxrec.training.objective import Objective
@@ -79,9 +81,10 @@ def fit(
     options = options or FitOptions()
     split = _as_split(model, data)
     model = _with_sizes(model, split.train)
-    rates = options.loss == "mse" and predicts_ratings(model)
+    rates = predicts_ratings(model, options)
     if rates and split.train.rating is None:
-        raise JaxrecError('loss="mse" needs ratings, and the data have none; use "bpr", "softmax" or "logistic"')
+        how = 'objective="all"' if isinstance(model, NMF) else 'loss="bpr", "softmax" or "logistic"'
+        raise JaxrecError(f"a fit to ratings needs them, and the data have none; use {how}")
     options = dataclasses.replace(options, monitor=_monitor(options.monitor, rates, split.train.num_items))
     if log is not None:
         pathlib.Path(log).write_text("", encoding="utf-8")
@@ -128,7 +131,7 @@ def fit(
         },
         "records": [{"stage": name, **record.to_dict()} for name, record in records],
         "task": "rating" if rates else "ranking",
-        "rating_scale": _scale(fitted_part) if rates else None,
+        "rating_scale": [*(_scale(fitted_part) or ())] if rates else None,  # a list, as JSON gives it back
         "split": split.method,
         "notes": [*split.train.notes, *split.notes],
         "data": {
@@ -256,8 +259,11 @@ def _solve(
     model: Any, tables: TrainData, part: Interactions, options: FitOptions, key: jax.Array
 ) -> tuple[Mapping[str, Any], Any]:
     """The variables and the scorer of a model that is not trained by gradients."""
-    variables = model.init(key) if isinstance(model, Random) else {}  # only what `init` draws is kept
-    return variables, model.apply(variables, tables.adjacency, method="scorer")
+    variables = model.init(key) if isinstance(model, (Random, NMF)) else {}  # only what `init` draws is kept
+    if not predicts_ratings(model, options):
+        return variables, model.apply(variables, tables.adjacency, method="scorer")
+    ratings = operator(biadjacency(part, part.rating))
+    return variables, model.apply(variables, tables.adjacency, ratings, method="scorer")
 
 
 def _rating_validation(split: Split) -> Callable[[Any], dict[str, float]]:
@@ -337,14 +343,16 @@ def versions() -> dict[str, str]:
     return {"python": ".".join(map(str, sys.version_info[:3])), **found}
 
 
-def predicts_ratings(model: Any) -> bool:
-    """Whether a model can be fitted to ratings (loss "mse"); the others only rank.
+def predicts_ratings(model: Any, options: FitOptions) -> bool:
+    """Whether a fit is to ratings: by gradients with loss "mse", or NMF on the observed entries. Others rank.
 
     >>> import jaxrec
-    >>> predicts_ratings(jaxrec.MF()), predicts_ratings(jaxrec.EASE())
-    (True, False)
+    >>> [predicts_ratings(model, FitOptions(loss="mse")) for model in (jaxrec.MF(), jaxrec.NMF(), jaxrec.EASE())]
+    [True, True, False]
     """
-    return is_trained(model)
+    if isinstance(model, NMF):
+        return model.objective == "observed" or (model.objective == "auto" and options.loss == "mse")
+    return is_trained(model) and options.loss == "mse"
 
 
 def _as_split(model: Any, data: Split | Interactions) -> Split:

@@ -59,11 +59,17 @@ def _item_index(model: FittedModel, item: Any) -> int:
         some = [f"{model.items.ids[at].item()} ({model.titles[at]})" for at in found[:10]]
         more = ", ..." if len(found) > 10 else ""
         raise UnknownIdError(f"{len(found)} items are titled {item!r}: {', '.join(some)}{more}; name one by its id")
-    lowered = {title.lower(): title for title in model.titles.tolist() if title}
-    near = [title for title in lowered if wanted in title][:5]
-    near += [title for title in difflib.get_close_matches(wanted, list(lowered), n=3, cutoff=0.6) if title not in near]
-    hint = f"; did you mean {', '.join(lowered[title] for title in near[:5])}?" if near else ""
+    # A title is compared without its year too: few type the year, and a short title differs from it by little else.
+    lowered = {form: title for title in model.titles.tolist() if title for form in _forms(title)}
+    near = [lowered[form] for form in lowered if wanted in form]
+    near += [lowered[form] for form in difflib.get_close_matches(wanted, list(lowered), n=3, cutoff=0.6)]
+    hint = f"; did you mean {', '.join(list(dict.fromkeys(near))[:5])}?" if near else ""
     raise UnknownIdError(f"unknown item {item!r}: neither an id nor a title of the {model.num_items:,} items{hint}")
+
+
+def _forms(title: str) -> tuple[str, str]:
+    lowered = title.lower()
+    return lowered, _without_year(lowered)
 
 
 def _without_year(title: str) -> str:

@@ -212,9 +212,9 @@ def recommend(
     if cold.any():
         names = [asked[at] for at in np.flatnonzero(cold)]
         _handle_unknown(model, names, unknown, notes)
-    excluded = item_indices(model, exclude) if exclude else None
+    excluded = item_indices(model, exclude)
     allowed = None if candidates is None else item_indices(model, candidates)
-    rule = {"exclude": excluded, "candidates": allowed, "memory_mb": memory_mb}
+    rule = {"exclude": excluded if len(excluded) else None, "candidates": allowed, "memory_mb": memory_mb}
     own = None if seen else model.seen
     known = found[~cold]
     items, scores = recommend_lists(model.scorer, known, k, seen=own, **rule)

@@ -24,7 +24,14 @@ from jaxrec.api.options import FitOptions
 from jaxrec.data.ids import IdMap
 from jaxrec.data.seen import SeenItems
 from jaxrec.errors import JaxrecError, RunFolderError
-from jaxrec.models import MODELS, FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer
+from jaxrec.models import (
+    MODELS,
+    FactorScorer,
+    ItemWeightScorer,
+    PopularityScorer,
+    RandomScorer,
+    UserWeightScorer,
+)
 from jaxrec.sparse import SparseOperator
 
 FORMAT = "jaxrec-model"
@@ -33,7 +40,10 @@ FORMAT_VERSION = 1
 # What a file may name: nothing else is ever constructed from it.
 _KINDS = {
     kind.__name__: kind
-    for kind in (FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer, SeenItems, SparseOperator)
+    for kind in (
+        *(FactorScorer, ItemWeightScorer, UserWeightScorer, PopularityScorer, RandomScorer),
+        *(SeenItems, SparseOperator),
+    )
 }
 
 
@@ -122,7 +132,7 @@ def restore(folder: str | pathlib.Path) -> FittedModel:
             arrays = dict(archive.items())
         model = MODELS[document["model"]["name"]](**_tuples(document["model"]["options"]))
         options = document["options"]
-        return FittedModel(
+        fitted = FittedModel(
             model=model,
             variables=_unpack(document["variables"], arrays),
             scorer=_unpack(document["scorer"], arrays),
@@ -134,9 +144,25 @@ def restore(folder: str | pathlib.Path) -> FittedModel:
             options=None if options is None else FitOptions(**_tuples(options)),
             info=document["info"],
         )
+        _check_sizes(fitted)
+        return fitted
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zipfile.BadZipFile) as error:
         detail = str(error) if isinstance(error, JaxrecError) else f"{type(error).__name__} {error}"
         raise RunFolderError(f"{damaged}{detail}; fit again") from None
+
+
+def _check_sizes(fitted: FittedModel) -> None:
+    """Raise ValueError where the parts of a fitted model are not of the sizes that it states."""
+    wanted = (fitted.model.num_users, fitted.model.num_items)
+    found = {
+        "ids": (fitted.num_users, fitted.num_items),
+        "scorer": (fitted.scorer.num_users, fitted.scorer.num_items),
+        "seen items": (fitted.seen.num_users, wanted[1]),
+        "titles": (wanted[0], wanted[1] if fitted.titles is None else len(fitted.titles)),
+    }
+    for name, sizes in found.items():
+        if sizes != wanted:
+            raise ValueError(f"the {name} are of {sizes} users and items, and the model of {wanted}")
 
 
 def _document(folder: pathlib.Path) -> Mapping[str, Any]:

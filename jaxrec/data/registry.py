@@ -14,6 +14,7 @@ from jaxrec.data import readers
 from jaxrec.data.download import File, Source, obtain
 from jaxrec.data.filters import Preparation, prepare
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.planetoid import PLANETOID
 from jaxrec.errors import DataError
 
 _EXPLICIT = Preparation(min_rating=4.0, deduplicate=True, k_core=5)
@@ -97,6 +98,11 @@ def dataset(name: str) -> DataSet:
     1000209
     """
     table = {record.name: record for record in _TABLE}
+    if name in PLANETOID:
+        raise DataError(
+            f"{name} is a graph of labelled nodes and has no interactions; read it with "
+            f"jaxrec.data.planetoid.load_planetoid({name!r})"
+        )
     if name not in table:
         near = difflib.get_close_matches(str(name).lower(), table, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(table)}."

@@ -1,21 +1,33 @@
-"""One file a model: mf, lightgcn, SVD++, popularity and random, item-kNN, EASE. `MODELS` lists them by name."""
+"""One file a model, and the scorers that they end in. `MODELS` lists the models by name."""
 
 from types import MappingProxyType
 
 from jaxrec.models.baselines import Popularity, Random
 from jaxrec.models.ease import EASE
+from jaxrec.models.gcn import GCN
 from jaxrec.models.itemknn import ItemKNN
 from jaxrec.models.lightgcn import LightGCN
 from jaxrec.models.mf import MF
-from jaxrec.models.scorers import FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer
+from jaxrec.models.nmf import NMF
+from jaxrec.models.scorers import (
+    FactorScorer,
+    ItemWeightScorer,
+    PopularityScorer,
+    RandomScorer,
+    UserWeightScorer,
+)
 from jaxrec.models.svdpp import SVDPP
+from jaxrec.models.userknn import UserKNN
 
 MODELS = MappingProxyType(
     {
         "mf": MF,
         "lightgcn": LightGCN,
         "svdpp": SVDPP,
+        "gcn": GCN,
+        "nmf": NMF,
         "itemknn": ItemKNN,
+        "userknn": UserKNN,
         "ease": EASE,
         "popularity": Popularity,
         "random": Random,
@@ -25,9 +37,11 @@ MODELS = MappingProxyType(
 
 __all__ = [
     "EASE",
+    "GCN",
     "MF",
-    "SVDPP",
     "MODELS",
+    "NMF",
+    "SVDPP",
     "FactorScorer",
     "ItemKNN",
     "ItemWeightScorer",
@@ -36,4 +50,6 @@ __all__ = [
     "PopularityScorer",
     "Random",
     "RandomScorer",
+    "UserKNN",
+    "UserWeightScorer",
 ]

@@ -125,6 +125,57 @@ class ItemWeightScorer:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class UserWeightScorer:
+    """Scores as sums over other users: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
+
+    Attributes:
+      history: R [U, I], binary.
+      weights: [U, k], what each neighbour counts.
+      neighbors: int32 [U, k], who they are, without repeats in a row.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> history = operator(from_dense(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
+    >>> scorer = UserWeightScorer(history, jnp.array([[0.5], [2.0]]), jnp.array([[1], [0]]))
+    >>> scorer.scores(jnp.array([0])).tolist()
+    [[0.5, 0.5]]
+    """
+
+    history: SparseOperator
+    weights: jax.Array
+    neighbors: jax.Array
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.history.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.history.shape[1]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]; the weights of all users take [B, U] besides."""
+        rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
+        weights = jnp.zeros((users.shape[0], self.num_users), self.weights.dtype)
+        weights = weights.at[rows, self.neighbors[users]].add(self.weights[users])
+        return spmm(self.history.T, weights.T).T
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """The cosines of the columns of R of items (int32 [B]) and of all items, [B, I]; 0 for an empty column."""
+        chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self.weights.dtype)
+        together = spmm(self.history.T, spmm(self.history, chosen)).T
+        norms = jnp.sqrt(jnp.diff(self.history.T.indptr).astype(self.weights.dtype))
+        norms = norms[items][:, None] * norms[None, :]
+        return jnp.where(norms > 0, together / jnp.where(norms > 0, norms, 1), 0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class PopularityScorer:
     """The same scores for every user: how many users have the item.
 

@@ -32,8 +32,8 @@ class EmbeddingModel(Protocol):
 class Objective:
     """A loss function of (params, data, batch, key) for any model with embeddings.
 
-    A model may add a penalty of its own: `with_penalty(adjacency)` then gives (users, items, penalty of each rating of a
-    user [U]).
+    A model may add a penalty of its own: `with_penalty(adjacency)` then gives (users, items, penalty [U]), the last for
+    each rating of a user.
 
     Calling it gives (loss, info): a scalar, and the scalars `ranking` (the loss without L2), `penalty` and `count` (the
     rows that counted). It is hashable, so it can be a static argument.

@@ -16,8 +16,6 @@ from jaxrec import FitOptions
 from jaxrec.errors import MismatchError, RunFolderError
 from jaxrec.models import MODELS
 
-OPTIONS = FitOptions(epochs=2, batch_size=8)
-
 
 def interactions():
     rng = np.random.default_rng(0)
@@ -31,14 +29,14 @@ def interactions():
 DATA = interactions()
 
 
-def fit(name="mf"):
-    options = FitOptions(loss="mse", epochs=2) if name == "svdpp" else OPTIONS
+def fit(name):
+    options = FitOptions(loss="mse", epochs=2, batch_size=8)
     return jaxrec.fit(MODELS[name](), DATA, options, key=jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    return jaxrec.save(fit(), tmp_path_factory.mktemp("saved") / "run")
+    return jaxrec.save(fit("ease"), tmp_path_factory.mktemp("saved") / "run")
 
 
 @pytest.fixture
@@ -47,8 +45,8 @@ def folder(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_comes_back_the_same(name, tmp_path):
+@pytest.mark.parametrize("name", ["svdpp", "ease"])  # the conformance suite does this for every model, without titles
+def test_a_model_comes_back_the_same_with_titles_and_scale(name, tmp_path):
     fitted = fit(name)
     restored = jaxrec.restore(jaxrec.save(fitted, tmp_path / "run"))
     assert restored.name == name
@@ -59,9 +57,8 @@ def test_every_model_comes_back_the_same(name, tmp_path):
     np.testing.assert_array_equal(restored.users.ids, DATA.users.ids)
     for mine, theirs in zip(restored.seen, fitted.seen, strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    for asked in ({}, {"seen": True, "k": 7}, {"exclude": ["Film Ä 2"], "k": 2}):
-        asked = {"k": 3} | asked
-        assert jaxrec.recommend(restored, **asked).to_dict() == jaxrec.recommend(fitted, **asked).to_dict()
+    first, second = (jaxrec.recommend(model, k=3, exclude=["Film Ä 2"]).to_dict() for model in (fitted, restored))
+    assert first == second
     pairs = DATA.users.ids[[0, 5]], DATA.items.ids[[1, 3]]
     np.testing.assert_array_equal(jaxrec.predict(restored, *pairs), jaxrec.predict(fitted, *pairs))
     # What was restored can be saved again, byte for byte the same arrays.
@@ -172,12 +169,13 @@ DAMAGE = {
     "foreign": (lambda f: (f / "model.json").write_text('{"name": "other"}'), "was not written by jaxrec"),
     "newer": (lambda f: edit(f, format_version=99), "format version 99 and this jaxrec reads 1; use the jaxrec that"),
     "other model": (lambda f: edit(f, model={"name": "gpt", "options": {}}), "damaged"),
-    "other option": (lambda f: edit(f, model={"name": "mf", "options": {"depth": 3}}), "damaged"),
-    "no entry": (lambda f: edit(f, scorer=None), "damaged"),
+    "other option": (lambda f: edit(f, model={"name": "ease", "options": {"depth": 3}}), "damaged"),
+    "no scorer": (lambda f: edit(f, scorer=None), "damaged"),
+    "no entry": (lambda f: edit(f, variables={"kind": "array"}), "damaged"),
     "a pickle among the arrays": (put_pickle, "damaged"),
     "a pickle in place of the arrays": (put_bare_pickle, "damaged"),
     "a missing array": (drop_array, "damaged"),
-    "arrays cut short": (shorten_arrays, "damaged"),
+    "arrays cut short": (shorten_arrays, "damaged: ValueError the ids are of"),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from conformance import ModelConformance
 
-from jaxrec import EASE, MF, FitOptions, ItemKNN, LightGCN, Popularity, Random
+from jaxrec import EASE, MF, SVDPP, FitOptions, ItemKNN, LightGCN, Popularity, Random
 from jaxrec.models import MODELS
 
 BPR = FitOptions(epochs=40, batch_size=32, learning_rate=0.05, l2=0.01)
@@ -29,6 +29,11 @@ class TestLightGCNSoftmax(ModelConformance):
     options = FitOptions(
         loss="softmax", negatives=0, temperature=0.2, mask_hits="item", epochs=40, batch_size=32, learning_rate=0.02
     )
+
+
+class TestSVDPP(ModelConformance):
+    model = SVDPP(dim=4)
+    options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
 
 
 class TestItemKNN(ModelConformance):

@@ -64,14 +64,14 @@ def test_embeddings_are_the_dense_propagation(model, form, key):
     np.testing.assert_allclose(scores, expected[:USERS] @ expected[USERS:].T, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("l2", [0.0, 0.3])
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.layers}-{model.layer_weights}")
-def test_the_objective_and_its_gradient_agree_with_dense_numpy(model, l2, key):
+def test_the_objective_and_its_gradient_agree_with_dense_numpy(model, key):
     params = jax.tree.map(lambda table: 5 * table, model.init(key, DATA.adjacency)["params"])
     ego = np.concatenate([params["user_embedding"], params["item_embedding"]]).astype(np.float64)
     user, positive, negative = (jnp.array(column, jnp.int32) for column in zip(*BATCH, (5, 4, 0), strict=True))
     where = jnp.array([True] * len(BATCH) + [False])  # the last row fills the batch and must not count
     batch = Batch(user, positive, None, negative[:, None], where)
+    l2 = 0.3
     objective = Objective(model, loss="bpr", l2=l2)
     (value, info), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(params, DATA, batch, key)
 

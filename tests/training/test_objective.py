@@ -121,8 +121,7 @@ def test_the_penalty_acts_on_the_ego_embeddings_of_the_batch(form, twin):
 
 CASES = {
     "bpr": ({"loss": "bpr", "l2": 0.1}, 2),
-    "bpr-norm": ({"loss": "bpr", "l2": 0.1, "l2_form": "norm"}, 1),
-    "logistic": ({"loss": "logistic", "l2": 0.1}, 2),
+    "logistic": ({"loss": "logistic", "l2": 0.1, "l2_form": "norm"}, 2),
     "mse": ({"loss": "mse", "l2": 0.1}, 0),
     "softmax": ({"loss": "softmax"}, 2),
     "in-batch": ({"loss": "softmax", "mask_hits": "seen", "correct_popularity": True}, 0),

@@ -166,7 +166,6 @@ def test_the_state_is_donated_and_the_callers_parameters_are_not(key):
 
 
 OPTIMIZERS = {
-    "momentum": lambda: optax.sgd(0.1, momentum=0.9, nesterov=True),
     "adam with a schedule": lambda: optax.adam(optax.cosine_decay_schedule(0.05, 40)),
     "clipped adamw": lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.05)),
     "lion": lambda: optax.lion(0.02),

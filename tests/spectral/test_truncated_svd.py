@@ -92,7 +92,7 @@ def test_a_rank_out_of_range_raises(rank, key):
 
 def movielens():
     """The ratings of MovieLens 100K as a binary matrix, from a folder on this machine."""
-    default = pathlib.Path(__file__).parents[2] / "shared" / "data"
+    default = pathlib.Path(__file__).parents[3] / "shared" / "data"
     path = pathlib.Path(os.environ.get("JAXREC_DATA", default)) / "ml-100k" / "u.data"
     if not path.exists():
         pytest.skip("needs ml-100k/u.data in the folder that JAXREC_DATA names")

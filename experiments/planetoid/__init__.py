@@ -1,0 +1,1 @@
+"""Two-layer graph convolution on Cora and Citeseer: the public split, many seeds in one program."""

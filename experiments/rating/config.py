@@ -1,0 +1,84 @@
+"""What is tried for each model, and on which seeds; the choice is made in each fold on a tenth of its training part."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jaxrec
+
+SEEDS = (0, 1, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model with the way it is trained."""
+
+    model: Any
+    options: jaxrec.FitOptions
+
+
+# The loss is the mean of squared errors, not halved, and the L2 term is halved: in the terms of Surprise the learning
+# rate is twice the one here, and the regularisation half.
+SGD = jaxrec.FitOptions(
+    loss="mse",
+    optimizer="sgd",
+    reduction="sum",
+    batch_size=4000,
+    eval_every=1,
+    patience=3,
+    epochs=40,
+)
+
+
+def _sgd(rate: float, decay: float, l2: float) -> jaxrec.FitOptions:
+    return dataclasses.replace(SGD, learning_rate=rate, decay=decay, l2=l2)
+
+
+GRIDS: dict[str, tuple[Candidate, ...]] = {
+    "mf": (
+        Candidate(jaxrec.MF(dim=100, bias=True), _sgd(0.010, 0.97, 0.16)),
+        Candidate(jaxrec.MF(dim=200, bias=True), _sgd(0.010, 0.97, 0.16)),
+        Candidate(jaxrec.MF(dim=200, bias=True), _sgd(0.012, 0.94, 0.16)),
+        Candidate(jaxrec.MF(dim=200, bias=True), _sgd(0.012, 0.94, 0.20)),
+    ),
+    "svdpp": (
+        Candidate(jaxrec.SVDPP(dim=50, implicit_l2=0.006, scale=0.03), _sgd(0.0125, 0.93, 0.16)),
+        Candidate(jaxrec.SVDPP(dim=50, implicit_l2=0.02, scale=0.03), _sgd(0.0125, 0.93, 0.16)),
+        Candidate(jaxrec.SVDPP(dim=50, implicit_l2=0.006, scale=0.03), _sgd(0.0125, 0.93, 0.20)),
+        Candidate(jaxrec.SVDPP(dim=100, implicit_l2=0.006, scale=0.03), _sgd(0.0125, 0.93, 0.16)),
+    ),
+    "nmf": tuple(
+        Candidate(jaxrec.NMF(dim=50, l2=l2, iterations=rounds), jaxrec.FitOptions(loss="mse"))
+        for l2, rounds in ((0.10, 50), (0.14, 50), (0.18, 50), (0.14, 100))
+    ),
+}
+
+# What Surprise gets to choose from: its defaults first. Names and meanings are those of its classes.
+PEER_GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
+    "SVD": (
+        {},
+        {"n_epochs": 40, "lr_all": 0.005, "reg_all": 0.06},
+        {"n_factors": 200, "n_epochs": 40, "lr_all": 0.01, "reg_all": 0.08},
+        {"n_factors": 200, "n_epochs": 60, "lr_all": 0.01, "reg_all": 0.1},
+    ),
+    "SVDpp": (
+        {},
+        {"cache_ratings": True, "n_epochs": 30, "lr_all": 0.007, "reg_all": 0.05},
+        {"cache_ratings": True, "n_epochs": 40, "lr_all": 0.007, "reg_all": 0.08},
+    ),
+    "NMF": (
+        {},
+        {"n_factors": 30, "n_epochs": 100, "reg_pu": 0.1, "reg_qi": 0.1},
+        {"n_factors": 50, "n_epochs": 100, "reg_pu": 0.15, "reg_qi": 0.15},
+        {
+            "n_factors": 15,
+            "n_epochs": 100,
+            "biased": True,
+            "reg_pu": 0.1,
+            "reg_qi": 0.1,
+            "lr_bu": 0.005,
+            "lr_bi": 0.005,
+        },
+    ),
+}

@@ -1,0 +1,40 @@
+"""Spectral theory of sparse symmetric matrices: Laplacians, the graph Fourier transform, filters, decompositions."""
+
+from jaxrec.spectral.chebyshev import (
+    chebyshev_coefficients,
+    chebyshev_filter,
+    chebyshev_response,
+    jackson_damping,
+)
+from jaxrec.spectral.decompositions import (
+    Eigenpairs,
+    estimate_largest_eigenvalue,
+    leading_eigenpairs,
+    truncated_svd,
+)
+from jaxrec.spectral.filters import filter_exact, heat_kernel, low_pass, polynomial
+from jaxrec.spectral.fourier import FourierBasis, convolve, fourier, fourier_basis, inverse_fourier
+from jaxrec.spectral.laplacians import combinatorial_laplacian, largest_eigenvalue_bound, normalized_laplacian
+
+__all__ = [
+    "Eigenpairs",
+    "FourierBasis",
+    "chebyshev_coefficients",
+    "chebyshev_filter",
+    "chebyshev_response",
+    "combinatorial_laplacian",
+    "convolve",
+    "estimate_largest_eigenvalue",
+    "filter_exact",
+    "fourier",
+    "fourier_basis",
+    "heat_kernel",
+    "inverse_fourier",
+    "jackson_damping",
+    "largest_eigenvalue_bound",
+    "leading_eigenpairs",
+    "low_pass",
+    "normalized_laplacian",
+    "polynomial",
+    "truncated_svd",
+]

@@ -1,0 +1,158 @@
+"""The engine under the decompositions: block Lanczos iteration with restarts, by products with a symmetric matrix."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+
+# On accelerators the default product of float32 matrices may round to fewer digits, and orthogonality would be lost.
+dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+_MOST_BLOCKS, _FEWEST_BLOCKS, _COLUMNS = 8, 3, 1280
+
+
+class Plan(NamedTuple):
+    """How `leading_subspace` spends its products; static under jit.
+
+    Attributes:
+      width: columns of a block.
+      blocks: blocks of a cycle; 0 for the whole space, where the matrix is small.
+      cycles: how often the iteration starts again from the best vectors so far.
+    """
+
+    width: int
+    blocks: int
+    cycles: int
+
+
+def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
+    """Divide at least `iterations` block products into cycles whose basis stays below about 1280 columns.
+
+    A block holds all wanted vectors and some more, so eigenvalues of any multiplicity are found as often as they occur.
+    A small matrix is decomposed whole, which is exact and no dearer.
+
+    Raises:
+      JaxrecError: negative oversampling, or fewer than one iteration.
+
+    >>> plan(70_000, 64, 16, 16), plan(50, 5, 16, 8)
+    (Plan(width=80, blocks=8, cycles=2), Plan(width=21, blocks=0, cycles=0))
+    """
+    if oversampling < 0:
+        raise JaxrecError(f"oversampling is {oversampling}; it must be 0 or more")
+    if iterations < 1:
+        raise JaxrecError(f"iterations is {iterations}; it must be at least 1")
+    width = min(wanted + oversampling, size)
+    most = max(_FEWEST_BLOCKS, min(_MOST_BLOCKS, _COLUMNS // width))
+    cycles = -(-iterations // most)
+    blocks = -(-iterations // cycles)
+    if 4 * width * blocks > 3 * size:
+        return Plan(width, 0, 0)
+    return Plan(width, blocks, cycles)
+
+
+def leading_subspace(
+    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: jax.Array, dtype: jax.typing.DTypeLike
+) -> tuple[jax.Array, jax.Array]:
+    """The largest eigenvalues of a symmetric matrix and their vectors, as the best of a Krylov space (traced).
+
+    The space is spanned by the blocks X, M X, ..., M^(blocks - 1) X of a random X, kept orthonormal, and the values and
+    vectors are those of the matrix projected on it (Rayleigh and Ritz).
+
+    Args:
+      product: x [N, c] to M x [N, c].
+      size: N.
+      how: from `plan`.
+      key: consumed.
+      dtype: of the matrix.
+
+    Returns:
+      (values [width] descending, vectors [N, width] with orthonormal columns).
+
+    Source: Golub and Underwood, The block Lanczos method, 1977; Musco and Musco, NeurIPS 2015, algorithm 2.
+
+    >>> product = lambda x: jnp.array([[3.0], [1.0], [2.0]]) * x
+    >>> values, vectors = leading_subspace(product, 3, plan(3, 2, 0, 8), jax.random.key(0), jnp.float32)
+    >>> [round(value, 3) for value in values.tolist()]
+    [3.0, 2.0]
+    """
+    if how.blocks == 0:
+        values, vectors = jnp.linalg.eigh(product(jnp.eye(size, dtype=dtype)))
+        return values[::-1][: how.width], vectors[:, ::-1][:, : how.width]
+    key, key_start = jax.random.split(key)
+    start, _ = _rotated_apart(jax.random.normal(key_start, (size, how.width), dtype))
+
+    def cycle(carry: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+        basis, projected = _krylov_basis(product, carry[1], how.blocks, key)
+        values, vectors = jnp.linalg.eigh(projected)
+        return (values[::-1][: how.width], dot(basis, vectors[:, ::-1][:, : how.width])), None
+
+    none = (jnp.zeros(how.width, dtype), start)
+    found, _ = jax.lax.scan(cycle, none, jax.random.split(key, how.cycles))
+    return found
+
+
+def fix_signs(vectors: jax.Array) -> jax.Array:
+    """A sign for each column, -1 or 1 [c], that makes its entry of largest size positive.
+
+    >>> fix_signs(jnp.array([[1.0, 2.0], [-3.0, 1.0]])).tolist()
+    [-1.0, 1.0]
+    """
+    largest = jnp.take_along_axis(vectors, jnp.argmax(jnp.abs(vectors), axis=0, keepdims=True), axis=0)[0]
+    return jnp.where(largest < 0, jnp.array(-1, vectors.dtype), jnp.array(1, vectors.dtype))
+
+
+def _krylov_basis(
+    product: Callable[[jax.Array], jax.Array], start: jax.Array, blocks: int, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """An orthonormal basis Q of the Krylov space, and Q^T M Q."""
+    width = start.shape[1]
+    block, _ = _rotated_apart(start)
+    basis, columns = block, []
+    # Written out, not a loop of the program: each step then works on the part of the basis that is filled.
+    for index in range(blocks):
+        new = product(block)
+        parts = dot(basis.T, new)
+        columns.append(jnp.pad(parts, ((0, blocks * width - parts.shape[0]), (0, 0))))
+        if index + 1 == blocks:
+            break
+        # Orthogonalised twice: what the first time leaves of the old directions is rounding, blown up where the block
+        # had little else. A direction that vanished, since the space holds all of it, makes room for a random one.
+        block, kept = _rotated_apart(new - dot(basis, parts))
+        key, key_fresh = jax.random.split(key)
+        block = jax.lax.cond(jnp.all(kept), _as_it_is, _refilled, block, kept, key_fresh)
+        block, _ = _rotated_apart(block - dot(basis, dot(basis.T, block)))
+        basis = jnp.concatenate([basis, block], axis=1)
+    # Below the diagonal blocks, the columns were computed before their rows existed: the upper half has it all.
+    upper = jnp.triu(jnp.concatenate(columns, axis=1))
+    return basis, upper + jnp.triu(upper, 1).T
+
+
+def _as_it_is(block: jax.Array, kept: jax.Array, key: jax.Array) -> jax.Array:
+    del kept, key
+    return block
+
+
+def _refilled(block: jax.Array, kept: jax.Array, key: jax.Array) -> jax.Array:
+    fresh = jax.random.normal(key, block.shape, block.dtype) * block.shape[0] ** -0.5
+    return jnp.where(kept[None, :], block, fresh)
+
+
+def _rotated_apart(block: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Columns that span the same space and are orthonormal up to rounding times the square of the block's condition.
+
+    By the eigenvectors of the small Gram matrix, which costs two products of matrices; a QR decomposition of a tall
+    block takes about ten times as long on CPU. Directions that rounding has swallowed become zero columns.
+
+    Returns:
+      (columns [N, c], which of them are not zero [c]).
+    """
+    values, vectors = jnp.linalg.eigh(dot(block.T, block))
+    kept = values > values[-1] * 4 * jnp.finfo(block.dtype).eps
+    scale = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)
+    return dot(block, vectors * scale[None, :]), kept

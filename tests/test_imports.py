@@ -1,0 +1,58 @@
+"""`import jaxrec` is light, and only one file knows `jax.experimental.sparse`."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import jaxrec
+
+PACKAGE = pathlib.Path(jaxrec.__file__).parent
+HEAVY = {"matplotlib", "pandas", "polars", "pyarrow", "networkx", "orbax", "pooch", "tyro", "rich", "sklearn"}
+
+
+def imported_by(path):
+    """The full names that a file imports, wherever in it: modules, and what is taken from them."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    """Beyond what JAX, Flax and Optax import themselves: Flax takes rich along."""
+    program = """
+import sys, jax, flax, flax.linen, optax
+before = set(sys.modules)
+import jaxrec
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    loaded = set(done.stdout.split())
+    assert "jaxrec" in loaded
+    assert not sorted(loaded & HEAVY)
+    assert done.stderr == ""
+
+
+def test_only_one_file_imports_the_sparse_library_of_jax():
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 20
+    knowing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in files
+        if any(name.startswith("jax.experimental.sparse") for name in imported_by(path))
+    }
+    assert knowing == {"sparse.py"}
+
+
+def test_only_the_reader_of_published_pickles_imports_pickle():
+    knowing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if {name.partition(".")[0] for name in imported_by(path)} & {"pickle", "dill", "cloudpickle", "joblib"}
+        or "allow_pickle=True" in path.read_text(encoding="utf-8")
+    }
+    assert knowing <= {"data/pickles.py"}
