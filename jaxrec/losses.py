@@ -11,6 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxrec.errors import JaxrecError, MismatchError
 
@@ -146,7 +147,7 @@ def nll(
     if where is not None:
         _same_shape(targets, where, "where")
     log_probabilities = _counted(log_probabilities, where)
-    if not isinstance(targets, jax.core.Tracer) and not isinstance(where, jax.core.Tracer):
+    if not isinstance(targets, Tracer) and not isinstance(where, Tracer):
         shown = np.asarray(targets)
         outside = ((shown < 0) | (shown >= classes)) & (True if where is None else np.asarray(where))
         if outside.any():

@@ -12,6 +12,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
 
 if TYPE_CHECKING:
+    import networkx
     from matplotlib.figure import Figure
 
 # The palette of Okabe and Ito, whose colours differ for colour-blind readers too.
@@ -124,6 +125,47 @@ def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: fl
         _tidy(panel)
     if title:
         figure.suptitle(_plain(title))
+    return figure
+
+
+def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colour: str = "lightblue") -> Figure:
+    """A bipartite graph in two columns, users on the left and items on the right.
+
+    Args:
+      graph: nodes with `bipartite=0` (users) or `bipartite=1` (items), as `jaxrec.graph.to_networkx` makes.
+      user_colour: any colour of matplotlib.
+      item_colour: any colour of matplotlib.
+
+    Returns:
+      The figure, which belongs to no window; see `save_figure`.
+
+    Raises:
+      JaxrecError: a node without a side, or no matplotlib.
+
+    >>> import networkx
+    >>> graph = networkx.Graph([(0, 100)])
+    >>> networkx.set_node_attributes(graph, {0: 0, 100: 1}, "bipartite")
+    >>> len(draw_bipartite(graph).axes)
+    1
+    """
+    figure_class = _figure_class()
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    for node, side in graph.nodes(data="bipartite"):
+        if side not in (0, 1):
+            raise JaxrecError(f"node {node!r} has bipartite={side!r}; mark users with 0 and items with 1")
+        sides[side].append(node)
+    places = {node: (side, -row) for side, nodes in enumerate(sides) for row, node in enumerate(nodes)}
+    figure = figure_class(figsize=(4, 0.55 * max(map(len, sides)) + 0.8), layout="constrained")
+    panel = figure.add_subplot()
+    for one, other in graph.edges:
+        panel.plot(*zip(places[one], places[other], strict=True), color="#888888", linewidth=1, zorder=1)
+    for nodes, colour in zip(sides, (user_colour, item_colour), strict=True):
+        if nodes:
+            panel.scatter(*zip(*(places[node] for node in nodes), strict=True), s=420, c=colour, zorder=2)
+        for node in nodes:
+            panel.annotate(str(node), places[node], ha="center", va="center", fontsize=8, zorder=3)
+    panel.margins(0.25)
+    panel.set_axis_off()
     return figure
 
 

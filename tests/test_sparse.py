@@ -42,22 +42,33 @@ def as_sorted(dense):
     return sparse.from_dense(dense)
 
 
+def entries_of(dense):
+    """The data and indices of the entries, in NumPy."""
+    indices = np.argwhere(dense).astype(np.int32)
+    return dense[tuple(indices.T)], indices
+
+
+def bcoo(data, indices, shape, **flags):
+    return BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=shape, **flags)
+
+
 def as_unsorted(dense):
-    matrix = sparse.from_dense(dense)
-    order = np.random.default_rng(2).permutation(matrix.nse)
-    return BCOO((matrix.data[order], matrix.indices[order]), shape=matrix.shape)
+    data, indices = entries_of(dense)
+    order = np.random.default_rng(2).permutation(len(data))
+    return bcoo(data[order], indices[order], dense.shape)
 
 
 def as_padded(dense):
     """Four entries more than the matrix has, which lie outside it, as `BCOO.fromdense(nse=...)` makes them."""
-    return BCOO.fromdense(jnp.asarray(dense), nse=int(np.count_nonzero(dense)) + 4)
+    data, indices = entries_of(dense)
+    indices = np.concatenate([indices, np.full((4, 2), dense.shape, np.int32)])
+    return bcoo(np.append(data, np.zeros(4, np.float32)), indices, dense.shape, indices_sorted=True)
 
 
 def as_repeated(dense):
     """Every entry as two halves at the same place."""
-    matrix = sparse.from_dense(dense)
-    data, indices = jnp.concatenate([matrix.data / 2] * 2), jnp.concatenate([matrix.indices] * 2)
-    return BCOO((data, indices), shape=matrix.shape)
+    data, indices = entries_of(dense)
+    return bcoo(np.concatenate([data, data]) / 2, np.concatenate([indices, indices]), dense.shape)
 
 
 def as_operator(dense):

@@ -103,7 +103,8 @@ def train_seeds(nodes: Nodes, num_classes: int, settings: Settings, seeds: range
       is not finite.
     """
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop, dtype=jnp.uint32))
-    compiled = _train.lower(keys, nodes, classes=num_classes, settings=settings, chunk=min(chunk, len(seeds))).compile()
+    train = functools.partial(_train, classes=num_classes, settings=settings, chunk=min(chunk, len(seeds)))
+    compiled = jax.jit(train).lower(keys, nodes).compile()
 
     def run() -> Curves:
         curves = jax.tree.map(np.asarray, compiled(keys, nodes))
@@ -149,7 +150,6 @@ def at(values: np.ndarray, epochs: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, epochs[:, None], axis=1)[:, 0]
 
 
-@functools.partial(jax.jit, static_argnames=("classes", "settings", "chunk"))
 def _train(keys: jax.Array, nodes: Nodes, *, classes: int, settings: Settings, chunk: int) -> Curves:
     model = GCNClassifier(hidden=settings.hidden, classes=classes, dropout=settings.dropout)
     optimizer = optax.adam(settings.learning_rate)

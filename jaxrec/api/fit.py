@@ -31,6 +31,7 @@ from jaxrec.sparse import operator
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import EpochRecord, json_lines, progress_bar, train
 from jaxrec.training.objective import Objective
+from jaxrec.training.rows import make_row_epoch
 from jaxrec.training.state import TrainData, init_state, train_data
 
 VALIDATION_K = (10, 20)
@@ -201,13 +202,12 @@ def _run_stage(
     if options.loss == "mse" and getattr(model, "mean", 0.0) is None and getattr(model, "bias", True):
         assert part.rating is not None
         model = model.clone(mean=float(part.rating.mean(dtype=np.float64)))
+    steps = -(-len(part) // options.batch_size)
+    if options.sparse and optimizer is not None:
+        raise JaxrecError("sparse=True makes its own SGD steps; leave the optimizer out")
     if optimizer is None:
         optimizer = make_optimizer(
-            options.optimizer,
-            options.learning_rate,
-            momentum=options.momentum,
-            decay=options.decay,
-            steps=-(-len(part) // options.batch_size),
+            options.optimizer, options.learning_rate, momentum=options.momentum, decay=options.decay, steps=steps
         )
     objective = Objective(
         model,
@@ -226,12 +226,17 @@ def _run_stage(
     def scorer_of(variables: Mapping[str, Any]) -> Any:
         return trained_scorer(variables, tables.adjacency, model)
 
+    if options.sparse:
+        rates = (options.learning_rate, options.decay)
+        epoch = make_row_epoch(objective, *rates, options.batch_size, options.drawn_negatives, steps)
+    else:
+        epoch = make_epoch(objective, optimizer, options.batch_size, options.drawn_negatives)
     label = f"{type(model).__name__}, {name}"
     with json_lines(log, stage=name) as write, progress_bar(epochs, label, progress, options.monitor) as move:
         result = train(
             init_state(params, optimizer, train_key),
             tables,
-            make_epoch(objective, optimizer, options.batch_size, options.drawn_negatives),
+            epoch,
             epochs=epochs,
             validate=validate
             and (lambda params: validate(trained_scorer({"params": params}, tables.adjacency, model))),

@@ -27,6 +27,8 @@ class FitOptions:
       decay: what the learning rate is multiplied by after every epoch.
       optimizer: "adam", "sgd" or "adagrad"; `fit` also takes any Optax transformation.
       momentum: of "sgd".
+      sparse: read and write only the rows of a batch, so that a step does not grow with the tables; for MF with plain
+        "sgd".
       reduction: whether the loss of a batch is the "mean" or the "sum" over its rows. With "sum" and "sgd" a batch does
         nearly what its rows would do one after another, as rating models are usually trained.
       l2: coefficient of the L2 term on the embeddings of the batch.
@@ -58,6 +60,7 @@ class FitOptions:
     decay: float = 1.0
     optimizer: OptimizerName = "adam"
     momentum: float = 0.0
+    sparse: bool = False
     reduction: Reduction = "mean"
     l2: float = 1e-2
     l2_form: PenaltyForm = "squared"
@@ -87,6 +90,10 @@ class FitOptions:
         if not 0 <= self.momentum < 1 or (self.momentum and self.optimizer != "sgd"):
             raise JaxrecError(
                 f'momentum must lie in [0, 1) and goes with "sgd" only, got {self.momentum} with {self.optimizer!r}'
+            )
+        if self.sparse and (self.optimizer != "sgd" or self.momentum):
+            raise JaxrecError(
+                f'sparse=True needs optimizer="sgd" without momentum, got {self.optimizer!r} and {self.momentum}'
             )
         if self.negatives == 0 and self.loss in ("bpr", "logistic"):
             raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")

@@ -41,7 +41,7 @@ import jax.numpy as jnp
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models.scorers import FactorScorer
 from jaxrec.models.sizes import bound_sizes
-from jaxrec.sparse import SparseMatrix, SparseOperator, spmm
+from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, spmm
 
 WeightInitializer = Literal["glorot", "uniform"]
 
@@ -247,20 +247,16 @@ def drop(
     [0.0, 2.0]
     """
     _check_rate(rate)
-    if not isinstance(x, SparseMatrix):
-        return jnp.where(_kept(key, rate, x.shape), x / (1 - rate), 0)
-    if not isinstance(x, SparseOperator):
-        return type(x)(
-            (drop(x.data, rate, key), x.indices),
-            shape=x.shape,
-            indices_sorted=x.indices_sorted,
-            unique_indices=x.unique_indices,
-        )
-    order = transposed_order(x) if order is None else order
-    mine = (x.data, x.rows, x.columns, x.indptr)
-    data, *places = x.transposed or mine  # a symmetric matrix is not symmetric any more when entries are gone
-    dropped = drop(data, rate, key)
-    return dataclasses.replace(x, data=dropped[order], transposed=(dropped, *places))
+    if isinstance(x, SparseOperator):
+        order = transposed_order(x) if order is None else order
+        # A symmetric matrix is not symmetric any more when entries are gone, so it gets a transpose of its own.
+        data, *places = x.transposed or (x.data, x.rows, x.columns, x.indptr)
+        dropped = _drop_entries(data, rate, key)
+        return dataclasses.replace(x, data=dropped[order], transposed=(dropped, *places))
+    if isinstance(x, BCOO):
+        flags = {"indices_sorted": x.indices_sorted, "unique_indices": x.unique_indices}
+        return BCOO((_drop_entries(x.data, rate, key), x.indices), shape=x.shape, **flags)
+    return _drop_entries(x, rate, key)
 
 
 def transposed_order(matrix: SparseOperator) -> jax.Array:
@@ -279,16 +275,16 @@ def transposed_order(matrix: SparseOperator) -> jax.Array:
     return jnp.argsort(columns, stable=True).astype(jnp.int32)
 
 
-def _kept(key: jax.Array, rate: float, shape: tuple[int, ...]) -> jax.Array:
-    """Where an entry is kept: bool of a shape, true with probability 1 - rate."""
+def _drop_entries(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
     # Drawing a word for every entry would take half the time of a step. A rate of 1/2 needs one bit of it, any other
     # at most 16.
     bits = next((bits for bits in (1, 2, 4, 8) if (rate * 2**bits).is_integer()), 16)
-    size, each = math.prod(shape), 32 // bits
+    size, each = math.prod(x.shape), 32 // bits
     words = jax.random.bits(key, (-(-size // each), 1))
     shifts = jnp.arange(0, 32, bits, dtype=jnp.uint32)[None, :]
     drawn = (words >> shifts) & jnp.uint32(2**bits - 1)
-    return (drawn >= round(rate * 2**bits)).reshape(-1)[:size].reshape(shape)
+    kept = (drawn >= round(rate * 2**bits)).reshape(-1)[:size].reshape(x.shape)
+    return jnp.where(kept, x / (1 - rate), 0)
 
 
 def _weight(module: nn.Module, name: str, rows: int, columns: int) -> jax.Array:

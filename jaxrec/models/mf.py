@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import flax.linen as nn
@@ -84,6 +85,21 @@ class MF(nn.Module):
             jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),
         )
 
+    def user_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """What rows of the user tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        if not self.bias:
+            return rows["user_embedding"], rows["user_embedding"]
+        vectors, bias = rows["user_embedding"], rows["user_bias"][..., None]
+        mean = self.mean or 0.0
+        return _columns(vectors, bias + mean, jnp.ones_like(bias)), _columns(vectors, bias)
+
+    def item_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """What rows of the item tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        if not self.bias:
+            return rows["item_embedding"], rows["item_embedding"]
+        vectors, bias = rows["item_embedding"], rows["item_bias"][..., None]
+        return _columns(vectors, jnp.ones_like(bias), bias), _columns(vectors, bias)
+
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
         """What ranking and prediction need of the model.
 
@@ -119,6 +135,10 @@ def with_bias_columns(
         jnp.concatenate([users, user_column, jnp.ones_like(user_column)], axis=1),
         jnp.concatenate([items, jnp.ones_like(item_column), item_column], axis=1),
     )
+
+
+def _columns(*parts: jax.Array) -> jax.Array:
+    return jnp.concatenate(parts, axis=-1)
 
 
 def without_cold(users: jax.Array, items: jax.Array, adjacency: SparseMatrix, dim: int) -> tuple[jax.Array, jax.Array]:

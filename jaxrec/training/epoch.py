@@ -16,6 +16,7 @@ from jaxrec.training.state import Batch, Params, TrainData, TrainState
 
 Info = dict[str, jax.Array]
 LossFunction = Callable[[Params, Any, Any, jax.Array], tuple[jax.Array, Info]]
+StepFunction = Callable[[TrainState, Batch, TrainData], tuple[TrainState, Info]]
 
 
 def train_step(
@@ -86,13 +87,40 @@ def train_epoch(
     >>> state.step.item(), info["finite"].item()
     (2, True)
     """
+    step = functools.partial(train_step, loss_fn=loss_fn, optimizer=optimizer)
+    return scan_batches(state, data, step=step, batch_size=batch_size, negatives=negatives)
+
+
+def scan_batches(
+    state: TrainState, data: TrainData, *, step: StepFunction, batch_size: int, negatives: int
+) -> tuple[TrainState, Info]:
+    """Draw the batches of an epoch and take a step on each, as one scan. Pure, and not jitted.
+
+    Args:
+      state: the state before.
+      data: the interactions to train on.
+      step: (state, batch, data) -> (state, info), see `train_step`.
+      batch_size: B; see `train_epoch`.
+      negatives: M; see `train_epoch`.
+
+    Returns:
+      As `train_epoch`.
+
+    >>> from jaxrec.data.interactions import Interactions
+    >>> from jaxrec.training.state import train_data
+    >>> data = train_data(Interactions.from_arrays(["u", "v"], ["a", "b"]))
+    >>> state = TrainState((), (), jax.random.key(0), jnp.zeros((), jnp.int32))
+    >>> step = lambda state, batch, data: (state, {"loss": jnp.float32(0.5), "count": jnp.sum(batch.where) * 1.0})
+    >>> scan_batches(state, data, step=step, batch_size=1, negatives=0)[1]["loss"].item()
+    0.5
+    """
     key, order_key, negative_key = jax.random.split(state.key, 3)
     index, where = shuffled_batches(data.user.shape[0], batch_size, order_key)
     negative_keys = jax.random.split(negative_key, index.shape[0])
 
-    def body(state: TrainState, step: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[TrainState, Info]:
-        batch, skipped = make_batch(data, *step, negatives=negatives)
-        state, info = train_step(state, batch, data, loss_fn=loss_fn, optimizer=optimizer)
+    def body(state: TrainState, draw: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[TrainState, Info]:
+        batch, skipped = make_batch(data, *draw, negatives=negatives)
+        state, info = step(state, batch, data)
         return state, {**info, "skipped": skipped}
 
     state = TrainState(state.params, state.opt_state, key, state.step)

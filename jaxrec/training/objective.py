@@ -95,20 +95,42 @@ class Objective:
             users, items, own_penalty = self.model.apply(variables, adjacency, method="with_penalty")
         else:
             users, items = self.model.apply(variables, adjacency)
-        user, positive = users[batch.user], items[batch.item]
-        negative = items[batch.negatives]
-        ranking = self._ranking(data, batch, user, positive, negative)
-        penalty = jnp.zeros((), ranking.dtype)
+        vectors = (users[batch.user], items[batch.item], items[batch.negatives])
+        ego: tuple[jax.Array, ...] = ()
         if self.l2:
             ego_users, ego_items = self.model.apply(variables, method="ego")
-            rows = [ego_users[batch.user], ego_items[batch.item]]
-            if batch.negatives.shape[1]:
-                rows.append(ego_items[batch.negatives])
+            ego = (ego_users[batch.user], ego_items[batch.item], ego_items[batch.negatives])
+        return self.of_rows(data, batch, vectors, ego, None if own_penalty is None else own_penalty[batch.user])
+
+    def of_rows(
+        self,
+        data: TrainData,
+        batch: Batch,
+        vectors: tuple[jax.Array, jax.Array, jax.Array],
+        ego: tuple[jax.Array, ...],
+        own_penalty: jax.Array | None = None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of one batch whose rows are at hand.
+
+        Args:
+          data: the interactions.
+          batch: B positives with M negatives.
+          vectors: of the users [B, w], of their items [B, w] and of the negatives [B, M, w].
+          ego: the embeddings of the same that L2 acts on; not used without L2.
+          own_penalty: [B], what the model adds itself, or None.
+
+        Returns:
+          (loss, info) as for a call.
+        """
+        ranking = self._ranking(data, batch, *vectors)
+        penalty = jnp.zeros((), ranking.dtype)
+        if self.l2:
             form = losses.l2 if self.l2_form == "squared" else losses.l2_norms
+            rows = ego if batch.negatives.shape[1] else ego[:2]
             penalty = self.l2 * form(*rows, where=batch.where)
         count = jnp.sum(batch.where, dtype=jnp.float32)
         if own_penalty is not None:
-            penalty = penalty + jnp.sum(jnp.where(batch.where, own_penalty[batch.user], 0)) / jnp.maximum(count, 1)
+            penalty = penalty + jnp.sum(jnp.where(batch.where, own_penalty, 0)) / jnp.maximum(count, 1)
         loss = ranking + penalty
         if self.reduction == "sum":
             loss = loss * count

@@ -17,29 +17,24 @@ def masked_objective(x, stored, w, h, l2):
 
 
 def _sweep(x, w, h, l2):
-    """The exact step in each entry of W, one component after the other; the sum of the absolute projected gradients."""
-    violation = 0.0
+    """The exact step in each entry of W, one component after the other."""
     for f in range(w.shape[1]):
         for m in range(len(w)):
             gradient = -(x[m] - w[m] @ h) @ h[f] + l2 * w[m, f]
-            violation += abs(min(gradient, 0.0) if w[m, f] == 0 else gradient)
             curvature = h[f] @ h[f] + l2
             if curvature > 0:
                 w[m, f] = max(w[m, f] - gradient / curvature, 0.0)
-    return violation
 
 
-def coordinate_descent(x, w, h, l2, iterations, tol=0.0):
-    """(W, H, objectives, iterations made), stopping as scikit-learn does."""
+def coordinate_descent(x, w, h, l2, iterations):
+    """(W, H, objectives)."""
     w, h = np.array(w, np.float64), np.array(h, np.float64)
-    objectives, first = [objective(x, w, h, l2)], None
-    for done in range(1, iterations + 1):
-        violation = _sweep(x, w, h, l2) + _sweep(x.T, h.T, w.T, l2)
+    objectives = [objective(x, w, h, l2)]
+    for _ in range(iterations):
+        _sweep(x, w, h, l2)
+        _sweep(x.T, h.T, w.T, l2)
         objectives.append(objective(x, w, h, l2))
-        first = violation if first is None else first
-        if violation <= tol * first:
-            break
-    return w, h, objectives, done
+    return w, h, objectives
 
 
 def _multiply(w, above, below):

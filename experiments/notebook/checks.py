@@ -1,0 +1,54 @@
+"""What the notebook printed, and whether jaxrec gives the same to the digits that were printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One printed thing.
+
+    Attributes:
+      section: the heading it belongs to.
+      name: what it is.
+      printed: what the notebook printed.
+      ours: what jaxrec gives.
+      decimals: how many decimals were printed.
+    """
+
+    section: str
+    name: str
+    printed: Any
+    ours: Any
+    decimals: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether the two differ by no more than half a unit of the last printed digit."""
+        printed, ours = np.asarray(self.printed, np.float64), np.asarray(self.ours, np.float64)
+        half = 0.5 * 10.0**-self.decimals
+        return printed.shape == ours.shape and bool(np.all(np.abs(printed - ours) <= half * (1 + 1e-6)))
+
+
+def markdown(checks: list[Check]) -> str:
+    """The checks as sections with the two values side by side."""
+    lines = []
+    for section in dict.fromkeys(check.section for check in checks):
+        lines += [f"## {section}", ""]
+        for check in (check for check in checks if check.section == section):
+            lines += [f"**{check.name}**: {'the same' if check.same else 'DIFFERENT'}", ""]
+            lines += ["| printed | jaxrec |", "|---|---|"]
+            rows = zip(_rows(check.printed, check.decimals), _rows(check.ours, check.decimals + 2), strict=False)
+            lines += [f"| {printed} | {ours} |" for printed, ours in rows] + [""]
+    return "\n".join(lines)
+
+
+def _rows(values: Any, decimals: int) -> list[str]:
+    array = np.atleast_1d(np.asarray(values, np.float64))
+    if array.ndim == 1:
+        array = array[None, :]
+    return [", ".join(f"{value:.{decimals}f}" for value in row) for row in array]

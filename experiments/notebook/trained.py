@@ -1,0 +1,109 @@
+"""The parts of the notebook that were to be trained: MF, LightGCN, SVD++, and the table of the models."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxrec
+from jaxrec.api.evaluate import default_space
+from jaxrec.errors import NonFiniteLossError
+from jaxrec.evaluation.report import Report, comparison_markdown
+from jaxrec.sampling import shuffled_batches
+from jaxrec.training import Batch, Objective, init_state, make_step, train_data
+
+RATINGS = np.array([[4, 5, 3, 4], [5, 3, 4, 1], [3, 2, 5, 5], [4, 2, 3, 1]], np.float32)
+METRICS = ("recall@10", "recall@20", "precision@10", "ndcg@10", "ndcg@20", "ild@10", "coverage@10")
+
+
+def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str, Any]], str]:
+    """The notebook's MF: width 128, MSE, SGD 1e-2, one rating a step, only its rows touched, at most ten epochs.
+
+    Returns:
+      (the records of the epochs, why it ended).
+    """
+    options = jaxrec.FitOptions(
+        loss="mse",
+        optimizer="sgd",
+        learning_rate=1e-2,
+        l2=0.0,
+        batch_size=1,
+        epochs=10,
+        tolerance=1e-3,
+        sparse=True,
+    )
+    try:
+        info = jaxrec.fit(jaxrec.MF(dim=128, scale=scale), data, options, key=jax.random.key(0)).info
+    except NonFiniteLossError as error:
+        return [], str(error)
+    records = info["records"]
+    return records, "the 1e-3 rule" if len(records) < options.epochs else "ten epochs; the 1e-3 rule did not fire"
+
+
+def train_lightgcn(split: jaxrec.Split) -> list[Mapping[str, Any]]:
+    """The notebook's LightGCN: width 128, layers averaged, BPR and RecBole's L2 of the ego embeddings."""
+    options = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, l2_form="norm", epochs=20, batch_size=1024, validate=False)
+    model = jaxrec.fit(jaxrec.LightGCN(dim=128, layers=3), split, options, key=jax.random.key(0))
+    return model.info["records"]
+
+
+def train_svdpp() -> list[str]:
+    """SVD++ on the 4 x 4 ratings: mean 3, width 10, SGD 0.01 with momentum 0.9, batches of 10 and 6, 30 epochs.
+
+    Returns:
+      The lines that the notebook prints: the loss of the last batch of each epoch.
+    """
+    users, items = (index.ravel() for index in np.indices(RATINGS.shape))
+    data = train_data(jaxrec.from_arrays(users, items, RATINGS.ravel()))
+    model = jaxrec.SVDPP(dim=10, mean=3.0, num_users=4, num_items=4)
+    optimizer = optax.sgd(0.01, momentum=0.9)
+    step = make_step(Objective(model, loss="mse"), optimizer)
+    init_key, train_key, order_key = jax.random.split(jax.random.key(0), 3)
+    state = init_state(model.init(init_key, data.adjacency)["params"], optimizer, train_key)
+    assert data.rating is not None
+    lines = []
+    for epoch, key in enumerate(jax.random.split(order_key, 30), start=1):
+        index, where = shuffled_batches(16, 10, key)
+        loss = jnp.inf
+        for rows, counted in zip(index, where, strict=True):
+            batch = Batch(data.user[rows], data.item[rows], data.rating[rows], jnp.zeros((10, 0), jnp.int32), counted)
+            state, info = step(state, batch, data)
+            loss = info["loss"]
+        lines.append(f"Epoch [{epoch}/30], Loss: {loss:.4f}")
+    return lines
+
+
+def compare(split: jaxrec.Split) -> str:
+    """Ranking on real data, as Markdown: models that rank, and models of ratings that are made to rank."""
+    implicit = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, epochs=100)
+    rating = jaxrec.FitOptions(
+        loss="mse", optimizer="sgd", reduction="sum", batch_size=4000, learning_rate=0.01, l2=0.16, epochs=30
+    )
+    models = {
+        "popularity": (jaxrec.Popularity(), None),
+        "item-item (R~^T R~)": (jaxrec.ItemKNN(neighbors=10**6, similarity="normalized"), None),
+        "user-user (R~ R~^T)": (jaxrec.UserKNN(neighbors=10**6, similarity="normalized"), None),
+        "NMF, all entries": (jaxrec.NMF(dim=20), None),
+        "MF, BPR": (jaxrec.MF(dim=64), implicit),
+        "LightGCN, BPR": (jaxrec.LightGCN(dim=64, layers=2), implicit),
+        "GCN, BPR": (jaxrec.GCN(dim=64, hidden=64), dataclasses.replace(implicit, l2=1e-3)),
+        "SVD++, logistic": (jaxrec.SVDPP(dim=64), dataclasses.replace(implicit, loss="logistic")),
+        "MF, MSE on ratings": (jaxrec.MF(dim=64, bias=True), rating),
+        "SVD++, MSE on ratings": (jaxrec.SVDPP(dim=50, implicit_l2=0.006, scale=0.03), rating),
+        "NMF, observed ratings": (jaxrec.NMF(dim=20, objective="observed"), None),
+    }
+    space = default_space(split)
+    reports: dict[str, Report] = {}
+    for name, (model, options) in models.items():
+        fitted = jaxrec.fit(model, split, options, key=jax.random.key(0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # lists of equal scores, which popularity may give
+            reports[name] = jaxrec.evaluate(fitted, split, space=space)
+    return comparison_markdown(reports, METRICS)
