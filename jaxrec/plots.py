@@ -149,6 +149,8 @@ def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colo
     1
     """
     figure_class = _figure_class()
+    from matplotlib.colors import to_rgb
+
     sides: tuple[list[Any], list[Any]] = ([], [])
     for node, side in graph.nodes(data="bipartite"):
         if side not in (0, 1):
@@ -162,8 +164,9 @@ def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colo
     for nodes, colour in zip(sides, (user_colour, item_colour), strict=True):
         if nodes:
             panel.scatter(*zip(*(places[node] for node in nodes), strict=True), s=420, c=colour, zorder=2)
+        ink = "white" if sum(to_rgb(colour)) < 1.5 else "black"
         for node in nodes:
-            panel.annotate(str(node), places[node], ha="center", va="center", fontsize=8, zorder=3)
+            panel.annotate(str(node), places[node], ha="center", va="center", fontsize=8, zorder=3, color=ink)
     panel.margins(0.25)
     panel.set_axis_off()
     return figure

@@ -57,7 +57,7 @@ def value_and_gradients(case, arguments, arrays):
     if key not in PROGRAMS:
         loss, plain = getattr(losses, case.name), case.plain()
         PROGRAMS[key] = jax.jit(jax.value_and_grad(lambda rows, arrays: loss(*rows, **arrays, **plain)))
-    return PROGRAMS[key](arguments, arrays)
+    return jax.device_get(PROGRAMS[key](arguments, arrays))
 
 
 def case(name, twin, *shapes, **options):
@@ -92,7 +92,7 @@ ROWS = {
 
 def close(got, expected):
     """1e-5 relative; where terms of the size of 1 cancel, a few units in their last place."""
-    assert got.dtype == jnp.float32
+    assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=max(1e-6 * np.max(np.abs(expected)), 3e-7))
 
 
@@ -112,7 +112,8 @@ def test_value_and_gradient_agree_with_the_twin(case, rows):
 def test_no_weights_and_no_mask_are_ones_and_true(case):
     arguments, arrays = case.draw(), case.arrays()
     del arrays["weights"], arrays["where"]
-    close(getattr(losses, case.name)(*arguments, **arrays, **case.plain()), case.slowly(arguments, case.arrays()))
+    loss = jax.jit(lambda *rows: getattr(losses, case.name)(*rows, **arrays, **case.plain()))
+    close(loss(*arguments), case.slowly(arguments, case.arrays()))
 
 
 @pytest.mark.parametrize("case", [CASES[6], CASES[10]])
@@ -183,18 +184,19 @@ def test_extreme_scores_give_finite_values_and_gradients(case, scale, signs):
 
 def test_a_lost_pair_costs_its_margin():
     # softplus(2e4) = 2e4 to float32; a won pair costs nothing.
-    assert losses.bpr(jnp.array([-1e4]), jnp.array([1e4])) == 2e4
-    assert losses.bpr(jnp.array([1e4]), jnp.array([-1e4])) == 0
-    assert losses.logistic(jnp.array([1e4]), jnp.array([0.0])) == 1e4
-    assert losses.softmax(jnp.array([-1e4]), jnp.array([[1e4]])) == 2e4
+    low, high, zero = (np.array([score], np.float32) for score in (-1e4, 1e4, 0))
+    assert losses.bpr(low, high) == 2e4
+    assert losses.bpr(high, low) == 0
+    assert losses.logistic(high, zero) == 1e4
+    assert losses.softmax(low, high[:, None]) == 2e4
 
 
 @pytest.mark.parametrize("length", [1e-14, 1e-25, 1.0, 1e15, 1e25])
 def test_unit_is_of_length_1_and_keeps_zero(length):
-    vectors = jnp.array([[3.0, 4.0], [0.0, 0.0]]) * length
-    np.testing.assert_allclose(losses.unit(vectors), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32) * np.float32(length)
+    np.testing.assert_allclose(jax.jit(losses.unit)(vectors), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
     # The derivative of v / |v| is (1 - v v^T / |v|^2) / |v|: here (16, -12) / 25 / (5 length) for the first entry.
-    slope = jax.grad(lambda v: losses.unit(v)[:, 0].sum())(vectors)
+    slope = jax.jit(jax.grad(lambda v: jnp.sum(losses.unit(v)[:, 0])))(vectors)
     np.testing.assert_allclose(slope, [[0.128 / length, -0.096 / length], [0.0, 0.0]], rtol=1e-5)
 
 
@@ -235,14 +237,15 @@ def test_penalties_agree_with_their_twins(fast, twin, where):
     def slowly(*tables):
         return twin(tables, rows)
 
-    value, slopes = jax.value_and_grad(functools.partial(fast, where=where), argnums=(0, 1, 2))(*tables)
+    program = jax.jit(jax.value_and_grad(functools.partial(fast, where=where), argnums=(0, 1, 2)))
+    value, slopes = jax.device_get(program(*tables))
     close(value, slowly(*[np.float64(t) for t in tables]))
     for got, expected in zip(slopes, slow.gradient(slowly, *tables), strict=True):
         close(got, expected)
     if where is None:
         return
     dirty = [np.where(where.reshape(-1, *[1] * (t.ndim - 1)), t, np.float32(np.nan)) for t in tables]
-    again, slopes = jax.value_and_grad(functools.partial(fast, where=where), argnums=(0, 1, 2))(*dirty)
+    again, slopes = jax.device_get(program(*dirty))
     np.testing.assert_allclose(again, value, rtol=1e-6)
     assert all(np.isfinite(slope).all() and not np.any(slope[~where]) for slope in slopes)
 
@@ -250,7 +253,7 @@ def test_penalties_agree_with_their_twins(fast, twin, where):
 @pytest.mark.parametrize("fast", [losses.l2, losses.l2_norms])
 def test_penalties_of_nothing_are_0_with_a_gradient_of_0(fast):
     for table, where in ((jnp.zeros((B, D)), None), (jnp.full((B, D), jnp.nan), np.zeros(B, bool))):
-        value, slope = jax.value_and_grad(functools.partial(fast, where=where))(table)
+        value, slope = jax.jit(jax.value_and_grad(functools.partial(fast, where=where)))(table)
         assert value == 0
         assert not np.any(slope)
 

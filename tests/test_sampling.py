@@ -1,7 +1,6 @@
 """Negatives and batches: never a seen item, uniform over the others, every interaction once, and the same bits."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -29,9 +28,18 @@ def rows_of(sets):
     return SeenItems(indptr, items)
 
 
-@jax.jit
-def draw(seen, users, key):
-    return uniform_negatives(seen, users, 16, ITEMS, key)
+DRAW = jax.jit(uniform_negatives, static_argnums=(2, 3))
+BATCHES = jax.jit(shuffled_batches, static_argnums=(0, 1))
+FOUR = np.arange(4, dtype=np.int32)
+
+
+def draw(seen, users, num, num_items, key):
+    """Negatives as NumPy arrays."""
+    return jax.device_get(DRAW(seen, np.asarray(users, np.int32), num, num_items, key))
+
+
+def batches(num, size, key):
+    return jax.device_get(BATCHES(num, size, key))
 
 
 SETS = st.lists(st.sets(st.integers(0, ITEMS - 1)), min_size=4, max_size=4)
@@ -40,8 +48,8 @@ SETS = st.lists(st.sets(st.integers(0, ITEMS - 1)), min_size=4, max_size=4)
 @given(SETS, st.integers(0, 2**31 - 1))
 def test_negatives_are_never_seen_and_full_users_are_masked(sets, seed):
     seen = rows_of(sets)
-    items, where = draw(seen, jnp.arange(4, dtype=jnp.int32), jax.random.key(seed))
-    assert items.dtype == jnp.int32
+    items, where = draw(seen, FOUR, 16, ITEMS, jax.random.key(seed))
+    assert items.dtype == np.int32
     assert where.dtype == bool
     for user, own in enumerate(sets):
         assert bool(where[user]) == (len(own) < ITEMS)
@@ -65,7 +73,7 @@ OWN = {
 @pytest.mark.parametrize("own", OWN)
 def test_negatives_are_uniform_over_what_the_user_lacks(own, key):
     seen = rows_of([{0}, OWN[own], {2}])
-    items, where = jax.jit(uniform_negatives, static_argnums=(2, 3))(seen, jnp.full(500, 1, jnp.int32), 8, ITEMS, key)
+    items, where = draw(seen, np.full(500, 1), 8, ITEMS, key)
     assert items.shape == (500, 8)
     assert where.all()
     lacking = slow.missing(seen, 1, ITEMS)
@@ -75,12 +83,12 @@ def test_negatives_are_uniform_over_what_the_user_lacks(own, key):
 
 def test_columns_and_rows_are_drawn_independently(key):
     seen = rows_of([{0, 1, 2, 3}, {4, 5, 6, 7}])
-    items, _ = uniform_negatives(seen, jnp.array([0, 1] * 400, jnp.int32), 2, ITEMS, key)
+    items, _ = draw(seen, [0, 1] * 400, 2, ITEMS, key)
     joint = np.zeros((4, 4))
-    np.add.at(joint, tuple(np.asarray(items[::2]).T - 4), 1)  # user 0's pair of draws
+    np.add.at(joint, tuple(items[::2].T - 4), 1)  # user 0's pair of draws
     assert scipy.stats.chi2_contingency(joint).pvalue > SIGNIFICANCE
     across = np.zeros((4, 4))
-    np.add.at(across, (np.asarray(items[::2, 0]) - 4, np.asarray(items[1::2, 0])), 1)  # two users' draws
+    np.add.at(across, (items[::2, 0] - 4, items[1::2, 0]), 1)  # two users' draws
     assert scipy.stats.chi2_contingency(across).pvalue > SIGNIFICANCE
 
 
@@ -91,9 +99,9 @@ def test_ids_beyond_31_bits_of_users_times_items(key):
     indptr = np.zeros(users + 1, np.int32)
     indptr[2_999_999:] = [0, len(own)]  # the last user has these items, and nobody else has any
     seen = SeenItems(indptr, own)
-    asked = jnp.array([2_999_999, 0, 2_999_998], jnp.int32)
-    items, where = jax.jit(uniform_negatives, static_argnums=(2, 3))(seen, asked, 4000, num_items, key)
-    items = np.asarray(items, np.int64)
+    asked = np.array([2_999_999, 0, 2_999_998], np.int32)
+    items, where = draw(seen, asked, 4000, num_items, key)
+    items = items.astype(np.int64)
     assert where.all()
     assert items.min() >= 0
     assert items.max() < num_items
@@ -101,16 +109,16 @@ def test_ids_beyond_31_bits_of_users_times_items(key):
     for row in items:  # ten equal parts of the catalogue
         counts = np.bincount(row * 10 // num_items, minlength=10)
         assert scipy.stats.chisquare(counts).pvalue > SIGNIFICANCE
-    assert contains(seen, asked[:1, None], jnp.asarray(own)[None]).all()
-    assert not contains(seen, jnp.full((3, 1), asked[0]), jnp.asarray(items[:, :1], jnp.int32))[0]
+    has = jax.jit(contains)(seen, asked[:, None], np.stack([own, own, own]))
+    np.testing.assert_array_equal(has, np.array([[True], [False], [False]]) & np.ones((1, len(own)), bool))
 
 
 def test_two_items_and_a_catalogue_of_one(key):
     seen = SeenItems(np.array([0, 1, 1], np.int32), np.array([0], np.int32))
-    items, where = uniform_negatives(seen, jnp.array([0, 1], jnp.int32), 3, 1, key)
+    items, where = draw(seen, [0, 1], 3, 1, key)
     assert where.tolist() == [False, True]
     assert items.tolist() == [[0, 0, 0], [0, 0, 0]]
-    items, where = uniform_negatives(seen, jnp.array([0, 1], jnp.int32), 64, 2, key)
+    items, where = draw(seen, [0, 1], 64, 2, key)
     assert set(items[0].tolist()) == {1}
     assert set(items[1].tolist()) == {0, 1}
 
@@ -130,25 +138,25 @@ def planted():
 def test_held_out_items_and_items_without_training_data_stay_drawable(key):
     train, valid, test = planted()
     data = train_data(train)
-    index = jnp.zeros(3000, jnp.int32)  # the first interaction is user 0's
-    assert data.user[0] == 0
+    index = np.zeros(3000, np.int32)  # the first interaction is user 0's
+    assert np.asarray(data.user)[0] == 0
     make = jax.jit(make_batch, static_argnames="negatives")
-    batch, skipped = make(data, index, jnp.ones(3000, bool), key, negatives=1)
+    batch, skipped = make(data, index, np.ones(3000, bool), key, negatives=1)
     assert skipped == 0
     statistic = slow.chi_square(batch.negatives, {2: 1 / 3, 3: 1 / 3, 4: 1 / 3})
     assert statistic <= scipy.stats.chi2.isf(SIGNIFICANCE, 2)
     # The same statistic finds out negatives that are checked against all the interactions there are.
-    leaking, _ = uniform_negatives(seen_items(train, valid, test), jnp.zeros(3000, jnp.int32), 1, 5, key)
+    leaking, _ = draw(seen_items(train, valid, test), index, 1, 5, key)
     assert set(leaking.ravel().tolist()) == {4}
     assert slow.chi_square(leaking, {2: 1 / 3, 3: 1 / 3, 4: 1 / 3}) > 1000
 
 
 @pytest.mark.parametrize(("num", "size"), [(5, 2), (1, 8), (7, 7)])
 def test_batches_hold_every_number_once_and_mask_what_fills_the_last(num, size, key):
-    index, where = shuffled_batches(num, size, key)
+    index, where = batches(num, size, key)
     steps = -(-num // size)
     assert index.shape == where.shape == (steps, size)
-    assert index.dtype == jnp.int32
+    assert index.dtype == np.int32
     assert sorted(index[where].tolist()) == list(range(num))
     assert where[:-1].all()
     assert where[-1].tolist() == [place < num - (steps - 1) * size for place in range(size)]
@@ -170,27 +178,25 @@ def test_orders_are_uniform():
 
 
 def test_the_same_key_gives_the_same_bits_and_another_key_others(key):
-    seen, users = rows_of([{1}, {2}, set(), {3}]), jnp.arange(4, dtype=jnp.int32)
-    first, again, other = (draw(seen, users, k)[0] for k in (key, key, jax.random.key(1)))
+    seen = rows_of([{1}, {2}, set(), {3}])
+    first, again, other = (draw(seen, FOUR, 16, ITEMS, k)[0] for k in (key, key, jax.random.key(1)))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
-    first, again, other = (shuffled_batches(50, 7, k)[0] for k in (key, key, jax.random.key(1)))
+    first, again, other = (batches(50, 7, k)[0] for k in (key, key, jax.random.key(1)))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
 
 
 @given(SETS)
 def test_contains_is_membership(sets):
-    got = jax.jit(contains)(
-        rows_of(sets), jnp.arange(4, dtype=jnp.int32)[:, None], jnp.arange(ITEMS, dtype=jnp.int32)[None]
-    )
+    got = jax.jit(contains)(rows_of(sets), FOUR[:, None], np.arange(ITEMS, dtype=np.int32)[None])
     assert got.tolist() == [[item in own for item in range(ITEMS)] for own in sets]
 
 
 def test_contains_without_any_interaction():
     seen = seen_from_pairs(np.zeros(0, np.int32), np.zeros(0, np.int32), 2, 3)
-    assert not contains(seen, jnp.array([0, 1], jnp.int32), jnp.array([0, 2], jnp.int32)).any()
-    items, where = uniform_negatives(seen, jnp.array([0, 1], jnp.int32), 2, 3, jax.random.key(0))
+    assert not np.any(jax.jit(contains)(seen, FOUR[:2], FOUR[1:3]))
+    items, where = draw(seen, [0, 1], 2, 3, jax.random.key(0))
     assert where.all()
     assert set(items.ravel().tolist()) <= {0, 1, 2}
 
@@ -198,7 +204,7 @@ def test_contains_without_any_interaction():
 @pytest.mark.parametrize(("num", "num_items"), [(0, 3), (-1, 3), (1, 0)])
 def test_no_negative_or_no_item_raises(num, num_items, key):
     with pytest.raises(JaxrecError, match=f"at least 1, got {num} and {num_items}"):
-        uniform_negatives(rows_of([{0}]), jnp.array([0], jnp.int32), num, num_items, key)
+        uniform_negatives(rows_of([{0}]), FOUR[:1], num, num_items, key)
 
 
 @pytest.mark.parametrize(("num", "size"), [(0, 3), (3, 0), (3, -2)])

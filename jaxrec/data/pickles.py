@@ -107,8 +107,8 @@ class _Dtype:
         self.name, self.order = name, "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-            raise ValueError("it holds structured values; only plain numbers are read")
+        if state[1] not in ("<", ">", "|", "="):
+            raise ValueError(f"it has the byte order {str(state[1])[:20]!r}; only plain numbers are read")
         self.order = state[1]
 
 

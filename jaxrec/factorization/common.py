@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -151,10 +152,17 @@ def drawn_start(x: SparseOperator, rank: int, key: jax.Array, places: int) -> tu
     >>> w.shape, h.shape, bool((w >= 0).all())
     ((3, 2), (2, 3), True)
     """
-    scale = jnp.sqrt(jnp.sum(x.data) / (places * rank))
+    return _drawn_start(x.data, key, rank, places, x.shape)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _drawn_start(
+    data: jax.Array, key: jax.Array, rank: int, places: int, shape: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+    scale = jnp.sqrt(jnp.sum(data) / (places * rank))
     key_w, key_h = jax.random.split(key)
-    w = scale * jnp.abs(jax.random.normal(key_w, (x.shape[0], rank), x.data.dtype))
-    return w, scale * jnp.abs(jax.random.normal(key_h, (rank, x.shape[1]), x.data.dtype))
+    w = scale * jnp.abs(jax.random.normal(key_w, (shape[0], rank), data.dtype))
+    return w, scale * jnp.abs(jax.random.normal(key_h, (rank, shape[1]), data.dtype))
 
 
 class Course(NamedTuple):

@@ -148,9 +148,12 @@ def _leading_eigenpairs(matrix: SparseOperator, k: int, how: Plan, largest: bool
     def product(x: jax.Array) -> jax.Array:
         return spmm(matrix, x) if largest else -spmm(matrix, x)
 
-    values, vectors = leading_subspace(product, matrix.shape[0], how, key, matrix.data.dtype)
-    values, vectors = values[:k], vectors[:, :k]
-    residuals = jnp.linalg.norm(product(vectors) - vectors * values[None, :], axis=0)
+    space = leading_subspace(product, matrix.shape[0], how, key, matrix.data.dtype)
+    image = product(space)
+    values, rotation = jnp.linalg.eigh(dot(space.T, image))
+    values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
+    vectors = dot(space, rotation)
+    residuals = jnp.linalg.norm(dot(image, rotation) - vectors * values[None, :], axis=0)
     return Eigenpairs(values if largest else -values, vectors * fix_signs(vectors)[None, :], residuals)
 
 
@@ -160,7 +163,7 @@ def _truncated_svd(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     wide = matrix.shape[0] <= matrix.shape[1]
     m = matrix if wide else matrix.T  # the basis is on the smaller side
-    _, left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), m.shape[0], how, key, m.data.dtype)
+    left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), m.shape[0], how, key, m.data.dtype)
     # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The squares of the singular values have half their digits,
     # so the values themselves come from here. One QR decomposition is affordable, and its basis is orthonormal even
     # where singular values are 0.

@@ -103,10 +103,11 @@ class ModelConformance:
             return jaxrec.recommend(fitted, USERS, k=5, exclude=[999])
 
     def test_variables_are_float32_and_depend_on_the_key_alone(self, sized, variables, adjacency):
-        again, other = sized.init(jax.random.key(1), adjacency), sized.init(jax.random.key(3), adjacency)
+        init = jax.jit(sized.init) if self.traced else sized.init
+        again, other = init(jax.random.key(1), adjacency), init(jax.random.key(3), adjacency)
         for leaf, same, different in zip(bits(variables), bits(again), bits(other), strict=True):
             assert leaf.dtype in (np.float32, np.uint32)  # uint32 is the data of a key
-            np.testing.assert_array_equal(leaf, same)
+            np.testing.assert_allclose(leaf, same, rtol=1e-6)  # jit may round otherwise
             assert not np.any(leaf) or np.any(leaf != different)
 
     def test_it_is_hashable_and_can_be_cloned(self, sized):

@@ -3,7 +3,7 @@
 import pytest
 from conformance import ModelConformance
 
-from jaxrec import EASE, MF, SVDPP, FitOptions, ItemKNN, LightGCN, Popularity, Random
+from jaxrec import EASE, GCN, MF, NMF, SVDPP, FitOptions, ItemKNN, LightGCN, Popularity, Random, UserKNN
 from jaxrec.models import MODELS
 
 BPR = FitOptions(epochs=40, batch_size=32, learning_rate=0.05, l2=0.01)
@@ -34,6 +34,20 @@ class TestLightGCNSoftmax(ModelConformance):
 class TestSVDPP(ModelConformance):
     model = SVDPP(dim=4)
     options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
+
+
+class TestGCN(ModelConformance):
+    model = GCN(dim=8, hidden=8)
+    options = BPR
+
+
+class TestNMF(ModelConformance):
+    model = NMF(dim=2)
+
+
+class TestUserKNN(ModelConformance):
+    model = UserKNN(neighbors=5)
+    traced = False
 
 
 class TestItemKNN(ModelConformance):

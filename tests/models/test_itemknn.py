@@ -33,6 +33,14 @@ def fitted(model, r):
     return sized.apply({}, train_data(data_of(r)).adjacency)
 
 
+def scores_of(scorer):
+    """The scores of all users."""
+    return np.asarray(SCORES(scorer, np.arange(scorer.num_users, dtype=np.int32)))
+
+
+SCORES = jax.jit(lambda scorer, users: scorer.scores(users))
+
+
 def slow_similarity(r, similarity, shrink):
     """s_ij, entry by entry."""
     columns = slow.normalized(r) if similarity == "normalized" else r
@@ -59,15 +67,14 @@ def slow_scores(r, s, neighbors):
     return scores
 
 
-@pytest.mark.parametrize("shrink", [0.0, 3.0])
-@pytest.mark.parametrize("similarity", ["cosine", "normalized"])
+@pytest.mark.parametrize(("similarity", "shrink"), [("cosine", 3.0), ("normalized", 0.0)])
 def test_with_all_neighbours_it_is_the_dense_product(similarity, shrink):
     r = random_r()
     scorer = fitted(ItemKNN(neighbors=100, similarity=similarity, shrink=shrink), r)
     s = slow_similarity(r, similarity, shrink)
-    every = jnp.arange(USERS, dtype=jnp.int32)
-    np.testing.assert_allclose(scorer.scores(every), r @ s, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(scorer.similarities(jnp.arange(ITEMS, dtype=jnp.int32)), s, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores_of(scorer), r @ s, rtol=1e-5, atol=1e-6)
+    likeness = jax.jit(lambda scorer, items: scorer.similarities(items))(scorer, np.arange(ITEMS, dtype=np.int32))
+    np.testing.assert_allclose(likeness, s, rtol=1e-5, atol=1e-6)
 
 
 def distinct_r():
@@ -75,14 +82,12 @@ def distinct_r():
     return (np.random.default_rng(5).random((61, 6)) < np.linspace(0.2, 0.7, 6)).astype(np.float64)
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "normalized"])
-@pytest.mark.parametrize("neighbors", [1, 2, 4])
+@pytest.mark.parametrize(("similarity", "neighbors"), [("cosine", 1), ("cosine", 3), ("normalized", 2)])
 def test_only_the_nearest_of_each_item_count(similarity, neighbors):
     r = distinct_r()
     scorer = fitted(ItemKNN(neighbors=neighbors, similarity=similarity), r)
     expected = slow_scores(r, slow_similarity(r, similarity, 0.0), neighbors)
-    got = jax.jit(lambda scorer, users: scorer.scores(users))(scorer, jnp.arange(61, dtype=jnp.int32))
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores_of(scorer), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_cosine_of_two_items_by_hand():
@@ -94,8 +99,9 @@ def test_the_cosine_of_two_items_by_hand():
 
 def test_users_without_items_score_0_and_items_without_users_are_like_nothing():
     scorer = fitted(ItemKNN(), random_r())
-    assert not np.any(scorer.scores(jnp.array([4], jnp.int32)))
-    assert not np.any(scorer.scores(jnp.arange(USERS, dtype=jnp.int32))[:, 3])
+    scores = scores_of(scorer)
+    assert not np.any(scores[4])
+    assert not np.any(scores[:, 3])
     assert not np.any(scorer.similarities(jnp.array([3], jnp.int32)))
 
 

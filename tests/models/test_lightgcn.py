@@ -1,5 +1,7 @@
 """LightGCN against dense NumPy propagation: embeddings, the objective and its gradient; layers and bad options."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +62,8 @@ def test_embeddings_are_the_dense_propagation(model, form, key):
     np.testing.assert_allclose(np.concatenate([users, items]), expected, rtol=1e-5, atol=1e-7)
     before = model.apply(variables, method="ego")
     np.testing.assert_array_equal(np.concatenate(before), ego)
-    scores = model.apply(variables, adjacency, method="scorer").scores(jnp.arange(USERS, dtype=jnp.int32))
+    scorer = jax.jit(functools.partial(model.apply, method="scorer"))(variables, adjacency)
+    scores = jax.jit(lambda scorer, users: scorer.scores(users))(scorer, np.arange(USERS, dtype=np.int32))
     np.testing.assert_allclose(scores, expected[:USERS] @ expected[USERS:].T, rtol=1e-5, atol=1e-7)
 
 
@@ -137,10 +140,10 @@ def test_the_native_kernel_carries_every_layer_forward_and_back(key):
 def test_several_seeds_in_one_program(key):
     model = LightGCN(dim=DIM, layers=2, num_users=USERS, num_items=ITEMS)
     keys = jax.random.split(key, 3)
-    variables = jax.vmap(model.init, in_axes=(0, None))(keys, DATA.adjacency)
-    several = jax.jit(jax.vmap(model.apply, in_axes=(0, None)))(variables, DATA.adjacency)
+    run = lambda key, adjacency: model.apply(model.init(key, adjacency), adjacency)  # noqa: E731
+    several = jax.jit(jax.vmap(run, in_axes=(0, None)))(keys, DATA.adjacency)
     for at in range(3):
-        one = model.apply(model.init(keys[at], DATA.adjacency), DATA.adjacency)
+        one = jax.jit(run)(keys[at], DATA.adjacency)
         np.testing.assert_allclose(several[0][at], one[0], rtol=1e-5, atol=1e-7)
 
 

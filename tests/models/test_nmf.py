@@ -30,7 +30,7 @@ class TestNMF(ModelConformance):
 
 
 class TestNMFNormalized(ModelConformance):
-    model = NMF(dim=3, matrix="normalized", solver="mu", l2=0.01, iterations=300)
+    model = NMF(dim=2, matrix="normalized", solver="mu", l2=0.01, iterations=300)
 
 
 def dense_adjacency():
@@ -91,11 +91,11 @@ def test_factors_objective_and_iterations_are_those_of_scikit_learn(x, dtype, di
 @pytest.mark.parametrize("penalty", [0.0, 0.3])
 @pytest.mark.parametrize("solver", ["cd", "mu"])
 def test_a_fixed_number_of_iterations_is_that_of_scikit_learn_with_a_penalty_too(solver, penalty):
-    options = {"solver": solver, "max_iter": 25, "tol": 0, "alpha_W": penalty / 2, "alpha_H": penalty / 6}
+    options = {"solver": solver, "max_iter": 200, "tol": 0, "alpha_W": penalty / 2, "alpha_H": penalty / 6}
     w, h, _, start = peer(LINE, **options)
     with jax.enable_x64(True):
-        made = nmf(sparse.from_dense(LINE), 2, init=start, solver=solver, max_iter=25, tol=0, l2=penalty)
-        assert int(made.iterations) == 25
+        made = nmf(sparse.from_dense(LINE), 2, init=start, solver=solver, tol=0, l2=penalty)
+        assert int(made.iterations) == 200
         assert not made.converged
         np.testing.assert_allclose(made.w, w, rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(made.h, h, rtol=1e-8, atol=1e-10)
@@ -140,32 +140,32 @@ def test_the_product_of_the_example_is_by_arithmetic():
     np.testing.assert_allclose(made.objective[-1], 2 * (11 / 9 - 1), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("rank", "l2"), [(3, 0.0), (10, 0.2)])
-def test_both_solvers_agree_with_their_twins(rank, l2):
-    x, _, w, h = drawn(0, rows=12, columns=11, rank=rank, dtype=np.float64)
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+def test_each_solver_agrees_with_its_twin(solver, l2):
+    x, _, w, h = drawn(0, 12, 11, 10, dtype=np.float64)
+    twin = slow.coordinate_descent if solver == "cd" else slow.multiplicative
     with jax.enable_x64(True):
-        run = lambda solver: nmf(sparse.from_dense(x), rank, init=(w, h), solver=solver, max_iter=12, tol=0, l2=l2)  # noqa: E731
-        for solver, twin in (("cd", slow.coordinate_descent), ("mu", slow.multiplicative)):
-            made, expected = run(solver), twin(x, w, h, l2, 12)
-            np.testing.assert_allclose(made.w, expected[0], rtol=1e-8, atol=1e-10)
-            np.testing.assert_allclose(made.h, expected[1], rtol=1e-8, atol=1e-10)
-            np.testing.assert_allclose(made.objective, expected[2], rtol=1e-9)
+        made = nmf(sparse.from_dense(x), 10, init=(w, h), solver=solver, max_iter=8, tol=0, l2=l2)
+        expected = twin(x, w, h, l2, 8)
+        np.testing.assert_allclose(made.w, expected[0], rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(made.h, expected[1], rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(made.objective, expected[2], rtol=1e-9)
 
 
-@pytest.mark.parametrize(("rank", "l2"), [(3, 0.0), (10, 0.2)])
-def test_both_masked_solvers_agree_with_their_twins(rank, l2):
-    x, stored, w, h = drawn(1, rows=12, columns=11, rank=rank, dtype=np.float64)
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+def test_each_masked_solver_agrees_with_its_twin(solver, l2):
+    x, stored, w, h = drawn(1, 12, 11, 10, dtype=np.float64)
+    twin = slow.masked_coordinate_descent if solver == "cd" else slow.masked_multiplicative
     with jax.enable_x64(True):
-        run = lambda solver: masked_nmf(  # noqa: E731
-            sparse.from_dense(x), rank, init=(w, h), solver=solver, max_iter=8, tol=0, l2=l2
-        )
-        for solver, twin in (("cd", slow.masked_coordinate_descent), ("mu", slow.masked_multiplicative)):
-            made, expected = run(solver), twin(x, stored, w, h, l2, 8)
-            np.testing.assert_allclose(made.objective, expected[2], rtol=1e-7)
-            np.testing.assert_allclose(made.w, expected[0], rtol=1e-6, atol=1e-8)
-            np.testing.assert_allclose(made.h, expected[1], rtol=1e-6, atol=1e-8)
-            assert not np.any(made.w[0])
-            assert not np.any(made.h[:, 1])
+        made = masked_nmf(sparse.from_dense(x), 10, init=(w, h), solver=solver, max_iter=8, tol=0, l2=l2)
+        expected = twin(x, stored, w, h, l2, 8)
+        np.testing.assert_allclose(made.objective, expected[2], rtol=1e-7)
+        np.testing.assert_allclose(made.w, expected[0], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(made.h, expected[1], rtol=1e-6, atol=1e-8)
+        assert not np.any(made.w[0])
+        assert not np.any(made.h[:, 1])
 
 
 @pytest.mark.parametrize("function", [nmf, masked_nmf])
@@ -190,46 +190,33 @@ def test_factors_are_not_negative_and_the_objective_does_not_rise(function, solv
 @pytest.mark.parametrize("function", [nmf, masked_nmf])
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.25, 4.0]))
 def test_order_and_scale_carry_over(function, seed, scale):
-    x, _, w, h = drawn(seed, columns=6, dtype=np.float64)
+    x, _, w, h = drawn(seed, 12, 11, 10, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    rows, columns = rng.permutation(6), rng.permutation(6)
+    rows, columns = rng.permutation(12), rng.permutation(11)
     with jax.enable_x64(True):
-        run = lambda x, w, h, l2: function(sparse.from_dense(x), 3, init=(w, h), max_iter=6, tol=0, l2=l2)  # noqa: E731
+        run = lambda x, w, h, l2: function(sparse.from_dense(x), 10, init=(w, h), max_iter=8, tol=0, l2=l2)  # noqa: E731
         plain = run(x, w, h, 0.1)
         permuted = run(x[rows][:, columns], w[rows], h[:, columns], 0.1)
-        np.testing.assert_allclose(permuted.w, plain.w[rows], rtol=1e-8, atol=1e-10)
-        np.testing.assert_allclose(permuted.h, plain.h[:, columns], rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(permuted.w, plain.w[rows], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(permuted.h, plain.h[:, columns], rtol=1e-6, atol=1e-8)
         # Factors of scale^2 X are scale times those of X, where the penalty is in X's units.
         scaled = run(scale**2 * x, scale * w, scale * h, scale**2 * 0.1)
-        np.testing.assert_allclose(scaled.w, scale * plain.w, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(scaled.w, scale * plain.w, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(scaled.objective, scale**4 * plain.objective, rtol=1e-8)
 
 
-def test_where_all_is_stored_both_minimise_the_same_error():
-    x = drawn(3, share=1, dtype=np.float64)[0][1:, [0, 2, 3, 4]]
-    start = np.random.default_rng(0).random((5, 2)), np.random.default_rng(1).random((2, 4))
-    with jax.enable_x64(True):
-        run = lambda function: function(sparse.from_dense(x), 2, init=start, max_iter=9, tol=0, l2=0.0)  # noqa: E731
-        np.testing.assert_allclose(run(masked_nmf).objective, run(nmf).objective, rtol=1e-8)
-
-
 def test_a_stored_zero_is_a_rating_and_a_missing_entry_is_none():
-    stored = sparse.from_entries(np.float32([1, 2, 2, 4, 0]), [0, 0, 1, 1, 2], [0, 1, 0, 1, 0], (3, 2))
-    dropped = sparse.from_entries(np.float32([1, 2, 2, 4]), [0, 0, 1, 1], [0, 1, 0, 1], (3, 2))
-    start = np.ones((3, 1), np.float32), np.ones((1, 2), np.float32)
-    for matrix in (stored, dropped):
-        made = masked_nmf(matrix, 1, init=start, l2=0.0)
-        np.testing.assert_allclose(made.w @ made.h, [[1, 2], [2, 4], [0, 0]], atol=1e-3)
-        assert float(nmf(matrix, 1, init=start).objective[0]) == (0 + 1 + 1 + 9 + 1 + 1)
-    # One step of the last row: towards its rating of 0, or nowhere, because it has none.
-    assert float(masked_nmf(stored, 1, init=start, l2=0.0).objective[0]) == 0 + 1 + 1 + 9 + 1
-    assert float(masked_nmf(dropped, 1, init=start, l2=0.0).objective[0]) == 0 + 1 + 1 + 9
+    x = sparse.from_entries(np.float32([1, 2, 2, 4, 0]), [0, 0, 1, 1, 2], [0, 1, 0, 1, 0], (3, 2))
+    made = masked_nmf(x, 1, init=(np.ones((3, 1), np.float32), np.ones((1, 2), np.float32)), l2=0.0)
+    # The start predicts 1 everywhere, and the place (2, 1) is in no sum.
+    assert made.objective[0].item() == 0 + 1 + 1 + 9 + 1
+    np.testing.assert_allclose(made.w @ made.h, [[1, 2], [2, 4], [0, 0]], atol=1e-3)
 
 
 def test_the_trace_repeats_its_last_value_and_a_zero_start_has_converged():
     x = sparse.from_dense(np.eye(3, dtype=np.float32))
-    made = nmf(x, 2, init=(np.zeros((3, 2), np.float32), np.zeros((2, 3), np.float32)), max_iter=5)
-    assert made.objective.tolist() == [3.0] * 6
+    made = nmf(x, 2, init=(np.zeros((3, 2), np.float32), np.zeros((2, 3), np.float32)))
+    assert made.objective.tolist() == [3.0] * 201
     assert (int(made.iterations), bool(made.converged)) == (1, True)
     made = nmf(x, 2, jax.random.key(0))
     done = int(made.iterations)
@@ -271,12 +258,12 @@ def test_refitted_scales_are_those_of_the_twin_and_lower_the_error(seed):
 
 
 def test_refitted_scales_of_a_zero_product_are_as_they_were():
-    x = sparse.from_dense(np.ones((2, 2), np.float32))
-    w, h = refit_scales(x, jnp.zeros((2, 1)), jnp.ones((1, 2)))
-    assert w.tolist() == [[0.0], [0.0]]
-    assert h.tolist() == [[1.0, 1.0]]
+    x = sparse.from_dense(drawn(0)[0])
+    w, h = refit_scales(x, jnp.zeros((6, 3)), jnp.ones((3, 5)))
+    assert not np.any(w)
+    assert np.all(h == 1)
     with pytest.raises(MismatchError, match=r"w is float32 of shape \(3, 1\)"):
-        refit_scales(x, jnp.zeros((3, 1)), jnp.ones((1, 2)))
+        refit_scales(x, jnp.zeros((3, 1)), jnp.ones((1, 5)))
 
 
 EYE = np.eye(3, dtype=np.float32)
@@ -348,13 +335,13 @@ def test_the_objective_follows_the_task_and_is_told():
 @pytest.mark.parametrize("matrix", ["binary", "normalized"])
 def test_for_ranking_it_factorises_the_matrix_that_is_named(matrix, key):
     stored = drawn(8)[1]
-    model = NMF(dim=3, matrix=matrix, num_users=6, num_items=5, iterations=30, l2=0.05)
+    model = NMF(dim=3, matrix=matrix, num_users=6, num_items=5, iterations=20, l2=0.05)
     variables = model.init(key)
     scorer = model.apply(variables, adjacency_of(stored))
     r = sparse.from_dense(stored.astype(np.float32))
     x = r if matrix == "binary" else graph.normalized_biadjacency(r)
     start = jax.random.wrap_key_data(variables["draw"]["key"])
-    made = nmf(x, 3, start, max_iter=30, l2=0.05)
+    made = nmf(x, 3, start, max_iter=20, l2=0.05)
     np.testing.assert_allclose(scorer.users, made.w, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(scorer.items, made.h.T, rtol=1e-4, atol=1e-6)
 
@@ -419,7 +406,7 @@ def test_ratings_of_ml_100k_are_predicted_within_the_bar():
     parts = [np.loadtxt(folder / "ml-100k" / f"u2.{part}", dtype=np.int32) - [1, 1, 0, 0] for part in ("base", "test")]
     (user, item, rating), (test_user, test_item, actual) = (part[:, :3].T for part in parts)
     ratings = sparse.operator(sparse.from_entries(rating.astype(np.float32), user, item, (943, 1682)))
-    model = NMF(dim=20, num_users=943, num_items=1682)
+    model = NMF(dim=16, iterations=20, num_users=943, num_items=1682)
     ones = sparse.from_entries(np.ones(len(user), np.float32), user, item, (943, 1682))
     adjacency = sparse.operator(graph.normalized_adjacency(ones), symmetric=True)
     scorer = model.apply(model.init(jax.random.key(0)), adjacency, ratings)
