@@ -14,10 +14,10 @@ run: $(VENV)/installed-data ## train and compare the models on movielens-small; 
 	$(BIN)/python -m experiments.movielens_small --out $(RUN)
 
 test: $(VENV)/installed-test ## run the tests (PYTHON=python3.13 chooses the interpreter, VENV=... the folder)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-all: $(VENV)/installed-test ## run the tests, the slow ones too
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
 
 lint: $(VENV)/installed-lint ## ruff, basedpyright and import-linter
 	$(BIN)/ruff check .

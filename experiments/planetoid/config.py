@@ -55,6 +55,6 @@ TUNED: dict[str, Settings] = {}
 def grid() -> list[Settings]:
     """What is tried on the validation nodes; each is measured with every selection."""
     return [
-        Settings(hidden=hidden, dropout=dropout, l2=l2, learning_rate=rate, epochs=200, window=0)
-        for hidden, dropout, l2, rate in itertools.product((16, 32, 64), (0.5, 0.8), (5e-4, 1e-3, 2e-3), (0.01, 0.02))
+        Settings(hidden=hidden, dropout=dropout, l2=l2, learning_rate=rate, window=0)
+        for hidden, dropout, l2, rate in itertools.product((16, 32, 64), (0.5, 0.8, 0.9), (1e-4, 5e-4), (0.01, 0.02))
     ]

@@ -61,8 +61,8 @@ def leading_subspace(
 ) -> jax.Array:
     """The space of the eigenvectors of the largest eigenvalues of a symmetric matrix (traced).
 
-    It is the best part of the Krylov space that is spanned by the blocks X, M X, ..., M^(blocks - 1) X of a random X, kept
-    orthonormal: the leading eigenvectors of the matrix projected on it (Rayleigh and Ritz).
+    It is the best part of the Krylov space that is spanned by the blocks X, M X, ..., M^(blocks - 1) X of a random X,
+    kept orthonormal: the leading eigenvectors of the matrix projected on it (Rayleigh and Ritz).
 
     Args:
       product: x [N, c] to M x [N, c].
@@ -117,7 +117,7 @@ def _krylov_basis(
     projected = jnp.zeros((blocks * width, blocks * width), start.dtype)
     # Written out, not a loop of the program: each step then works on the part of the basis that is filled.
     for index in range(blocks):
-        # M times a block lies in the span of this block, the one before and the next: the older ones have no part in it.
+        # M times a block lies in the span of this block, the one before and the next, so older ones are left out here.
         new = product(block)
         parts = dot(recent.T, new)
         end = (index + 1) * width

@@ -1,0 +1,104 @@
+"""RMSE and MAE of fitted models: values by hand, clipping, refusals, and the rules of rating fits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.evaluation.ratings import evaluate_rating_scorer, predict_pairs
+from jaxrec.models import FactorScorer
+
+SGD = jaxrec.FitOptions(loss="mse", optimizer="sgd", reduction="sum", learning_rate=0.01, batch_size=8, epochs=4)
+
+
+def table_scorer(scores):
+    scores = jnp.asarray(scores, jnp.float32)
+    return FactorScorer(scores, jnp.eye(scores.shape[1]), dim=scores.shape[1])
+
+
+@pytest.fixture
+def split():
+    rng = np.random.default_rng(1)
+    pairs = rng.choice(12 * 15, size=110, replace=False)
+    data = jaxrec.from_arrays(pairs // 15, pairs % 15, rng.integers(1, 6, 110))
+    return jaxrec.split(data, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+
+
+def test_values_by_hand():
+    scorer = table_scorer([[1.0, 4.0], [2.0, 9.0]])
+    truth = jaxrec.from_arrays([0, 0, 1], [0, 1, 1], [2.0, 4.0, 5.0])
+    report = evaluate_rating_scorer(scorer, truth, scale=(1.0, 5.0))
+    # The errors are 1, 0 and, after clipping 9 to 5, 0.
+    assert report.mean("rmse") == pytest.approx(np.sqrt(1 / 3))
+    assert report.mean("mae") == pytest.approx(1 / 3)
+    np.testing.assert_allclose(report.per_user["user_rmse"], [np.sqrt(1 / 2), 0], atol=1e-6)
+
+
+def test_many_pairs_go_through_in_chunks():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(50, 200)).astype(np.float32)
+    users, items = (index.ravel().astype(np.int32) for index in np.indices(scores.shape))
+    np.testing.assert_allclose(predict_pairs(table_scorer(scores), users, items), scores.ravel(), rtol=1e-6)
+
+
+def test_a_rating_fit_validates_by_rmse_and_predicts_on_the_scale(split):
+    model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, SGD, key=jax.random.key(0))
+    assert set(model.info["valid"]) == {"rmse", "mae"}
+    assert model.info["task"] == "rating"
+    assert model.info["rating_scale"] == [1.0, 5.0]
+    assert model.model.mean == pytest.approx(float(split.fitted.rating.mean()))
+    report = jaxrec.evaluate_ratings(model, split)
+    test = split.test
+    predicted = jaxrec.predict(model, test.users.ids[test.user], test.items.ids[test.item])
+    assert report.mean("rmse") == pytest.approx(float(np.sqrt(np.mean((predicted - test.rating) ** 2))), rel=1e-5)
+    assert predicted.min() >= 1
+    assert predicted.max() <= 5
+
+
+def test_the_best_epoch_is_the_one_of_the_lowest_rmse(split):
+    options = jaxrec.FitOptions(**{**vars(SGD), "eval_every": 1, "patience": 0, "refit": False})
+    info = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, options, key=jax.random.key(0)).info
+    values = [record["valid"]["rmse"] for record in info["records"]]
+    assert info["best_epoch"] == 1 + int(np.argmin(values))
+    assert info["valid"]["rmse"] == min(values)
+
+
+def test_the_fit_stops_when_the_summed_loss_no_longer_changes():
+    data = jaxrec.from_arrays([0, 0, 1, 1], [0, 1, 0, 1], [3.0, 3.0, 3.0, 3.0])
+    options = jaxrec.FitOptions(
+        loss="mse", optimizer="sgd", learning_rate=0.1, l2=0.0, batch_size=1, epochs=500, tolerance=1e-3
+    )
+    records = jaxrec.fit(jaxrec.MF(dim=2), data, options, key=jax.random.key(0)).info["records"]
+    assert 2 < len(records) < 500
+    changes = np.abs(np.diff([record["total"] for record in records]))
+    assert changes[-1] < 1e-3
+    assert (changes[:-1] >= 1e-3).all()
+
+
+def test_refusals(split):
+    ranker = jaxrec.fit(jaxrec.Popularity(), split, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match='popularity was trained to rank; train it with loss="mse"'):
+        jaxrec.evaluate_ratings(ranker, split)
+    no_ratings = jaxrec.from_arrays([0, 1], [0, 1])
+    with pytest.raises(JaxrecError, match="needs them, and the data have none"):
+        jaxrec.fit(jaxrec.MF(dim=2, bias=True), no_ratings, SGD, key=jax.random.key(0))
+    with pytest.raises(DataError, match="truth has no ratings"):
+        evaluate_rating_scorer(table_scorer([[1.0, 2.0], [1.0, 2.0]]), no_ratings)
+    rated = jaxrec.from_arrays([0, 1], [0, 1], [1.0, 2.0])
+    with pytest.raises(MismatchError, match="the scorer has 1 users"):
+        evaluate_rating_scorer(table_scorer([[1.0, 2.0]]), rated)
+    with pytest.raises(DataError, match="truth has no interaction"):
+        evaluate_rating_scorer(table_scorer([[1.0, 2.0], [1.0, 2.0]]), rated.select([]))
+    with pytest.raises(JaxrecError, match="decay must lie in"):
+        jaxrec.FitOptions(decay=1.5)
+    with pytest.raises(JaxrecError, match="momentum must lie in"):
+        jaxrec.FitOptions(momentum=0.9)
+
+
+@pytest.mark.parametrize("model", [jaxrec.NMF(dim=2), jaxrec.SVDPP(dim=2)], ids=lambda model: type(model).__name__)
+def test_every_rating_model_fits_saves_and_restores(split, model, tmp_path):
+    fitted = jaxrec.fit(model, split, SGD, key=jax.random.key(0))
+    again = jaxrec.restore(jaxrec.save(fitted, tmp_path))
+    assert jaxrec.evaluate_ratings(again, split).mean("rmse") == jaxrec.evaluate_ratings(fitted, split).mean("rmse")
