@@ -59,7 +59,6 @@ def matrix_checks(first: Drawn) -> list[Check]:
     nodes = [*range(3), *range(100, 104)]
     users, items = graph.degrees(r)
     normalized = graph.normalized_biadjacency(r)
-    normalized_adjacency = graph.normalized_adjacency(r)
     op = operator(normalized)
     wide = np.zeros((7, 7))
     wide[:3, 3:] = R_TILDE
@@ -115,7 +114,6 @@ def spectral_checks(first: Drawn) -> list[Check]:
         from_dense(networkx.to_numpy_array(networkx.cycle_graph(nodes)).astype(np.float32))
     )
     h = jnp.cos(wave * jnp.arange(nodes, dtype=jnp.float32))
-    expected = (2 - 2 * np.cos(wave)) * np.asarray(h)
     return [
         Check(section, "eigenvalues of I - A~", [0, 0.529, 1, 1, 1, 1.471, 2], ours, 3),
         Check(section, "of networkx's normalised Laplacian", [0, 0, 0.529, 1, 1, 1.471, 2], theirs, 3),

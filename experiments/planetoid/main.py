@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import time
@@ -14,7 +15,7 @@ import tyro
 
 import jaxrec
 from experiments.planetoid.config import PAPER, TUNED, Settings, grid
-from experiments.planetoid.training import at, cross_fitted_accuracy, put_on_device, selected, train_seeds
+from experiments.planetoid.training import at, compile_training, cross_fitted_accuracy, program, put_on_device, selected
 from jaxrec.api.fit import versions
 from jaxrec.data.planetoid import Planetoid, load_planetoid, read_planetoid
 from jaxrec.errors import JaxrecError
@@ -81,9 +82,9 @@ def measure(options: Options) -> int:
     print(f"- {'the paper' if settings == PAPER else 'chosen on validation'}: {settings}", flush=True)
     nodes = put_on_device(data)
     started = time.perf_counter()
-    run = train_seeds(nodes, data.num_classes, settings, range(options.seeds), options.chunk)
+    run = compile_training(nodes, data.num_classes, settings, range(options.seeds), options.chunk)
     compiled = time.perf_counter()
-    curves = run()
+    curves = run(settings)
     seconds = time.perf_counter() - compiled
     epochs = selected(curves, settings)
     accuracy = 100 * at(curves.test_accuracy, epochs).astype(np.float64)
@@ -128,13 +129,16 @@ def tune(options: Options) -> int:
     data = read(options)
     nodes = put_on_device(data)
     tried: list[tuple[float, Settings]] = []
-    for candidate in grid():
-        curves = train_seeds(nodes, data.num_classes, candidate, TUNING_SEEDS, options.chunk)()
-        for selection in ("last", "loss", "accuracy"):
-            settings = dataclasses.replace(candidate, selection=selection)
-            accuracy = 100 * cross_fitted_accuracy(curves, settings)
-            tried.append((float(accuracy.mean()), settings))
-            print(f"{accuracy.mean():.2f} +- {accuracy.std(ddof=1):.2f} %  {settings}", flush=True)
+    for _, group in itertools.groupby(grid(), program):
+        candidates = list(group)
+        run = compile_training(nodes, data.num_classes, candidates[0], TUNING_SEEDS, options.chunk)
+        for candidate in candidates:
+            curves = run(candidate)
+            for selection in ("last", "loss", "accuracy"):
+                settings = dataclasses.replace(candidate, selection=selection)
+                accuracy = 100 * cross_fitted_accuracy(curves, settings)
+                tried.append((float(accuracy.mean()), settings))
+                print(f"{accuracy.mean():.2f} +- {accuracy.std(ddof=1):.2f} %  {settings}", flush=True)
     accuracy, settings = max(tried, key=lambda pair: pair[0])
     print(f"best: {accuracy:.2f} %  {settings}")
     return 0

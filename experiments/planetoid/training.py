@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -87,27 +88,42 @@ def put_on_device(data: Planetoid) -> Nodes:
     )
 
 
-def train_seeds(nodes: Nodes, num_classes: int, settings: Settings, seeds: range, chunk: int = 10) -> Any:
-    """Compile the training of a network for every seed; calling the result runs it.
+def program(settings: Settings) -> tuple[Any, ...]:
+    """What of the settings is compiled in; those that share it share a program."""
+    return settings.hidden, settings.dropout, settings.epochs, settings.window
+
+
+def compile_training(
+    nodes: Nodes, num_classes: int, settings: Settings, seeds: range, chunk: int = 10
+) -> Callable[[Settings], Curves]:
+    """Compile the training of a network for every seed.
 
     Args:
       nodes: the graph.
       num_classes: C.
-      settings: how to train.
+      settings: how to train, as far as `program` says.
       seeds: each gives a key of its own, for the start and for dropout.
       chunk: so many seeds are trained side by side (under `vmap`); the chunks follow each other in the same program,
         which bounds the memory.
 
     Returns:
-      A function without arguments that gives the `Curves`, as NumPy arrays. It raises NonFiniteLossError where a loss
-      is not finite.
+      A function of settings with the same `program`, which trains all seeds and gives NumPy arrays. It raises
+      NonFiniteLossError where a loss is not finite.
     """
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop, dtype=jnp.uint32))
-    train = functools.partial(_train, classes=num_classes, settings=settings, chunk=min(chunk, len(seeds)))
-    compiled = jax.jit(train).lower(keys, nodes).compile()
+    model = GCNClassifier(hidden=settings.hidden, classes=num_classes, dropout=settings.dropout)
+    train = functools.partial(
+        _train, model=model, epochs=settings.epochs, window=settings.window, chunk=min(chunk, len(seeds))
+    )
+    number = jnp.zeros(())
+    compiled = jax.jit(train).lower(keys, nodes, number, number).compile()
 
-    def run() -> Curves:
-        curves = jax.tree.map(np.asarray, compiled(keys, nodes))
+    def run(chosen: Settings) -> Curves:
+        if program(chosen) != program(settings):
+            raise MismatchError(f"the program was compiled for {settings} and cannot train {chosen}; compile it anew")
+        curves = jax.tree.map(
+            np.asarray, compiled(keys, nodes, jnp.float32(chosen.l2), jnp.float32(chosen.learning_rate))
+        )
         if not np.isfinite(curves.valid_loss).all():
             seed = seeds[int(np.argmin(np.isfinite(curves.valid_loss).all(axis=(1, 2))))]
             raise NonFiniteLossError(f"the validation loss of seed {seed} is not finite; use a smaller learning_rate")
@@ -150,15 +166,24 @@ def at(values: np.ndarray, epochs: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, epochs[:, None], axis=1)[:, 0]
 
 
-def _train(keys: jax.Array, nodes: Nodes, *, classes: int, settings: Settings, chunk: int) -> Curves:
-    model = GCNClassifier(hidden=settings.hidden, classes=classes, dropout=settings.dropout)
-    optimizer = optax.adam(settings.learning_rate)
+def _train(
+    keys: jax.Array,
+    nodes: Nodes,
+    l2: jax.Array,
+    learning_rate: jax.Array,
+    *,
+    model: GCNClassifier,
+    epochs: int,
+    window: int,
+    chunk: int,
+) -> Curves:
+    optimizer = optax.adam(learning_rate)
 
     def predict(params: Params) -> jax.Array:
         return model.apply({"params": params}, nodes.features, nodes.adjacency)  # pyright: ignore[reportReturnType]
 
     def penalty(params: Params) -> jax.Array:
-        return settings.l2 * 0.5 * jnp.sum(jnp.square(params["w0"]))
+        return l2 * 0.5 * jnp.sum(jnp.square(params["w0"]))
 
     def loss(params: Params, nodes: Nodes, batch: None, key: jax.Array) -> tuple[jax.Array, Info]:
         del batch  # every step takes the whole graph
@@ -179,34 +204,26 @@ def _train(keys: jax.Array, nodes: Nodes, *, classes: int, settings: Settings, c
         state, going, recent = carry
         moved, _ = train_step(state, None, nodes, loss_fn=loss, optimizer=optimizer)
         # A seed that has stopped is still computed, beside the others of its chunk; it only keeps its state.
-        state = TrainState(*(_where(going, new, old) for new, old in zip(_parts(moved), _parts(state), strict=True)))
+        state = jax.tree.map(lambda new, old: jax.lax.select(going, new, old), moved, state) if window else moved
         log_probabilities = predict(state.params)
         valid_loss = jnp.stack([losses.nll(log_probabilities[half], nodes.labels[half]) for half in nodes.valid])
         valid_accuracy = jnp.stack([accuracy(log_probabilities, half) for half in nodes.valid])
         measured = valid_loss, valid_accuracy, accuracy(log_probabilities, nodes.test), going
-        if settings.window:
+        if window:
             sizes = [half.shape[0] for half in nodes.valid]
             watched = jnp.sum(valid_loss * jnp.array(sizes, jnp.float32)) / sum(sizes) + penalty(state.params)
-            stop = (number > settings.window) & (watched > jnp.mean(recent))
+            stop = (number > window) & (watched > jnp.mean(recent))
             going, recent = going & ~stop, jnp.concatenate([recent[1:], watched[None]])
         return (state, going, recent), measured
 
     def one(key: jax.Array) -> Curves:
         init_key, train_key = jax.random.split(key)
         params = model.init(init_key, nodes.features, nodes.adjacency)["params"]
-        start = init_state(params, optimizer, train_key), jnp.array(True), jnp.zeros(settings.window)
-        _, (loss, valid, test, going) = jax.lax.scan(epoch, start, jnp.arange(settings.epochs, dtype=jnp.int32))
+        start = init_state(params, optimizer, train_key), jnp.array(True), jnp.zeros(window)
+        _, (loss, valid, test, going) = jax.lax.scan(epoch, start, jnp.arange(epochs, dtype=jnp.int32))
         return Curves(loss, valid, test, jnp.sum(going, dtype=jnp.int32))
 
     return jax.lax.map(one, keys, batch_size=chunk)
-
-
-def _parts(state: TrainState) -> tuple[Any, ...]:
-    return state.params, state.opt_state, state.key, state.step
-
-
-def _where(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda new, old: jax.lax.select(condition, new, old), new, old)
 
 
 def _operator(matrix: CompressedRows) -> sparse.SparseOperator:

@@ -26,7 +26,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.graph import biadjacency
-from jaxrec.models import MODELS, NMF, ItemWeightScorer, Random
+from jaxrec.models import MODELS, NMF, ItemWeightScorer, Random, UserKNN
 from jaxrec.sparse import operator
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import EpochRecord, json_lines, progress_bar, train
@@ -84,8 +84,9 @@ def fit(
     model = _with_sizes(model, split.train)
     rates = predicts_ratings(model, options)
     if rates and split.train.rating is None:
-        how = 'objective="all"' if isinstance(model, NMF) else 'loss="bpr", "softmax" or "logistic"'
-        raise JaxrecError(f"a fit to ratings needs them, and the data have none; use {how}")
+        if isinstance(model, NMF):
+            raise JaxrecError('NMF on ratings needs ratings, and the data have none; use objective="all"')
+        raise JaxrecError('loss="mse" needs ratings, and the data have none; use "bpr", "softmax" or "logistic"')
     options = dataclasses.replace(options, monitor=_monitor(options.monitor, rates, split.train.num_items))
     if log is not None:
         pathlib.Path(log).write_text("", encoding="utf-8")
@@ -368,7 +369,7 @@ def _as_split(model: Any, data: Split | Interactions) -> Split:
         raise JaxrecError(f"data must be a Split or Interactions, got {type(data).__name__}; see jaxrec.split")
     if len(data.train) == 0:
         raise JaxrecError("the training part has no interaction; loosen the filters or the split")
-    if data.fold_in is not None and is_trained(model):
+    if data.fold_in is not None and (is_trained(model) or isinstance(model, (NMF, UserKNN))):
         raise JaxrecError(
             f"the split {data.method!r} holds users out of training, and {type(model).__name__} has no vector for "
             "them; use itemknn or ease, or a split that leaves every user some training data, such as user_temporal"

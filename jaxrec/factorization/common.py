@@ -159,7 +159,7 @@ def drawn_start(x: SparseOperator, rank: int, key: jax.Array, places: int) -> tu
 def _drawn_start(
     data: jax.Array, key: jax.Array, rank: int, places: int, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    scale = jnp.sqrt(jnp.sum(data) / (places * rank))
+    scale = jnp.sqrt(jnp.sum(data) / float(places * rank))  # as a whole number it passes 2^31
     key_w, key_h = jax.random.split(key)
     w = scale * jnp.abs(jax.random.normal(key_w, (shape[0], rank), data.dtype))
     return w, scale * jnp.abs(jax.random.normal(key_h, (rank, shape[1]), data.dtype))

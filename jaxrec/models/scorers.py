@@ -112,10 +112,11 @@ class ItemWeightScorer:
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """The rows of the weights for items (int32 [B]), [B, I]."""
+        """How like items (int32 [B]) are to all items, [B, I]: their own neighbours, or the rows of dense weights."""
         if isinstance(self.weights, SparseOperator):
+            # Column i holds the neighbours of i. Row i holds those that i is a neighbour of: none for a rare item.
             chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self._dtype)
-            return spmm(self.weights.T, chosen).T
+            return spmm(self.weights, chosen).T
         return self.weights[items]
 
     @property

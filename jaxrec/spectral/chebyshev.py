@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -127,7 +127,7 @@ def chebyshev_response(
     """
     low, high = _checked(interval, eigenvalues.dtype)
     t = (eigenvalues + eigenvalues - low - high) / (high - low)
-    return _series(lambda v: t * v, _terms(coefficients, eigenvalues.dtype), jnp.ones_like(t))
+    return _response(_terms(coefficients, eigenvalues.dtype), t)
 
 
 def chebyshev_filter(
@@ -176,12 +176,17 @@ def chebyshev_filter(
 
 
 @jax.jit
+def _response(coefficients: jax.Array, t: jax.Array) -> jax.Array:
+    return _series(lambda v: t * v, coefficients, jnp.ones_like(t))
+
+
+@jax.jit
 def _filter(matrix: SparseMatrix, coefficients: jax.Array, x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     scale, shift = 2 / (high - low), (high + low) / (high - low)
     return _series(lambda v: scale * spmm(matrix, v) - shift * v, coefficients, x)
 
 
-def _series(product, coefficients: jax.Array, x: jax.Array) -> jax.Array:
+def _series(product: Callable[[jax.Array], jax.Array], coefficients: jax.Array, x: jax.Array) -> jax.Array:
     """The sum of c[j] T_j x, for a product with the matrix whose spectrum lies in [-1, 1]."""
     if coefficients.shape[0] == 1:
         return coefficients[0] * x

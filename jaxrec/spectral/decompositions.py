@@ -78,7 +78,8 @@ def leading_eigenpairs(
     if which not in ("largest", "smallest"):
         raise JaxrecError(f"which is {which!r}; pass 'largest' or 'smallest'")
     how = plan(size, k, oversampling, iterations)
-    return _leading_eigenpairs(_symmetric(matrix), k, how, which == "largest", key)
+    op = _symmetric(matrix)
+    return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, op.data.dtype), key)
 
 
 def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterations: int = 24) -> jax.Array:
@@ -143,10 +144,10 @@ def truncated_svd(
     return _truncated_svd(operator(matrix), rank, plan(smaller, rank, oversampling, iterations), key)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _leading_eigenpairs(matrix: SparseOperator, k: int, how: Plan, largest: bool, key: jax.Array) -> Eigenpairs:
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _leading_eigenpairs(matrix: SparseOperator, k: int, how: Plan, sign: jax.Array, key: jax.Array) -> Eigenpairs:
     def product(x: jax.Array) -> jax.Array:
-        return spmm(matrix, x) if largest else -spmm(matrix, x)
+        return sign * spmm(matrix, x)  # the smallest eigenvalues are the largest of -M
 
     space = leading_subspace(product, matrix.shape[0], how, key, matrix.data.dtype)
     image = product(space)
@@ -154,7 +155,7 @@ def _leading_eigenpairs(matrix: SparseOperator, k: int, how: Plan, largest: bool
     values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
     vectors = dot(space, rotation)
     residuals = jnp.linalg.norm(dot(image, rotation) - vectors * values[None, :], axis=0)
-    return Eigenpairs(values if largest else -values, vectors * fix_signs(vectors)[None, :], residuals)
+    return Eigenpairs(sign * values, vectors * fix_signs(vectors)[None, :], residuals)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

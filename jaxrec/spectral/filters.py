@@ -76,9 +76,7 @@ def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array
     terms = jnp.asarray(coefficients, eigenvalues.dtype)
     if terms.ndim != 1 or terms.shape[0] == 0:
         raise JaxrecError(f"coefficients has shape {terms.shape}; pass one or more, lowest power first")
-    start = jnp.full_like(eigenvalues, terms[-1])
-    total, _ = jax.lax.scan(lambda total, c: (total * eigenvalues + c, None), start, terms[:-1], reverse=True)
-    return total
+    return jnp.polyval(terms[::-1], eigenvalues)
 
 
 def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Array) -> jax.Array:

@@ -15,6 +15,8 @@ from jaxrec.errors import JaxrecError
 dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 _MOST_BLOCKS, _FEWEST_BLOCKS, _COLUMNS = 8, 3, 1280
+_LITTLE = 1e-2  # a unit vector of which the second orthogonalisation leaves less (squared) is not independent
+_ROUNDING = 32  # times the machine epsilon: what the product and the first orthogonalisation may leave of nothing
 
 
 class Plan(NamedTuple):
@@ -112,8 +114,10 @@ def _krylov_basis(
 ) -> tuple[jax.Array, jax.Array]:
     """An orthonormal basis Q of the Krylov space, and Q^T M Q."""
     width = start.shape[1]
-    block, _ = _rotated_apart(start)
+    fresh = jax.random.normal(key, start.shape, start.dtype) * start.shape[0] ** -0.5
+    block, kept = _rotated_apart(start)
     basis = recent = block
+    alive, norm = [kept], jnp.zeros((), start.dtype)  # the square of the largest product so far, for |M|
     projected = jnp.zeros((blocks * width, blocks * width), start.dtype)
     # Written out, not a loop of the program: each step then works on the part of the basis that is filled.
     for index in range(blocks):
@@ -124,39 +128,35 @@ def _krylov_basis(
         projected = projected.at[end - parts.shape[0] : end, end - width : end].set(parts)
         if index + 1 == blocks:
             break
-        # A direction that vanished, since the space holds all of it, makes room for a random one.
-        next_block, kept = _rotated_apart(new - dot(recent, parts))
-        key, key_fresh = jax.random.split(key)
-        next_block = jax.lax.cond(jnp.all(kept), _as_it_is, _refilled, next_block, kept, key_fresh)
+        # A direction of which the space holds all but rounding makes room for a random one: the same numbers, moved
+        # along, since drawing them anew in each step would take longer to compile than all the rest.
+        norm = jnp.maximum(norm, jnp.max(jnp.sum(new * new, axis=0)))
+        next_block, kept = _rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
+        next_block = jnp.where(kept[None, :], next_block, jnp.roll(fresh, index, axis=0))
         # The second time against all blocks: rounding brings old directions back, the more the better they converged.
-        next_block, _ = _rotated_apart(next_block - dot(basis, dot(basis.T, next_block)))
+        next_block, kept = _rotated_apart(next_block - dot(basis, dot(basis.T, next_block)), _LITTLE)
+        alive.append(kept)
         basis = jnp.concatenate([basis, next_block], axis=1)
         recent = jnp.concatenate([block, next_block], axis=1)
         block = next_block
     # Below the diagonal blocks, the columns were computed before their rows existed: the upper half has it all.
-    return basis, jnp.triu(projected) + jnp.triu(projected, 1).T
+    projected = jnp.triu(projected) + jnp.triu(projected, 1).T
+    # A column that is zero all the same must not pass for an eigenvector of the eigenvalue 0.
+    below_all = -1 - jnp.max(jnp.sum(jnp.abs(projected), axis=1))
+    return basis, projected + jnp.diag(jnp.where(jnp.concatenate(alive), jnp.zeros_like(below_all), below_all))
 
 
-def _as_it_is(block: jax.Array, kept: jax.Array, key: jax.Array) -> jax.Array:
-    del kept, key
-    return block
-
-
-def _refilled(block: jax.Array, kept: jax.Array, key: jax.Array) -> jax.Array:
-    fresh = jax.random.normal(key, block.shape, block.dtype) * block.shape[0] ** -0.5
-    return jnp.where(kept[None, :], block, fresh)
-
-
-def _rotated_apart(block: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _rotated_apart(block: jax.Array, floor: float | jax.Array = 0.0) -> tuple[jax.Array, jax.Array]:
     """Columns that span the same space and are orthonormal up to rounding times the square of the block's condition.
 
     By the eigenvectors of the small Gram matrix, which costs two products of matrices; a QR decomposition of a tall
-    block takes about ten times as long on CPU. Directions that rounding has swallowed become zero columns.
+    block takes about ten times as long on CPU. Directions that rounding has swallowed, and those whose squared length
+    is below the floor, become zero columns.
 
     Returns:
       (columns [N, c], which of them are not zero [c]).
     """
     values, vectors = jnp.linalg.eigh(dot(block.T, block))
-    kept = values > values[-1] * 4 * jnp.finfo(block.dtype).eps
+    kept = values > jnp.maximum(values[-1] * 4 * jnp.finfo(block.dtype).eps, floor)
     scale = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1)), 0)
     return dot(block, vectors * scale[None, :]), kept

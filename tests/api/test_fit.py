@@ -218,7 +218,7 @@ BAD_CALLS = {
     "no interaction": ({"data": DATA.select([])}, "no interaction; loosen"),
     "no split": ({"data": [1, 2]}, "data must be a Split or Interactions, got list"),
     "no model": ({"model": "mf"}, "model must be one of jaxrec.models .*got str"),
-    "no ratings": ({"options": FitOptions(loss="mse")}, "a fit to ratings needs them, and the data have none"),
+    "no ratings": ({"options": FitOptions(loss="mse")}, "ratings.* and the data have none"),
     "users": ({"model": MF(num_users=USERS + 1)}, f"num_users={USERS + 1} and the data have {USERS}"),
     "items": ({"model": LightGCN(num_items=2)}, f"num_items=2 and the data have {ITEMS}"),
     "monitor": ({"options": FitOptions(monitor="auc")}, "'auc', which validation does not measure; it has"),

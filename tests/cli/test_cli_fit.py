@@ -50,7 +50,7 @@ def test_metrics_json_says_what_was_measured_of_what_and_how(trained_run, rating
     assert min(seconds["compile"], seconds["evaluate"], seconds["load"]) > 0
     assert seconds["total"] > seconds["load"] + seconds["fit"] + seconds["evaluate"]
     assert metrics["config"]["model"] == {
-        "name": "mf", "dim": 4, "bias": False, "mean": 0.0, "initializer": "normal", "scale": 0.1
+        "name": "mf", "dim": 4, "bias": False, "mean": None, "initializer": "normal", "scale": 0.1
     }  # fmt: skip
     assert metrics["config"]["fit"]["epochs"] == 2
     assert metrics["config"]["data"]["data"] == str(ratings)

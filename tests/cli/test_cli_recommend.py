@@ -73,10 +73,10 @@ def test_unknown_users(cli, full_run):
     assert "unknown user '99': not among the 12 user ids" in cli(*words).error
     skipped = cli(*words, "--unknown", "skip", "--json")
     assert first(skipped) == {2: 4}
-    assert "note: 1 users without an interaction in the fitted part were skipped: '99'" in skipped.err
+    assert "note: 1 user without an interaction in the fitted part left out: '99'" in skipped.err
     popular = cli(*words, "--unknown", "popular", "--json")
     assert list(first(popular)) == [2, "99"]
-    assert "got the most popular items" in popular.err
+    assert "given the most popular items" in popular.err
     assert cli(*words, "--unknown", "popular", "--quiet").err == ""
 
 

@@ -82,7 +82,7 @@ def test_refusals(split):
     with pytest.raises(JaxrecError, match='popularity was trained to rank; train it with loss="mse"'):
         jaxrec.evaluate_ratings(ranker, split)
     no_ratings = jaxrec.from_arrays([0, 1], [0, 1])
-    with pytest.raises(JaxrecError, match="needs them, and the data have none"):
+    with pytest.raises(JaxrecError, match='loss="mse" needs ratings, and the data have none'):
         jaxrec.fit(jaxrec.MF(dim=2, bias=True), no_ratings, SGD, key=jax.random.key(0))
     with pytest.raises(DataError, match="truth has no ratings"):
         evaluate_rating_scorer(table_scorer([[1.0, 2.0], [1.0, 2.0]]), no_ratings)

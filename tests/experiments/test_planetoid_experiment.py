@@ -62,7 +62,7 @@ def nodes(data):
 
 
 def run(nodes, settings, seeds=range(3), chunk=10):
-    return training.train_seeds(nodes, CLASSES, settings, seeds, chunk)()
+    return training.compile_training(nodes, CLASSES, settings, seeds, chunk)(settings)
 
 
 def dense(data):
@@ -243,6 +243,13 @@ def test_labels_outside_the_classes_are_told(data):
 def test_a_loss_that_is_not_finite_is_told_with_its_seed(nodes):
     with pytest.raises(NonFiniteLossError, match="the validation loss of seed 7 is not finite; use a smaller"):
         run(nodes, dataclasses.replace(FEW, learning_rate=1e38), range(7, 9))
+
+
+def test_a_program_for_other_settings_is_refused(nodes):
+    train = training.compile_training(nodes, CLASSES, dataclasses.replace(FEW, epochs=1), range(1))
+    assert train(dataclasses.replace(FEW, epochs=1, l2=1.0, learning_rate=0.5, selection="loss")).epochs == 1
+    with pytest.raises(MismatchError, match=r"compiled for .*epochs=1.* cannot train .*epochs=8"):
+        train(FEW)
 
 
 @pytest.mark.slow

@@ -39,11 +39,6 @@ FORMS["operator"] = lambda x: sparse.operator(sparse.from_dense(x))
 MODEL = GCNClassifier(hidden=HIDDEN, classes=CLASSES)
 
 
-class TestGCN(ModelConformance):
-    model = GCN(dim=8, hidden=8)
-    options = FitOptions(epochs=40, batch_size=32, learning_rate=0.02, l2=0.01)
-
-
 class TestGCNWithSelfLoops(ModelConformance):
     model = GCN(dim=8, hidden=16, self_loops=True, initializer="uniform")
     options = FitOptions(epochs=40, batch_size=32, learning_rate=0.02, l2=0.01)

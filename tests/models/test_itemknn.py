@@ -90,6 +90,22 @@ def test_only_the_nearest_of_each_item_count(similarity, neighbors):
     np.testing.assert_allclose(scores_of(scorer), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("neighbors", [1, 3])
+def test_similar_items_are_the_nearest_of_each_item_itself(neighbors):
+    """Item 0 is rare: it has neighbours, but is a neighbour of none."""
+    r = distinct_r()
+    s = slow_similarity(r, "cosine", 0.0)
+    expected = np.zeros(s.shape)
+    for i in range(len(s)):
+        for j in sorted(range(len(s)), key=lambda j: -s[i, j])[:neighbors]:
+            expected[i, j] = s[i, j]
+    assert expected[0].any()
+    assert not expected[:, 0].any()
+    scorer = fitted(ItemKNN(neighbors=neighbors), r)
+    got = jax.jit(lambda scorer, items: scorer.similarities(items))(scorer, np.arange(6, dtype=np.int32))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_the_cosine_of_two_items_by_hand():
     # Items a and b share one of two and one of three users: 1 / sqrt(2 * 3).
     r = np.array([[1, 1], [1, 0], [0, 1], [0, 1]], np.float64)

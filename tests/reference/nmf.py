@@ -116,3 +116,17 @@ def refit_scales(x, stored, w, h):
             else:
                 h[:, at] *= c
     return w, h
+
+
+def drawn(seed, rows=6, columns=5, rank=3, share=0.6, dtype=np.float32):
+    """A non-negative matrix, where it is stored, and a start; row 0 and column 1 are empty.
+
+    The number of stored entries depends on the shape alone, so that one program serves all seeds.
+    """
+    rng = np.random.default_rng(seed)
+    places = np.argwhere(np.arange(rows)[:, None] * (np.arange(columns) != 1)[None, :])
+    stored = np.zeros((rows, columns), bool)
+    stored[tuple(rng.permutation(places)[: round(share * len(places))].T)] = True
+    x = np.where(stored, rng.integers(1, 6, (rows, columns)), 0).astype(dtype)
+    w, h = rng.random((rows, rank)).astype(dtype), rng.random((rank, columns)).astype(dtype)
+    return x, stored, w, h

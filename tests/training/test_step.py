@@ -103,6 +103,7 @@ def test_what_an_epoch_reports_is_the_mean_over_interactions_not_over_batches(ke
     expected = np.mean([item for _, item in PAIRS])
     np.testing.assert_allclose(info["loss"], expected, rtol=1e-6)
     np.testing.assert_allclose(info["other"], 2 * expected, rtol=1e-6)
+    np.testing.assert_allclose(info["total"], expected * len(PAIRS), rtol=1e-6)
 
 
 def mf_state(key, optimizer):
@@ -253,8 +254,10 @@ def test_finite_is_false_when_a_loss_or_a_parameter_is_not(key):
         return jnp.sum(params * 1e30), {"count": jnp.ones(())}
 
     sgd = optax.sgd(1e30)
-    _, info = make_epoch(overflow, sgd, 4, 1)(init_state(jnp.zeros(2), sgd, key), DATA)
-    assert not info["finite"]
+    for batch_size in (4, 64):  # in one batch the loss is 0, and only the parameters overflow
+        _, info = make_epoch(overflow, sgd, batch_size, 1)(init_state(jnp.zeros(2), sgd, key), DATA)
+        assert not info["finite"]
+        assert (batch_size == 4) != bool(np.isfinite(info["loss"]))
 
 
 def test_batches_hold_the_interactions_and_their_ratings(key):
