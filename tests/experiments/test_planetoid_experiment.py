@@ -253,14 +253,20 @@ def test_a_program_for_other_settings_is_refused(nodes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("cora", 81.2), ("citeseer", 70.0)])
-def test_the_published_accuracy_is_reached(name, least, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "setting", "least"),
+    [("cora", "paper", 81.2), ("citeseer", "paper", 70.0), ("cora", "tuned", 82.0), ("citeseer", "tuned", 71.1)],
+)
+def test_the_published_accuracy_is_reached(name, setting, least, tmp_path):
     place = pathlib.Path(os.environ.get("JAXREC_DATA") or ROOT.parent / "shared" / "data") / "planetoid"
     if not place.is_dir():
         pytest.skip(f"no {place}; set JAXREC_DATA to a folder that holds planetoid")
     out = tmp_path / "result.json"
-    flags = ["--dataset", name, "--data", str(place), "--setting", "paper", "--seeds", "20", "--out", str(out)]
+    flags = ["--dataset", name, "--data", str(place), "--setting", setting, "--seeds", "20", "--out", str(out)]
     assert main(flags) == 0
     document = json.loads(out.read_text())
-    # Means of 20 seeds scatter by a twentieth of the variance.
+    assert document["setting"] == setting
+    # Twenty seeds where the figure is for a hundred: two standard errors of their mean are allowed.
+    if setting == "tuned":  # the paper's rule to stop can end a seed of Citeseer early, which the README tells
+        assert document["accuracy_std"] < 1
     assert document["accuracy_mean"] > least - 2 * document["accuracy_std"] / np.sqrt(20)
