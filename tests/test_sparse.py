@@ -93,6 +93,17 @@ def test_the_product_is_the_dense_one(form):
     assert product(matrix, X[:, :0]).shape == (M, 0)
 
 
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 15, 16, 17, 51, 63, 64, 65])
+def test_every_width_gives_the_dense_product(width):
+    rng = np.random.default_rng(width)
+    x = rng.normal(size=(N, width)).astype(np.float32)
+    weights = rng.normal(size=(M, width)).astype(np.float32)
+    matrix = as_operator(DENSE)
+    product, pullback = jax.vjp(jax.jit(lambda x: sparse.spmm(matrix, x)), x)
+    np.testing.assert_allclose(product, DENSE @ x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(pullback(weights)[0], DENSE.T @ weights, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("form", [as_sorted, as_operator])
 def test_the_product_works_outside_of_jit(form):
     np.testing.assert_allclose(sparse.spmm(form(DENSE), X), DENSE @ X, rtol=1e-5, atol=1e-6)

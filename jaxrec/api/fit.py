@@ -87,6 +87,12 @@ def fit(
         if isinstance(model, NMF):
             raise JaxrecError('NMF on ratings needs ratings, and the data have none; use objective="all"')
         raise JaxrecError('loss="mse" needs ratings, and the data have none; use "bpr", "softmax" or "logistic"')
+    if options.rating_scale is not None:
+        if not rates:
+            raise JaxrecError(
+                f'rating_scale is for a fit to ratings (loss "mse"), got {options.rating_scale} with {options.loss!r}'
+            )
+        _refuse_outside(split, options.rating_scale)
     options = dataclasses.replace(options, monitor=_monitor(options.monitor, rates, split.train.num_items))
     if log is not None:
         pathlib.Path(log).write_text("", encoding="utf-8")
@@ -104,7 +110,7 @@ def fit(
     shown = [] if split.fold_in is None else [split.fold_in]  # what held-out users show of themselves
     validate = None
     if len(split.valid) and options.validate:
-        validate = _rating_validation(split) if rates else _validation(split, seen_items(split.train, *shown))
+        validate = _rating_validation(split, options) if rates else _validation(split, seen_items(split.train, *shown))
     elif len(split.valid):
         fitted_part, fitted_on = split.fitted, "train and valid"
     stages = [run("fit", fitted_part, epochs=options.epochs, validate=validate)]
@@ -133,7 +139,8 @@ def fit(
         },
         "records": [{"stage": name, **record.to_dict()} for name, record in records],
         "task": "rating" if rates else "ranking",
-        "rating_scale": [*(_scale(fitted_part) or ())] if rates else None,  # a list, as JSON gives it back
+        **({"objective": model.objective_for(rated=rates)} if isinstance(model, NMF) else {}),
+        "rating_scale": [*_scale(fitted_part, options)] if rates else None,  # a list, as JSON gives it back
         "split": split.method,
         "notes": [*split.train.notes, *split.notes],
         "data": {
@@ -272,9 +279,9 @@ def _solve(
     return variables, model.apply(variables, tables.adjacency, ratings, method="scorer")
 
 
-def _rating_validation(split: Split) -> Callable[[Any], dict[str, float]]:
+def _rating_validation(split: Split, options: FitOptions) -> Callable[[Any], dict[str, float]]:
     """A function from a scorer to its RMSE and MAE on the validation part."""
-    scale = _scale(split.train)
+    scale = _scale(split.train, options)
 
     def validate(scorer: Any) -> dict[str, float]:
         return dict(evaluate_rating_scorer(scorer, split.valid, scale=scale).overall)
@@ -298,8 +305,27 @@ def _monitor(name: str, rates: bool, num_items: int) -> str:
     return name
 
 
-def _scale(part: Interactions) -> tuple[float, float] | None:
-    return None if part.rating is None else (float(part.rating.min()), float(part.rating.max()))
+def _scale(part: Interactions, options: FitOptions) -> tuple[float, float]:
+    """The stated scale, or the extremes of a part with ratings."""
+    if options.rating_scale is not None:
+        return options.rating_scale
+    assert part.rating is not None
+    return float(part.rating.min()), float(part.rating.max())
+
+
+def _refuse_outside(split: Split, scale: tuple[float, float]) -> None:
+    for name in ("train", "valid", "test"):
+        part: Interactions = getattr(split, name)
+        if part.rating is None or not len(part):
+            continue
+        outside = np.flatnonzero((part.rating < scale[0]) | (part.rating > scale[1]))
+        if len(outside):
+            at = outside[0]
+            raise JaxrecError(
+                f"rating_scale is {scale[0]:g} to {scale[1]:g}, but {len(outside)} of the {len(part)} ratings of the "
+                f"{name} part lie outside, the first {part.rating[at]:g} (user {part.users.ids[part.user[at]]!s}, item "
+                f"{part.items.ids[part.item[at]]!s}); correct them, or state the scale that the data have"
+            )
 
 
 def _validation(split: Split, seen: SeenItems) -> Callable[[Any], dict[str, float]]:

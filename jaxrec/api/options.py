@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any, Literal
 
 import optax
@@ -44,6 +45,8 @@ class FitOptions:
       patience: stop after so many validations without a new best; 0 never stops early.
       monitor: the validation metric to maximise; for ratings (loss "mse") "rmse" is minimised instead of the default.
       tolerance: stop when the loss summed over an epoch changes by less than this; 0 never stops so.
+      rating_scale: the lowest and the highest rating that there can be, such as 1 and 5. Others are refused, and
+        predictions are clipped to it; None takes the extremes of the training part.
       validate: measure the validation part while training; without it, both parts are trained on for `epochs` epochs.
       refit: train again on train and validation part, with the number of epochs that validation chose.
 
@@ -74,6 +77,7 @@ class FitOptions:
     patience: int = 4
     monitor: str = "ndcg@10"
     tolerance: float = 0.0
+    rating_scale: tuple[float, float] | None = None
     validate: bool = True
     refit: bool = True
 
@@ -97,6 +101,10 @@ class FitOptions:
             )
         if self.negatives == 0 and self.loss in ("bpr", "logistic"):
             raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")
+        if self.rating_scale is not None:
+            if len(self.rating_scale) != 2 or not -math.inf < self.rating_scale[0] < self.rating_scale[1] < math.inf:
+                raise JaxrecError(f"rating_scale must be (lowest, highest), such as (1, 5), got {self.rating_scale}")
+            object.__setattr__(self, "rating_scale", tuple(map(float, self.rating_scale)))
         Objective(  # checks what it shares with these options
             None,
             loss=self.loss,

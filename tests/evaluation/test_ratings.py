@@ -1,5 +1,7 @@
 """RMSE and MAE of fitted models: values by hand, clipping, refusals, and the rules of rating fits."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,52 @@ def test_a_rating_fit_validates_by_rmse_and_predicts_on_the_scale(split):
     assert report.mean("rmse") == pytest.approx(float(np.sqrt(np.mean((predicted - test.rating) ** 2))), rel=1e-5)
     assert predicted.min() >= 1
     assert predicted.max() <= 5
+
+
+@pytest.mark.parametrize("model", [jaxrec.MF(dim=2, bias=True), jaxrec.NMF(dim=2)])
+def test_a_stated_scale_is_what_predictions_are_clipped_to(model, split, tmp_path):
+    narrow = dataclasses.replace(split.train, rating=np.clip(split.train.rating, 2, 4))
+    split = dataclasses.replace(split, train=narrow, valid=split.valid.select([]), test=split.test.select([]))
+    options = dataclasses.replace(SGD, rating_scale=(1, 5), l2=0.0, epochs=200, learning_rate=0.02)
+    stated = jaxrec.fit(model, split, options, key=jax.random.key(0))
+    assert stated.info["rating_scale"] == [1.0, 5.0]
+    users, items = (index.ravel() for index in np.indices((12, 15)))
+    users, items = narrow.users.ids[users], narrow.items.ids[items]
+    predicted = jaxrec.predict(stated, users, items)
+    found = jaxrec.fit(model, split, dataclasses.replace(options, rating_scale=None), key=jax.random.key(0))
+    assert found.info["rating_scale"] == [2.0, 4.0]
+    assert predicted.max() > 4  # beyond what was trained on, within what was stated
+    assert predicted.max() <= 5
+    np.testing.assert_allclose(jaxrec.predict(found, users, items), np.clip(predicted, 2, 4))
+    jaxrec.save(stated, tmp_path / "run")
+    assert jaxrec.restore(tmp_path / "run").options.rating_scale == (1.0, 5.0)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_ratings_outside_of_the_stated_scale_are_refused(part, split):
+    ratings = getattr(split, part).rating.copy()
+    ratings[3] = 5.5
+    split = dataclasses.replace(split, **{part: dataclasses.replace(getattr(split, part), rating=ratings)})
+    options = dataclasses.replace(SGD, rating_scale=(1, 5))
+    with pytest.raises(JaxrecError, match=rf"1 to 5, but 1 of the .* of the {part} part .* the first 5\.5 \(user"):
+        jaxrec.fit(jaxrec.MF(dim=2), split, options, key=jax.random.key(0))
+
+
+def test_a_scale_is_refused_where_nothing_is_rated(split):
+    with pytest.raises(JaxrecError, match="rating_scale is for a fit to ratings"):
+        jaxrec.fit(jaxrec.MF(dim=2), split, jaxrec.FitOptions(rating_scale=(1, 5)), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("scale", [(5, 1), (1, 1), (1,), (1, float("inf")), (float("nan"), 5)])
+def test_a_scale_must_be_two_ascending_numbers(scale):
+    with pytest.raises(JaxrecError, match="rating_scale must be"):
+        jaxrec.FitOptions(loss="mse", rating_scale=scale)
+
+
+@pytest.mark.parametrize(("options", "used"), [(SGD, "observed"), (jaxrec.FitOptions(), "all")])
+def test_nmf_says_which_objective_it_used(options, used, split):
+    fitted = jaxrec.fit(jaxrec.NMF(dim=2), split, options, key=jax.random.key(0))
+    assert fitted.info["objective"] == used
 
 
 def test_the_best_epoch_is_the_one_of_the_lowest_rmse(split):
