@@ -1,4 +1,4 @@
-"""The ten lines of the README run as they stand."""
+"""The Python of the README and of the pages under docs/ runs as it stands, and their links lead somewhere."""
 
 import pathlib
 import re
@@ -6,6 +6,7 @@ import re
 import pytest
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+DOCS = README.parent / "docs"
 
 
 def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
@@ -20,6 +21,15 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     assert names["model"].num_items == 2078
 
 
-def test_every_link_of_the_readme_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(block, page.name, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

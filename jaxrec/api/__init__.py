@@ -4,6 +4,7 @@ from jaxrec.api.evaluate import evaluate, evaluate_ratings
 from jaxrec.api.fit import fit
 from jaxrec.api.fitted import FittedModel
 from jaxrec.api.options import FitOptions
+from jaxrec.api.rankings import evaluate_rankings
 from jaxrec.api.recommend import Recommendations, predict, recommend, similar_items
 from jaxrec.api.storage import restore, save
 
@@ -12,6 +13,7 @@ __all__ = [
     "FittedModel",
     "Recommendations",
     "evaluate",
+    "evaluate_rankings",
     "evaluate_ratings",
     "fit",
     "predict",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
@@ -75,7 +76,7 @@ def evaluate(
     masked = [split.train, *shown] if part == "valid" else [split.fitted, *shown]
     if space == "svd":
         space = default_space(split)
-    return evaluate_scorer(
+    report = evaluate_scorer(
         model.scorer,
         truth,
         seen=seen_items(*masked),
@@ -88,6 +89,7 @@ def evaluate(
         fitted=str(model.info.get("fitted_on", "")),
         catalogue=f"{model.num_items:,} items",
     )
+    return dataclasses.replace(report, user_ids=truth.users.ids[report.users])
 
 
 def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", "valid"] = "test") -> Report:

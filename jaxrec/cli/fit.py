@@ -8,12 +8,12 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro import conf
 
 import jaxrec.api
-from jaxrec.api.fit import is_trained
+from jaxrec.api.fit import is_trained, predicts_ratings
 from jaxrec.api.fitted import FittedModel
 from jaxrec.api.options import FitOptions
 from jaxrec.cli.memory import use_cache
@@ -25,7 +25,7 @@ from jaxrec.data.parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import check_list_length, users_per_tile
-from jaxrec.models import MODELS
+from jaxrec.models import MODELS, NMF
 
 DEFAULT_K = (10, 20)
 
@@ -56,6 +56,19 @@ class FitCommand(ComputeOptions):
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What NMF, which is solved and not trained, has of the options of training.
+
+    Attributes:
+      loss: mse predicts ratings from the observed ones; by default all pairs are factorised, to rank.
+      rating_scale: the lowest and the highest rating that there can be; by default the extremes of the training part.
+    """
+
+    loss: Annotated[Literal["mse"] | None, optional("{mse}")] = None
+    rating_scale: Annotated[tuple[float, float] | None, optional("LOW HIGH")] = None
+
+
 def command_for(name: str) -> type[FitCommand]:
     """The options of `fit` for a model: those of every model, its own, and those of training if it is trained.
 
@@ -68,6 +81,8 @@ def command_for(name: str) -> type[FitCommand]:
     if is_trained(kind()):
         how = twin(FitOptions, "training_options", _summary(FitOptions))
         nested.append(("training", conf.OmitArgPrefixes[how], dataclasses.field(default=how())))
+    elif kind is NMF:
+        nested.append(("training", conf.OmitArgPrefixes[TaskOptions], dataclasses.field(default=TaskOptions())))
     return dataclasses.make_dataclass(
         "FitCommand", nested, bases=(FitCommand,), frozen=True, kw_only=True, namespace={"__doc__": FitCommand.__doc__}
     )
@@ -84,7 +99,8 @@ def run(argv: Sequence[str]) -> None:
     command = parse(command_for(name), argv, f"fit --model {name}", description)
     module = MODELS[name](**values_of(getattr(command, name)))
     training = getattr(command, "training", None)
-    options = None if training is None else FitOptions(**values_of(training))
+    given = {} if training is None else values_of(training)
+    options = FitOptions(**{option: value for option, value in given.items() if value is not None}) if given else None
     key = random_key(command.seed, "--seed")
     use_cache(command.cache_dir)
     device()
@@ -93,7 +109,7 @@ def run(argv: Sequence[str]) -> None:
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
             note(text, command.quiet)
-        _tell_unused_ratings(parts, data_options, options, command.quiet)
+        _tell_unused_ratings(parts, data_options, module, options, command.quiet)
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
@@ -104,7 +120,7 @@ def run(argv: Sequence[str]) -> None:
             options,
             key=key,
             progress=not command.quiet and sys.stderr.isatty(),
-            log=log if options is not None else None,
+            log=log if is_trained(module) else None,
         )
         source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
@@ -120,7 +136,7 @@ def run(argv: Sequence[str]) -> None:
             source=source,
             config={
                 "model": {"name": name, **values_of(getattr(command, name))},
-                "fit": options and dataclasses.asdict(options),
+                "fit": dataclasses.asdict(options) if options is not None and is_trained(module) else given or None,
                 "evaluate": {"k": k},
             },
             seed=command.seed,
@@ -152,9 +168,9 @@ def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, 
     return tuple(asked)
 
 
-def _tell_unused_ratings(parts: Split, data: DataOptions, options: FitOptions | None, quiet: bool) -> None:
+def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: FitOptions | None, quiet: bool) -> None:
     rated = parts.train.rating is not None and parts.train.rating.min() < parts.train.rating.max()
-    if rated and data.min_rating is None and (options is None or options.loss != "mse"):
+    if rated and data.min_rating is None and not predicts_ratings(module, options or FitOptions()):
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 import types
@@ -117,6 +118,67 @@ def evaluate_scorer(
             UserWarning,
             stacklevel=2,
         )
+    report = measure_lists(
+        lists,
+        users,
+        truth,
+        trained=trained,
+        cutoffs=cutoffs,
+        functions=functions,
+        space=space,
+        distance=distance,
+        memory_mb=memory_mb,
+    )
+    return dataclasses.replace(
+        report,
+        counts={
+            **report.counts,
+            "test_pairs_masked": _count_common(relevant, seen, num_items),
+            "tied_lists": tied,
+        },
+        seconds=time.perf_counter() - started,
+        masked=masked,
+        fitted=fitted,
+        catalogue=catalogue or report.catalogue,
+    )
+
+
+def measure_lists(
+    lists: np.ndarray,
+    users: np.ndarray,
+    truth: Interactions,
+    *,
+    trained: np.ndarray,
+    cutoffs: tuple[int, ...],
+    functions: Mapping[str, RankingMetric],
+    space: ItemSpace | None = None,
+    distance: Distance = "euclidean",
+    memory_mb: float = 256,
+) -> Report:
+    """Measure lists that are there already, of all users with a test item.
+
+    Args:
+      lists: int32 [n, K], item indices, best first, -1 for padding; K is at least the largest cutoff.
+      users: int32 [n], every user with a test item, ascending.
+      truth: the test part.
+      trained: bool [I], the items with training data.
+      cutoffs: ascending lengths.
+      functions: from `resolve_metrics`.
+      space: as in `evaluate_scorer`.
+      distance: as in `evaluate_scorer`.
+      memory_mb: bound for the measuring, in MiB.
+
+    Returns:
+      The report of `evaluate_scorer`, without the counts that need scores or a mask.
+
+    >>> truth = Interactions.from_arrays([0, 1], [1, 0])
+    >>> lists, users = np.array([[0, 1], [0, 1]], np.int32), np.arange(2, dtype=np.int32)
+    >>> trained, functions = np.ones(2, bool), resolve_metrics(["recall"])
+    >>> measure_lists(lists, users, truth, trained=trained, cutoffs=(1,), functions=functions).mean("recall@1")
+    0.5
+    """
+    started = time.perf_counter()
+    relevant = seen_items(truth)
     per_user = _measure_lists(
         lists,
         users,
@@ -136,10 +198,8 @@ def evaluate_scorer(
         "test_pairs": len(item_of_pair),
         "test_pairs_untrained": int((~trained[item_of_pair]).sum()),
         "users_with_untrained_test_items_only": len(users) - len(np.unique(user_of_pair[trained[item_of_pair]])),
-        "test_pairs_masked": _count_common(relevant, seen, num_items),
         "untrained_items": int((~trained).sum()),
         **{f"short_lists@{cut}": int((lists[:, cut - 1] < 0).sum()) for cut in cutoffs},
-        "tied_lists": tied,
     }
     if space is not None:
         counts["items_without_vector"] = int((~space.known).sum())
@@ -148,6 +208,7 @@ def evaluate_scorer(
         for cut in cutoffs:
             counts[f"places_without_vector@{cut}"] = int((listed & ~placed)[:, :cut].sum())
             counts[f"undefined_ild@{cut}"] = int((placed[:, :cut].sum(axis=1) < 2).sum())
+    num_items = truth.num_items
     coverage = jax.device_get(_coverage(lists, cutoffs=cutoffs, num_items=num_items))
     return Report(
         users=users,
@@ -155,9 +216,7 @@ def evaluate_scorer(
         overall={f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)},
         counts=counts,
         seconds=time.perf_counter() - started,
-        masked=masked,
-        fitted=fitted,
-        catalogue=catalogue or f"all {num_items:,} items",
+        catalogue=f"all {num_items:,} items",
         space="" if space is None else f"{distance} distance in {space.description}" + _seed(space),
     )
 

@@ -29,6 +29,7 @@ class Report:
       catalogue: what could be recommended, in words.
       space: the item space of the distances, in words; "" where none was used.
       runs: how many trained models the values are means of.
+      user_ids: array [n], the caller's ids of `users`, or None where they are not known here.
 
     Raises:
       MismatchError: a per-user array of another length than `users`, or a user that is there twice.
@@ -48,6 +49,7 @@ class Report:
     catalogue: str = ""
     space: str = ""
     runs: int = 1
+    user_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         users = np.asarray(self.users, np.int32)
@@ -57,6 +59,8 @@ class Report:
         for name, values in per_user.items():
             if values.shape != users.shape:
                 raise MismatchError(f"per_user {name!r} has shape {values.shape}, expected {users.shape}")
+        if self.user_ids is not None and len(self.user_ids) != len(users):
+            raise MismatchError(f"user_ids has {len(self.user_ids)} ids, expected {len(users)}: one for each user")
         object.__setattr__(self, "users", users)
         object.__setattr__(self, "per_user", per_user)
 
@@ -119,6 +123,22 @@ class Report:
             "space": self.space,
             "runs": self.runs,
         }
+
+    def to_frame(self) -> Any:
+        """The values of each user as a pandas frame: a column `user` (the id, or the index where ids are not known).
+
+        Raises:
+          JaxrecError: pandas is not installed.
+
+        >>> Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}).to_frame().columns.tolist()
+        ['user', 'recall@10']
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise JaxrecError('to_frame needs pandas: pip install "jaxrec[data]"') from None
+        users = self.users if self.user_ids is None else self.user_ids
+        return pandas.DataFrame({"user": users, **self.per_user})
 
     def __str__(self) -> str:
         rows = [["", "mean", "95% interval"]]

@@ -85,7 +85,7 @@ def test_without_flags_the_options_are_the_defaults_of_the_dataclasses(name):
     command = parse(command_for(name), ["data", "--model", name], "fit", "")
     module = MODELS[name](**values_of(getattr(command, name)))
     assert module == MODELS[name]()
-    assert hasattr(command, "training") == is_trained(module)
+    assert hasattr(command, "training") == (is_trained(module) or name == "nmf")
     if is_trained(module):
         assert jaxrec.FitOptions(**values_of(command.training)) == jaxrec.FitOptions()
 

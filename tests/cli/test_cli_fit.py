@@ -14,6 +14,7 @@ from jaxrec.cli import fit as fit_command
 from jaxrec.cli.fit import list_lengths
 from jaxrec.cli.source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
+from jaxrec.models import MODELS
 
 QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile
 
@@ -311,3 +312,34 @@ def test_a_damaged_or_foreign_run_folder(cli, full_run, tmp_path, damage, messag
     assert message in cli("evaluate", run).error
     if damage != "source":
         assert message in cli("recommend", run, "--user", "1").error
+
+
+SMALL = {"nmf": ("--dim", "4"), "svdpp": ("--dim", "4", "--loss", "logistic"), "gcn": ("--dim", "4", "--hidden", "4")}
+TRAINED = ("mf", "lightgcn", "svdpp", "gcn")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_fitted_measured_and_asked_from_its_run_folder(name, cli, ratings, tmp_path):
+    run = tmp_path / "run"
+    words = [*SMALL.get(name, ()), *(("--epochs", "1") if name in TRAINED else ()), *QUICK]
+    fitted = cli("fit", ratings, "--model", name, "--out", run, "--json", "--quiet", *words)
+    assert fitted.status == 0
+    again = cli("evaluate", run, "-k", "3", "--no-distances", "--json", "--quiet")
+    assert again.json["mean"] == metrics_of(run)["test"] == fitted.json["test"]
+    lists = cli("recommend", run, "--user", "3", "-k", "2", "--json", "--quiet").json
+    assert len(lists["lists"][0]["items"]) == 2
+
+
+@pytest.mark.parametrize("name", ["mf", "svdpp", "nmf"])
+def test_rating_models_report_rmse_and_mae_and_predict_on_the_stated_scale(name, cli, ratings, tmp_path):
+    run = tmp_path / "run"
+    words = ["--loss", "mse", "--dim", "4", "--rating-scale", "3", "6", "--valid", "0"]
+    words += () if name == "nmf" else ("--epochs", "2", "--optimizer", "sgd")
+    fitted = cli("fit", ratings, "--model", name, "--out", run, "--json", "--quiet", *words)
+    assert {"rmse", "mae"} <= set(fitted.json["test"])
+    assert cli("evaluate", run, "--json", "--quiet").json["mean"] == metrics_of(run)["test"]
+    predicted = cli("predict", run, "--user", "3", "--item", "5", "--json", "--quiet").json
+    assert 3 <= predicted["pairs"][0]["score"] <= 6
+    words[words.index("6")] = "4"
+    refused = cli("fit", ratings, "--model", name, "--out", tmp_path / "other", "--quiet", *words).error
+    assert "rating_scale is 3 to 4, but" in refused

@@ -1,0 +1,173 @@
+"""`evaluate_rankings`: every form of lists gives the figures of `evaluate`, and every mistake is told."""
+
+import json
+
+import jax
+import numpy as np
+import pandas
+import polars
+import pytest
+
+import jaxrec
+from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
+from jaxrec.evaluation import item_space
+
+TRUTH = (["ann", "ann", "bob", "eve"], [1, 2, 3, 4])
+LISTS = {"ann": [5, 2, 1], "bob": [3], "zoe": [1]}
+
+
+@pytest.fixture(scope="module")
+def split():
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(30 * 40, size=400, replace=False)
+    data = jaxrec.from_arrays([f"u{user:02}" for user in pairs // 40], pairs % 40)
+    return jaxrec.split(data, "user_random", test=0.3, valid=0.1, key=jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def model(split):
+    return jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def lists(model, split):
+    return jaxrec.recommend(model, split.train.users.ids, k=10)
+
+
+def test_values_by_hand():
+    report = jaxrec.evaluate_rankings(LISTS, TRUTH, train=(["ann", "bob"], [5, 1]), k=(1, 2, 3))
+    # Ann finds 0, 1 and 2 of her 2 items; Bob finds his one at once; Eve has no list.
+    np.testing.assert_allclose(report.per_user["recall@1"], [0, 1, 0])
+    np.testing.assert_allclose(report.per_user["recall@2"], [1 / 2, 1, 0])
+    np.testing.assert_allclose(report.per_user["recall@3"], [1, 1, 0])
+    np.testing.assert_allclose(report.per_user["precision@3"], [2 / 3, 1 / 3, 0], rtol=1e-6)
+    second, third = 1 / np.log2(3), 1 / np.log2(4)
+    np.testing.assert_allclose(report.per_user["ndcg@3"], [(second + third) / (1 + second), 1, 0], rtol=1e-6)
+    # Of the items 1 to 5, the list of Zoe, who is not measured, left out: 5, 2, 1 and 3.
+    assert report.mean("coverage@3") == pytest.approx(4 / 5)
+    assert report.counts["users_without_list"] == 1
+    assert report.counts["lists_without_test_items"] == 1
+    assert report.counts["listed_training_pairs"] == 1
+    assert report.counts["test_pairs_untrained"] == 3
+    assert report.to_frame()["user"].tolist() == ["ann", "bob", "eve"]
+
+
+def forms(lists, tmp_path):
+    rows = pandas.DataFrame(list(lists.rows()), columns=["user", "rank", "item", "title", "score"])
+    shuffled = rows.sample(frac=1, random_state=0)
+    users = list(lists.lists)
+    saved = {}
+    for ending in ("csv", "json", "parquet"):
+        saved[ending] = tmp_path / f"lists.{ending}"
+        lists.save(saved[ending])
+    mapping = {user: [one.item for one in suggestions] for user, suggestions in lists}
+    (tmp_path / "map.json").write_text(json.dumps({str(user): items for user, items in mapping.items()}))
+    no_header = tmp_path / "plain.tsv"
+    shuffled[["user", "item", "score"]].to_csv(no_header, sep="\t", header=False, index=False)
+    return {
+        "recommendations": lists,
+        "mapping": mapping,
+        "arrays": (users, np.array([mapping[user] for user in users])),
+        "frame with rank": shuffled[["rank", "item", "user"]],
+        "frame with score": shuffled[["user", "item", "score"]],
+        "frame in order": rows[["user", "item"]],
+        "polars": polars.from_pandas(shuffled),
+        "map.json": tmp_path / "map.json",
+        "without header": no_header,
+        **saved,
+    }
+
+
+NAMES = (
+    *("recommendations", "mapping", "arrays", "frame with rank", "frame with score", "frame in order", "polars"),
+    *("map.json", "without header", "csv", "json", "parquet"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_form_gives_the_figures_of_evaluate(name, model, split, lists, tmp_path):
+    expected = jaxrec.evaluate(model, split, k=(3, 10))
+    space = item_space(split.train, jax.random.key(0))
+    expected = jaxrec.evaluate(model, split, k=(3, 10), space=space)
+    got = jaxrec.evaluate_rankings(
+        forms(lists, tmp_path)[name], split.test, train=split.fitted, k=(3, 10), item_features=space
+    )
+    np.testing.assert_array_equal(got.user_ids, expected.user_ids)
+    assert set(got.per_user) == set(expected.per_user)
+    for value, array in expected.per_user.items():
+        np.testing.assert_allclose(got.per_user[value], array, rtol=1e-6, err_msg=value)
+    assert got.overall == pytest.approx(dict(expected.overall))
+    assert got.counts["listed_training_pairs"] == 0
+
+
+def test_ids_of_their_own_are_matched_and_distances_follow_the_features():
+    truth = jaxrec.from_arrays([1, 2], [10, 30])
+    train = jaxrec.from_arrays([1, 2, 3], [20, 10, 30])
+    features = {10: [0.0, 0.0], 20: [3.0, 4.0], 77: [9.0, 9.0]}
+    frame = pandas.DataFrame({"item": list(features), "x": [0.0, 3.0, 9.0], "name": list("abc"), "y": [0.0, 4.0, 9.0]})
+    for given in (features, frame):
+        report = jaxrec.evaluate_rankings({1: [10, 20], 2: [10, 30]}, truth, train=train, k=2, item_features=given)
+        # The two of user 1 are 5 apart; item 30 has no vector, so the list of user 2 has no pair.
+        np.testing.assert_allclose(report.per_user["ild@2"], [5, 0])
+        np.testing.assert_allclose(report.per_user["recall@2"], [1, 1])
+
+
+def test_equal_scores_are_ordered_by_item():
+    frame = pandas.DataFrame({"user": [1, 1, 1], "item": [30, 10, 20], "score": [0.5, 0.5, 0.9]})
+    first = jaxrec.evaluate_rankings(frame, ([1, 1, 1], [10, 20, 30]), k=2, metrics={"first": lambda h, n, k: h[k - 1]})
+    assert first.mean("first@2") == 1
+    lone = jaxrec.evaluate_rankings(frame, ([1, 2, 2], [10, 20, 30]), k=2)
+    assert lone.per_user["recall@2"][0] == 1  # 20, then 10 before 30
+
+
+MISTAKES = {
+    "twice": (({"ann": [1, 2, 1]}, TRUTH), {}, DataError, "1 items are twice in a list, such as item 1 of user 'ann'"),
+    "unknown item": (({"ann": [9]}, TRUTH), {}, UnknownIdError, "1 of 1 items, such as 9, are in neither train nor"),
+    "k of 0": ((LISTS, TRUTH), {"k": 0}, JaxrecError, r"k must lie in 1\.\."),
+    "negative k": ((LISTS, TRUTH), {"k": (-1, 2)}, JaxrecError, r"k must lie in 1\.\.5"),
+    "k over the catalogue": ((LISTS, TRUTH), {"k": 6}, JaxrecError, r"k must lie in 1\.\.5"),
+    "NaN score": (
+        (pandas.DataFrame({"user": ["ann"], "item": [1], "score": [np.nan]}), TRUTH),
+        {},
+        DataError,
+        "score is nan in row 0",
+    ),
+    "no list": (({}, TRUTH), {}, DataError, "recommendations has no item"),
+    "a user twice": (((["ann", "ann"], [[1], [2]]), TRUTH), {}, DataError, "names a user twice"),
+    "lists missing": (((["ann", "bob"], [[1]]), TRUTH), {}, MismatchError, "2 users and 1 lists"),
+    "a number": ((3, TRUTH), {}, JaxrecError, "recommendations must be a mapping"),
+    "no truth": ((LISTS, 3), {}, JaxrecError, "truth must be interactions, a file"),
+    "other kind": (
+        (LISTS, TRUTH),
+        {"train": (["ann"], ["one"])},
+        MismatchError,
+        "item ids of truth and train differ in kind, 1 and 'one'",
+    ),
+    "other space": (
+        (LISTS, TRUTH),
+        {"item_features": jaxrec.evaluation.feature_space(np.eye(3))},
+        MismatchError,
+        "item_features has 3 items and the catalogue of train and truth",
+    ),
+    "uneven features": ((LISTS, TRUTH), {"item_features": {1: [1.0], 2: [1.0, 2.0]}}, MismatchError, "lengths"),
+    "no features": ((LISTS, TRUTH), {"item_features": 3}, JaxrecError, "item_features must be a mapping"),
+    "unknown metric": ((LISTS, TRUTH), {"metrics": ["ndgc"]}, JaxrecError, "unknown metric 'ndgc'"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told(name):
+    arguments, options, kind, message = MISTAKES[name]
+    with pytest.raises(kind, match=message):
+        jaxrec.evaluate_rankings(*arguments, **{"k": 1, "train": (["ann"], [5]), **options})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "no JSON"), ("[1]", "expected an object"), ('{"lists": [{"user": 1}]}', "needs `user` and `items`")],
+)
+def test_broken_json_is_told(text, message, tmp_path):
+    path = tmp_path / "lists.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        jaxrec.evaluate_rankings(path, TRUTH)

@@ -1,0 +1,50 @@
+"""`score`: lists in a file against a file of what was chosen later."""
+
+import pandas
+import pytest
+
+
+@pytest.fixture
+def files(tmp_path):
+    texts = {
+        "lists.csv": "user,item,rank\nann,2,2\nann,5,1\nbob,3,1\n",
+        "truth.csv": "user,item\nann,1\nann,2\nbob,3\neve,4\n",
+        "train.csv": "user,item\nann,5\nbob,1\n",
+        "features.csv": "item,x,y\n2,0,0\n5,3,4\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def words(files):
+    return ("score", files / "lists.csv", "--truth", files / "truth.csv", "--train", files / "train.csv")
+
+
+def test_lists_are_scored(cli, files):
+    more = ("--item-features", files / "features.csv", "--per-user", files / "users.csv")
+    document = cli(*words(files), "--k", "1", "2", *more, "--json").json
+    assert document["mean"]["recall@1"] == pytest.approx(1 / 3)
+    assert document["mean"]["recall@2"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert document["mean"]["ild@2"] == pytest.approx(5 / 3)
+    assert document["counts"]["users_without_list"] == 1
+    assert pandas.read_csv(files / "users.csv")["recall@2"].tolist() == [0.5, 1, 0]
+    told = cli(*words(files), "-k", "2")
+    assert "recall@2" in told.out
+    assert "users without list: 1" in told.out
+
+
+def test_mistakes_are_one_line(cli, files):
+    assert "no such file" in cli(*words(files)[:-1], files / "nothing.csv", "-k", "1").error
+    assert "k must lie in" in cli(*words(files), "-k", "50").error
+    assert "no such file, as --item-features" in cli(*words(files), "-k", "1", "--item-features", "none.csv").error
+    (files / "broken.csv").write_text('item,x\n"2')
+    error = cli(*words(files), "-k", "1", "--item-features", files / "broken.csv").error
+    assert "broken.csv: cannot be read as a table" in error
+
+
+def test_without_the_training_part_a_note_says_what_that_means(cli, files):
+    (files / "lists.csv").write_text("user,item\nann,2\n")
+    result = cli("score", files / "lists.csv", "--truth", files / "truth.csv", "-k", "1")
+    assert result.status == 0
+    assert "note: without --train every item counts as trained" in result.err
