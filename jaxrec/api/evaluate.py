@@ -15,6 +15,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.parts import Split
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation.beyond import training_facts
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.item_space import ItemSpace, item_space
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
@@ -31,6 +32,7 @@ def evaluate(
     metrics: Sequence[str] = METRICS,
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
+    item_categories: np.ndarray | None = None,
     memory_mb: int = 256,
 ) -> Report:
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
@@ -43,10 +45,12 @@ def evaluate(
       model: a fitted or restored model.
       split: the split that it was fitted on.
       k: lengths of the lists, all from one ranking.
-      metrics: names of `jaxrec.metrics.ranking`.
+      metrics: names of `jaxrec.metrics.RANKING_METRICS`, and of what is measured beyond accuracy: novelty, popularity,
+        long_tail, calibration, category_coverage, gini, entropy, personalisation (`jaxrec.evaluation.beyond`).
       part: "test" or "valid".
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
+      item_categories: [I, C], above 0 where the item is of the category, for calibration and category_coverage.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
 
     Returns:
@@ -84,6 +88,7 @@ def evaluate(
         metrics=tuple(metrics),
         space=space,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
+        facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),
         memory_mb=memory_mb,
         masked="train" if part == "valid" else "train and valid",
         fitted=str(model.info.get("fitted_on", "")),

@@ -18,7 +18,8 @@ from jaxrec.data.ids import IdMap, as_ids, factorize
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.readers import read
 from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
-from jaxrec.evaluation.evaluator import Metrics, measure_lists, resolve_metrics
+from jaxrec.evaluation.beyond import check_names, training_facts
+from jaxrec.evaluation.evaluator import Metrics, measure_lists, split_metrics
 from jaxrec.evaluation.item_space import ItemSpace, feature_space
 from jaxrec.evaluation.report import Report
 from jaxrec.metrics.diversity import Distance
@@ -70,7 +71,8 @@ def evaluate_rankings(
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
       k: lengths of the lists.
-      metrics: names of `jaxrec.metrics.RANKING_METRICS`, or functions by name.
+      metrics: names as for `jaxrec.evaluate` except those of categories, or functions by name. What needs popularity
+        needs train.
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
@@ -103,6 +105,9 @@ def evaluate_rankings(
         raise JaxrecError(f"k must lie in 1..{known.num_items}, the number of items in train and truth, got {k}")
     if item_features is not None:
         space = _space(item_features, known.items)
+    functions, beyond = split_metrics(metrics)
+    facts = None if trained is None else training_facts(trained)
+    check_names(beyond, facts)
     users = np.unique(known.user).astype(np.int32)
     lists, counts = _as_lists(rows, known, users, cutoffs[-1])
     untrained = np.ones(known.num_items, bool)
@@ -115,7 +120,9 @@ def evaluate_rankings(
         known,
         trained=np.ones(known.num_items, bool) if trained is None else ~untrained,
         cutoffs=cutoffs,
-        functions=resolve_metrics(metrics),
+        functions=functions,
+        beyond=beyond,
+        facts=facts,
         space=space,
         distance=distance,
         memory_mb=memory_mb,

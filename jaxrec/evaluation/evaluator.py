@@ -17,6 +17,7 @@ from jax import lax
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.evaluation.beyond import NAMES, TrainingFacts, check_names, measure_beyond, popularity_of
 from jaxrec.evaluation.item_space import ItemSpace
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import check_list_length, check_seen, recommend_lists
@@ -40,6 +41,7 @@ def evaluate_scorer(
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     known: np.ndarray | None = None,
+    facts: TrainingFacts | None = None,
     memory_mb: float = 256,
     masked: str = "",
     fitted: str = "",
@@ -67,11 +69,13 @@ def evaluate_scorer(
       seen: the items that are masked for each user: those of the training part when validation is measured, those of
         the training and validation parts when the test is.
       k: length of the lists, or several, all cut from one ranking.
-      metrics: names from `jaxrec.metrics.RANKING_METRICS`, or a mapping from a name of your own to a function
-        `(hits [K], num_relevant [], *, k) -> float32 []` of one user, which is lifted by `jax.vmap`.
+      metrics: names from `jaxrec.metrics.RANKING_METRICS` and `jaxrec.evaluation.beyond.NAMES`, or a mapping from a
+        name of your own to a function `(hits [K], num_relevant [], *, k) -> float32 []` of one user, which is lifted
+        by `jax.vmap`.
       space: item vectors that all compared models share; None measures no distance.
       distance: "euclidean" or "cosine", in that space.
       known: bool [I], the items with training data; by default those that occur in `seen`.
+      facts: of the training data, for metrics beyond accuracy; by default popularity is counted in `seen`.
       memory_mb: bound in MiB for the ranking (see `recommend_lists`), and again for the measuring.
       masked: what `seen` is, in words, for the report.
       fitted: what the model was fitted on, in words.
@@ -101,10 +105,12 @@ def evaluate_scorer(
     started = time.perf_counter()
     num_items = truth.num_items
     cutoffs = _check_cutoffs(k, num_items)
-    functions = resolve_metrics(metrics)
+    functions, beyond = split_metrics(metrics)
     _check_shapes(scorer, truth, seen, space)
     seen = SeenItems(np.asarray(seen.indptr), np.asarray(seen.items))
     trained = _trained_items(seen, known, num_items)
+    facts = popularity_of(seen, num_items) if facts is None else facts
+    check_names(beyond, facts)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 
@@ -125,6 +131,8 @@ def evaluate_scorer(
         trained=trained,
         cutoffs=cutoffs,
         functions=functions,
+        beyond=beyond,
+        facts=facts,
         space=space,
         distance=distance,
         memory_mb=memory_mb,
@@ -151,6 +159,8 @@ def measure_lists(
     trained: np.ndarray,
     cutoffs: tuple[int, ...],
     functions: Mapping[str, RankingMetric],
+    beyond: Sequence[str] = (),
+    facts: TrainingFacts | None = None,
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     memory_mb: float = 256,
@@ -163,7 +173,9 @@ def measure_lists(
       truth: the test part.
       trained: bool [I], the items with training data.
       cutoffs: ascending lengths.
-      functions: from `resolve_metrics`.
+      functions: of accuracy, and the names of metrics beyond accuracy in `beyond`; see `split_metrics`.
+      beyond: of `jaxrec.evaluation.beyond.NAMES`.
+      facts: of the training data, which some of them need.
       space: as in `evaluate_scorer`.
       distance: as in `evaluate_scorer`.
       memory_mb: bound for the measuring, in MiB.
@@ -210,15 +222,38 @@ def measure_lists(
             counts[f"undefined_ild@{cut}"] = int((placed[:, :cut].sum(axis=1) < 2).sum())
     num_items = truth.num_items
     coverage = jax.device_get(_coverage(lists, cutoffs=cutoffs, num_items=num_items))
+    overall = {f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)}
+    if beyond:
+        more, of_all = measure_beyond(beyond, lists, users, num_items=num_items, facts=facts, cutoffs=cutoffs)
+        per_user, overall = per_user | more, overall | of_all
     return Report(
         users=users,
         per_user=per_user,
-        overall={f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)},
+        overall=overall,
         counts=counts,
         seconds=time.perf_counter() - started,
         catalogue=f"all {num_items:,} items",
         space="" if space is None else f"{distance} distance in {space.description}" + _seed(space),
     )
+
+
+def split_metrics(metrics: Metrics) -> tuple[Mapping[str, RankingMetric], tuple[str, ...]]:
+    """The functions of accuracy, and the names of metrics beyond accuracy.
+
+    Raises:
+      JaxrecError: see `resolve_metrics`.
+
+    >>> functions, beyond = split_metrics(["recall", "novelty"])
+    >>> list(functions), beyond
+    (['recall'], ('novelty',))
+    """
+    if isinstance(metrics, str):
+        metrics = (metrics,)
+    if isinstance(metrics, Mapping):
+        return resolve_metrics(metrics), ()
+    beyond = tuple(name for name in metrics if name in NAMES)
+    others = [name for name in metrics if name not in NAMES]
+    return resolve_metrics(others) if others or not beyond else {}, beyond
 
 
 def resolve_metrics(metrics: Metrics) -> Mapping[str, RankingMetric]:
@@ -242,7 +277,8 @@ def resolve_metrics(metrics: Metrics) -> Mapping[str, RankingMetric]:
     unknown = [name for name in metrics if name not in RANKING_METRICS]
     if unknown:
         raise JaxrecError(
-            f"unknown metric {unknown[0]!r}; choose from {', '.join(RANKING_METRICS)}, or pass {{name: function}}"
+            f"unknown metric {unknown[0]!r}; choose from {', '.join((*RANKING_METRICS, *NAMES))}, or pass "
+            "{name: function}"
         )
     return types.MappingProxyType({name: RANKING_METRICS[name] for name in metrics})
 
