@@ -17,6 +17,7 @@ from jaxrec.errors import JaxrecError
 COMMANDS = (
     ("fit", "fit", "train a model on a data set or a file, measure it, and leave a run folder"),
     ("evaluate", "evaluate", "measure the model of a run folder again"),
+    ("compare", "compare", "measure several run folders on one split, with paired tests"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
     ("similar", "similar", "the items most like an item"),

@@ -10,21 +10,41 @@ from jaxrec.evaluation.report import (
     paired_difference,
 )
 from jaxrec.evaluation.topk import TableScorer, recommend_lists, top_k, users_per_tile
+from jaxrec.evaluation.uncertainty import (
+    Comparison,
+    PairedResult,
+    SeedSpread,
+    bootstrap_interval,
+    compare_models,
+    holm,
+    paired_bootstrap,
+    permutation_test,
+    seed_spread,
+)
 
 __all__ = [
+    "Comparison",
     "ItemSpace",
     "Metrics",
+    "PairedResult",
     "Report",
+    "SeedSpread",
     "TableScorer",
     "average_reports",
+    "bootstrap_interval",
+    "compare_models",
     "comparison_markdown",
     "comparison_table",
     "evaluate_scorer",
     "feature_space",
+    "holm",
     "item_space",
+    "paired_bootstrap",
     "paired_difference",
+    "permutation_test",
     "recommend_lists",
     "resolve_metrics",
+    "seed_spread",
     "top_k",
     "users_per_tile",
 ]

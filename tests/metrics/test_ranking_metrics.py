@@ -51,6 +51,9 @@ def lists_with_truth(draw):
         ("ndcg", (discount(1) + discount(3) + discount(4)) / sum(discount(place) for place in range(1, 6))),
         ("average_precision", (1 / 1 + 2 / 3 + 3 / 4) / 6),
         ("reciprocal_rank", 1 / 1),
+        ("recall_min", 3 / min(5, 6)),
+        ("ndcg_k", (discount(1) + discount(3) + discount(4)) / sum(discount(place) for place in range(1, 6))),
+        ("average_precision_min", (1 / 1 + 2 / 3 + 3 / 4) / min(5, 6)),
     ],
 )
 def test_values_are_the_formula(name, expected):
@@ -68,6 +71,9 @@ def test_values_are_the_formula(name, expected):
         ("f1", 2 * 1 / (2 + 6)),
         ("ndcg", discount(1) / (discount(1) + discount(2))),
         ("average_precision", (1 / 1) / 6),
+        ("recall_min", 1 / min(2, 6)),
+        ("ndcg_k", discount(1) / (discount(1) + discount(2))),
+        ("average_precision_min", (1 / 1) / min(2, 6)),
     ],
 )
 def test_the_cut_is_at_k(name, expected):
@@ -140,7 +146,14 @@ def test_never_falls_when_the_list_gets_longer(name, example):
     assert all(longer >= shorter - 1e-6 for shorter, longer in itertools.pairwise(values))
 
 
-@pytest.mark.parametrize("name", ["ndcg", "average_precision", "reciprocal_rank"])
+@pytest.mark.parametrize("name", ["recall_min", "average_precision_min"])
+def test_a_divisor_that_grows_with_k_lets_the_value_fall(name):
+    hits = np.array([True, *[False] * (LENGTH - 1)])
+    assert value_of(name, hits, 4, 1) == 1
+    assert value_of(name, hits, 4, 2) == 1 / 2
+
+
+@pytest.mark.parametrize("name", ["ndcg", "ndcg_k", "average_precision", "average_precision_min", "reciprocal_rank"])
 @hypothesis.given(lists_with_truth(), st.data())
 def test_moving_a_hit_up_never_lowers_the_value(name, example, data):
     hits, num_relevant, k = example

@@ -60,6 +60,23 @@ def reciprocal_rank(listed, relevant, k):
     return 0.0
 
 
+def recall_min(listed, relevant, k):
+    if not relevant:
+        return 0.0
+    return len(set(listed[:k]) & set(relevant)) / min(k, len(relevant))
+
+
+def ndcg_k(listed, relevant, k):
+    gain = sum(1 / math.log2(place + 1) for place, item in enumerate(listed[:k], start=1) if item in relevant)
+    return gain / sum(1 / math.log2(place + 1) for place in range(1, k + 1))
+
+
+def average_precision_min(listed, relevant, k):
+    if not relevant:
+        return 0.0
+    return average_precision(listed, relevant, k) * len(relevant) / min(k, len(relevant))
+
+
 RANKING = {
     "recall": recall,
     "precision": precision,
@@ -68,7 +85,37 @@ RANKING = {
     "ndcg": ndcg,
     "average_precision": average_precision,
     "reciprocal_rank": reciprocal_rank,
+    "recall_min": recall_min,
+    "ndcg_k": ndcg_k,
+    "average_precision_min": average_precision_min,
 }
+
+
+def precision_of_length(listed, relevant, k):
+    listed = [item for item in listed[:k] if item >= 0]
+    return sum(item in relevant for item in listed) / len(listed) if listed else 0.0
+
+
+def r_precision(listed, relevant):
+    if not relevant:
+        return 0.0
+    return sum(item in relevant for item in listed[: len(relevant)]) / len(relevant)
+
+
+def graded_ndcg(listed, grades, k, gain):
+    """`grades` gives the grade of each relevant item by its index."""
+
+    def dcg(values):
+        return sum(gain(value) / math.log2(place + 1) for place, value in enumerate(values[:k], start=1))
+
+    best = dcg(sorted(grades.values(), reverse=True))
+    return dcg([grades.get(item, 0) for item in listed]) / best if best > 0 else 0.0
+
+
+def auc(scores, relevant, counted):
+    pairs = [(p, n) for p in relevant & counted for n in counted - relevant]
+    wins = sum(1.0 if scores[p] > scores[n] else 0.5 if scores[p] == scores[n] else 0.0 for p, n in pairs)
+    return wins / len(pairs) if pairs else 0.0
 
 
 def rmse(predicted, actual, where):

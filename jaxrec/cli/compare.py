@@ -1,0 +1,147 @@
+"""`jaxrec compare`: the models of several run folders on one split, with paired tests over users."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from tyro import conf
+
+import jaxrec.api
+from jaxrec.api.evaluate import default_space
+from jaxrec.cli.fit import DEFAULT_K, list_lengths
+from jaxrec.cli.memory import use_cache
+from jaxrec.cli.output import emit, note, table
+from jaxrec.cli.parsing import ComputeOptions, Switch, optional, parse
+from jaxrec.cli.run_folder import device
+from jaxrec.cli.source import random_key, split_again
+from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
+from jaxrec.evaluation.report import comparison_table
+from jaxrec.evaluation.uncertainty import compare_models
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareCommand(ComputeOptions):
+    """What `compare` has.
+
+    Attributes:
+      runs: the run folders, of models that were fitted on one and the same split.
+      k: lengths of the lists.
+      metrics: names of metrics.
+      no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
+      resamples: of the bootstrap over users.
+      level: the probability of the intervals; 1 less it is the level of the tests.
+      seed: of the bootstrap.
+      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      data: where the data are now, if not where they were at the fit.
+      data_dir: the folder that holds the folders of named data sets now, likewise.
+    """
+
+    runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN RUN ...")]
+    k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
+    metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    no_distances: Switch = False
+    resamples: int = 2000
+    level: float = 0.95
+    seed: int = 0
+    memory_mb: int = 256
+    data: Annotated[str | None, optional("DATA")] = None
+    data_dir: Annotated[str | None, optional("FOLDER")] = None
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec compare`; see `CompareCommand` for the options."""
+    command = parse(
+        CompareCommand,
+        argv,
+        "compare",
+        "Measure the models of several run folders on the test part of their split, and test every pair of them: "
+        "paired bootstrap over users, Holm's correction over all rows. It compares trained models; a claim about "
+        "methods needs several seeds of each.",
+    )
+    labels = _labels(command.runs)
+    use_cache(command.cache_dir)
+    device()
+    models = [jaxrec.api.restore(folder) for folder in command.runs]
+    described = _one_split(command.runs, models)
+    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    for text in (*parts.train.notes, *parts.notes):
+        note(text, command.quiet)
+    k = list_lengths(command.k, parts, command.quiet)
+    space = None if command.no_distances else default_space(parts)
+    reports = {
+        label: jaxrec.api.evaluate(model, parts, k=k, metrics=command.metrics, space=space, memory_mb=command.memory_mb)
+        for label, model in zip(labels, models, strict=True)
+    }
+    first = next(iter(reports.values()))
+    names = [name for name in first.names if not name.startswith("recall_known")]
+    tested = [name for name in names if name in first.per_user]
+    rows = compare_models(
+        {label: {name: report.per_user[name] for name in tested} for label, report in reports.items()},
+        random_key(command.seed, "--seed"),
+        resamples=command.resamples,
+        level=command.level,
+    )
+    document = {
+        "data": described["data"],
+        "fingerprint": described["fingerprint"],
+        "models": {
+            label: {"run": folder, "model": model.name, **reports[label].to_dict()}
+            for label, folder, model in zip(labels, command.runs, models, strict=True)
+        },
+        "comparisons": [dataclasses.asdict(row) for row in rows],
+        "resamples": command.resamples,
+        "level": command.level,
+    }
+    shown = [("metric", "", "", "difference", f"{command.level:.0%} interval", "p", "p (Holm)", "")]
+    shown += [
+        (
+            row.metric,
+            row.a,
+            row.b,
+            f"{row.difference:+.4f}",
+            f"{row.low:+.4f} to {row.high:+.4f}",
+            f"{row.p_value:.4f}",
+            f"{row.p_holm:.4f}",
+            "*" if row.significant else "",
+        )
+        for row in rows
+    ]
+    text = (
+        f"{described['data']}, test part, {len(first.users):,} users\n{comparison_table(reports, names)}\n\n"
+        f"{table(shown)}\n* the two differ, at level {1 - command.level:.2g} after Holm's correction over "
+        f"{len(rows)} rows; over users, for these trained models"
+    )
+    emit(document, text, command.json)
+
+
+def _labels(runs: Sequence[str]) -> list[str]:
+    if len(runs) < 2:
+        raise JaxrecError(f"compare needs at least two run folders, got {len(runs)}")
+    if len({pathlib.Path(folder).resolve() for folder in runs}) < len(runs):
+        raise JaxrecError("a run folder is named twice; name each once")
+    names = [pathlib.Path(folder).resolve().name for folder in runs]
+    return names if len(set(names)) == len(names) else list(runs)
+
+
+def _one_split(runs: Sequence[str], models: Sequence[Any]) -> dict[str, Any]:
+    """What the runs say of their data and split, which must be the same."""
+    found: list[dict[str, Any]] = []
+    for folder, model in zip(runs, models, strict=True):
+        described = model.info.get("source")
+        if not isinstance(described, dict):
+            raise RunFolderError(
+                f"{folder!r} does not say which data and split it is of, since `jaxrec fit` did not write it; compare "
+                "its reports in Python with jaxrec.evaluation.compare_models"
+            )
+        if model.info["task"] == "rating":
+            raise MismatchError(f"{folder!r} predicts ratings, and compare is for models that rank")
+        if found and described.get("fingerprint") != found[0].get("fingerprint"):
+            raise MismatchError(
+                f"{runs[0]!r} and {folder!r} were fitted on different data or splits; fit both with the same data, "
+                "filters and split options"
+            )
+        found.append(described)
+    return found[0]
