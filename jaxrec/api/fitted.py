@@ -31,7 +31,7 @@ class FittedModel:
       seen: the items of each user among the interactions that it was fitted on.
       options: how it was trained; None for models that need no training.
       info: what is known of the fit, as plain JSON values: `fitted_on`, `best_epoch`, `valid`, `seconds`, `records`,
-        `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`.
+        `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`, and of NMF `objective`.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
@@ -85,4 +85,7 @@ class FittedModel:
 
     def __str__(self) -> str:
         counts = f"{self.num_users:,} users, {self.num_items:,} items"
-        return f"{type(self.model).__name__} fitted on {self.info.get('fitted_on', 'data')}: {counts}"
+        name = type(self.model).__name__
+        if "objective" in self.info:  # of NMF, which has two
+            name += f" ({self.info['objective']} entries)"
+        return f"{name} fitted on {self.info.get('fitted_on', 'data')}: {counts}"

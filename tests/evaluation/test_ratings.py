@@ -103,6 +103,7 @@ def test_a_scale_must_be_two_ascending_numbers(scale):
 def test_nmf_says_which_objective_it_used(options, used, split):
     fitted = jaxrec.fit(jaxrec.NMF(dim=2), split, options, key=jax.random.key(0))
     assert fitted.info["objective"] == used
+    assert str(fitted).startswith(f"NMF ({used} entries) fitted on")
 
 
 def test_the_best_epoch_is_the_one_of_the_lowest_rmse(split):
