@@ -9,6 +9,7 @@ from jaxrec.evaluation.report import (
     comparison_table,
     paired_difference,
 )
+from jaxrec.evaluation.rerank import greedy_dpp, mmr, rerank
 from jaxrec.evaluation.topk import TableScorer, recommend_lists, top_k, users_per_tile
 from jaxrec.evaluation.uncertainty import (
     Comparison,
@@ -37,12 +38,15 @@ __all__ = [
     "comparison_table",
     "evaluate_scorer",
     "feature_space",
+    "greedy_dpp",
     "holm",
     "item_space",
+    "mmr",
     "paired_bootstrap",
     "paired_difference",
     "permutation_test",
     "recommend_lists",
+    "rerank",
     "resolve_metrics",
     "seed_spread",
     "top_k",
