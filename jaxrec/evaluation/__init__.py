@@ -5,6 +5,7 @@ from jaxrec.evaluation.item_space import ItemSpace, feature_space, item_space
 from jaxrec.evaluation.report import (
     Report,
     average_reports,
+    comparison_latex,
     comparison_markdown,
     comparison_table,
     paired_difference,
@@ -34,6 +35,7 @@ __all__ = [
     "average_reports",
     "bootstrap_interval",
     "compare_models",
+    "comparison_latex",
     "comparison_markdown",
     "comparison_table",
     "evaluate_scorer",

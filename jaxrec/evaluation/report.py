@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -292,6 +293,34 @@ def comparison_markdown(
     lines = ["| " + " | ".join(head).lstrip(), "|" + "---|" * len(head)]
     lines[0] += " |"
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def comparison_latex(
+    reports: Mapping[str, Report],
+    names: Sequence[str],
+    *,
+    extra: Mapping[str, Mapping[str, str]] | None = None,
+    level: float = 0.95,
+) -> str:
+    r"""`comparison_table` as a LaTeX tabular with the rules of the package booktabs.
+
+    >>> report = Report(np.arange(2), {"recall@10": np.array([0.5, 0.5])})
+    >>> print(comparison_latex({"item_knn": report}, ["recall@10"]))
+    \begin{tabular}{lr}
+    \toprule
+     & recall@10 \\
+    \midrule
+    item\_knn & 0.5000 $\pm$ .0000 \\
+    \bottomrule
+    \end{tabular}
+    """
+    head, *rows = (
+        [re.sub(r"([&%$#_{}])", r"\\\1", cell).replace("±", r"$\pm$ ") for cell in row]
+        for row in _comparison_rows(reports, names, extra, level)
+    )
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
+    lines += [" & ".join(row) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
 def _comparison_rows(
