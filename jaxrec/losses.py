@@ -216,6 +216,7 @@ def in_batch_softmax(
     *,
     temperature: float | jax.Array = 0.12,
     cosine: bool = True,
+    groups: int = 1,
     log_probability: jax.Array | None = None,
     mask: jax.Array | None = None,
     weights: jax.Array | None = None,
@@ -232,9 +233,11 @@ def in_batch_softmax(
       items: [B, d], the embeddings of their items.
       temperature: t, positive.
       cosine: whether sim is the cosine, or the inner product.
+      groups: G, a divisor of B: the batch is cut into G runs of B / G rows, and a row has the items of its own run as
+        negatives only. The cost and the memory of the logits, B x B / G, fall with it.
       log_probability: [B], log q of each item to be in the batch, or None for no correction.
-      mask: bool [B, B], true where item c is a negative for row b; use it to leave out accidental hits. The diagonal
-        always counts. None for all.
+      mask: bool [B, B / G], true where the item at place c of the row's run is a negative; use it to leave out
+        accidental hits. A row's own item always counts. None for all.
       weights: [B], not negative, or None for ones.
       where: bool [B], the rows that count, as positives and as negatives; or None for all.
 
@@ -243,7 +246,7 @@ def in_batch_softmax(
 
     Raises:
       MismatchError: shapes that do not fit each other.
-      JaxrecError: a temperature that is not positive.
+      JaxrecError: a temperature that is not positive, or groups of unequal size.
 
     Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
     equation 5 for the correction; Wu et al., TOIS 42(4), 2024, for the cosine and the temperature.
@@ -256,20 +259,30 @@ def in_batch_softmax(
     _same_shape(users, items, "items")
     if users.ndim != 2:
         raise MismatchError(f"users and items must have shape (B, d), got {users.shape}")
+    size = users.shape[0]
+    if not isinstance(groups, int) or groups < 1 or size % groups:
+        raise JaxrecError(f"groups must divide the {size} rows of the batch, got {groups}")
     users, items = _counted(users, where), _counted(items, where)
     if cosine:
         users, items = unit(users), unit(items)
-    logits = users @ items.T / temperature
+    run = size // groups
+
+    def in_runs(rows: jax.Array) -> jax.Array:
+        return rows.reshape(groups, run, *rows.shape[1:])
+
+    logits = jnp.einsum("gbd,gcd->gbc", in_runs(users), in_runs(items)) / temperature
     if log_probability is not None:
         _same_shape(users[:, 0], log_probability, "log_probability")
-        logits = logits - _counted(log_probability, where)[None, :]
+        logits = logits - in_runs(_counted(log_probability, where))[:, None, :]
+    own = jnp.eye(run, dtype=bool)[None]
+    positive = jnp.sum(jnp.where(own, logits, 0), axis=2)
     if mask is not None:
-        _same_shape(logits, mask, "mask")
-    counts = jnp.ones(logits.shape, bool) if mask is None else mask
+        if mask.shape != (size, run):
+            raise MismatchError(f"mask must have shape {(size, run)}, got {mask.shape}; nothing is broadcast")
+        logits = jnp.where(in_runs(mask) | own, logits, -jnp.inf)
     if where is not None:
-        counts = counts & where[None, :]
-    own = jnp.eye(logits.shape[0], dtype=bool)
-    each = jax.nn.logsumexp(jnp.where(counts | own, logits, -jnp.inf), axis=1) - jnp.diagonal(logits)
+        logits = jnp.where(in_runs(where)[:, None, :] | own, logits, -jnp.inf)
+    each = (jax.nn.logsumexp(logits, axis=2) - positive).reshape(size)
     return _mean(each, weights, where)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.tradeoff import CurvePoint
 
 if TYPE_CHECKING:
     import networkx
@@ -123,6 +124,60 @@ def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: fl
         panel.set_ylim(len(reports) - 0.5, -0.5)
         panel.set_yticks(range(len(reports)), [_plain(label) for label in reports])
         _tidy(panel)
+    if title:
+        figure.suptitle(_plain(title))
+    return figure
+
+
+def trade_off_curves(
+    curves: Mapping[str, Sequence[CurvePoint]],
+    *,
+    x: str = "ild@20",
+    y: str = "ndcg@20",
+    level: float = 0.95,
+    title: str = "",
+) -> Figure:
+    """Accuracy against diversity: a line for each model, from its own lists (large dot) to the most re-ranked.
+
+    Args:
+      curves: label of the model to its points, see `jaxrec.evaluation.tradeoff`.
+      x: the value to the right, of diversity.
+      y: the value upwards, of accuracy.
+      level: the probability of the intervals over users, drawn as crosses; a value of all lists together has none.
+      title: what stands above.
+
+    Returns:
+      The figure, which belongs to no window; see `save_figure`.
+
+    Raises:
+      JaxrecError: no curve, a curve without a point, a report without one of the values, or no matplotlib.
+
+    >>> import numpy as np
+    >>> report = Report(np.arange(2), {"ndcg@20": np.array([0.0, 1.0]), "ild@20": np.array([1.0, 1.2])})
+    >>> trade_off_curves({"mf": [CurvePoint(1.0, report)]}).axes[0].get_ylabel()
+    'ndcg@20'
+    """
+    figure_class = _figure_class()
+    if not curves or not all(len(points) for points in curves.values()):
+        raise JaxrecError("curves is empty or has a curve without a point; pass at least one point for each label")
+    figure = figure_class(figsize=(7, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for at, (label, points) in enumerate(curves.items()):
+        colour = _COLOURS[at % 7]
+        places = [(point.report.mean(x), point.report.mean(y)) for point in points]
+        for (right, up), point in zip(places, points, strict=True):
+            for name, ends in ((x, "x"), (y, "y")):
+                if name in point.report.per_user:
+                    low, high = point.report.interval(name, level)
+                    line = ([low, high], [up, up]) if ends == "x" else ([right, right], [low, high])
+                    panel.plot(*line, color=colour, linewidth=1, alpha=0.6)
+        panel.plot(*zip(*places, strict=True), _STYLES[at // 7 % 4], color=colour, label=_plain(label), linewidth=1.5)
+        panel.plot(*places[0], "o", color=colour, markersize=7)
+        panel.plot(*zip(*places, strict=True), ".", color=colour, markersize=5)
+    panel.set_xlabel(x)
+    panel.set_ylabel(y)
+    _tidy(panel)
+    panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     if title:
         figure.suptitle(_plain(title))
     return figure

@@ -77,6 +77,8 @@ CASES = [
     case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), cosine=False, temperature=2.0),
     case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), mask=HITS),
     case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), log_probability=LOG_Q, mask=HITS),
+    case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), groups=2),
+    case("in_batch_softmax", slow.in_batch_softmax, (B, D), (B, D), groups=3, log_probability=LOG_Q, mask=HITS[:, :2]),
 ]
 SCORES, EMBEDDINGS = CASES[4].values[0], CASES[7].values[0]
 WHERE = np.array([True, True, False, True, False, True])
@@ -220,6 +222,21 @@ def test_accidental_hits_are_left_out_by_the_mask_but_never_the_row_itself():
     assert losses.in_batch_softmax(users, same, mask=masked) < losses.in_batch_softmax(users, same)
 
 
+def test_groups_are_what_a_mask_of_blocks_would_be():
+    users, items = EMBEDDINGS.draw()
+    blocks = np.kron(np.eye(2, dtype=bool), np.ones((B // 2, B // 2), bool))
+    grouped, masked = losses.in_batch_softmax(users, items, groups=2), losses.in_batch_softmax(users, items, mask=blocks)
+    np.testing.assert_allclose(grouped, masked, rtol=1e-6)
+    alone = losses.in_batch_softmax(users, items, groups=B)  # each row against itself: log 1
+    assert abs(float(alone)) < 1e-6
+
+
+@pytest.mark.parametrize("groups", [0, 4, B + 1])
+def test_groups_that_do_not_divide_the_batch_raise(groups):
+    with pytest.raises(JaxrecError, match=f"groups must divide the {B} rows of the batch, got {groups}"):
+        losses.in_batch_softmax(TABLE, TABLE, groups=groups)
+
+
 def test_a_constant_log_probability_changes_nothing():
     users, items = EMBEDDINGS.draw()
     plain = losses.in_batch_softmax(users, items)
@@ -300,6 +317,7 @@ BAD_SHAPES = {
     "batch-width": (losses.in_batch_softmax, (TABLE, jnp.zeros((B, D + 1))), {}),
     "batch-row": (losses.in_batch_softmax, (ROW, ROW), {}),
     "batch-mask": (losses.in_batch_softmax, (TABLE, TABLE), {"mask": np.ones((B, 1), bool)}),
+    "batch-mask-of-groups": (losses.in_batch_softmax, (TABLE, TABLE), {"mask": np.ones((B, B), bool), "groups": 2}),
     "batch-log": (losses.in_batch_softmax, (TABLE, TABLE), {"log_probability": jnp.zeros(1)}),
     "l2-length": (losses.l2, (TABLE, jnp.zeros((1, D))), {}),
     "l2-where": (losses.l2, (TABLE,), {"where": np.ones(1, bool)}),

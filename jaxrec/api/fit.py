@@ -224,6 +224,7 @@ def _run_stage(
         l2_form=options.l2_form,
         temperature=options.temperature,
         cosine=options.cosine,
+        groups=options.groups,
         mask_hits=options.mask_hits,
         correct_popularity=options.correct_popularity,
         reduction=options.reduction,

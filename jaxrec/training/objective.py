@@ -46,6 +46,7 @@ class Objective:
         the batch's tables, not squared, over its size).
       temperature: of the softmax.
       cosine: whether the softmax compares by cosine, or by inner product.
+      groups: softmax in the batch: how many runs of rows the batch is cut into; a row's negatives are of its own run.
       mask_hits: softmax in the batch: which other rows' items are no negatives; "none" are left out, "item" leaves out
         the row's own item, "seen" every item that the user has (B x B searches a step, so it costs).
       correct_popularity: softmax in the batch: subtract the log probability of each item to be in the batch.
@@ -65,6 +66,7 @@ class Objective:
     l2_form: PenaltyForm = "squared"
     temperature: float = 0.12
     cosine: bool = True
+    groups: int = 1
     mask_hits: HitMask = "none"
     correct_popularity: bool = False
     reduction: Reduction = "mean"
@@ -82,6 +84,8 @@ class Objective:
             raise JaxrecError(f"l2 must not be negative, got {self.l2}")
         if not self.temperature > 0:
             raise JaxrecError(f"temperature must be positive, got {self.temperature}")
+        if self.groups < 1:
+            raise JaxrecError(f"groups must be at least 1, got {self.groups}")
 
     def __call__(
         self, params: Params, data: TrainData, batch: Batch, key: jax.Array
@@ -164,10 +168,14 @@ class Objective:
                 where=batch.where,
             )
         mask = None
-        if self.mask_hits == "item":
-            mask = batch.item[:, None] != batch.item[None, :]
-        elif self.mask_hits == "seen":
-            mask = ~contains(data.seen, batch.user[:, None], batch.item[None, :])
+        if self.mask_hits != "none":
+            size = batch.item.shape[0]
+            run = size // self.groups
+            others = jnp.repeat(batch.item.reshape(self.groups, run), run, axis=0)  # [B, B / G]
+            if self.mask_hits == "item":
+                mask = batch.item[:, None] != others
+            else:
+                mask = ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
         log_probability = None
         if self.correct_popularity:
             log_probability = data.log_probability[batch.item]
@@ -176,6 +184,7 @@ class Objective:
             positive,
             temperature=self.temperature,
             cosine=self.cosine,
+            groups=self.groups,
             log_probability=log_probability,
             mask=mask,
             where=batch.where,

@@ -56,15 +56,21 @@ def softmax(positive, negative, weights, where, temperature=1.0, negative_where=
     return weighted_mean(row, weights, where)
 
 
-def in_batch_softmax(users, items, weights, where, temperature=0.12, cosine=True, log_probability=None, mask=None):
-    """logsumexp over c of z_bc, minus z_bb, with z_bc = sim(u_b, i_c) / t - log q_c, over the rows c that count."""
+def in_batch_softmax(
+    users, items, weights, where, temperature=0.12, cosine=True, groups=1, log_probability=None, mask=None
+):
+    """logsumexp over c of z_bc, minus z_bb, with z_bc = sim(u_b, i_c) / t - log q_c, over the rows c that count.
+
+    With groups, c runs over the rows of b's own run, and mask[b] has a place for each of them.
+    """
+    run = len(items) // groups
     if cosine:
         users, items = unit(users), unit(items)
 
     def row(b):
         z = {}
-        for c in range(len(items)):
-            if c == b or (where[c] and (mask is None or mask[b][c])):
+        for c in range(b // run * run, b // run * run + run):
+            if c == b or (where[c] and (mask is None or mask[b][c % run])):
                 z[c] = users[b] @ items[c] / temperature - (0.0 if log_probability is None else log_probability[c])
         return logsumexp(list(z.values())) - z[b]
 
