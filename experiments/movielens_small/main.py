@@ -21,8 +21,10 @@ import jaxrec
 from experiments.movielens_small.config import CHOSEN, Candidate, grid
 from jaxrec.api.evaluate import default_space
 from jaxrec.api.lookup import title_of
+from jaxrec.evaluation.comparison import Comparison, compare_reports
 from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.evaluation.report import Report, average_reports, comparison_table, paired_difference
+from jaxrec.evaluation.report import Report, average_reports, paired_difference
+from jaxrec.evaluation.tables import comparison_table
 
 COLUMNS = (
     *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),
@@ -87,11 +89,12 @@ def compare(options: Options) -> int:
             per_seed[name] += [evaluate(job.result(), split, space) for job in jobs]
         reports[name] = average_reports(per_seed[name])
         print(f"{name}: nDCG@10 {reports[name].mean('ndcg@10'):.4f}, fitted in {seconds[name]:.1f} s", flush=True)
-    print("\n" + comparison_table(reports, COLUMNS))
-    findings = conclusions(reports)
+    rows = compare_reports(reports, jax.random.key(0), names=COLUMNS, resamples=10_000)
+    print("\n" + comparison_table(reports, COLUMNS, comparisons=rows))
+    findings = conclusions(reports, rows)
     print("\n" + "\n".join(findings))
     show_users(split, models)
-    write(options.out, split, models, reports, per_seed, seconds, findings, time.perf_counter() - started)
+    write(options.out, split, models, reports, rows, seconds, findings, time.perf_counter() - started)
     print(f"\nRun folder: {options.out} ({time.perf_counter() - started:.0f} s in all)")
     return 0
 
@@ -103,13 +106,18 @@ def evaluate(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -
         return jaxrec.evaluate(model, split, space=space)
 
 
-def conclusions(reports: Mapping[str, Report]) -> list[str]:
-    """What the paired intervals over users allow to be said, and no more."""
+def conclusions(reports: Mapping[str, Report], rows: Sequence[Comparison]) -> list[str]:
+    """What the paired comparisons over users allow to be said after the correction for all of them, and no more."""
     lines = []
+    corrected = {(frozenset((row.a, row.b)), row.metric): row for row in rows}
     for first, second in (("lightgcn", "popularity"), ("lightgcn", "mf"), ("ease", "lightgcn")):
         mean, low, high = paired_difference(reports[first], reports[second], "ndcg@10")
-        what = "no difference is shown" if low <= 0 <= high else f"{first} is {'better' if mean > 0 else 'worse'}"
-        lines.append(f"nDCG@10, {first} - {second}: {mean:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]: {what}")
+        row = corrected[frozenset((first, second)), "ndcg@10"]
+        what = f"{first} is {'better' if mean > 0 else 'worse'}" if row.significant else "no difference is shown"
+        lines.append(
+            f"nDCG@10, {first} - {second}: {mean:+.4f}, 95% interval of this pair alone [{low:+.4f}, {high:+.4f}], p "
+            f"{row.p_holm:.3f} after Holm's correction over {len(rows)} comparisons: {what}"
+        )
     ratio = reports["lightgcn"].mean("ndcg@10") / reports["popularity"].mean("ndcg@10")
     lines.append(f"nDCG@10, lightgcn / popularity: {ratio:.2f}")
     return lines
@@ -133,7 +141,7 @@ def write(
     split: jaxrec.Split,
     models: Mapping[str, jaxrec.FittedModel],
     reports: Mapping[str, Report],
-    per_seed: Mapping[str, list[Report]],
+    rows: Sequence[Comparison],
     seconds: Mapping[str, float],
     findings: list[str],
     total: float,
@@ -151,6 +159,7 @@ def write(
         "versions": models["lightgcn"].info["versions"],
         "seconds": total,
         "findings": findings,
+        "comparisons": [dataclasses.asdict(row) for row in rows],
         "models": {
             name: {
                 "config": _config(CHOSEN[name]),
@@ -158,7 +167,8 @@ def write(
                 "valid": models[name].info["valid"],
                 "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
                 "intervals": {metric: reports[name].interval(metric) for metric in reports[name].per_user},
-                "seeds": [{metric: report.mean(metric) for metric in COLUMNS} for report in per_seed[name]],
+                "trainings": reports[name].runs,
+                "seeds": reports[name].to_dict()["seeds"],
                 "seconds": seconds[name],
             }
             for name in reports

@@ -15,7 +15,8 @@ import optax
 import jaxrec
 from jaxrec.api.evaluate import default_space
 from jaxrec.errors import NonFiniteLossError
-from jaxrec.evaluation.report import Report, comparison_markdown
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.tables import comparison_markdown
 from jaxrec.sampling import shuffled_batches
 from jaxrec.training import Batch, Objective, init_state, make_step, train_data
 

@@ -13,13 +13,14 @@ import jaxrec.api
 from jaxrec.api.evaluate import default_space
 from jaxrec.cli.fit import DEFAULT_K, list_lengths
 from jaxrec.cli.memory import use_cache
-from jaxrec.cli.output import emit, note, table
+from jaxrec.cli.output import emit, note, table, writable, write_text
 from jaxrec.cli.parsing import ComputeOptions, Switch, optional, parse
 from jaxrec.cli.run_folder import device
 from jaxrec.cli.source import random_key, split_again
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.evaluation.report import comparison_table
-from jaxrec.evaluation.uncertainty import compare_models
+from jaxrec.evaluation.comparison import compare_reports
+from jaxrec.evaluation.resampling import check_options
+from jaxrec.evaluation.tables import comparison_latex, comparison_markdown, comparison_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,10 @@ class CompareCommand(ComputeOptions):
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       resamples: of the bootstrap over users.
       level: the probability of the intervals; 1 less it is the level of the tests.
+      reference: the run with which the table of means compares the others, as it is named here or by the name of its
+        folder; by default each mean is compared with the best other one of its column.
+      latex: a file for the table of means, with booktabs.
+      markdown: the same in Markdown.
       seed: of the bootstrap.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
       data: where the data are now, if not where they were at the fit.
@@ -45,6 +50,9 @@ class CompareCommand(ComputeOptions):
     no_distances: Switch = False
     resamples: int = 2000
     level: float = 0.95
+    reference: Annotated[str | None, optional("RUN")] = None
+    latex: Annotated[str | None, optional("FILE")] = None
+    markdown: Annotated[str | None, optional("FILE")] = None
     seed: int = 0
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
@@ -62,8 +70,19 @@ def run(argv: Sequence[str]) -> None:
         "methods needs several seeds of each.",
     )
     labels = _labels(command.runs)
+    reference = None if command.reference is None else _label_of(command.reference, labels, command.runs)
+    files = [
+        (writable(flag, name), draw)
+        for flag, name, draw in (
+            ("--latex", command.latex, comparison_latex),
+            ("--markdown", command.markdown, comparison_markdown),
+        )
+        if name is not None
+    ]
     use_cache(command.cache_dir)
     device()
+    key = random_key(command.seed, "--seed")
+    check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
     models = [jaxrec.api.restore(folder) for folder in command.runs]
     described = _one_split(command.runs, models)
     parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
@@ -77,13 +96,11 @@ def run(argv: Sequence[str]) -> None:
     }
     first = next(iter(reports.values()))
     names = [name for name in first.names if not name.startswith("recall_known")]
-    tested = [name for name in names if name in first.per_user]
-    rows = compare_models(
-        {label: {name: report.per_user[name] for name in tested} for label, report in reports.items()},
-        random_key(command.seed, "--seed"),
-        resamples=command.resamples,
-        level=command.level,
-    )
+    rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)
+    table_options: dict[str, Any] = {"level": command.level, "comparisons": rows, "reference": reference}
+    for path, draw in files:
+        write_text(path, draw(reports, names, **table_options) + "\n")
+        note(f"table written to {path}", command.quiet)
     document = {
         "data": described["data"],
         "fingerprint": described["fingerprint"],
@@ -94,6 +111,7 @@ def run(argv: Sequence[str]) -> None:
         "comparisons": [dataclasses.asdict(row) for row in rows],
         "resamples": command.resamples,
         "level": command.level,
+        "reference": reference,
     }
     shown = [("metric", "", "", "difference", f"{command.level:.0%} interval", "p", "p (Holm)", "")]
     shown += [
@@ -110,7 +128,8 @@ def run(argv: Sequence[str]) -> None:
         for row in rows
     ]
     text = (
-        f"{described['data']}, test part, {len(first.users):,} users\n{comparison_table(reports, names)}\n\n"
+        f"{described['data']}, test part, {len(first.users):,} users\n"
+        f"{comparison_table(reports, names, **table_options)}\n\n"
         f"{table(shown)}\n* the two differ, at level {1 - command.level:.2g} after Holm's correction over "
         f"{len(rows)} rows; over users, for these trained models"
     )
@@ -124,6 +143,16 @@ def _labels(runs: Sequence[str]) -> list[str]:
         raise JaxrecError("a run folder is named twice; name each once")
     names = [pathlib.Path(folder).resolve().name for folder in runs]
     return names if len(set(names)) == len(names) else list(runs)
+
+
+def _label_of(reference: str, labels: Sequence[str], runs: Sequence[str]) -> str:
+    """The label of a run that is named by its label or by its folder."""
+    for label, folder in zip(labels, runs, strict=True):
+        if reference in (label, folder) or pathlib.Path(reference).resolve() == pathlib.Path(folder).resolve():
+            return label
+    raise JaxrecError(
+        f"--reference {reference!r} is none of the runs that are compared; name one of {', '.join(labels)}"
+    )
 
 
 def _one_split(runs: Sequence[str], models: Sequence[Any]) -> dict[str, Any]:

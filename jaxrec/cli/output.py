@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.errors import JaxrecError
+
 
 def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
     """Print the result of a command: the document as JSON, or the text.
@@ -68,6 +70,30 @@ def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
     return "\n".join(lines)
 
 
+def writable(flag: str, name: str, endings: Sequence[str] = ()) -> pathlib.Path:
+    """The path of a file that a command is to write, refused before anything is computed if it cannot be.
+
+    Args:
+      flag: what asks for the file, for messages.
+      name: as the caller gave it.
+      endings: what it may end in; none for any.
+
+    Raises:
+      JaxrecError: another ending, a folder that does not exist, or a folder in the file's place.
+
+    >>> writable("--out", "lists.csv", [".csv", ".json"]).name
+    'lists.csv'
+    """
+    path = pathlib.Path(name).expanduser()
+    if endings and path.suffix not in endings:
+        raise JaxrecError(f"{flag} {name!r} must end in {', '.join(endings)}")
+    if not path.parent.is_dir():
+        raise JaxrecError(f"{flag} {name!r} is in a folder that does not exist; make {str(path.parent)!r} first")
+    if path.is_dir():
+        raise JaxrecError(f"{flag} {name!r} is a folder; name a file")
+    return path
+
+
 def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
     """Write a document to a file, whole or not at all.
 
@@ -77,9 +103,21 @@ def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
     ...     json.loads(pathlib.Path(folder, "a.json").read_text())
     {'seed': 0}
     """
+    write_text(path, json.dumps(plain(document), allow_nan=False, indent=1) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write text to a file as UTF-8, whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(pathlib.Path(folder, "a.md"), "± .5")
+    ...     pathlib.Path(folder, "a.md").read_text(encoding="utf-8")
+    '± .5'
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(plain(document), allow_nan=False, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ from tyro import conf
 
 import jaxrec.api
 from jaxrec.cli.memory import use_cache
-from jaxrec.cli.output import emit, note
+from jaxrec.cli.output import emit, note, writable
 from jaxrec.cli.parsing import ComputeOptions, Switch, Words, expand, optional, parse
 from jaxrec.cli.run_folder import device
 from jaxrec.errors import JaxrecError
@@ -56,7 +55,7 @@ def run(argv: Sequence[str]) -> None:
     users = None if command.all else expand(command.user, "--user")
     if users is not None and not users:
         raise JaxrecError("--user names no user; the file that it points to has no line")
-    out = None if command.out is None else _writable(command.out)
+    out = None if command.out is None else writable("--out", command.out, _ENDINGS)
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
@@ -79,13 +78,3 @@ def run(argv: Sequence[str]) -> None:
     lists.save(out)
     document = {"file": str(out), "users": len(lists), "notes": list(lists.notes)}
     emit(document, f"{len(lists):,} lists written to {out}", command.json)
-
-
-def _writable(name: str) -> pathlib.Path:
-    """Refuse a file that cannot be written before anything is computed."""
-    path = pathlib.Path(name).expanduser()
-    if path.suffix not in _ENDINGS:
-        raise JaxrecError(f"--out {name!r} must end in {', '.join(_ENDINGS)}")
-    if not path.parent.is_dir():
-        raise JaxrecError(f"--out {name!r} is in a folder that does not exist; make {str(path.parent)!r} first")
-    return path

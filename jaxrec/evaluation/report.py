@@ -1,10 +1,9 @@
-"""The result of an evaluation: values per user, means with intervals, counts, and tables that compare models."""
+"""The result of an evaluation: values per user, means with their intervals over users and over seeds, counts."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,24 @@ from typing import Any
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation.resampling import check_level
+from jaxrec.evaluation.seeds import ENOUGH_SEEDS, SeedSpread, spread_of
+from jaxrec.evaluation.tables import (
+    aligned_text,
+    comparison_latex,
+    comparison_markdown,
+    comparison_table,
+    number_text,
+)
+
+__all__ = [
+    "Report",
+    "average_reports",
+    "comparison_latex",
+    "comparison_markdown",
+    "comparison_table",
+    "paired_difference",
+]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,10 +47,16 @@ class Report:
       catalogue: what could be recommended, in words.
       space: the item space of the distances, in words; "" where none was used.
       runs: how many trained models the values are means of.
+      seeds: name to float64 [runs], the value of each of these trainings, where there are several; see
+        `average_reports`.
       user_ids: array [n], the caller's ids of `users`, or None where they are not known here.
 
+    Two sources of chance are kept apart: `interval` is about users, for these trained models; `spread` is about seeds,
+    that is about training the model again.
+
     Raises:
-      MismatchError: a per-user array of another length than `users`, or a user that is there twice.
+      MismatchError: a per-user array of another length than `users`, a user that is there twice, or `seeds` that are
+        not one value for each of the runs.
 
     >>> report = Report(np.arange(4), {"recall@10": np.array([0.0, 0.5, 0.5, 1.0])}, {"coverage@10": 0.25})
     >>> report.mean("recall@10")
@@ -50,6 +73,7 @@ class Report:
     catalogue: str = ""
     space: str = ""
     runs: int = 1
+    seeds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     user_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +86,16 @@ class Report:
                 raise MismatchError(f"per_user {name!r} has shape {values.shape}, expected {users.shape}")
         if self.user_ids is not None and len(self.user_ids) != len(users):
             raise MismatchError(f"user_ids has {len(self.user_ids)} ids, expected {len(users)}: one for each user")
+        seeds = {name: np.asarray(values, np.float64) for name, values in self.seeds.items()}
+        for name in self.names if self.runs > 1 else ():
+            shape = seeds[name].shape if name in seeds else None
+            if shape != (self.runs,):
+                raise MismatchError(
+                    f"seeds {name!r} has shape {shape}, expected {(self.runs,)}, one value for each of the "
+                    f"{self.runs} runs; make the mean with average_reports"
+                )
         object.__setattr__(self, "users", users)
+        object.__setattr__(self, "seeds", seeds)
         object.__setattr__(self, "per_user", per_user)
 
     @property
@@ -80,6 +113,26 @@ class Report:
             return float(self.overall[name])
         values = self._defined(name)
         return float(values.mean()) if values.size else math.nan
+
+    def values(self, name: str, users: np.ndarray) -> np.ndarray:
+        """The per-user values of a name as float64 [n], in the order of these users [n].
+
+        Raises:
+          MismatchError: other users than those of the report.
+          JaxrecError: no per-user value of this name.
+
+        >>> report = Report(np.array([7, 3]), {"recall@10": np.array([0.5, 1.0])})
+        >>> report.values("recall@10", np.array([3, 7]))
+        array([1. , 0.5])
+        """
+        self._defined(name)
+        order = np.argsort(self.users)
+        if not np.array_equal(self.users[order], np.sort(users)):
+            differ = len(np.setxor1d(self.users, users))
+            raise MismatchError(
+                f"the reports are on different users ({differ:,} are in one of them only); evaluate on one test part"
+            )
+        return self.per_user[name][order][np.searchsorted(self.users[order], users)].astype(np.float64)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         r"""Interval of a mean over users, by the normal approximation.
@@ -107,8 +160,39 @@ class Report:
         """
         return _interval(self._defined(name), level)
 
+    def spread(self, name: str, level: float = 0.95) -> SeedSpread:
+        """The spread of a value over the trainings that this report is the mean of, as `seed_spread` gives it.
+
+        It says how the value varies when the model is trained again, for every value, those over all lists too. It says
+        nothing about other users. A claim about methods needs at least 5 trainings.
+
+        Args:
+          name: any value of the report.
+          level: the probability of the interval, between 0 and 1.
+
+        Returns:
+          Mean, standard deviation, and the ends of the interval of the mean; NaN where a training has no such value.
+
+        Raises:
+          JaxrecError: a report of one training, no value of this name, or a level outside (0, 1).
+
+        >>> runs = [Report(np.arange(2), {"recall@10": np.array(values)}) for values in ([0.0, 1.0], [0.5, 1.0])]
+        >>> average_reports(runs).spread("recall@10").mean
+        0.625
+        """
+        check_level(level)
+        if self.runs < 2:
+            raise JaxrecError("the report is of one training; a spread needs several: average_reports makes their mean")
+        if name not in self.seeds:
+            raise JaxrecError(f"the report has no value {name!r}; it has {', '.join(self.names)}")
+        return spread_of(self.seeds[name], level)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings for JSON: means, 95% intervals, counts; None where a number is not defined.
+        """Plain numbers and strings for JSON; None where a number is not defined.
+
+        `mean` and `interval` (95%, over users); `seeds`, for a mean of several trainings only: name to `values`, one
+        for each, with their `mean`, `std` and the ends of the 95% interval of the mean over seeds, `low` and `high`;
+        then counts and settings.
 
         >>> Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}).to_dict()["mean"]
         {'recall@10': 0.5}
@@ -116,6 +200,13 @@ class Report:
         return {
             "mean": {name: _plain(self.mean(name)) for name in self.names},
             "interval": {name: [_plain(end) for end in self.interval(name)] for name in self.per_user},
+            "seeds": {
+                name: {
+                    "values": [_plain(value) for value in self.seeds[name].tolist()],
+                    **{field: _plain(value) for field, value in self.spread(name)._asdict().items()},
+                }
+                for name in (self.names if self.runs > 1 else ())
+            },
             "counts": {name: _plain(count) for name, count in self.counts.items()},
             "seconds": _plain(self.seconds),
             "masked": self.masked,
@@ -142,14 +233,23 @@ class Report:
         return pandas.DataFrame({"user": users, **self.per_user})
 
     def __str__(self) -> str:
-        rows = [["", "mean", "95% interval"]]
+        several = self.runs > 1
+        heads = (
+            ["95% interval over users", "std over seeds", "95% interval over seeds"] if several else ["95% interval"]
+        )
+        rows = [["", "mean", *heads]]
         for name in self.names:
-            low, high = self.interval(name) if name in self.per_user else (math.nan, math.nan)
-            between = "" if math.isnan(low) else f"{low:.4f} to {high:.4f}"
-            rows.append([name, _number(self.mean(name)), between])
-        lines = [_aligned(rows), f"{len(self.users):,} users, {self.seconds:.1f} s"]
-        if self.runs > 1:
+            row = [name, number_text(self.mean(name)), _ends(*self.interval(name)) if name in self.per_user else ""]
+            if several:
+                spread = self.spread(name)
+                row += [number_text(spread.std), _ends(spread.low, spread.high)]
+            rows.append(row)
+        lines = [aligned_text(rows), f"{len(self.users):,} users, {self.seconds:.1f} s"]
+        if several:
             lines[-1] += f", mean of {self.runs} runs"
+            lines += ["over users: these trained models with other users; over seeds: the models trained again"]
+            if self.runs < ENOUGH_SEEDS:
+                lines += [f"{self.runs} seeds: a claim about methods needs at least {ENOUGH_SEEDS}"]
         shown = {name: count for name, count in self.counts.items() if count and name != "users_evaluated"}
         lines += [f"{name.replace('_', ' ')}: {round(count, 1):,}" for name, count in shown.items()]
         told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
@@ -189,20 +289,18 @@ def paired_difference(a: Report, b: Report, name: str, level: float = 0.95) -> t
     >>> paired_difference(a, b, "recall@10")
     (0.25, 0.25, 0.25)
     """
-    for report in (a, b):
-        report._defined(name)
-    first, second = _aligned_values([a, b], name)
-    difference = first - second
+    difference = a.values(name, a.users) - b.values(name, a.users)
     difference = difference[~np.isnan(difference)]
     low, high = _interval(difference, level)
     return (float(difference.mean()) if difference.size else math.nan), low, high
 
 
 def average_reports(reports: Sequence[Report]) -> Report:
-    """One report whose values are the means over several runs, user by user.
+    """One report whose values are the means over several runs, user by user, and which keeps the value of each run.
 
-    With it the intervals over users are those of the mean of the runs. They do not show the spread between runs: keep
-    the single reports for that.
+    With it `interval` over users is that of the mean of the runs, and `spread` is that over seeds. A report that is a
+    mean itself counts as often as it has runs. Where users lack a value in some runs, the mean over the users who have
+    it in all of them can differ from the mean of the values of the runs.
 
     Args:
       reports: at least one, on the same users, with the same names and the same mask, fitted part and catalogue.
@@ -215,8 +313,9 @@ def average_reports(reports: Sequence[Report]) -> Report:
       JaxrecError: no report.
 
     >>> runs = [Report(np.arange(2), {"recall@10": np.array(values)}) for values in ([0.0, 1.0], [0.5, 1.0])]
-    >>> average_reports(runs).per_user["recall@10"]
-    array([0.25, 1.  ], dtype=float32)
+    >>> mean = average_reports(runs)
+    >>> mean.per_user["recall@10"], mean.seeds["recall@10"]
+    (array([0.25, 1.  ], dtype=float32), array([0.5 , 0.75]))
     """
     if not reports:
         raise JaxrecError("reports is empty; pass at least one")
@@ -231,153 +330,43 @@ def average_reports(reports: Sequence[Report]) -> Report:
         if set(first.names) != set(other.names) or set(first.counts) != set(other.counts):
             differ = sorted((set(first.names) ^ set(other.names)) | (set(first.counts) ^ set(other.counts)))
             raise MismatchError(f"the reports differ in what they hold ({', '.join(differ)}); evaluate all runs alike")
+    runs = [report.runs for report in reports]
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(times * value for times, value in zip(runs, values, strict=True)) / sum(runs)
+
     counts = {}
     for name, count in first.counts.items():
         values = [report.counts[name] for report in reports]
-        counts[name] = count if len(set(values)) == 1 else sum(values) / len(values)
+        counts[name] = count if len(set(values)) == 1 else mean(values)
+    seeds = {}
+    for name in first.names if sum(runs) > 1 else ():
+        each = [report.seeds[name] if report.runs > 1 else np.array([report.mean(name)]) for report in reports]
+        seeds[name] = np.concatenate(each)
     return dataclasses.replace(
         first,
-        per_user={name: np.mean(_aligned_values(reports, name), axis=0) for name in first.per_user},
-        overall={name: sum(report.overall[name] for report in reports) / len(reports) for name in first.overall},
+        per_user={
+            name: np.average([report.values(name, first.users) for report in reports], axis=0, weights=runs)
+            for name in first.per_user
+        },
+        overall={name: mean([report.overall[name] for report in reports]) for name in first.overall},
         counts=counts,
-        seconds=sum(report.seconds for report in reports) / len(reports),
-        runs=sum(report.runs for report in reports),
+        seconds=mean([report.seconds for report in reports]),
+        runs=sum(runs),
+        seeds=seeds,
     )
-
-
-def comparison_table(
-    reports: Mapping[str, Report],
-    names: Sequence[str],
-    *,
-    extra: Mapping[str, Mapping[str, str]] | None = None,
-    level: float = 0.95,
-) -> str:
-    """Models as rows and values as columns, aligned, each mean with the half width of its interval.
-
-    The half width is of one model's mean over users. Whether two models differ is seen in `paired_difference`, not in
-    two intervals that overlap or do not.
-
-    Args:
-      reports: label of the model to its report.
-      names: the columns, in order.
-      extra: further columns, title to (label to text), for example seconds of training.
-      level: the probability of the intervals.
-
-    Raises:
-      JaxrecError: no report, or a report without one of the values.
-
-    >>> report = Report(np.arange(4), {"recall@10": np.array([0.0, 0.5, 0.5, 1.0])}, {"coverage@10": 0.25})
-    >>> print(comparison_table({"random": report}, ["recall@10", "coverage@10"], extra={"s": {"random": "0.1"}}))
-            recall@10      coverage@10  s
-    random  0.5000 ±.4001  0.2500       0.1
-    """
-    return _aligned(_comparison_rows(reports, names, extra, level))
-
-
-def comparison_markdown(
-    reports: Mapping[str, Report],
-    names: Sequence[str],
-    *,
-    extra: Mapping[str, Mapping[str, str]] | None = None,
-    level: float = 0.95,
-) -> str:
-    """`comparison_table` as a Markdown table.
-
-    >>> report = Report(np.arange(2), {"recall@10": np.array([0.5, 0.5])})
-    >>> print(comparison_markdown({"random": report}, ["recall@10"]))
-    | | recall@10 |
-    |---|---|
-    | random | 0.5000 ±.0000 |
-    """
-    head, *rows = _comparison_rows(reports, names, extra, level)
-    lines = ["| " + " | ".join(head).lstrip(), "|" + "---|" * len(head)]
-    lines[0] += " |"
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def comparison_latex(
-    reports: Mapping[str, Report],
-    names: Sequence[str],
-    *,
-    extra: Mapping[str, Mapping[str, str]] | None = None,
-    level: float = 0.95,
-) -> str:
-    r"""`comparison_table` as a LaTeX tabular with the rules of the package booktabs.
-
-    >>> report = Report(np.arange(2), {"recall@10": np.array([0.5, 0.5])})
-    >>> print(comparison_latex({"item_knn": report}, ["recall@10"]))
-    \begin{tabular}{lr}
-    \toprule
-     & recall@10 \\
-    \midrule
-    item\_knn & 0.5000 $\pm$ .0000 \\
-    \bottomrule
-    \end{tabular}
-    """
-    head, *rows = (
-        [re.sub(r"([&%$#_{}])", r"\\\1", cell).replace("±", r"$\pm$ ") for cell in row]
-        for row in _comparison_rows(reports, names, extra, level)
-    )
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
-    lines += [" & ".join(row) + r" \\" for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def _comparison_rows(
-    reports: Mapping[str, Report],
-    names: Sequence[str],
-    extra: Mapping[str, Mapping[str, str]] | None,
-    level: float,
-) -> list[list[str]]:
-    if not reports:
-        raise JaxrecError("reports is empty; pass at least one")
-    rows = [["", *names, *(extra or {})]]
-    for label, report in reports.items():
-        row = [label]
-        for name in names:
-            cell = _number(report.mean(name))
-            if name in report.per_user:
-                low, high = report.interval(name, level)
-                cell += "" if math.isnan(low) else f" ±{(high - low) / 2:.4f}".replace("±0.", "±.")
-            row.append(cell)
-        rows.append(row + [column.get(label, "") for column in (extra or {}).values()])
-    return rows
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-def _aligned_values(reports: Sequence[Report], name: str) -> list[np.ndarray]:
-    """The per-user values of each report, float64, in the order of the users of the first."""
-    order = np.argsort(reports[0].users)
-    back = np.argsort(order)
-    values = []
-    for report in reports:
-        mine = np.argsort(report.users)
-        if not np.array_equal(report.users[mine], reports[0].users[order]):
-            differ = len(np.setxor1d(report.users, reports[0].users))
-            raise MismatchError(
-                f"the reports are on different users ({differ:,} are in one of them only); evaluate on one test part"
-            )
-        values.append(report.per_user[name][mine][back].astype(np.float64))
-    return values
 
 
 def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    if not 0 < level < 1:
-        raise JaxrecError(f"level is {level}; pass a probability between 0 and 1, such as 0.95")
+    check_level(level)
     if values.size < 2:
         return math.nan, math.nan
     half = statistics.NormalDist().inv_cdf((1 + level) / 2) * float(values.std(ddof=1)) / math.sqrt(values.size)
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
+def _ends(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{low:.4f} to {high:.4f}"
 
 
 def _plain(value: float) -> float | int | None:

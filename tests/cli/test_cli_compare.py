@@ -2,8 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from reference.uncertainty import holm_refused
+
+import jaxrec
 
 WORDS = ("--valid", "0", "--no-distances", "--quiet", "-k", "3")
 
@@ -43,9 +47,95 @@ def test_every_pair_is_tested_in_every_metric(cli, runs):
     assert "p (Holm)" in told
 
 
+def test_holm_counts_every_pair_in_every_metric(cli, runs):
+    folders = [runs / name for name in ("itemknn", "popularity", "random")]
+    words = ("-k", "1", "3", "--metrics", "recall", "ndcg", "novelty", "gini", "--no-distances", "--quiet", "--json")
+    rows = cli("compare", *folders, *words).json["comparisons"]
+    tested = [f"{metric}@{k}" for metric in ("recall", "ndcg", "novelty") for k in (1, 3)]
+    assert {row["metric"] for row in rows} == set(tested)
+    assert len(rows) == 3 * len(tested)
+    refused = holm_refused([row["p_value"] for row in rows], 1 - 0.95)
+    assert [row["significant"] for row in rows] == refused
+    assert any(refused)  # item-kNN finds what is withheld, the others do not
+    for row in rows:
+        assert row["mean_a"] - row["mean_b"] == pytest.approx(row["difference"], abs=1e-9)
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_the_table_is_written_in_other_forms_too(cli, runs, tmp_path):
+    folders = [runs / name for name in ("itemknn", "popularity", "random")]
+    latex, markdown = tmp_path / "table.tex", tmp_path / "table.md"
+    words = (
+        "compare",
+        *folders,
+        "-k",
+        "3",
+        "--metrics",
+        "recall",
+        "novelty",
+        "--no-distances",
+        "--reference",
+        folders[1],
+    )
+    result = cli(*words, "--latex", latex, "--markdown", markdown)
+    assert "†: differs from popularity, p at most 0.05 after Holm's correction over 6 comparisons" in result.out
+    assert f"note: table written to {latex}" in result.err
+    lines = [line.split(" | ") for line in markdown.read_text(encoding="utf-8").splitlines() if "±" in line]
+    recall, novelty = ({line[0].removeprefix("| "): line[at] for line in lines[:3]} for at in (1, 2))
+    # What is popular is the least novel there is, for every user; nearly all that was withheld has no training pair, so
+    # item-kNN can find something for 2 users at most, and no test over users can tell 2 from none.
+    assert "†" in novelty["itemknn"]
+    assert "†" not in recall["itemknn"]
+    assert novelty["popularity"] == "1.0000 ±.0000"  # -log2 of one half
+    assert recall["popularity"] == "0.0000 ±.0000"
+    assert latex.read_text(encoding="utf-8").startswith(
+        "\\begin{tabular}{lrrr}\n\\toprule\n & recall@3 & novelty@3 & coverage@3"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.md", "table.tex"]
+    by_label = cli(*words[:-1], "popularity", "--json", "--quiet").json
+    assert by_label["reference"] == "popularity"
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_measured(cli, runs, ratings, tmp_path):
+    one, two = runs / "itemknn", runs / "popularity"
+    assert "--reference 'ease' is none of the runs that are compared; name one of itemknn, popularity" in (
+        cli("compare", one, two, "--reference", "ease").error
+    )
+    assert "is in a folder that does not exist" in cli("compare", one, two, "--latex", tmp_path / "no" / "t.tex").error
+    assert "is a folder; name a file" in cli("compare", one, two, "--markdown", tmp_path).error
+    assert "level is 95.0; pass a probability" in cli("compare", one, two, "--level", "95").error
+    assert "resamples is 3, too few for level=0.95" in cli("compare", one, two, "--resamples", "3").error
+    assert "--seed must lie in 0..4294967295, got -1" in cli("compare", one, two, "--seed", "-1").error
+    assert str(tmp_path / "none") in cli("compare", one, tmp_path / "none").error
+    rating = tmp_path / "rating"
+    words = (
+        "--model",
+        "mf",
+        "--loss",
+        "mse",
+        "--dim",
+        "2",
+        "--epochs",
+        "1",
+        "--out",
+        rating,
+        "--valid",
+        "0",
+        "--quiet",
+    )
+    assert cli("fit", ratings, *words).status == 0
+    assert "predicts ratings, and compare is for models that rank" in cli("compare", one, rating).error
+    bare = tmp_path / "bare"
+    data = jaxrec.read(ratings)
+    jaxrec.save(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), bare)
+    assert "does not say which data and split it is of" in cli("compare", one, bare).error
+
+
 def test_mistakes_are_one_line(cli, runs):
     one, two = runs / "itemknn", runs / "popularity"
     assert "at least two run folders" in cli("compare", one).error
     assert "named twice" in cli("compare", one, one).error
     assert "fitted on different data or splits" in cli("compare", one, runs / "other").error
+    only = ("--metrics", "gini", "--no-distances", "-k", "3", "--quiet")
+    assert "nothing that users have a value of; add one, such as recall" in cli("compare", one, two, *only).error
     assert "unknown metric" in cli("compare", one, two, "--metrics", "recal", "--quiet").error

@@ -128,6 +128,85 @@ def test_means_of_runs_are_taken_user_by_user():
     assert "mean of 2 runs" in str(mean)
 
 
+def five_runs():
+    """Means .25, .5, .5, .5, .75 and coverage .125 less: the squares of the distances sum to 2 x .25^2."""
+    return [
+        report([0.5 + shift, 0.5 - shift, 0.5 + further], overall={"coverage@10": 0.5 + further / 3 - 0.125})
+        for shift, further in ((0.25, -0.75), (0.5, 0.0), (0.0, 0.0), (0.125, 0.0), (0.25, 0.75))
+    ]
+
+
+T4 = 2.7764451051977987  # the 97.5% point of Student's distribution of 4 degrees
+
+
+def test_every_value_has_its_spread_over_seeds_beside_its_interval_over_users():
+    mean = average_reports(five_runs())
+    std = math.sqrt(2 * 0.25**2 / 4)
+    for name, centre in (("recall@10", 0.5), ("coverage@10", 0.375)):
+        half = T4 * std / math.sqrt(5)
+        np.testing.assert_allclose(mean.spread(name), [centre, std, centre - half, centre + half], rtol=1e-6)
+    # The mean of each user over the runs: .5 + 1.125 / 5, .5 - 1.125 / 5, .5; the interval over users is of these.
+    users = [0.5 + 0.225, 0.5 - 0.225, 0.5]
+    half = Z * math.sqrt(2 * 0.225**2 / 2) / math.sqrt(3)
+    np.testing.assert_allclose(mean.per_user["recall@10"], users, rtol=1e-6)
+    np.testing.assert_allclose(mean.interval("recall@10"), [0.5 - half, 0.5 + half], rtol=1e-6)
+    assert mean.spread("recall@10", level=0.5).high < mean.spread("recall@10").high
+    told = json.loads(json.dumps(mean.to_dict(), allow_nan=False))["seeds"]
+    assert set(told) == {"recall@10", "coverage@10"}
+    np.testing.assert_allclose(told["coverage@10"]["values"], [0.125, 0.375, 0.375, 0.375, 0.625])
+    np.testing.assert_allclose([told["coverage@10"][field] for field in ("mean", "std")], [0.375, std])
+
+
+def test_the_text_says_which_chance_is_which():
+    half, std, over_users = T4 * math.sqrt(0.125 / 4 / 5), math.sqrt(0.125 / 4), Z * 0.225 / math.sqrt(3)
+    lines = str(average_reports(five_runs())).splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["mean", "95%", "interval", "over", "users", "std", "over", "seeds", "95%", "interval", "over", "seeds"],
+        f"recall@10 0.5000 {0.5 - over_users:.4f} to {0.5 + over_users:.4f} "
+        f"{std:.4f} {0.5 - half:.4f} to {0.5 + half:.4f}".split(),
+        f"coverage@10 0.3750 {std:.4f} {0.375 - half:.4f} to {0.375 + half:.4f}".split(),
+    ]
+    assert lines[3:] == [
+        "3 users, 0.0 s, mean of 5 runs",
+        "over users: these trained models with other users; over seeds: the models trained again",
+    ]
+    assert "4 seeds: a claim about methods needs at least 5" in str(average_reports(five_runs()[:4])).splitlines()
+
+
+def test_means_of_means_count_every_run_once():
+    runs = five_runs()
+    once, twice = (
+        average_reports(runs),
+        average_reports([average_reports(runs[:3]), runs[3], average_reports(runs[4:])]),
+    )
+    assert twice.runs == 5
+    np.testing.assert_allclose(twice.per_user["recall@10"], once.per_user["recall@10"], rtol=1e-6)
+    np.testing.assert_allclose(twice.overall["coverage@10"], once.overall["coverage@10"], rtol=1e-12)
+    for name in once.names:
+        np.testing.assert_array_equal(twice.seeds[name], once.seeds[name])
+
+
+def test_one_training_has_no_spread_and_a_value_that_is_missing_in_one_has_none():
+    alone = average_reports([report([0.0, 1.0])])
+    assert (alone.runs, alone.seeds, alone.to_dict()["seeds"]) == (1, {}, {})
+    with pytest.raises(JaxrecError, match="the report is of one training; a spread needs several"):
+        alone.spread("recall@10")
+    mean = average_reports([report([np.nan, np.nan]), report([0.0, 1.0])])
+    assert all(math.isnan(part) for part in mean.spread("recall@10"))
+    assert mean.to_dict()["seeds"]["recall@10"]["values"] == [None, 0.5]
+    with pytest.raises(JaxrecError, match="the report has no value 'ndcg@10'; it has recall@10"):
+        mean.spread("ndcg@10")
+    with pytest.raises(JaxrecError, match="level is 95; pass a probability"):
+        mean.spread("recall@10", level=95)
+
+
+def test_runs_without_the_value_of_each_are_refused():
+    with pytest.raises(MismatchError, match=r"seeds 'recall@10' has shape None, expected \(2,\), .* average_reports"):
+        report([0.0, 1.0], runs=2)
+    with pytest.raises(MismatchError, match=r"seeds 'coverage@10' has shape \(3,\), expected \(2,\)"):
+        report([1.0], overall={"coverage@10": 0.5}, runs=2, seeds={"recall@10": [0, 1], "coverage@10": [0, 1, 0]})
+
+
 def test_only_runs_of_one_setting_are_averaged():
     with pytest.raises(
         MismatchError, match="the reports differ in masked: 'train' and ''; average runs of one setting"

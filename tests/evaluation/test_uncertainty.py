@@ -11,7 +11,7 @@ import pytest
 from reference import uncertainty as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation import uncertainty
+from jaxrec.evaluation import resampling
 from jaxrec.evaluation.uncertainty import (
     bootstrap_interval,
     compare_models,
@@ -171,7 +171,7 @@ def test_the_memory_changes_nothing_but_rounding(key, recalls):
     a, b = recalls
     everything = []
     for memory_mb in (1e-6, 0.01, 256):  # one resample at a time, a few (not a divisor of 200), 64
-        chunk = uncertainty._at_once(N, memory_mb, RESAMPLES)
+        chunk = resampling.at_once(N, memory_mb, RESAMPLES)
         everything.append((chunk, paired_bootstrap(a, b, key, resamples=RESAMPLES, memory_mb=memory_mb)))
         everything[-1] += (permutation_test(a, b, key, permutations=PERMUTATIONS, memory_mb=memory_mb),)
     assert [chunk for chunk, *_ in everything] == [1, 4, 64]
@@ -190,9 +190,9 @@ def test_the_same_key_gives_the_same_bits_and_another_key_others(key, recalls):
 
 def test_no_program_holds_all_resamples_of_all_users(key):
     users, resamples = 1_000_000, 2000
-    chunk = uncertainty._at_once(users, 256, resamples)
+    chunk = resampling.at_once(users, 256, resamples)
     shape = jax.ShapeDtypeStruct((users, 1), jnp.float32)
-    compiled = uncertainty._resampled_sums.lower(shape, key, count=resamples, chunk=chunk).compile()
+    compiled = resampling.resampled_sums.lower(shape, key, count=resamples, chunk=chunk).compile()
     memory = compiled.memory_analysis()
     if memory is None:
         pytest.skip("this backend does not tell what a program needs")
