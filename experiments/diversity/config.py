@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any
 
 import jaxrec
+from jaxrec.evaluation.rerank import Method
 
 K = 20
 CANDIDATES = 100
-TRADE_OFFS = {
-    "mmr": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4),
-    "dpp": (1.0, 0.9, 0.8, 0.7, 0.6, 0.5),
+TRADE_OFFS: dict[Method, tuple[float, ...]] = {
+    "mmr": (1.0, 0.9, 0.8, 0.6, 0.4),
+    "dpp": (1.0, 0.9, 0.8, 0.6),
 }
 LAYERS = (1, 2, 3, 4)
 L2_GRID = (1e-3, 1e-2, 3e-2)
@@ -28,7 +29,7 @@ class Candidate:
 # BPR, since the softmax over a batch falls to the level of popularity on MovieLens.
 SMALL = jaxrec.FitOptions(batch_size=1024, learning_rate=5e-3, l2=1e-2, epochs=150, eval_every=5, patience=4)
 # The L2 of each model is chosen on the validation part, by `python -m experiments.diversity --data ml-100k --tune`.
-SMALL_L2 = {"mf": 1e-2, "lightgcn-1": 1e-2, "lightgcn-2": 1e-2, "lightgcn-3": 1e-2, "lightgcn-4": 1e-2}
+SMALL_L2 = {"mf": 1e-2, "lightgcn-1": 1e-2, "lightgcn-2": 1e-3, "lightgcn-3": 1e-3, "lightgcn-4": 1e-3}
 
 # Softmax over runs of 512 rows of a batch: one propagation serves 8,192 pairs.
 LARGE = jaxrec.FitOptions(

@@ -18,6 +18,7 @@ import jaxrec
 from experiments.diversity.config import CANDIDATES, L2_GRID, TRADE_OFFS, K, candidates
 from jaxrec.api.evaluate import default_space
 from jaxrec.data.seen import seen_items
+from jaxrec.evaluation.item_space import ItemSpace
 from jaxrec.evaluation.report import average_reports, paired_difference
 from jaxrec.evaluation.tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
 from jaxrec.evaluation.uncertainty import seed_spread
@@ -64,6 +65,7 @@ def make_split(data: str) -> jaxrec.Split:
 def compare(options: Options) -> int:
     """All curves of one data set; results are written after every model."""
     split = make_split(options.data)
+    space = default_space(split)
     options.out.mkdir(parents=True, exist_ok=True)
     curves: Curves = {method: {} for method in TRADE_OFFS}
     seeds: dict[str, list[dict[str, float]]] = {}
@@ -83,7 +85,7 @@ def compare(options: Options) -> int:
             models += [
                 jaxrec.fit(candidate.model, split, again, key=jax.random.key(seed)) for seed in range(options.seeds)
             ]
-        runs = [curves_of(model, split) for model in models]
+        runs = [curves_of(model, split, space) for model in models]
         for method in TRADE_OFFS:
             curves[method][name] = [
                 CurvePoint(points[0].trade_off, average_reports([point.report for point in points]))
@@ -98,9 +100,8 @@ def compare(options: Options) -> int:
     return 0
 
 
-def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split) -> dict[str, list[CurvePoint]]:
+def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -> dict[str, list[CurvePoint]]:
     """The curves of one fitted model, by the method of re-ranking."""
-    space = default_space(split)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return {
@@ -116,7 +117,7 @@ def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split) -> dict[str, list[
                 metrics=("recall", "ndcg"),
             )
             for method, trade_offs in TRADE_OFFS.items()
-        }  # pyright: ignore[reportReturnType]
+        }
 
 
 def table(curves: Curves, seeds: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
