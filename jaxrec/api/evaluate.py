@@ -16,7 +16,7 @@ from jaxrec.data.parts import Split
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.beyond import training_facts
-from jaxrec.evaluation.evaluator import evaluate_scorer
+from jaxrec.evaluation.evaluator import Metrics, evaluate_scorer
 from jaxrec.evaluation.item_space import ItemSpace, item_space
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.evaluation.report import Report
@@ -29,7 +29,7 @@ def evaluate(
     split: Split,
     *,
     k: Sequence[int] = (10, 20),
-    metrics: Sequence[str] = METRICS,
+    metrics: Metrics = METRICS,
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
     item_categories: np.ndarray | None = None,
@@ -45,8 +45,12 @@ def evaluate(
       model: a fitted or restored model.
       split: the split that it was fitted on.
       k: lengths of the lists, all from one ranking.
-      metrics: names of `jaxrec.metrics.RANKING_METRICS`, and of what is measured beyond accuracy: novelty, popularity,
-        long_tail, calibration, category_coverage, gini, entropy, personalisation (`jaxrec.evaluation.beyond`).
+      metrics: names of `jaxrec.metrics.RANKING_METRICS`; precision_length, r_precision, serendipity, auc and, with the
+        ratings of the part as gains, graded_ndcg and graded_ndcg_exponential (`jaxrec.evaluation.evaluate_scorer` says
+        what each is); and of what is measured beyond accuracy: novelty, popularity, long_tail, calibration,
+        category_coverage, gini, entropy, personalisation (`jaxrec.evaluation.beyond`). Or a mapping from a name of your
+        own to a function `(hits [K], num_relevant [], *, k) -> float32 []` of one user, for example
+        `{"map": functools.partial(jaxrec.metrics.average_precision, over="min")}`.
       part: "test" or "valid".
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
@@ -58,7 +62,8 @@ def evaluate(
 
     Raises:
       MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
-      JaxrecError: an empty part, a k outside 1..I, an unknown metric.
+      JaxrecError: an empty part, a k outside 1..I, an unknown metric, or one that needs what is not there.
+      DataError: a negative rating where a metric takes ratings as gains.
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
@@ -85,7 +90,7 @@ def evaluate(
         truth,
         seen=seen_items(*masked),
         k=tuple(k),
-        metrics=tuple(metrics),
+        metrics=metrics,
         space=space,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
         facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),

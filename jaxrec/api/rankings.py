@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.api.evaluate import METRICS
@@ -17,15 +18,19 @@ from jaxrec.data.frames import from_frame
 from jaxrec.data.ids import IdMap, as_ids, factorize
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.readers import read
+from jaxrec.data.seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
-from jaxrec.evaluation.beyond import check_names, training_facts
-from jaxrec.evaluation.evaluator import Metrics, measure_lists, split_metrics
+from jaxrec.evaluation.beyond import training_facts
 from jaxrec.evaluation.item_space import ItemSpace, feature_space
+from jaxrec.evaluation.measure import measure_lists
+from jaxrec.evaluation.metric_names import Metrics, check_needs, ranking_depth, split_metrics
 from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.topk import recommend_lists
 from jaxrec.metrics.diversity import Distance
+from jaxrec.models.scorers import PopularityScorer
 
 Known = Interactions | str | os.PathLike[str] | Any
-"""Interactions, a file that `jaxrec.read` reads, a frame, or a pair (users [E], items [E]) of ids."""
+"""Interactions, a file that `jaxrec.read` reads, a frame, or (users [E], items [E]) of ids, and ratings [E] if any."""
 
 
 class Rows(NamedTuple):
@@ -56,7 +61,9 @@ def evaluate_rankings(
     Every user of the truth counts: one without a list has 0 everywhere, and is counted as `users_without_list`. Lists
     of users without truth are left out and counted as `lists_without_test_items`. The lists are taken as they are: an
     item that the user had in training keeps its place, and is counted as `listed_training_pairs`, since most protocols
-    leave such items out. Lists longer than the largest k are cut. The catalogue is what occurs in train and truth.
+    leave such items out. Lists longer than the largest k are cut, except for "r_precision", where the list of a user
+    counts to the number of their items in truth; one that is shorter misses the rest, and is counted as
+    `short_lists_r_precision`. The catalogue is what occurs in train and truth.
 
     Args:
       recommendations: one of
@@ -71,8 +78,9 @@ def evaluate_rankings(
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
       k: lengths of the lists.
-      metrics: names as for `jaxrec.evaluate` except those of categories, or functions by name. What needs popularity
-        needs train.
+      metrics: names as for `jaxrec.evaluate` except auc and those of categories, or functions by name. What needs
+        popularity needs train; "serendipity" ranks the items that the user has not in train. Graded metrics take the
+        ratings in truth as gains.
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
@@ -83,10 +91,12 @@ def evaluate_rankings(
       The report; `per_user` has one value for each user of the truth, and `to_frame(ids)` gives them as a frame.
 
     Raises:
-      DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file.
+      DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file, a
+        negative rating where a metric takes ratings as gains.
       UnknownIdError: an item that is in neither train nor truth.
       MismatchError: an item space of another catalogue.
-      JaxrecError: a k below 1 or above the number of items, an unknown metric, a form that is not known.
+      JaxrecError: a k below 1 or above the number of items, an unknown metric or one that needs what is not there, a
+        form that is not known.
 
     >>> report = evaluate_rankings({"ann": [3, 1], "bob": [2]}, (["ann", "bob", "eve"], [1, 2, 3]), k=(1, 2))
     >>> round(report.mean("recall@1"), 3), round(report.mean("recall@2"), 3)
@@ -107,13 +117,19 @@ def evaluate_rankings(
         space = _space(item_features, known.items)
     functions, beyond = split_metrics(metrics)
     facts = None if trained is None else training_facts(trained)
-    check_names(beyond, facts)
-    users = np.unique(known.user).astype(np.int32)
-    lists, counts = _as_lists(rows, known, users, cutoffs[-1])
+    check_needs(beyond, known, facts, scores=False)
+    relevant = seen_items(known)
+    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
+    depth = ranking_depth(beyond, np.diff(relevant.indptr), cutoffs[-1])
+    lists, counts = _as_lists(rows, known, users, depth)
     untrained = np.ones(known.num_items, bool)
     if trained is not None:
         untrained = np.bincount(trained.item, minlength=known.num_items) == 0
-        counts["listed_training_pairs"] = _in_training(lists, users, trained)
+        counts["listed_training_pairs"] = _in_training(lists[:, : cutoffs[-1]], users, trained)
+    popular = None
+    if "serendipity" in beyond and facts is not None and trained is not None:
+        popularity = PopularityScorer(jnp.asarray(facts.popularity, jnp.float32), num_users=known.num_users)
+        popular, _ = recommend_lists(popularity, users, cutoffs[-1], seen=seen_items(trained), memory_mb=memory_mb)
     report = measure_lists(
         lists,
         users,
@@ -123,6 +139,7 @@ def evaluate_rankings(
         functions=functions,
         beyond=beyond,
         facts=facts,
+        popular=popular,
         space=space,
         distance=distance,
         memory_mb=memory_mb,
@@ -193,9 +210,12 @@ def _interactions(known: Known, name: str) -> Interactions:
         return read(known, items=None)
     if hasattr(known, "columns"):
         return from_frame(known)
-    if isinstance(known, (tuple, list)) and len(known) == 2:
-        return Interactions.from_arrays(known[0], known[1])
-    raise JaxrecError(f"{name} must be interactions, a file, a frame or (users, items), got {type(known).__name__}")
+    if isinstance(known, (tuple, list)) and len(known) in (2, 3):
+        return Interactions.from_arrays(*known)
+    raise JaxrecError(
+        f"{name} must be interactions, a file, a frame, (users, items) or (users, items, ratings), got "
+        f"{type(known).__name__}"
+    )
 
 
 def _one_catalogue(truth: Interactions, train: Interactions) -> tuple[Interactions, Interactions]:
@@ -217,6 +237,7 @@ def _one_catalogue(truth: Interactions, train: Interactions) -> tuple[Interactio
             item=_places(maps[1].ids, part.items.ids)[part.item],
             users=maps[0],
             items=maps[1],
+            rating=part.rating,
         )
         for part in (truth, train)
     )  # pyright: ignore[reportReturnType]

@@ -23,7 +23,7 @@ class ScoreCommand(ComputeOptions):
     Attributes:
       lists: the file of lists: .json from each user to their items or as `jaxrec recommend --all --out` writes it,
         Parquet, or delimited text with columns for user, item and rank or score.
-      truth: a file of what the users chose later.
+      truth: a file of what the users chose later, with ratings where a metric takes them as gains.
       train: a file of what the system was trained on; items that are not in it count as untrained.
       item_features: a .csv or .parquet file with an item column and numbers, for distances within lists.
       k: lengths of the lists.

@@ -77,10 +77,10 @@ def recommend_lists(
     users = check_index(users, num_users, "user")
     check_list_length(k, num_items)
     check_seen(seen, num_users, num_items)
-    allowed = _allowed_items(num_items, exclude, candidates)
-    tile, tiles = _plan(num_items, k, memory_mb, len(users))
+    allowed = allowed_items(num_items, exclude, candidates)
+    tile, tiles = tile_plan(num_items, k, memory_mb, len(users))
     scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
-    _check_scorer(scorer, tile, num_items)
+    check_scorer(scorer, tile, num_items)
     if seen is not None:
         seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
 
@@ -188,8 +188,12 @@ def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
         )
 
 
-def _plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int]:
-    """Users in a tile, and tiles in a call; both static in the program, so they hardly depend on the count of users."""
+def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int]:
+    """Users in a tile, and tiles in a call; both static in the program, so they hardly depend on the count of users.
+
+    >>> tile_plan(num_items=1000, k=10, memory_mb=64, count=3)[0]  # users are halved while they hold
+    4
+    """
     tile = users_per_tile(num_items, k, memory_mb)
     while tile // 2 >= max(count, 2):  # a handful of users needs no full tile
         tile //= 2
@@ -197,7 +201,12 @@ def _plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, in
     return tile, max(1, min(fit, _MOST_USERS // tile))
 
 
-def _allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
+def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
+    """The mask bool [I] of the items that may be recommended, or None for all; arguments as in `recommend_lists`.
+
+    >>> allowed_items(3, exclude=[0], candidates=None).tolist()
+    [False, True, True]
+    """
     if exclude is None and candidates is None:
         return None
     allowed = np.ones(num_items, bool)
@@ -211,7 +220,14 @@ def _allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: np
     return jnp.asarray(allowed)
 
 
-def _check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
+def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
+    """Check that a scorer can be passed to a compiled program, and gives float32 [tile, I].
+
+    Raises:
+      MismatchError: it is no pytree, or gives something else.
+
+    >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 3)
+    """
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
@@ -257,7 +273,7 @@ def _rank(
         if allowed is not None:
             scores = jnp.where(allowed[None, :], scores, -jnp.inf)
         if seen is not None:
-            scores = _mask_seen(scores, batch, start + jnp.arange(tile, dtype=jnp.int32) < count, seen)
+            scores = mask_seen(scores, batch, start + jnp.arange(tile, dtype=jnp.int32) < count, seen)
         values, items, bad = top_k(scores, k)
         items = jnp.where(values == -jnp.inf, jnp.int32(-1), items)
         return tuple(
@@ -272,25 +288,31 @@ def _rank(
     return items, values, bad
 
 
-def _mask_seen(scores: jax.Array, users: jax.Array, real: jax.Array, seen: SeenItems) -> jax.Array:
-    """Scores [B, I] with -inf at the seen items of each user.
+def mask_seen(
+    table: jax.Array, users: jax.Array, real: jax.Array, seen: SeenItems, mark: float | bool = -np.inf
+) -> jax.Array:
+    """A table [B, I] with a mark, -inf for scores, at the seen items of each user [B] that is real, bool [B].
 
     The seen items of the tile are one flat range, cut into steps of a fixed length. So the memory does not depend on
     the longest history, nor the work on the product of the longest history and the number of users.
+
+    >>> seen = SeenItems(jnp.array([0, 1, 1]), jnp.array([2]))
+    >>> mask_seen(jnp.ones((2, 3), bool), jnp.array([0, 1]), jnp.ones(2, bool), seen, mark=False).tolist()
+    [[True, True, False], [True, True, True]]
     """
     first = jnp.asarray(seen.indptr)[users]
     lengths = jnp.where(real, jnp.asarray(seen.indptr)[users + 1] - first, 0)
     ends = jnp.cumsum(lengths, dtype=jnp.int32)
 
     def one_step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        start, scores = state
+        start, table = state
         place = start + jnp.arange(_SEEN_STEP, dtype=jnp.int32)
         row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
         inside = jnp.minimum(row, ends.shape[0] - 1)  # places past the end keep their row, which the scatter drops
         item = jnp.asarray(seen.items)[first[inside] + place - (ends[inside] - lengths[inside])]
-        return start + _SEEN_STEP, scores.at[row, item].set(-jnp.inf, mode="drop")
+        return start + _SEEN_STEP, table.at[row, item].set(mark, mode="drop")
 
-    return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), scores))[1]
+    return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), table))[1]
 
 
 def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -1,5 +1,7 @@
 """`score`: lists in a file against a file of what was chosen later."""
 
+import math
+
 import pandas
 import pytest
 
@@ -34,11 +36,27 @@ def test_lists_are_scored(cli, files):
     assert "users without list: 1" in told.out
 
 
+def test_ratings_of_the_truth_are_gains(cli, files):
+    (files / "truth.csv").write_text("user,item,rating\nann,1,4\nann,2,3\nbob,3,2\neve,4,5\n")
+    names = ("graded_ndcg", "r_precision", "serendipity")
+    document = cli(*words(files), "-k", "2", "--metrics", *names, "--json").json
+    # Ann's list is 5, 2, which is worth 0 and 3 of the best 4 and 3; Bob's is his item; Eve has no list.
+    second = 1 / math.log2(3)
+    assert document["mean"]["graded_ndcg@2"] == pytest.approx((3 * second / (4 + 3 * second) + 1 + 0) / 3, rel=1e-6)
+    assert document["mean"]["r_precision"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert document["counts"]["short_lists_r_precision"] == 1
+    # Each item of train has one user, the rest none: 1 and 2 are the popular two of Ann, who has 5; 5 and 2 of Bob.
+    assert document["mean"]["serendipity@2"] == pytest.approx((0 + 1 / 2 + 0) / 3)
+    assert "r_precision" in cli(*words(files), "-k", "2", "--metrics", *names).out
+
+
 def test_mistakes_are_one_line(cli, files):
     assert "no such file" in cli(*words(files)[:-1], files / "nothing.csv", "-k", "1").error
     assert "k must lie in" in cli(*words(files), "-k", "50").error
     assert "no such file, as --item-features" in cli(*words(files), "-k", "1", "--item-features", "none.csv").error
     (files / "broken.csv").write_text('item,x\n"2')
+    assert "truth has no ratings" in cli(*words(files), "-k", "1", "--metrics", "graded_ndcg").error
+    assert "lists have none" in cli(*words(files), "-k", "1", "--metrics", "auc").error
     error = cli(*words(files), "-k", "1", "--item-features", files / "broken.csv").error
     assert "broken.csv: cannot be read as a table" in error
 

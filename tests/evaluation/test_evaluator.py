@@ -124,7 +124,7 @@ def test_memory_and_tiles_change_nothing(example, monkeypatch):
         TableScorer(table), test, seen=seen_items(train), k=CUTS, space=space, memory_mb=memory
     )
     whole = run(256)
-    monkeypatch.setattr("jaxrec.evaluation.evaluator._TILE", 7)
+    monkeypatch.setattr("jaxrec.evaluation.measure._TILE", 7)
     tiled = run(0.05)
     assert tiled.overall == whole.overall
     assert tiled.counts == whole.counts

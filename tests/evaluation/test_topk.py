@@ -186,7 +186,7 @@ def test_the_memory_of_the_program_stays_within_the_statement():
     rng = np.random.default_rng(0)
     factors = Factors(*(jnp.asarray(rng.normal(size=(size, 8)), jnp.float32) for size in (500, num_items)))
     seen = SeenItems(jnp.arange(501, dtype=jnp.int32), jnp.zeros(500, jnp.int32))
-    tile, calls = topk._plan(num_items, k, memory, 10**6)
+    tile, calls = topk.tile_plan(num_items, k, memory, 10**6)
     assert tile == 24 * 2**20 * 3 / 4 // (12 * num_items + 1024 * k) // 8 * 8  # the formula of the docstring
     program = topk._rank.lower(
         factors, np.zeros(tile * calls, np.int32), np.int32(1), seen, None, k=k, tile=tile
@@ -212,7 +212,7 @@ def test_the_tile_grows_with_the_memory_and_never_with_the_users():
     assert sizes == sorted(set(sizes))
     for memory, size in zip((1.5, 8, 64), sizes, strict=True):
         assert size * (12 * 40_981 + 1024 * 20) <= memory * 2**20 * 3 / 4
-    assert topk._plan(40_981, 20, 64, 10**5)[0] == topk._plan(40_981, 20, 64, 10**8)[0]
+    assert topk.tile_plan(40_981, 20, 64, 10**5)[0] == topk.tile_plan(40_981, 20, 64, 10**8)[0]
 
 
 def test_too_little_memory_is_refused():
