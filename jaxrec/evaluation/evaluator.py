@@ -18,7 +18,10 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation.beyond import NAMES, TrainingFacts, check_names, measure_beyond, popularity_of
+from jaxrec.evaluation.candidates import CandidateRule
+from jaxrec.evaluation.groups import check_item_groups, measure_item_groups
 from jaxrec.evaluation.item_space import ItemSpace
+from jaxrec.evaluation.labels import Groups
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import check_list_length, check_seen, recommend_lists
 from jaxrec.metrics.diversity import Distance, catalogue_coverage, mean_pair_distance, pair_distances
@@ -42,6 +45,8 @@ def evaluate_scorer(
     distance: Distance = "euclidean",
     known: np.ndarray | None = None,
     facts: TrainingFacts | None = None,
+    rule: CandidateRule | None = None,
+    item_groups: Groups | None = None,
     memory_mb: float = 256,
     masked: str = "",
     fitted: str = "",
@@ -60,8 +65,8 @@ def evaluate_scorer(
     The counts of the report: `users_evaluated`; `users_without_test_items`; `test_pairs`; `test_pairs_untrained` (their
     item has no training data) and `users_with_untrained_test_items_only`; `test_pairs_masked` (masked as seen, so they
     cannot be found); `untrained_items`; `short_lists@k` (padded: fewer than k items were left); `tied_lists` (one score
-    from first to last, ten places deep at least); and with a space `items_without_vector`, `places_without_vector@k`,
-    `undefined_ild@k` (fewer than two items with a vector).
+    from first to last, ten places deep at least); with a rule those of `CandidateRule.counts`; and with a space
+    `items_without_vector`, `places_without_vector@k`, `undefined_ild@k` (fewer than two items with a vector).
 
     Args:
       scorer: the model, see `jaxrec.types.Scorer`.
@@ -76,6 +81,8 @@ def evaluate_scorer(
       distance: "euclidean" or "cosine", in that space.
       known: bool [I], the items with training data; by default those that occur in `seen`.
       facts: of the training data, for metrics beyond accuracy; by default popularity is counted in `seen`.
+      rule: further items that are left out of the lists. Coverage and the like stay over the whole catalogue.
+      item_groups: of the I items, see `jaxrec.evaluation.groups.measure_item_groups`.
       memory_mb: bound in MiB for the ranking (see `recommend_lists`), and again for the measuring.
       masked: what `seen` is, in words, for the report.
       fitted: what the model was fitted on, in words.
@@ -86,8 +93,8 @@ def evaluate_scorer(
 
     Raises:
       DataError: `truth` is empty.
-      MismatchError: scorer, truth, seen, space or known are of different users or items.
-      JaxrecError: an unknown metric; a k below 1 or above I; a score that is NaN or +inf.
+      MismatchError: scorer, truth, seen, space, known, rule or item_groups are of different users or items.
+      JaxrecError: an unknown metric; a k below 1 or above I; a score that is NaN or +inf; a rule that leaves no item.
 
     Warns:
       UserWarning: more than half of the lists have one score from first to last. Their order is that of the item
@@ -111,11 +118,18 @@ def evaluate_scorer(
     trained = _trained_items(seen, known, num_items)
     facts = popularity_of(seen, num_items) if facts is None else facts
     check_names(beyond, facts)
+    check_item_groups(item_groups, num_items)
+    check_item_groups(item_groups, num_items)
+    rule = CandidateRule() if rule is None else rule
+    rule.check(truth.num_users, num_items)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 
     depth = min(max(*cutoffs, _TIE_DEPTH), num_items)
-    lists, scores = recommend_lists(scorer, users, depth, seen=seen, memory_mb=memory_mb)
+    left_out = rule.with_seen(seen, num_items)
+    lists, scores = recommend_lists(
+        scorer, users, depth, seen=left_out, exclude=rule.exclude, candidates=rule.candidates, memory_mb=memory_mb
+    )
     tied = _tied_lists(scores)
     if 2 * tied > len(users):
         warnings.warn(
@@ -133,6 +147,7 @@ def evaluate_scorer(
         functions=functions,
         beyond=beyond,
         facts=facts,
+        item_groups=item_groups,
         space=space,
         distance=distance,
         memory_mb=memory_mb,
@@ -142,12 +157,13 @@ def evaluate_scorer(
         counts={
             **report.counts,
             "test_pairs_masked": _count_common(relevant, seen, num_items),
+            **rule.counts(relevant, num_items),
             "tied_lists": tied,
         },
         seconds=time.perf_counter() - started,
-        masked=masked,
+        masked=rule.masked(masked),
         fitted=fitted,
-        catalogue=catalogue or report.catalogue,
+        catalogue=rule.catalogue(catalogue or report.catalogue),
     )
 
 
@@ -161,6 +177,7 @@ def measure_lists(
     functions: Mapping[str, RankingMetric],
     beyond: Sequence[str] = (),
     facts: TrainingFacts | None = None,
+    item_groups: Groups | None = None,
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     memory_mb: float = 256,
@@ -176,6 +193,7 @@ def measure_lists(
       functions: of accuracy, and the names of metrics beyond accuracy in `beyond`; see `split_metrics`.
       beyond: of `jaxrec.evaluation.beyond.NAMES`.
       facts: of the training data, which some of them need.
+      item_groups: of the I items, by index.
       space: as in `evaluate_scorer`.
       distance: as in `evaluate_scorer`.
       memory_mb: bound for the measuring, in MiB.
@@ -225,6 +243,10 @@ def measure_lists(
     overall = {f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)}
     if beyond:
         more, of_all = measure_beyond(beyond, lists, users, num_items=num_items, facts=facts, cutoffs=cutoffs)
+        per_user, overall = per_user | more, overall | of_all
+    if item_groups is not None:
+        popularity = None if facts is None else facts.popularity
+        more, of_all = measure_item_groups(lists, users, relevant, item_groups, cutoffs=cutoffs, popularity=popularity)
         per_user, overall = per_user | more, overall | of_all
     return Report(
         users=users,
