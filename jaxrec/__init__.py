@@ -1,6 +1,6 @@
 """A recommender library in JAX: pure-function models over a sparse normalised adjacency, and their evaluation."""
 
-from jaxrec import graph, losses, metrics, models, sampling, sparse, spectral, training
+from jaxrec import evaluation, graph, losses, metrics, models, sampling, sparse, spectral, training
 from jaxrec.api import (
     FitOptions,
     FittedModel,
@@ -8,6 +8,7 @@ from jaxrec.api import (
     evaluate,
     evaluate_rankings,
     evaluate_ratings,
+    evaluate_sampled,
     fit,
     predict,
     recommend,
@@ -50,6 +51,8 @@ __all__ = [
     "evaluate",
     "evaluate_rankings",
     "evaluate_ratings",
+    "evaluate_sampled",
+    "evaluation",
     "fit",
     "from_arrays",
     "from_frame",

@@ -225,7 +225,10 @@ def test_accidental_hits_are_left_out_by_the_mask_but_never_the_row_itself():
 def test_groups_are_what_a_mask_of_blocks_would_be():
     users, items = EMBEDDINGS.draw()
     blocks = np.kron(np.eye(2, dtype=bool), np.ones((B // 2, B // 2), bool))
-    grouped, masked = losses.in_batch_softmax(users, items, groups=2), losses.in_batch_softmax(users, items, mask=blocks)
+    grouped, masked = (
+        losses.in_batch_softmax(users, items, groups=2),
+        losses.in_batch_softmax(users, items, mask=blocks),
+    )
     np.testing.assert_allclose(grouped, masked, rtol=1e-6)
     alone = losses.in_batch_softmax(users, items, groups=B)  # each row against itself: log 1
     assert abs(float(alone)) < 1e-6

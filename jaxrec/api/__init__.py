@@ -6,6 +6,7 @@ from jaxrec.api.fitted import FittedModel
 from jaxrec.api.options import FitOptions
 from jaxrec.api.rankings import evaluate_rankings
 from jaxrec.api.recommend import Recommendations, predict, recommend, similar_items
+from jaxrec.api.sampled import evaluate_sampled
 from jaxrec.api.storage import restore, save
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate",
     "evaluate_rankings",
     "evaluate_ratings",
+    "evaluate_sampled",
     "fit",
     "predict",
     "recommend",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
+from jaxrec.api.candidates import candidate_rule
 from jaxrec.api.fitted import FittedModel
 from jaxrec.data.filters import pair_codes
 from jaxrec.data.interactions import Interactions
@@ -18,10 +19,13 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.beyond import training_facts
 from jaxrec.evaluation.evaluator import Metrics, evaluate_scorer
 from jaxrec.evaluation.item_space import ItemSpace, item_space
+from jaxrec.evaluation.labels import Groups, as_groups
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.evaluation.report import Report
 
 METRICS = ("recall", "precision", "ndcg")
+Mask = Literal["earlier", "train"] | None
+"""What a user has already: the parts before the measured one, the training part alone, or nothing."""
 
 
 def evaluate(
@@ -33,6 +37,11 @@ def evaluate(
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
     item_categories: np.ndarray | None = None,
+    mask: Mask = "earlier",
+    exclude: Iterable[Any] = (),
+    exclude_for: Mapping[Any, Iterable[Any]] | Interactions | None = None,
+    candidates: Iterable[Any] | None = None,
+    item_groups: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray | None = None,
     memory_mb: int = 256,
 ) -> Report:
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
@@ -40,6 +49,13 @@ def evaluate(
     For the test the items of the training and of the validation part are masked, for the validation those of the
     training part. Users without a held-out item are left out and counted. A held-out item that no training interaction
     has stays in the denominator; `recall_known@k` leaves it out.
+
+    A held-out item that `mask`, `exclude`, `exclude_for` or `candidates` makes impossible stays in the denominator too,
+    and is counted as `test_pairs_masked`, `test_pairs_excluded` or `test_pairs_not_candidates`. The report's `masked`
+    and `catalogue` say which rule was used; coverage and the Gini index stay over the whole catalogue.
+
+    For figures of groups of users, take `report.by_group(labels)`, for example with
+    `jaxrec.evaluation.activity_groups(split.fitted)`.
 
     Args:
       model: a fitted or restored model.
@@ -55,14 +71,26 @@ def evaluate(
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
       item_categories: [I, C], above 0 where the item is of the category, for calibration and category_coverage.
+      mask: the items that a user has already, which are left out of their list: "earlier" for all parts before the
+        measured one, "train" for the training part alone (and what a fold-in showed), None for no item.
+      exclude: items, by id or title, that are recommended to nobody.
+      exclude_for: from a user's id to items that are not recommended to them; or interactions, whose pairs are left
+        out.
+      candidates: items, by id or title, that alone may be recommended; None for all.
+      item_groups: a label for each item, for "recall@k [label]" and the like with the truth restricted to a group, and
+        for the share of the places that it gets (`jaxrec.evaluation.groups.measure_item_groups`): a mapping from an
+        item's id to its label, an array [I], or `Groups`, such as `jaxrec.evaluation.popularity_groups(split.fitted)`.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
 
     Returns:
       A report with per-user values, means, intervals and counts.
 
     Raises:
-      MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
-      JaxrecError: an empty part, a k outside 1..I, an unknown metric, or one that needs what is not there.
+      MismatchError: a split with other users or items, a model that was fitted on pairs of the part, an item without a
+        group.
+      UnknownIdError: an item or user of a rule that the model does not know.
+      JaxrecError: an empty part, a k outside 1..I, an unknown metric or one that needs what is not there, a rule that
+        leaves no item.
       DataError: a negative rating where a metric takes ratings as gains.
 
     >>> import jaxrec
@@ -71,35 +99,64 @@ def evaluate(
     >>> model = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))
     >>> 0 <= evaluate(model, split, k=(2,)).mean("recall@2") <= 1
     True
+    >>> evaluate(model, split, k=(2,), candidates=range(5, 15)).catalogue
+    '10 candidates of 15 items'
     """
-    if not isinstance(split, Split):
-        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
-    if part not in ("test", "valid"):
-        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
-    truth: Interactions = getattr(split, part)
-    model.check_catalogue(truth, "the split")
-    if len(truth) == 0:
-        raise JaxrecError(f"the {part} part of the split has no interaction to measure on")
-    _refuse_leak(model, truth, part)
-    shown = [] if split.fold_in is None else [split.fold_in]
-    masked = [split.train, *shown] if part == "valid" else [split.fitted, *shown]
+    truth, seen, masked = measured_part(model, split, part, mask)
     if space == "svd":
         space = default_space(split)
     report = evaluate_scorer(
         model.scorer,
         truth,
-        seen=seen_items(*masked),
+        seen=seen,
         k=tuple(k),
         metrics=metrics,
         space=space,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
         facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),
+        rule=candidate_rule(model, exclude, exclude_for, candidates),
+        item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),
         memory_mb=memory_mb,
-        masked="train" if part == "valid" else "train and valid",
+        masked=masked,
         fitted=str(model.info.get("fitted_on", "")),
         catalogue=f"{model.num_items:,} items",
     )
     return dataclasses.replace(report, user_ids=truth.users.ids[report.users])
+
+
+def measured_part(
+    model: FittedModel, split: Split, part: Literal["test", "valid"], mask: Mask
+) -> tuple[Interactions, SeenItems, str]:
+    """What a model is measured on, what is masked as seen, and that in words.
+
+    Raises:
+      MismatchError, JaxrecError: see `evaluate`.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2])
+    >>> split = jaxrec.split(data, "user_random", test=0.34, valid=0.0, key=jax.random.key(0))
+    >>> model = jaxrec.fit(jaxrec.Popularity(), split, key=jax.random.key(1))
+    >>> truth, seen, masked = measured_part(model, split, "test", None)
+    >>> len(truth), len(seen.items), masked
+    (2, 0, 'nothing')
+    """
+    if not isinstance(split, Split):
+        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
+    if part not in ("test", "valid"):
+        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    if mask not in ("earlier", "train", None):
+        raise JaxrecError(f'mask must be "earlier", "train" or None, got {mask!r}')
+    truth: Interactions = getattr(split, part)
+    model.check_catalogue(truth, "the split")
+    if len(truth) == 0:
+        raise JaxrecError(f"the {part} part of the split has no interaction to measure on")
+    _refuse_leak(model, truth, part)
+    if mask is None:
+        return truth, seen_items(truth.select(np.zeros(0, np.int32))), "nothing"
+    shown = [] if split.fold_in is None else [split.fold_in]
+    if mask == "train" or part == "valid":
+        return truth, seen_items(split.train, *shown), "train"
+    return truth, seen_items(split.fitted, *shown), "train and valid"
 
 
 def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", "valid"] = "test") -> Report:

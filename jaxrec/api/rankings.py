@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from jaxrec.data.seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
 from jaxrec.evaluation.beyond import training_facts
 from jaxrec.evaluation.item_space import ItemSpace, feature_space
+from jaxrec.evaluation.labels import Groups, as_groups
 from jaxrec.evaluation.measure import measure_lists
 from jaxrec.evaluation.metric_names import Metrics, check_needs, ranking_depth, split_metrics
 from jaxrec.evaluation.report import Report
@@ -36,6 +38,8 @@ Known = Interactions | str | os.PathLike[str] | Any
 class Rows(NamedTuple):
     """Lists as rows of ids: E users, E items, and what orders the rows of a user (ascending), or None for their order.
 
+    Ties are looked for in `score`, float64 [E], where the caller gave it; otherwise in `order`.
+
     >>> Rows(np.array([7]), np.array([3]), None).order is None
     True
     """
@@ -43,6 +47,7 @@ class Rows(NamedTuple):
     user: np.ndarray
     item: np.ndarray
     order: np.ndarray | None
+    score: np.ndarray | None = None
 
 
 def evaluate_rankings(
@@ -54,6 +59,7 @@ def evaluate_rankings(
     metrics: Metrics = METRICS,
     item_features: ItemSpace | Mapping[Any, Sequence[float]] | Any | None = None,
     distance: Distance = "euclidean",
+    item_groups: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray | None = None,
     memory_mb: float = 256,
 ) -> Report:
     """Measure ranked lists of any system against what users chose: the metrics of `jaxrec.evaluate`, the same code.
@@ -64,6 +70,10 @@ def evaluate_rankings(
     leave such items out. Lists longer than the largest k are cut, except for "r_precision", where the list of a user
     counts to the number of their items in truth; one that is shorter misses the rest, and is counted as
     `short_lists_r_precision`. The catalogue is what occurs in train and truth.
+
+    Where scores or ranks are given, `lists_with_ties` counts the lists in which two neighbours have the same one within
+    the largest k, the last place and the one after it included, and `tied_lists` those that have one from first to
+    last. There the order of the catalogue decides, not the system.
 
     Args:
       recommendations: one of
@@ -85,6 +95,8 @@ def evaluate_rankings(
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
       distance: "euclidean" or "cosine".
+      item_groups: as in `jaxrec.evaluate`; an array has one label for each item of train and truth, in the order of
+        their ids.
       memory_mb: the most that measuring may take, in MiB.
 
     Returns:
@@ -94,9 +106,12 @@ def evaluate_rankings(
       DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file, a
         negative rating where a metric takes ratings as gains.
       UnknownIdError: an item that is in neither train nor truth.
-      MismatchError: an item space of another catalogue.
+      MismatchError: an item space of another catalogue, an item without a group.
       JaxrecError: a k below 1 or above the number of items, an unknown metric or one that needs what is not there, a
         form that is not known.
+
+    Warns:
+      UserWarning: more than half of the lists have one score from first to last.
 
     >>> report = evaluate_rankings({"ann": [3, 1], "bob": [2]}, (["ann", "bob", "eve"], [1, 2, 3]), k=(1, 2))
     >>> round(report.mean("recall@1"), 3), round(report.mean("recall@2"), 3)
@@ -115,6 +130,7 @@ def evaluate_rankings(
         raise JaxrecError(f"k must lie in 1..{known.num_items}, the number of items in train and truth, got {k}")
     if item_features is not None:
         space = _space(item_features, known.items)
+    groups = None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item")
     functions, beyond = split_metrics(metrics)
     facts = None if trained is None else training_facts(trained)
     check_needs(beyond, known, facts, scores=False)
@@ -122,6 +138,13 @@ def evaluate_rankings(
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
     depth = ranking_depth(beyond, np.diff(relevant.indptr), cutoffs[-1])
     lists, counts = _as_lists(rows, known, users, depth)
+    if 2 * counts.get("tied_lists", 0) > len(users):
+        warnings.warn(
+            f"{counts['tied_lists']:,} of {len(users):,} lists have one score from first to last: the system does not "
+            "tell items apart, and the order of their ids decides; these figures say nothing about it",
+            UserWarning,
+            stacklevel=2,
+        )
     untrained = np.ones(known.num_items, bool)
     if trained is not None:
         untrained = np.bincount(trained.item, minlength=known.num_items) == 0
@@ -140,6 +163,7 @@ def evaluate_rankings(
         beyond=beyond,
         facts=facts,
         popular=popular,
+        item_groups=groups,
         space=space,
         distance=distance,
         memory_mb=memory_mb,
@@ -192,9 +216,27 @@ def _as_lists(
     keep = (rank < depth) & (at[user] >= 0) if len(user) else np.zeros(0, bool)
     lists = np.full((len(users), depth), -1, np.int32)
     lists[at[user[keep]], rank[keep]] = item[keep]
-    return lists, {
+    counts: dict[str, int | float] = {
         "users_without_list": int((lists[:, 0] < 0).sum()),
         "lists_without_test_items": int((at < 0).sum()),
+    }
+    score = rows.order if rows.score is None else rows.score
+    if score is not None:
+        counts |= _ties(user, rank, score[order], at, depth)
+    return lists, counts
+
+
+def _ties(user: np.ndarray, rank: np.ndarray, score: np.ndarray, at: np.ndarray, depth: int) -> dict[str, int]:
+    """Counts of lists with equal scores, from rows that are sorted by user and rank."""
+    measured = at >= 0
+    equal = (user[1:] == user[:-1]) & (score[1:] == score[:-1])
+    lists = len(measured)
+    ties = np.bincount(user[1:][equal & (rank[:-1] < depth)], minlength=lists)
+    within = np.bincount(user[1:][equal], minlength=lists)
+    sizes = np.bincount(user, minlength=lists)
+    return {
+        "tied_lists": int((measured & (sizes > 1) & (within == sizes - 1)).sum()),
+        "lists_with_ties": int((measured & (ties > 0)).sum()),
     }
 
 
@@ -249,7 +291,8 @@ def _places(sorted_ids: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 def _rows(recommendations: Any) -> Rows:
     if isinstance(recommendations, Recommendations):
-        return _from_lists({user: [one.item for one in listed] for user, listed in recommendations})
+        rows = _from_lists({user: [one.item for one in listed] for user, listed in recommendations})
+        return rows._replace(score=np.array([one.score for _, listed in recommendations for one in listed], np.float64))
     if isinstance(recommendations, (str, os.PathLike)):
         return _from_file(pathlib.Path(recommendations))
     if isinstance(recommendations, Mapping):
@@ -284,10 +327,13 @@ def _from_frame(frame: Any) -> Rows:
     names = [str(name) for name in frame.columns]
     found = find_columns(names, {"timestamp": None, "title": None}, "recommendations")
     user, item = (as_ids(np.asarray(frame[frame.columns[found[role]]]), role) for role in ("user", "item"))
-    for name, sign in (("rank", 1), ("score", -1)):
-        if name in names:
-            order = sign * np.asarray(frame[frame.columns[names.index(name)]], np.float64)
-            return Rows(user, item, _finite(order, name))
+    columns = {name: np.asarray(frame[frame.columns[names.index(name)]]) for name in ("rank", "score") if name in names}
+    if "rank" in columns:
+        score = columns.get("score")
+        score = score.astype(np.float64) if score is not None and score.dtype.kind in "iuf" else None
+        return Rows(user, item, _finite(columns["rank"].astype(np.float64), "rank"), score)
+    if "score" in columns:
+        return Rows(user, item, _finite(-columns["score"].astype(np.float64), "score"))
     if "rating" in found:
         order = -np.asarray(frame[frame.columns[found["rating"]]], np.float64)
         return Rows(user, item, _finite(order, names[found["rating"]]))

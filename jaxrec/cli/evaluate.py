@@ -10,23 +10,32 @@ from tyro import conf
 
 import jaxrec.api
 from jaxrec.cli.fit import DEFAULT_K, list_lengths
+from jaxrec.cli.labels import read_labels
 from jaxrec.cli.memory import use_cache
 from jaxrec.cli.output import emit, note
-from jaxrec.cli.parsing import ComputeOptions, Switch, optional, parse
+from jaxrec.cli.parsing import ComputeOptions, Switch, Words, expand, optional, parse
 from jaxrec.cli.run_folder import device
 from jaxrec.cli.source import split_again
-from jaxrec.errors import MismatchError, RunFolderError
+from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
+from jaxrec.evaluation.groups import by_item_group, group_table
+from jaxrec.evaluation.labels import activity_groups, popularity_groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateCommand(ComputeOptions):
-    """What `evaluate` has.
+    """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
       part: "test", or "valid" for a model that was not fitted on the validation part.
       k: lengths of the lists.
       metrics: names of ranking metrics.
+      mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
+      exclude: items, by id or title, that are recommended to nobody.
+      candidates: items, by id or title, that alone may be recommended.
+      user_groups: `activity`, for groups of users by how many training interactions they have, or a .csv file with
+        lines `user,group`.
+      item_groups: `popularity`, for the head and the tail of the items, or a .csv file with lines `item,group`.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
       data: where the data are now, if not where they were at the fit.
@@ -37,6 +46,11 @@ class EvaluateCommand(ComputeOptions):
     part: Literal["test", "valid"] = "test"
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
     metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    mask: Literal["earlier", "train", "nothing"] = "earlier"
+    exclude: Annotated[Words, optional("ITEM ...")] = ()
+    candidates: Annotated[Words, optional("ITEM ...")] = ()
+    user_groups: Annotated[str | None, optional("activity|FILE")] = None
+    item_groups: Annotated[str | None, optional("popularity|FILE")] = None
     no_distances: Switch = False
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
@@ -51,6 +65,8 @@ def run(argv: Sequence[str]) -> None:
         "evaluate",
         "Measure the model of a run folder on the split that it was fitted on. Nothing in the folder changes.",
     )
+    exclude = expand(command.exclude, "--exclude")
+    candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
     model = jaxrec.api.restore(command.run)
@@ -68,7 +84,20 @@ def run(argv: Sequence[str]) -> None:
     parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
+    trained = parts.train if command.part == "valid" else parts.fitted
+    user_groups, item_groups = command.user_groups, command.item_groups
+    if user_groups is not None:
+        activity = user_groups == "activity"
+        user_groups = activity_groups(trained) if activity else read_labels(user_groups, "user", "--user-groups")
+    if item_groups is not None:
+        popular = item_groups == "popularity"
+        item_groups = popularity_groups(trained) if popular else read_labels(item_groups, "item", "--item-groups")
     if model.info["task"] == "rating":
+        if exclude or candidates is not None or item_groups is not None or command.mask != "earlier":
+            raise JaxrecError(
+                f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates and "
+                "--item-groups out"
+            )
         report = jaxrec.api.evaluate_ratings(model, parts, part=command.part)
     else:
         report = jaxrec.api.evaluate(
@@ -77,9 +106,23 @@ def run(argv: Sequence[str]) -> None:
             k=list_lengths(command.k, parts, command.quiet),
             metrics=command.metrics,
             part=command.part,
+            mask=None if command.mask == "nothing" else command.mask,
+            exclude=exclude,
+            candidates=candidates,
+            item_groups=item_groups,
             space=None if command.no_distances else "svd",
             memory_mb=command.memory_mb,
         )
     document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}
     document = {**document, "data": described["data"], "fingerprint": described["fingerprint"]}
-    emit(document, f"{described['data']}: {model}, {command.part} part\n{report}", command.json)
+    text = f"{described['data']}: {model}, {command.part} part\n{report}"
+    if item_groups is not None:
+        text += f"\n\nwith the truth restricted to a group of items:\n{group_table(by_item_group(report))}"
+    if user_groups is not None:
+        groups = report.by_group(user_groups)
+        document["user_groups"] = {str(label): group.to_dict() for label, group in groups.items()}
+        names = [name for name in report.per_user if " [" not in name]
+        text += (
+            f"\n\ngroups of users; values of all lists together are not defined for them:\n{group_table(groups, names)}"
+        )
+    emit(document, text, command.json)

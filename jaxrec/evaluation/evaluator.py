@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,8 +14,11 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation.beyond import TrainingFacts, popularity_of
+from jaxrec.evaluation.candidates import CandidateRule
 from jaxrec.evaluation.full_ranking import auc_of_users
+from jaxrec.evaluation.groups import check_item_groups
 from jaxrec.evaluation.item_space import ItemSpace
+from jaxrec.evaluation.labels import Groups
 from jaxrec.evaluation.measure import measure_lists
 from jaxrec.evaluation.metric_names import (
     OF_SCORES,
@@ -49,6 +51,8 @@ def evaluate_scorer(
     distance: Distance = "euclidean",
     known: np.ndarray | None = None,
     facts: TrainingFacts | None = None,
+    rule: CandidateRule | None = None,
+    item_groups: Groups | None = None,
     memory_mb: float = 256,
     masked: str = "",
     fitted: str = "",
@@ -73,10 +77,11 @@ def evaluate_scorer(
     The counts of the report: `users_evaluated`; `users_without_test_items`; `test_pairs`; `test_pairs_untrained` (their
     item has no training data) and `users_with_untrained_test_items_only`; `test_pairs_masked` (masked as seen, so they
     cannot be found); `untrained_items`; `short_lists@k` (padded: fewer than k items were left); `tied_lists` (one score
-    from first to last, ten places deep at least); with a space `items_without_vector`, `places_without_vector@k`,
-    `undefined_ild@k` (fewer than two items with a vector). With the metric of the name `short_lists_r_precision` (fewer
-    items in the list than in the test), `undefined_graded_ndcg` (no test item is rated above 0) and `undefined_auc` (no
-    test item that is not masked, or no other item); the undefined ones are left out of the mean.
+    from first to last, ten places deep at least); with a rule those of `CandidateRule.counts`; with a space
+    `items_without_vector`, `places_without_vector@k`, `undefined_ild@k` (fewer than two items with a vector). With the
+    metric of the name `short_lists_r_precision` (fewer items in the list than in the test), `undefined_graded_ndcg` (no
+    test item is rated above 0) and `undefined_auc` (no test item that is not masked, or no other item); the undefined
+    ones are left out of the mean.
 
     Args:
       scorer: the model, see `jaxrec.types.Scorer`.
@@ -91,6 +96,8 @@ def evaluate_scorer(
       distance: "euclidean" or "cosine", in that space.
       known: bool [I], the items with training data; by default those that occur in `seen`.
       facts: of the training data, for metrics beyond accuracy; by default popularity is counted in `seen`.
+      rule: further items that are left out of the lists. Coverage and the like stay over the whole catalogue.
+      item_groups: of the I items, see `jaxrec.evaluation.groups.measure_item_groups`.
       memory_mb: bound in MiB for the ranking (see `recommend_lists`), and again for the measuring.
       masked: what `seen` is, in words, for the report.
       fitted: what the model was fitted on, in words.
@@ -101,9 +108,9 @@ def evaluate_scorer(
 
     Raises:
       DataError: `truth` is empty, or has negative or contradicting ratings where a metric takes them as gains.
-      MismatchError: scorer, truth, seen, space or known are of different users or items.
+      MismatchError: scorer, truth, seen, space, known, rule or item_groups are of different users or items.
       JaxrecError: an unknown metric, or one that needs ratings or categories that are not there; a k below 1 or above
-        I; a score that is NaN or +inf.
+        I; a score that is NaN or +inf; a rule that leaves no item.
 
     Warns:
       UserWarning: more than half of the lists have one score from first to last. Their order is that of the item
@@ -127,13 +134,17 @@ def evaluate_scorer(
     trained = _trained_items(seen, known, num_items)
     facts = popularity_of(seen, num_items) if facts is None else facts
     check_needs(beyond, truth, facts, scores=True)
+    check_item_groups(item_groups, num_items)
+    rule = CandidateRule() if rule is None else rule
+    rule.check(truth.num_users, num_items)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 
     depth = min(max(*cutoffs, _TIE_DEPTH), num_items)
     deepest = min(ranking_depth(beyond, np.diff(relevant.indptr), depth), num_items)
-    ranked = functools.partial(recommend_lists, seen=seen, memory_mb=memory_mb)
-    lists, scores = ranked(scorer, users, deepest)
+    left_out = rule.with_seen(seen, num_items)
+    among = {"seen": left_out, "exclude": rule.exclude, "candidates": rule.candidates, "memory_mb": memory_mb}
+    lists, scores = recommend_lists(scorer, users, deepest, **among)
     tied = _tied_lists(scores[:, :depth])
     if 2 * tied > len(users):
         warnings.warn(
@@ -145,7 +156,7 @@ def evaluate_scorer(
     popular = None
     if "serendipity" in beyond:
         popularity = PopularityScorer(jnp.asarray(facts.popularity, jnp.float32), num_users=truth.num_users)
-        popular, _ = ranked(popularity, users, cutoffs[-1])
+        popular, _ = recommend_lists(popularity, users, cutoffs[-1], **among)
     report = measure_lists(
         lists,
         users,
@@ -156,13 +167,14 @@ def evaluate_scorer(
         beyond=tuple(name for name in beyond if name not in OF_SCORES),
         facts=facts,
         popular=popular,
+        item_groups=item_groups,
         space=space,
         distance=distance,
         memory_mb=memory_mb,
     )
     of_scores, undefined = {}, {}
     if "auc" in beyond:
-        of_scores["auc"] = auc_of_users(scorer, users, relevant, seen=seen, memory_mb=memory_mb)
+        of_scores["auc"] = auc_of_users(scorer, users, relevant, **among)
         undefined["undefined_auc"] = int(np.isnan(of_scores["auc"]).sum())
     return dataclasses.replace(
         report,
@@ -171,12 +183,13 @@ def evaluate_scorer(
             **report.counts,
             **undefined,
             "test_pairs_masked": _count_common(relevant, seen, num_items),
+            **rule.counts(relevant, num_items),
             "tied_lists": tied,
         },
         seconds=time.perf_counter() - started,
-        masked=masked,
+        masked=rule.masked(masked),
         fitted=fitted,
-        catalogue=catalogue or report.catalogue,
+        catalogue=rule.catalogue(catalogue or report.catalogue),
     )
 
 

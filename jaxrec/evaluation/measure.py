@@ -15,7 +15,9 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import MismatchError
 from jaxrec.evaluation.beyond import NAMES, TrainingFacts, measure_beyond
+from jaxrec.evaluation.groups import measure_item_groups
 from jaxrec.evaluation.item_space import ItemSpace
+from jaxrec.evaluation.labels import Groups
 from jaxrec.evaluation.metric_names import GRADED, OF_LISTS, check_needs, grades_of
 from jaxrec.evaluation.report import Report
 from jaxrec.metrics.diversity import Distance, catalogue_coverage, mean_pair_distance, pair_distances
@@ -36,6 +38,7 @@ def measure_lists(
     beyond: Sequence[str] = (),
     facts: TrainingFacts | None = None,
     popular: np.ndarray | None = None,
+    item_groups: Groups | None = None,
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     memory_mb: float = 256,
@@ -54,6 +57,7 @@ def measure_lists(
       facts: of the training data, which some of them need.
       popular: int32 [n, P], the most popular items that could be recommended to each user, for "serendipity"; P is at
         least the largest cutoff.
+      item_groups: of the I items, by index.
       space: as in `evaluate_scorer`.
       distance: as in `evaluate_scorer`.
       memory_mb: bound for the measuring, in MiB.
@@ -120,6 +124,10 @@ def measure_lists(
     overall = {f"coverage@{cut}": float(value) for cut, value in zip(cutoffs, coverage, strict=True)}
     if without_truth := [name for name in beyond if name in NAMES]:
         more, of_all = measure_beyond(without_truth, lists, users, num_items=num_items, facts=facts, cutoffs=cutoffs)
+        per_user, overall = per_user | more, overall | of_all
+    if item_groups is not None:
+        popularity = None if facts is None else facts.popularity
+        more, of_all = measure_item_groups(lists, users, relevant, item_groups, cutoffs=cutoffs, popularity=popularity)
         per_user, overall = per_user | more, overall | of_all
     return Report(
         users=users,

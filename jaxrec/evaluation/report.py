@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation.labels import Groups, as_groups
 from jaxrec.evaluation.resampling import check_level
 from jaxrec.evaluation.seeds import ENOUGH_SEEDS, SeedSpread, spread_of
 from jaxrec.evaluation.tables import (
@@ -186,6 +187,52 @@ class Report:
         if name not in self.seeds:
             raise JaxrecError(f"the report has no value {name!r}; it has {', '.join(self.names)}")
         return spread_of(self.seeds[name], level)
+
+    def by_group(self, labels: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray) -> dict[Any, Report]:
+        """A report for each group of users, from the values of each user that are there already.
+
+        Values of all lists together, like coverage or the Gini index, do not follow from values of users: the groups
+        have none. They have one count, `users_evaluated`; masks, catalogue and seconds are those of the whole report.
+
+        Args:
+          labels: `Groups` of users, for example from `jaxrec.evaluation.activity_groups`; a mapping from a user's id
+            (the index where the report knows no ids) to a label; or an array [n] with the label of each of `users`.
+
+        Returns:
+          Label to report, in the order of `Groups`, otherwise sorted. A group without an evaluated user is not there.
+
+        Raises:
+          MismatchError: an evaluated user without a label, or another number of labels.
+          JaxrecError: a label that is missing or cannot name a group; a report of several trainings, whose spread over
+            seeds is not known for a group.
+
+        >>> report = Report(np.arange(3), {"recall@10": np.array([0.0, 0.5, 1.0])})
+        >>> {label: group.mean("recall@10") for label, group in report.by_group(["new", "old", "old"]).items()}
+        {'new': 0.0, 'old': 0.75}
+        """
+        if self.runs > 1:
+            raise JaxrecError(
+                f"the report is the mean of {self.runs} trainings; group each of their reports, then average the groups"
+            )
+        if isinstance(labels, Groups):
+            groups = Groups(labels.names, labels.at(self.users, self.user_ids, "user"))
+        elif isinstance(labels, Mapping):
+            groups = as_groups(labels, self.users if self.user_ids is None else self.user_ids, len(self.users), "user")
+        else:
+            groups = as_groups(labels, self.user_ids, len(self.users), "user")
+        out = {}
+        for at, name in enumerate(groups.names):
+            rows = np.flatnonzero(groups.of == at)
+            if len(rows):
+                out[name] = dataclasses.replace(
+                    self,
+                    users=self.users[rows],
+                    per_user={key: values[rows] for key, values in self.per_user.items()},
+                    overall={},
+                    counts={"users_evaluated": len(rows)},
+                    user_ids=None if self.user_ids is None else self.user_ids[rows],
+                )
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings for JSON; None where a number is not defined.

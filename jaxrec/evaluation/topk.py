@@ -93,7 +93,7 @@ def recommend_lists(
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
         found = jax.device_get(_rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile))
         items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
-        _check_finite(part, found[2][: len(part)])
+        check_finite(part, found[2][: len(part)])
     return items, scores
 
 
@@ -244,7 +244,18 @@ def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
         )
 
 
-def _check_finite(users: np.ndarray, bad: np.ndarray) -> None:
+def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
+    """Refuse scores that cannot be ranked.
+
+    Args:
+      users: int32 [n].
+      bad: bool [n], whether a score of the user is NaN or +inf.
+
+    Raises:
+      JaxrecError: one is.
+
+    >>> check_finite(np.array([3]), np.array([False]))
+    """
     if bad.any():
         whose = f"user {users[np.argmax(bad)]}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
         raise JaxrecError(
@@ -334,7 +345,7 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     # XLA may lose a NaN in a maximum, but a NaN fails every comparison: it becomes +inf, which no valid score is.
     checked = jnp.where(scores < jnp.inf, scores, jnp.inf)
     if 3 * k * _BLOCK > size:
-        values, indices = lax.top_k(_one_zero(checked), k)
+        values, indices = lax.top_k(one_zero(checked), k)
         return values, indices, _any_infinite(values)
 
     # Exact: cut the columns into contiguous blocks and rank the blocks by (maximum descending, index ascending), as
@@ -347,17 +358,21 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     maxima = jnp.max(checked[:, : full * _BLOCK].reshape(-1, full, _BLOCK), axis=2)
     if size % _BLOCK:
         maxima = jnp.concatenate([maxima, jnp.max(checked[:, full * _BLOCK :], axis=1, keepdims=True)], axis=1)
-    maxima, blocks = lax.top_k(_one_zero(maxima), k)
+    maxima, blocks = lax.top_k(one_zero(maxima), k)
     blocks = jnp.sort(blocks, axis=1)
     columns = blocks[:, :, None] * _BLOCK + jnp.arange(_BLOCK, dtype=jnp.int32)[None, None, :]
     columns = columns.reshape(-1, k * _BLOCK)
     candidates = jnp.take_along_axis(scores, jnp.minimum(columns, size - 1), axis=1)
-    values, places = lax.top_k(jnp.where(columns < size, _one_zero(candidates), -jnp.inf), k)
+    values, places = lax.top_k(jnp.where(columns < size, one_zero(candidates), -jnp.inf), k)
     return values, jnp.take_along_axis(columns, places, axis=1), _any_infinite(maxima)
 
 
-def _one_zero(scores: jax.Array) -> jax.Array:
-    """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0."""
+def one_zero(scores: jax.Array) -> jax.Array:
+    """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0.
+
+    >>> one_zero(jnp.array([-0.0, 1.0])).tolist()
+    [0.0, 1.0]
+    """
     return jnp.where(jnp.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
 
 

@@ -120,6 +120,38 @@ def test_equal_scores_are_ordered_by_item():
     assert lone.per_user["recall@2"][0] == 1  # 20, then 10 before 30
 
 
+def test_ties_are_counted_wherever_scores_are_known(model, split, lists):
+    frame = pandas.DataFrame(
+        {
+            "user": [1, 1, 1, 2, 2, 2, 3, 3, 4, 4],
+            "item": [1, 2, 3, 1, 2, 3, 1, 2, 1, 2],
+            "score": [9.0, 9, 8, 9, 8, 8, 7, 7, 5, 5],
+        }
+    )
+    truth = ([1, 2, 3], [1, 2, 3])
+    # User 1 ties within the first place and at its end, user 2 from place 2 on, user 3 throughout, user 4 has no truth.
+    report = jaxrec.evaluate_rankings(frame, truth, k=1)
+    assert (report.counts["lists_with_ties"], report.counts["tied_lists"]) == (2, 1)
+    assert jaxrec.evaluate_rankings(frame, truth, k=2).counts["lists_with_ties"] == 3
+    ranked = frame.assign(rank=[1, 2, 3, 1, 2, 3, 1, 2, 1, 2])
+    assert jaxrec.evaluate_rankings(ranked, truth, k=2).counts == jaxrec.evaluate_rankings(frame, truth, k=2).counts
+    by_rank = jaxrec.evaluate_rankings(ranked.drop(columns="score"), truth, k=2)
+    assert (by_rank.counts["lists_with_ties"], by_rank.counts["tied_lists"]) == (0, 0)
+    assert "lists_with_ties" not in jaxrec.evaluate_rankings(LISTS, TRUTH, train=(["ann"], [5]), k=1).counts
+    own = jaxrec.evaluate_rankings(lists, split.test, train=split.fitted, k=10)
+    scores = [[one.score for one in suggestions] for user, suggestions in lists if user in set(own.user_ids.tolist())]
+    assert own.counts["lists_with_ties"] == sum(len(set(own)) < len(own) for own in scores)
+
+
+def test_constant_scores_are_warned_of():
+    frame = pandas.DataFrame({"user": [1, 1, 2, 2, 3, 3], "item": [1, 2, 1, 2, 1, 2], "score": [3, 3, 4, 4, 1, 2]})
+    with pytest.warns(
+        UserWarning, match=r"2 of 3 lists have one score from first to last: .* these figures say nothing"
+    ):
+        report = jaxrec.evaluate_rankings(frame, ([1, 2, 3], [1, 2, 1]), k=1)
+    assert report.counts["tied_lists"] == 2
+
+
 MISTAKES = {
     "twice": (({"ann": [1, 2, 1]}, TRUTH), {}, DataError, "1 items are twice in a list, such as item 1 of user 'ann'"),
     "unknown item": (({"ann": [9]}, TRUTH), {}, UnknownIdError, "1 of 1 items, such as 9, are in neither train nor"),
