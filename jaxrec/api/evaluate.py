@@ -20,6 +20,7 @@ from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.item_space import ItemSpace, item_space
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.evaluation.report import Report
+from jaxrec.metrics.diversity import Distance
 
 METRICS = ("recall", "precision", "ndcg")
 
@@ -32,6 +33,7 @@ def evaluate(
     metrics: Sequence[str] = METRICS,
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
+    distance: Distance = "euclidean",
     item_categories: np.ndarray | None = None,
     memory_mb: int = 256,
 ) -> Report:
@@ -50,6 +52,8 @@ def evaluate(
       part: "test" or "valid".
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
+      distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
+        vectors; see `jaxrec.evaluation.feature_space` for one of sets of categories.
       item_categories: [I, C], above 0 where the item is of the category, for calibration and category_coverage.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
 
@@ -58,7 +62,7 @@ def evaluate(
 
     Raises:
       MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
-      JaxrecError: an empty part, a k outside 1..I, an unknown metric.
+      JaxrecError: an empty part, a k outside 1..I, an unknown metric or distance.
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
@@ -87,6 +91,7 @@ def evaluate(
         k=tuple(k),
         metrics=tuple(metrics),
         space=space,
+        distance=distance,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
         facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),
         memory_mb=memory_mb,

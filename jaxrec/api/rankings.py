@@ -22,7 +22,7 @@ from jaxrec.evaluation.beyond import check_names, training_facts
 from jaxrec.evaluation.evaluator import Metrics, measure_lists, split_metrics
 from jaxrec.evaluation.item_space import ItemSpace, feature_space
 from jaxrec.evaluation.report import Report
-from jaxrec.metrics.diversity import Distance
+from jaxrec.metrics.diversity import Distance, check_distance
 
 Known = Interactions | str | os.PathLike[str] | Any
 """Interactions, a file that `jaxrec.read` reads, a frame, or a pair (users [E], items [E]) of ids."""
@@ -76,7 +76,7 @@ def evaluate_rankings(
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
-      distance: "euclidean" or "cosine".
+      distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
       memory_mb: the most that measuring may take, in MiB.
 
     Returns:
@@ -86,7 +86,8 @@ def evaluate_rankings(
       DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file.
       UnknownIdError: an item that is in neither train nor truth.
       MismatchError: an item space of another catalogue.
-      JaxrecError: a k below 1 or above the number of items, an unknown metric, a form that is not known.
+      JaxrecError: a k below 1 or above the number of items or not whole, an unknown metric or distance, a function that
+        gives a distance that is not finite, a form that is not known.
 
     >>> report = evaluate_rankings({"ann": [3, 1], "bob": [2]}, (["ann", "bob", "eve"], [1, 2, 3]), k=(1, 2))
     >>> round(report.mean("recall@1"), 3), round(report.mean("recall@2"), 3)
@@ -100,9 +101,8 @@ def evaluate_rankings(
     rows = _rows(recommendations)
     if train is not None:
         known, trained = _one_catalogue(known, _interactions(train, "train"))
-    cutoffs = tuple(sorted({int(one) for one in ((k,) if isinstance(k, int) else k)}))
-    if not cutoffs or not 1 <= cutoffs[0] <= cutoffs[-1] <= known.num_items:
-        raise JaxrecError(f"k must lie in 1..{known.num_items}, the number of items in train and truth, got {k}")
+    cutoffs = _cutoffs(k, known.num_items)
+    check_distance(distance)
     if item_features is not None:
         space = _space(item_features, known.items)
     functions, beyond = split_metrics(metrics)
@@ -139,6 +139,16 @@ def evaluate_rankings(
         space=report.space,
         user_ids=known.users.ids[users],
     )
+
+
+def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
+    given = tuple(k) if isinstance(k, Iterable) else (k,)
+    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in given)
+    if not given or not whole or not 1 <= min(given) <= max(given) <= num_items:
+        raise JaxrecError(
+            f"k must lie in 1..{num_items}, the number of items in train and truth, and be whole, got {k}"
+        )
+    return tuple(sorted({int(one) for one in given}))
 
 
 def _as_lists(

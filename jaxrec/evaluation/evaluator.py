@@ -17,11 +17,18 @@ from jax import lax
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation.beyond import NAMES, TrainingFacts, check_names, measure_beyond, popularity_of
+from jaxrec.evaluation.beyond import NAMES, TrainingFacts, check_facts, check_names, measure_beyond, popularity_of
 from jaxrec.evaluation.item_space import ItemSpace
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import check_list_length, check_seen, recommend_lists
-from jaxrec.metrics.diversity import Distance, catalogue_coverage, mean_pair_distance, pair_distances
+from jaxrec.metrics.diversity import (
+    Distance,
+    catalogue_coverage,
+    check_distance,
+    distance_name,
+    mean_pair_distance,
+    pair_distances,
+)
 from jaxrec.metrics.ranking import RANKING_METRICS, RankingMetric
 from jaxrec.types import Scorer
 
@@ -73,7 +80,8 @@ def evaluate_scorer(
         name of your own to a function `(hits [K], num_relevant [], *, k) -> float32 []` of one user, which is lifted
         by `jax.vmap`.
       space: item vectors that all compared models share; None measures no distance.
-      distance: "euclidean" or "cosine", in that space.
+      distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
+        vectors, which is lifted by `jax.vmap`; see `jaxrec.metrics.pair_distances`.
       known: bool [I], the items with training data; by default those that occur in `seen`.
       facts: of the training data, for metrics beyond accuracy; by default popularity is counted in `seen`.
       memory_mb: bound in MiB for the ranking (see `recommend_lists`), and again for the measuring.
@@ -86,8 +94,9 @@ def evaluate_scorer(
 
     Raises:
       DataError: `truth` is empty.
-      MismatchError: scorer, truth, seen, space or known are of different users or items.
-      JaxrecError: an unknown metric; a k below 1 or above I; a score that is NaN or +inf.
+      MismatchError: scorer, truth, seen, space, known or facts are of different users or items.
+      JaxrecError: an unknown metric or distance; a k below 1 or above I; a score that is NaN or +inf; a function that
+        gives a distance that is not finite.
 
     Warns:
       UserWarning: more than half of the lists have one score from first to last. Their order is that of the item
@@ -106,11 +115,13 @@ def evaluate_scorer(
     num_items = truth.num_items
     cutoffs = _check_cutoffs(k, num_items)
     functions, beyond = split_metrics(metrics)
+    check_distance(distance)
     _check_shapes(scorer, truth, seen, space)
     seen = SeenItems(np.asarray(seen.indptr), np.asarray(seen.items))
     trained = _trained_items(seen, known, num_items)
     facts = popularity_of(seen, num_items) if facts is None else facts
     check_names(beyond, facts)
+    check_facts(facts, truth.num_users, num_items)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 
@@ -233,7 +244,7 @@ def measure_lists(
         counts=counts,
         seconds=time.perf_counter() - started,
         catalogue=f"all {num_items:,} items",
-        space="" if space is None else f"{distance} distance in {space.description}" + _seed(space),
+        space="" if space is None else f"{distance_name(distance)} distance in {space.description}" + _seed(space),
     )
 
 
@@ -353,6 +364,8 @@ def _measure_lists(
     depth = lists.shape[1]
     width = 0 if space is None else space.rank
     per_user = 4 * depth * (8 + width) + (0 if space is None else 8 * depth * depth)
+    if callable(distance):  # it gets both vectors of every pair
+        per_user += 4 * depth * depth * width
     tile = int(max(1, min(_TILE, memory_mb * 2**20 // per_user)))
     rows = SeenItems(jnp.asarray(relevant.indptr), jnp.asarray(relevant.items))
     on_device = jnp.asarray(trained)
@@ -376,10 +389,21 @@ def _measure_lists(
             distance=distance,
         )
         parts.append({name: array[: tile - missing] for name, array in jax.device_get(values).items()})
+        if callable(distance):  # NaN would be taken for "leave out"
+            _check_distances(parts[-1], users[start : start + tile], distance)
     # A dictionary comes back from a compiled program with its names sorted; the caller's order reads better.
     order = [*functions, "recall_known", "ild"]
     names = sorted(parts[0], key=lambda name: (order.index(name.rpartition("@")[0]), int(name.rpartition("@")[2])))
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _check_distances(values: Mapping[str, np.ndarray], users: np.ndarray, distance: Distance) -> None:
+    for name, array in values.items():
+        if name.startswith("ild@") and (bad := ~np.isfinite(array)).any():
+            raise JaxrecError(
+                f"distance {distance_name(distance)} gives {array[bad][0]} for the list of user {users[bad][0]}, and "
+                f"{int(bad.sum()) - 1:,} more; give a finite number for every two items, also for vectors of zeros"
+            )
 
 
 @functools.partial(jax.jit, static_argnames=("functions", "cutoffs", "distance"))
