@@ -11,8 +11,8 @@ from jaxrec.evaluation.rerank import Method
 K = 20
 CANDIDATES = 100
 TRADE_OFFS: dict[Method, tuple[float, ...]] = {
-    "mmr": (1.0, 0.9, 0.8, 0.6, 0.4),
-    "dpp": (1.0, 0.9, 0.8, 0.6),
+    "mmr": (1.0, 0.8, 0.6, 0.4),
+    "dpp": (1.0, 0.9, 0.8),
 }
 LAYERS = (1, 2, 3, 4)
 L2_GRID = (1e-3, 1e-2, 3e-2)
@@ -40,8 +40,8 @@ LARGE = jaxrec.FitOptions(
     temperature=0.12,
     learning_rate=2e-2,
     l2=0.0,
-    epochs=16,
-    eval_every=4,
+    epochs=10,
+    eval_every=5,
     patience=1,
 )
 
@@ -54,7 +54,7 @@ def candidates(data: str) -> dict[str, Candidate]:
     for name, model in named.items():
         if data == "gowalla":
             # Without a graph to spread what a pair says, MF needs more epochs.
-            made[name] = Candidate(model, dataclasses.replace(LARGE, epochs=40) if name == "mf" else LARGE)
+            made[name] = Candidate(model, dataclasses.replace(LARGE, epochs=30, eval_every=10) if name == "mf" else LARGE)
         else:
             made[name] = Candidate(model, dataclasses.replace(SMALL, l2=SMALL_L2[name]))
     return made

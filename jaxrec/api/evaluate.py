@@ -22,6 +22,7 @@ from jaxrec.evaluation.item_space import ItemSpace, item_space
 from jaxrec.evaluation.labels import Groups, as_groups
 from jaxrec.evaluation.ratings import evaluate_rating_scorer
 from jaxrec.evaluation.report import Report
+from jaxrec.metrics.diversity import Distance
 
 METRICS = ("recall", "precision", "ndcg")
 Mask = Literal["earlier", "train"] | None
@@ -36,6 +37,7 @@ def evaluate(
     metrics: Metrics = METRICS,
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
+    distance: Distance = "euclidean",
     item_categories: np.ndarray | None = None,
     mask: Mask = "earlier",
     exclude: Iterable[Any] = (),
@@ -70,6 +72,8 @@ def evaluate(
       part: "test" or "valid".
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
+      distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
+        vectors; see `jaxrec.evaluation.feature_space` for one of sets of categories.
       item_categories: [I, C], above 0 where the item is of the category, for calibration and category_coverage.
       mask: the items that a user has already, which are left out of their list: "earlier" for all parts before the
         measured one, "train" for the training part alone (and what a fold-in showed), None for no item.
@@ -89,8 +93,8 @@ def evaluate(
       MismatchError: a split with other users or items, a model that was fitted on pairs of the part, an item without a
         group.
       UnknownIdError: an item or user of a rule that the model does not know.
-      JaxrecError: an empty part, a k outside 1..I, an unknown metric or one that needs what is not there, a rule that
-        leaves no item.
+      JaxrecError: an empty part, a k outside 1..I, an unknown metric or distance, a metric that needs what is not
+        there, a rule that leaves no item.
       DataError: a negative rating where a metric takes ratings as gains.
 
     >>> import jaxrec
@@ -112,6 +116,7 @@ def evaluate(
         k=k,
         metrics=metrics,
         space=space,
+        distance=distance,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
         facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),

@@ -28,7 +28,7 @@ from jaxrec.evaluation.measure import measure_lists
 from jaxrec.evaluation.metric_names import Metrics, check_needs, ranking_depth, split_metrics
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import recommend_lists
-from jaxrec.metrics.diversity import Distance
+from jaxrec.metrics.diversity import Distance, check_distance
 from jaxrec.models.scorers import PopularityScorer
 
 Known = Interactions | str | os.PathLike[str] | Any
@@ -94,7 +94,7 @@ def evaluate_rankings(
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
-      distance: "euclidean" or "cosine".
+      distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
       item_groups: as in `jaxrec.evaluate`; an array has one label for each item of train and truth, in the order of
         their ids.
       memory_mb: the most that measuring may take, in MiB.
@@ -107,8 +107,8 @@ def evaluate_rankings(
         negative rating where a metric takes ratings as gains.
       UnknownIdError: an item that is in neither train nor truth.
       MismatchError: an item space of another catalogue, an item without a group.
-      JaxrecError: a k below 1 or above the number of items, an unknown metric or one that needs what is not there, a
-        form that is not known.
+      JaxrecError: a k below 1 or above the number of items or not whole, an unknown metric or distance, a metric that
+        needs what is not there, a function that gives a distance that is not finite, a form that is not known.
 
     Warns:
       UserWarning: more than half of the lists have one score from first to last.
@@ -125,9 +125,8 @@ def evaluate_rankings(
     rows = _rows(recommendations)
     if train is not None:
         known, trained = _one_catalogue(known, _interactions(train, "train"))
-    cutoffs = tuple(sorted({int(one) for one in ((k,) if isinstance(k, int) else k)}))
-    if not cutoffs or not 1 <= cutoffs[0] <= cutoffs[-1] <= known.num_items:
-        raise JaxrecError(f"k must lie in 1..{known.num_items}, the number of items in train and truth, got {k}")
+    cutoffs = _cutoffs(k, known.num_items)
+    check_distance(distance)
     if item_features is not None:
         space = _space(item_features, known.items)
     groups = None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item")
@@ -180,6 +179,16 @@ def evaluate_rankings(
         space=report.space,
         user_ids=known.users.ids[users],
     )
+
+
+def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
+    given = tuple(k) if isinstance(k, Iterable) else (k,)
+    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in given)
+    if not given or not whole or not 1 <= min(given) <= max(given) <= num_items:
+        raise JaxrecError(
+            f"k must lie in 1..{num_items}, the number of items in train and truth, and be whole, got {k}"
+        )
+    return tuple(sorted({int(one) for one in given}))
 
 
 def _as_lists(

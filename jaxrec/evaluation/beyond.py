@@ -96,6 +96,24 @@ def check_names(names: Sequence[str], facts: TrainingFacts | None) -> None:
             raise JaxrecError(f"the metric {name!r} needs item_categories, [I, C]; pass them, or leave the metric out")
 
 
+def check_facts(facts: TrainingFacts, num_users: int, num_items: int) -> None:
+    """Check that the facts are of the same users and items as what is measured.
+
+    Raises:
+      MismatchError: they are not.
+
+    >>> check_facts(TrainingFacts(np.array([2, 1]), 2), num_users=5, num_items=2)
+    """
+    shapes = {"popularity": (facts.popularity, num_items), "item_categories": (facts.item_categories, num_items),
+              "history": (facts.history, num_users)}  # fmt: skip
+    for name, (array, size) in shapes.items():
+        if array is not None and len(array) != size:
+            raise MismatchError(
+                f"facts.{name} has {len(array):,} rows and truth {size:,} {'users' if name == 'history' else 'items'}; "
+                "make the facts from the same split"
+            )
+
+
 def measure_beyond(
     names: Sequence[str],
     lists: np.ndarray,

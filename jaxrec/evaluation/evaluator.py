@@ -13,7 +13,7 @@ import numpy as np
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation.beyond import TrainingFacts, popularity_of
+from jaxrec.evaluation.beyond import TrainingFacts, check_facts, popularity_of
 from jaxrec.evaluation.candidates import CandidateRule
 from jaxrec.evaluation.full_ranking import auc_of_users
 from jaxrec.evaluation.groups import check_item_groups
@@ -30,7 +30,7 @@ from jaxrec.evaluation.metric_names import (
 )
 from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import check_list_length, check_seen, recommend_lists
-from jaxrec.metrics.diversity import Distance
+from jaxrec.metrics.diversity import Distance, check_distance
 from jaxrec.models.scorers import PopularityScorer
 from jaxrec.types import Scorer
 
@@ -93,7 +93,8 @@ def evaluate_scorer(
         mapping from a name of your own to a function `(hits [K], num_relevant [], *, k) -> float32 []` of one user,
         which is lifted by `jax.vmap`, with K the largest k.
       space: item vectors that all compared models share; None measures no distance.
-      distance: "euclidean" or "cosine", in that space.
+      distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
+        vectors, which is lifted by `jax.vmap`; see `jaxrec.metrics.pair_distances`.
       known: bool [I], the items with training data; by default those that occur in `seen`.
       facts: of the training data, for metrics beyond accuracy; by default popularity is counted in `seen`.
       rule: further items that are left out of the lists. Coverage and the like stay over the whole catalogue.
@@ -108,9 +109,10 @@ def evaluate_scorer(
 
     Raises:
       DataError: `truth` is empty, or has negative or contradicting ratings where a metric takes them as gains.
-      MismatchError: scorer, truth, seen, space, known, rule or item_groups are of different users or items.
-      JaxrecError: an unknown metric, or one that needs ratings or categories that are not there; a k below 1 or above
-        I; a score that is NaN or +inf; a rule that leaves no item.
+      MismatchError: scorer, truth, seen, space, known, facts, rule or item_groups are of different users or items.
+      JaxrecError: an unknown metric or distance, or a metric that needs ratings or categories that are not there; a k
+        below 1 or above I; a score that is NaN or +inf; a rule that leaves no item; a function that gives a distance
+        that is not finite.
 
     Warns:
       UserWarning: more than half of the lists have one score from first to last. Their order is that of the item
@@ -129,6 +131,7 @@ def evaluate_scorer(
     num_items = truth.num_items
     cutoffs = _check_cutoffs(k, num_items)
     functions, beyond = split_metrics(metrics)
+    check_distance(distance)
     _check_shapes(scorer, truth, seen, space)
     seen = SeenItems(np.asarray(seen.indptr), np.asarray(seen.items))
     trained = _trained_items(seen, known, num_items)
@@ -137,6 +140,7 @@ def evaluate_scorer(
     check_item_groups(item_groups, num_items)
     rule = CandidateRule() if rule is None else rule
     rule.check(truth.num_users, num_items)
+    check_facts(facts, truth.num_users, num_items)
     relevant = seen_items(truth)
     users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
 

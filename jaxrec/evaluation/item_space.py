@@ -148,6 +148,20 @@ def feature_space(
 
     >>> feature_space(np.eye(4)).rank
     4
+
+    Categories are such features, 1 where the item is of the category. How far two sets of them are apart can then be a
+    function of your own, passed to the evaluator as `distance`, here that of Jaccard:
+
+    >>> import jax.numpy as jnp
+    >>> from jaxrec.metrics import intra_list_distance
+    >>> categories = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]])
+    >>> space = feature_space(categories, known=categories.any(axis=1), description="sets of genres")
+    >>> def jaccard(x, y):
+    ...     either = jnp.sum(jnp.maximum(x, y))
+    ...     return 1 - jnp.sum(jnp.minimum(x, y)) / jnp.where(either > 0, either, 1)
+    >>> listed = jnp.array([0, 1, 2, 3])  # distances 1/2, 1 and 1; the last item has no category
+    >>> round(float(intra_list_distance(jnp.array(space.vectors)[listed], space.known[listed], distance=jaccard)), 4)
+    0.8333
     """
     array = np.asarray(features)
     if array.ndim != 2 or array.dtype.kind not in "fiub":

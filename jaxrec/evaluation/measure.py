@@ -13,14 +13,20 @@ from jax import lax
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_items
-from jaxrec.errors import MismatchError
+from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.beyond import NAMES, TrainingFacts, measure_beyond
 from jaxrec.evaluation.groups import measure_item_groups
 from jaxrec.evaluation.item_space import ItemSpace
 from jaxrec.evaluation.labels import Groups
 from jaxrec.evaluation.metric_names import GRADED, OF_LISTS, check_needs, grades_of
 from jaxrec.evaluation.report import Report
-from jaxrec.metrics.diversity import Distance, catalogue_coverage, mean_pair_distance, pair_distances
+from jaxrec.metrics.diversity import (
+    Distance,
+    catalogue_coverage,
+    distance_name,
+    mean_pair_distance,
+    pair_distances,
+)
 from jaxrec.metrics.novelty import serendipity
 from jaxrec.metrics.ranking import RANKING_METRICS, RankingMetric, graded_ndcg, precision, r_precision
 
@@ -136,7 +142,7 @@ def measure_lists(
         counts=counts,
         seconds=time.perf_counter() - started,
         catalogue=f"all {num_items:,} items",
-        space="" if space is None else f"{distance} distance in {space.description}" + _seed(space),
+        space="" if space is None else f"{distance_name(distance)} distance in {space.description}" + _seed(space),
     )
 
 
@@ -176,6 +182,8 @@ def _measure_lists(
     width = 0 if space is None else space.rank
     per_user = 4 * (8 * deepest + depth * width) + (0 if space is None else 8 * depth * depth)
     per_user += 0 if popular is None else 4 * depth + depth * depth
+    if callable(distance):  # it gets both vectors of every pair
+        per_user += 4 * depth * depth * width
     tile = int(max(1, min(_TILE, memory_mb * 2**20 // per_user)))
     rows = SeenItems(jnp.asarray(relevant.indptr), jnp.asarray(relevant.items))
     on_device = jnp.asarray(trained)
@@ -205,6 +213,8 @@ def _measure_lists(
             distance=distance,
         )
         parts.append({name: array[: tile - missing] for name, array in jax.device_get(values).items()})
+        if callable(distance):  # NaN would be taken for "leave out"
+            _check_distances(parts[-1], users[start : start + tile], distance)
     # A dictionary comes back from a compiled program with its names sorted; the caller's order reads better.
     order = [*functions, "recall_known", *of_lists, "ild"]
 
@@ -219,6 +229,15 @@ def _best_first(grades: np.ndarray, relevant: SeenItems) -> np.ndarray:
     """The grades [E] of each user's relevant items from the highest down, in the rows of `relevant`."""
     owner = np.repeat(np.arange(relevant.num_users), np.diff(np.asarray(relevant.indptr)))
     return grades[np.lexsort((-grades, owner))]
+
+
+def _check_distances(values: Mapping[str, np.ndarray], users: np.ndarray, distance: Distance) -> None:
+    for name, array in values.items():
+        if name.startswith("ild@") and (bad := ~np.isfinite(array)).any():
+            raise JaxrecError(
+                f"distance {distance_name(distance)} gives {array[bad][0]} for the list of user {users[bad][0]}, and "
+                f"{int(bad.sum()) - 1:,} more; give a finite number for every two items, also for vectors of zeros"
+            )
 
 
 @functools.partial(jax.jit, static_argnames=("functions", "of_lists", "cutoffs", "distance"))

@@ -19,7 +19,7 @@ from jax.core import Tracer
 
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.metrics.diversity import Distance, pair_distances
+from jaxrec.metrics.diversity import Distance, check_distance, distance_name, pair_distances
 
 Method = Literal["mmr", "dpp"]
 _LARGEST = np.float32(1e18)  # the square of a longer vector is beyond float32
@@ -42,7 +42,7 @@ def mmr(
     with r the scores scaled to 0..1, (s - min s) / (max s - min s), all 0 where they are equal, and D the distances
     between candidates. The first is the most relevant. Of equal candidates the one at the lower place is taken, so a
     trade-off of 1 returns a list that is in order as it was. The paper subtracts the largest similarity to a chosen
-    item; the smallest distance takes its place here, so that Euclidean distance can be asked for.
+    item; the smallest distance takes its place here, so that Euclidean distance, or any other, can be asked for.
 
     Args:
       scores: float [n].
@@ -50,7 +50,8 @@ def mmr(
       k: how many are chosen, 1 <= k <= n; static under `jax.jit`.
       trade_off: theta, from 0 to 1. A traced value is not checked.
       where: bool [n], the candidates that count; all by default.
-      distance: "euclidean" or "cosine".
+      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`, symmetric, finite and not negative;
+        see `jaxrec.metrics.pair_distances`.
 
     Returns:
       int32 [k], places among the candidates in the order of choice, -1 where none is left.
@@ -66,7 +67,7 @@ def mmr(
     ([0, 2], [0, 1])
     """
     where = _check_user(scores, vectors, k, trade_off, where)
-    _check_name("distance", distance, get_args(Distance))
+    check_distance(distance)
     return _mmr(
         jnp.asarray(scores),
         jnp.asarray(vectors),
@@ -187,7 +188,7 @@ def rerank(
       k: how many are chosen, 1 <= k <= n.
       trade_off: from 0 (diversity alone, after the first) to 1 (the order of the scores).
       method: "mmr" or "dpp".
-      distance: of "mmr": "euclidean" or "cosine". "dpp" goes by cosines whatever is said here.
+      distance: of "mmr": "euclidean", "cosine" or a function, as there. "dpp" goes by cosines whatever is said here.
       users_per_tile: users at a time.
 
     Returns:
@@ -196,7 +197,8 @@ def rerank(
     Raises:
       JaxrecError: a trade-off outside 0..1, k outside 1..n, another method or distance, a tile below 1.
       MismatchError: shapes that do not fit, or an item outside the catalogue.
-      DataError: a score or vector that is not finite, a vector too long, an item that is twice in a list.
+      DataError: a score or vector that is not finite, a vector too long, an item that is twice in a list, a distance
+        of the caller that is negative or not finite between two candidates.
 
     >>> lists, scores = np.array([[0, 1, 2]], np.int32), np.array([[3.0, 2.9, 2.0]], np.float32)
     >>> rerank(lists, scores, np.array([[0.0], [0.1], [5.0]]), 2, trade_off=0.5)[0].tolist()
@@ -211,7 +213,7 @@ def rerank(
     with np.errstate(over="ignore"):  # beyond float32 it is infinite, which is refused below
         scores = np.asarray(scores).astype(np.float32)
     _check_name("method", method, get_args(Method))
-    _check_name("distance", distance, get_args(Distance))
+    check_distance(distance)
     _check(lists, scores, vectors, k, trade_off, users_per_tile)
     tile = min(users_per_tile, max(len(lists), 1))
     table, theta = jnp.asarray(vectors), np.float32(trade_off)
@@ -221,7 +223,12 @@ def rerank(
         pad = ((0, missing), (0, 0))
         some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
         values = np.pad(scores[start : start + tile], pad)
-        made = _rerank_tile(some, values, table, theta, k=int(k), method=method, distance=distance)
+        *made, bad = _rerank_tile(some, values, table, theta, k=int(k), method=method, distance=distance)
+        if (bad := np.asarray(bad)).any():
+            raise DataError(
+                f"distance {distance_name(distance)} is negative or not finite between two candidates of list "
+                f"{start + int(np.argmax(bad))}; give a finite number of at least 0 for every two items, also for zeros"
+            )
         parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
     if not parts:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
@@ -238,15 +245,19 @@ def _rerank_tile(
     k: int,
     method: Method,
     distance: Distance,
-) -> tuple[jax.Array, jax.Array]:
-    def one_user(listed: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def one_user(listed: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         where, mine = listed >= 0, vectors[jnp.maximum(listed, 0)]
+        bad = jnp.bool_(False)
+        if method == "mmr" and callable(distance):
+            between = pair_distances(jnp.where(where[:, None], mine, np.float32(0)), distance=distance)
+            bad = jnp.any(where[:, None] & where[None, :] & ~((between >= 0) & (between < jnp.inf)))
         if method == "mmr":
             places = mmr(values, mine, k, trade_off, where=where, distance=distance)
         else:
             places = greedy_dpp(values, mine, k, trade_off, where=where)
         at = jnp.maximum(places, 0)
-        return jnp.where(places < 0, -1, listed[at]), jnp.where(places < 0, -jnp.inf, values[at])
+        return jnp.where(places < 0, -1, listed[at]), jnp.where(places < 0, -jnp.inf, values[at]), bad
 
     return jax.vmap(one_user)(lists, scores)
 

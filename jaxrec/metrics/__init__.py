@@ -3,6 +3,7 @@
 from jaxrec.metrics.categories import calibration, category_coverage, category_distribution, category_shares
 from jaxrec.metrics.diversity import (
     Distance,
+    PairDistance,
     catalogue_coverage,
     intra_list_distance,
     mean_pair_distance,
@@ -34,6 +35,7 @@ __all__ = [
     "RANKING_METRICS",
     "Distance",
     "Gain",
+    "PairDistance",
     "RankingMetric",
     "auc",
     "auc_of_items",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,10 @@ import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 
-Distance = Literal["euclidean", "cosine"]
+DistanceName = Literal["euclidean", "cosine"]
+PairDistance = Callable[[jax.Array, jax.Array], jax.Array]
+"""A distance of the caller: `(x float32 [d], y float32 [d]) -> number []`, symmetric, finite, traced by JAX."""
+Distance = DistanceName | PairDistance
 
 
 def intra_list_distance(
@@ -20,8 +24,9 @@ def intra_list_distance(
 
     .. math:: \frac{2}{n (n - 1)} \sum_{i < j} \lVert x_i - x_j \rVert_2
 
-    over the n items that count. Each unordered pair counts once and an item is not compared with itself. The cosine
-    distance is 1 - cos(x_i, x_j); a vector of zeros has cosine 0 with every vector, so distance 1.
+    over the n items that count, or with another distance in the place of the Euclidean one. Each unordered pair counts
+    once and an item is not compared with itself. The cosine distance is 1 - cos(x_i, x_j); a vector of zeros has cosine
+    0 with every vector, so distance 1. Any other distance is a function of two vectors, see `pair_distances`.
 
     To compare models, take the vectors of all of them from one item space (`jaxrec.evaluation.item_space`): the
     embeddings of each model have their own scale.
@@ -32,20 +37,26 @@ def intra_list_distance(
     Args:
       vectors: float [k, d], the item at each place of the list.
       where: bool [k], the places that count (False for padding and for items without a vector); all by default.
-      distance: "euclidean" or "cosine".
+      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`. Static under `jax.jit`.
 
     Returns:
-      float32 [], not negative; 0 for a list of fewer than two items. Value and gradient are finite under any mask.
+      float32 [], 0 for a list of fewer than two items. With a named distance it is not negative, and value and gradient
+      are finite under any mask. Of a function the value of masked places does not matter; its gradient must be finite
+      where it is taken, also between two vectors of zeros, which masked places hold.
 
     Raises:
       MismatchError: `vectors` is not [k, d], or `where` not [k].
-      JaxrecError: another name of a distance.
+      JaxrecError: what `pair_distances` refuses.
 
     >>> intra_list_distance(jnp.array([[0.0, 0.0], [3.0, 4.0]]))
     Array(5., dtype=float32)
     >>> vectors, where = jnp.array([[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]]), jnp.array([True, True, False])
     >>> intra_list_distance(vectors, where, distance="cosine")
     Array(1., dtype=float32)
+    >>> def hamming(x, y):
+    ...     return jnp.sum(x != y)
+    >>> round(float(intra_list_distance(jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), distance=hamming)), 4)
+    1.3333
     """
     if where is not None and jnp.ndim(vectors) == 2:
         # Masked vectors may hold anything, NaN too: replaced here, they reach neither the value nor the gradient.
@@ -57,37 +68,47 @@ def intra_list_distance(
 def pair_distances(vectors: jax.Array, *, distance: Distance = "euclidean") -> jax.Array:
     """The distance between any two of k vectors.
 
-    It is computed from differences. The shorter way by inner products, |x|^2 + |y|^2 - 2 x.y, loses all digits in
-    float32 where two vectors are close to each other and far from 0.
+    The named distances are computed from differences. The shorter way by inner products, |x|^2 + |y|^2 - 2 x.y, loses
+    all digits in float32 where two vectors are close to each other and far from 0.
+
+    A function of the caller sees two vectors and is lifted by `jax.vmap`, once for each unordered pair i < j; of a
+    vector with itself it is never asked. Under `jax.jit` it is static: it must be hashable, and each new function
+    object, such as a lambda that is written in a loop, compiles anew. Arrays that it needs belong into `vectors`.
 
     Args:
-      vectors: float [k, d].
-      distance: "euclidean" or "cosine".
+      vectors: float [k, d]. A function gets them as float32.
+      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`, symmetric.
 
     Returns:
-      float32 [k, k], symmetric, 0 on the diagonal.
+      float32 [k, k], symmetric (a named distance up to its last bit), 0 on the diagonal.
 
     Raises:
-      MismatchError: `vectors` is not [k, d].
-      JaxrecError: another name of a distance.
+      MismatchError: `vectors` is not [k, d], or the function gives no single number.
+      JaxrecError: another name of a distance, or a function that is not hashable.
 
     >>> pair_distances(jnp.array([[0.0], [2.0]]))
     Array([[0., 2.],
            [2., 0.]], dtype=float32)
+    >>> def city_block(x, y):
+    ...     return jnp.sum(jnp.abs(x - y))
+    >>> pair_distances(jnp.array([[0.0, 0.0], [2.0, 3.0]]), distance=city_block)
+    Array([[0., 5.],
+           [5., 0.]], dtype=float32)
     """
+    check_distance(distance)
     if jnp.ndim(vectors) != 2:
         raise MismatchError(f"vectors must be those of one list, [k, d], got shape {jnp.shape(vectors)}; use jax.vmap")
     vectors = jnp.asarray(vectors).astype(jnp.float32)
+    if callable(distance):
+        return _distances_of(vectors, distance)
     if distance == "euclidean":
         return _safe_sqrt(_squared_distances(vectors))
-    if distance == "cosine":
-        length = _safe_sqrt(jnp.sum(jnp.square(vectors), axis=-1))
-        unit = vectors / jnp.where(length > 0, length, np.float32(1))[:, None]
-        # For unit vectors 1 - cos = |a - b|^2 / 2. A zero vector stays zero, and then the other length makes up for it.
-        short = np.float32(0.5) * (length == 0).astype(jnp.float32)
-        between = _squared_distances(unit) / 2 + short[:, None] + short[None, :]
-        return between * (1 - np.eye(vectors.shape[0], dtype=np.float32))
-    raise JaxrecError(f"distance is {distance!r}; choose 'euclidean' or 'cosine'")
+    length = _safe_sqrt(jnp.sum(jnp.square(vectors), axis=-1))
+    unit = vectors / jnp.where(length > 0, length, np.float32(1))[:, None]
+    # For unit vectors 1 - cos = |a - b|^2 / 2. A zero vector stays zero, and then the other length makes up for it.
+    short = np.float32(0.5) * (length == 0).astype(jnp.float32)
+    between = _squared_distances(unit) / 2 + short[:, None] + short[None, :]
+    return between * (1 - np.eye(vectors.shape[0], dtype=np.float32))
 
 
 def mean_pair_distance(distances: jax.Array, where: jax.Array | None = None) -> jax.Array:
@@ -157,6 +178,43 @@ def catalogue_coverage(lists: jax.Array, num_items: int) -> jax.Array:
     return jnp.sum(listed, dtype=jnp.float32) / np.float32(num_items)
 
 
+def check_distance(distance: Distance) -> None:
+    """Check that a distance is one of the names or a function that can be static under `jax.jit`.
+
+    Raises:
+      JaxrecError: it is neither.
+
+    >>> check_distance("cosine")
+    """
+    if isinstance(distance, str) and distance in get_args(DistanceName):
+        return
+    if not callable(distance):
+        raise JaxrecError(
+            f"distance is {distance!r}; choose 'euclidean' or 'cosine', or pass a function (x [d], y [d])"
+        )
+    # An object may have __hash__ and hold something that has none, so it is tried.
+    try:
+        hash(distance)
+    except TypeError as error:
+        raise JaxrecError(
+            f"distance {distance_name(distance)} is not hashable ({error}), which jax.jit needs; pass a plain function"
+        ) from None
+
+
+def distance_name(distance: Distance) -> str:
+    """How a report names a distance: by its name, or by that of the function.
+
+    >>> distance_name("cosine"), distance_name(jnp.vdot)
+    ('cosine', 'vdot')
+    """
+    if isinstance(distance, str):
+        return distance
+    inner: Any = distance
+    while not hasattr(inner, "__name__") and hasattr(inner, "func"):  # functools.partial
+        inner = inner.func
+    return getattr(inner, "__name__", type(inner).__name__)
+
+
 def check_places(where: jax.Array, size: int) -> None:
     """Check that a mask has one entry for each place of the list.
 
@@ -169,6 +227,27 @@ def check_places(where: jax.Array, size: int) -> None:
         raise MismatchError(
             f"where has shape {jnp.shape(where)}, expected ({size},): one entry for each place of the list"
         )
+
+
+def _distances_of(vectors: jax.Array, distance: PairDistance) -> jax.Array:
+    """The table [k, k] of a distance of the caller, from one call for each unordered pair."""
+    size = vectors.shape[0]
+    if size < 2:
+        return jnp.zeros((size, size), jnp.float32)
+    one = jax.ShapeDtypeStruct(vectors.shape[1:], jnp.float32)
+    out: Any = jax.eval_shape(distance, one, one)
+    if getattr(out, "shape", None) != () or jnp.issubdtype(out.dtype, jnp.complexfloating):
+        told = f"{out.dtype}{list(out.shape)}" if hasattr(out, "shape") else type(out).__name__
+        raise MismatchError(
+            f"distance {distance_name(distance)} gives {told} for two vectors [{vectors.shape[1]}], expected one real "
+            "number; sum over the last axis"
+        )
+    left, right = np.triu_indices(size, 1)
+    values = jax.vmap(distance)(vectors[left], vectors[right]).astype(jnp.float32)
+    # Each place of the table looks its pair up. The diagonal has none: it looks up the first, and is overwritten.
+    pair = np.zeros((size, size), np.int32)
+    pair[left, right] = pair[right, left] = np.arange(len(left))
+    return jnp.where(np.eye(size, dtype=bool), np.float32(0), values[pair])
 
 
 def _squared_distances(vectors: jax.Array) -> jax.Array:

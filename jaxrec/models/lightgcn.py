@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models.mf import Initializer, check_embedding_options, embedding
@@ -88,6 +89,33 @@ class LightGCN(nn.Module):
             total = total + weight * x
         return total[:num_users], total[num_users:]
 
+    def batch_rows(
+        self, adjacency: SparseMatrix, users: jax.Array, items: jax.Array, negatives: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
+        """The rows of a batch, as taken from `self(adjacency)` and `self.ego()`, without the tables of all nodes.
+
+        A loss reads the rows of a batch only. So the layers are not summed for all nodes: each layer's rows are
+        gathered and summed, and the gradient adds to those rows of the running product.
+
+        Args:
+          adjacency: A~ [N, N], as in a call.
+          users: int32 [B].
+          items: int32 [B], their items.
+          negatives: int32 [B, M].
+
+        Returns:
+          (users [B, d], items [B, d], negatives [B, M, d]), propagated; and the same of the embeddings themselves.
+        """
+        num_users, _ = bound_sizes(self, adjacency)
+        rows = jnp.concatenate([users, num_users + items, (num_users + negatives).reshape(-1)])
+        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
+        total = weights[0] * ego
+        for weight in weights[1:]:
+            x, taken = with_rows(spmm(adjacency, x), rows)
+            total = total + weight * taken
+        return _by_role(total, negatives), _by_role(ego, negatives)
+
     def ego(self) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation, which L2 acts on: (users [U, d], items [I, d])."""
         return self.user_embedding, self.item_embedding
@@ -95,3 +123,42 @@ class LightGCN(nn.Module):
     def scorer(self, adjacency: SparseMatrix) -> FactorScorer:
         """What ranking and prediction need of the model."""
         return FactorScorer(*self(adjacency), dim=self.dim)
+
+
+@jax.custom_vjp
+def with_rows(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A table and some of its rows, (x, x[rows]), for programs that go on with the table and need the rows too.
+
+    It is what `(x, x[rows])` is, but for the way of the gradient: that of the rows is added to that of the table in
+    place, while plain indexing would make a table of zeros, fill it, and add the two.
+
+    Args:
+      x: [N, d].
+      rows: int32 [R], in 0..N-1; a row may occur often.
+
+    Returns:
+      (x, x[rows] [R, d]).
+
+    >>> table, taken = with_rows(jnp.array([[1.0], [2.0]]), jnp.array([1, 1]))
+    >>> taken.tolist()
+    [[2.0], [2.0]]
+    """
+    return x, x[rows]
+
+
+def _with_rows_forward(x: jax.Array, rows: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    return with_rows(x, rows), rows
+
+
+def _with_rows_backward(rows: jax.Array, gradients: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, np.ndarray]:
+    of_table, of_rows = gradients
+    return of_table.at[rows].add(of_rows), np.zeros(rows.shape, jax.dtypes.float0)
+
+
+with_rows.defvjp(_with_rows_forward, _with_rows_backward)
+
+
+def _by_role(taken: jax.Array, negatives: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows [B + B + B M, d] as those of users, items and negatives."""
+    size = negatives.shape[0]
+    return taken[:size], taken[size : 2 * size], taken[2 * size :].reshape(*negatives.shape, taken.shape[1])

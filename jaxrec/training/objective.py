@@ -32,8 +32,9 @@ class EmbeddingModel(Protocol):
 class Objective:
     """A loss function of (params, data, batch, key) for any model with embeddings.
 
-    A model may add a penalty of its own: `with_penalty(adjacency)` then gives (users, items, penalty [U]), the last for
-    each rating of a user.
+    A model may give the rows of a batch without tables of all nodes, by `batch_rows(adjacency, users, items,
+    negatives)`; see LightGCN. A model may add a penalty of its own: `with_penalty(adjacency)` then gives (users, items,
+    penalty [U]), the last for each rating of a user.
 
     Calling it gives (loss, info): a scalar, and the scalars `ranking` (the loss without L2), `penalty` and `count` (the
     rows that counted). It is hashable, so it can be a static argument.
@@ -94,6 +95,10 @@ class Objective:
         del key
         variables = {"params": params}
         adjacency: SparseMatrix = data.adjacency
+        if hasattr(self.model, "batch_rows"):
+            indices = (batch.user, batch.item, batch.negatives)
+            vectors, ego = self.model.apply(variables, adjacency, *indices, method="batch_rows")
+            return self.of_rows(data, batch, vectors, ego)
         own_penalty = None
         if hasattr(self.model, "with_penalty"):
             users, items, own_penalty = self.model.apply(variables, adjacency, method="with_penalty")

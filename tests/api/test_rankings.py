@@ -112,6 +112,26 @@ def test_ids_of_their_own_are_matched_and_distances_follow_the_features():
         np.testing.assert_allclose(report.per_user["recall@2"], [1, 1])
 
 
+def test_a_distance_of_the_caller():
+    def city_block(x, y):
+        return abs(x - y).sum()
+
+    features = {1: [0.0, 0.0], 2: [3.0, 4.0]}
+    report = jaxrec.evaluate_rankings({"ann": [1, 2]}, (["ann"], [2]), train=(["ann"], [1]), k=2,
+                                      item_features=features, distance=city_block)  # fmt: skip
+    assert report.mean("ild@2") == 3 + 4
+    assert report.space == "city_block distance in item features of the caller"
+
+
+def test_evaluate_takes_a_distance(model, split):
+    def half(x, y):
+        return 0.5
+
+    report = jaxrec.evaluate(model, split, k=(5,), distance=half)
+    assert report.space.startswith("half distance in rows of V S")
+    np.testing.assert_array_equal(report.per_user["ild@5"], 0.5)
+
+
 def test_equal_scores_are_ordered_by_item():
     frame = pandas.DataFrame({"user": [1, 1, 1], "item": [30, 10, 20], "score": [0.5, 0.5, 0.9]})
     first = jaxrec.evaluate_rankings(frame, ([1, 1, 1], [10, 20, 30]), k=2, metrics={"first": lambda h, n, k: h[k - 1]})
@@ -157,6 +177,13 @@ MISTAKES = {
     "unknown item": (({"ann": [9]}, TRUTH), {}, UnknownIdError, "1 of 1 items, such as 9, are in neither train nor"),
     "k of 0": ((LISTS, TRUTH), {"k": 0}, JaxrecError, r"k must lie in 1\.\."),
     "negative k": ((LISTS, TRUTH), {"k": (-1, 2)}, JaxrecError, r"k must lie in 1\.\.5"),
+    "half a k": (
+        (LISTS, TRUTH),
+        {"k": (1, 2.5)},
+        JaxrecError,
+        r"k must lie in 1\.\.5, .* and be whole, got \(1, 2.5\)",
+    ),
+    "unknown distance": ((LISTS, TRUTH), {"distance": "l1"}, JaxrecError, "distance is 'l1'; choose 'euclidean' or"),
     "k over the catalogue": ((LISTS, TRUTH), {"k": 6}, JaxrecError, r"k must lie in 1\.\.5"),
     "NaN score": (
         (pandas.DataFrame({"user": ["ann"], "item": [1], "score": [np.nan]}), TRUTH),

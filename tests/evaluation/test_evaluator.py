@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import metrics as slow
+from reference.metric_cases import jaccard, slow_jaccard
 
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation import TableScorer, evaluate_scorer, feature_space, resolve_metrics
+from jaxrec.evaluation.beyond import TrainingFacts
 from jaxrec.metrics import RANKING_METRICS, recall
 
 USERS, ITEMS, CUTS = 70, 40, (3, 7)
@@ -253,6 +255,24 @@ def test_cosine_distance_and_what_the_report_says(example):
     assert report.seconds > 0
 
 
+def test_a_distance_of_the_caller_between_sets_of_categories(example):
+    train, test, table, _ = example
+    categories = np.random.default_rng(5).random((ITEMS, 4)) < 0.3
+    assert not categories.any(axis=1).all()
+    space = feature_space(categories, known=categories.any(axis=1), description="sets of genres")
+    report = evaluate_scorer(TableScorer(table), test, seen=seen_items(train), k=CUTS, space=space, distance=jaccard)
+    _, _, lists = slow_evaluation(train, test, table, space, CUTS)
+    for k in CUTS:
+        expected = [
+            slow.intra_list_distance(
+                categories[listed[:k]], [item >= 0 and space.known[item] for item in listed[:k]], slow_jaccard
+            )
+            for listed in lists
+        ]
+        np.testing.assert_allclose(report.per_user[f"ild@{k}"], expected, atol=1e-6)
+    assert report.space == "jaccard distance in sets of genres"
+
+
 def test_constant_scores_are_warned_of(example):
     train, test, _, _ = example
     constant = TableScorer(jnp.zeros((USERS, ITEMS)))
@@ -274,6 +294,35 @@ def test_a_tie_of_a_few_users_is_counted_without_a_warning(example):
     ("change", "error", "message"),
     [
         ({"k": 0}, JaxrecError, "k is 0; pass a whole number of at least 1"),
+        ({"k": -3}, JaxrecError, "k is -3; pass a whole number of at least 1"),
+        ({"k": (2, 2.5)}, JaxrecError, "k is 2.5; pass a whole number of at least 1"),
+        ({"scorer": TableScorer(np.full((USERS, ITEMS), np.nan, np.float32))}, JaxrecError, "hold NaN or"),
+        (
+            {"truth": interactions([0], [0], USERS, 41)},
+            MismatchError,
+            "the scorer is of 70 users and 40 items, and truth of 70 and 41",
+        ),
+        (
+            {"facts": TrainingFacts(np.ones(41, np.int32), 70)},
+            MismatchError,
+            "facts.popularity has 41 rows and truth 40 items; make the facts from the same split",
+        ),
+        (
+            {"facts": TrainingFacts(np.ones(40, np.int32), 70, np.ones((40, 2)), np.ones((69, 2)))},
+            MismatchError,
+            "facts.history has 69 rows and truth 70 users",
+        ),
+        ({"distance": 3}, JaxrecError, "distance is 3; choose 'euclidean' or 'cosine', or pass a function"),
+        (
+            {"distance": lambda x, y: jnp.abs(x - y), "space": feature_space(np.eye(40))},
+            MismatchError,
+            r"distance <lambda> gives float32\[40\] for two vectors \[40\], expected one real number; sum over",
+        ),
+        (
+            {"distance": lambda x, y: jnp.sum(x - y) / jnp.sum(0 * x), "space": feature_space(np.eye(40))},
+            JaxrecError,
+            "distance <lambda> gives nan for the list of user 1, and .* more; give a finite number",
+        ),
         ({"k": ()}, JaxrecError, "k is empty; pass at least one length"),
         ({"k": (10, 41)}, JaxrecError, "k is 41, but the catalogue has only 40 items"),
         ({"metrics": ["recal"]}, JaxrecError, "unknown metric 'recal'; choose from recall, precision"),

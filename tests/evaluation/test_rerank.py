@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import metrics as slow_metrics
 from reference import rerank as slow
+from reference.metric_cases import city_block, slow_city_block
 
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation import ItemSpace
@@ -59,13 +60,20 @@ def test_scores_whose_difference_overflows_keep_their_order_among_copies(functio
     assert function(scores, np.ones((4, 2), np.float32), 4, 0.5).tolist() == [2, 1, 0, 3]
 
 
-@pytest.mark.parametrize("name", ["euclidean", "cosine"])
+@pytest.mark.parametrize(
+    ("distance", "twin"),
+    [("euclidean", slow_metrics.euclidean), ("cosine", slow_metrics.cosine), (city_block, slow_city_block)],
+    ids=["euclidean", "cosine", "of the caller"],
+)
 @pytest.mark.parametrize("theta", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_maximal_marginal_relevance_is_that_of_brute_force(name, theta, seed):
+def test_maximal_marginal_relevance_is_that_of_brute_force(distance, twin, theta, seed):
     scores, vectors = candidates(seed)
-    expected = slow.mmr(scores, vectors, 6, theta, getattr(slow_metrics, name))
-    assert mmr(scores, vectors, 6, theta, distance=name).tolist() == expected
+    expected = slow.mmr(scores, vectors, 6, theta, twin)
+    assert mmr(scores, vectors, 6, theta, distance=distance).tolist() == expected
+    lists = np.arange(len(scores), dtype=np.int32)[None, :]
+    made, _ = rerank(lists, scores[None, :], vectors, 6, trade_off=theta, distance=distance)
+    assert made[0].tolist() == expected
 
 
 @pytest.mark.parametrize("function", [mmr, greedy_dpp])
@@ -214,17 +222,28 @@ LISTS, SCORES = np.array([[0, 1, -1], [2, 1, 0]], np.int32), np.array([[2, 1, 0]
 VECTORS = np.eye(3, dtype=np.float32)
 
 
+def below_zero(x, y):
+    return jnp.sum(x * y) - 1
+
+
+def half_defined(x, y):
+    return jnp.where(x[0] == y[0], jnp.sum(jnp.abs(x - y)), jnp.nan)
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
+        ({"k": -1}, JaxrecError, r"k must lie in 1\.\.3.* got -1"),
+        ({"distance": below_zero}, DataError, "distance below_zero is negative or not finite .* of list 0; give a"),
+        ({"distance": half_defined}, DataError, "distance half_defined is negative or not finite between two cand"),
         ({"trade_off": 1.1}, JaxrecError, r"trade_off must lie in 0\.\.1 and be one number, got 1\.1"),
         ({"trade_off": float("nan")}, JaxrecError, "trade_off must lie in"),
         ({"k": 4}, JaxrecError, r"k must lie in 1\.\.3.* got 4"),
         ({"k": 0}, JaxrecError, r"k must lie in 1\.\.3.* got 0"),
         ({"k": 2.0}, JaxrecError, r"k must lie in 1\.\.3.*be whole, got 2\.0"),
         ({"trade_off": "half"}, JaxrecError, r"trade_off must lie in 0\.\.1 and be one number, got half"),
-        ({"distance": "manhattan"}, JaxrecError, "distance must be 'euclidean' or 'cosine', got 'manhattan'"),
-        ({"distance": "manhattan", "method": "dpp"}, JaxrecError, "distance must be"),
+        ({"distance": "manhattan"}, JaxrecError, "distance is 'manhattan'; choose 'euclidean' or 'cosine', or pass"),
+        ({"distance": "manhattan", "method": "dpp"}, JaxrecError, "distance is 'manhattan'"),
         ({"users_per_tile": 1.5}, JaxrecError, r"users_per_tile must be a whole number of at least 1, got 1\.5"),
         ({"item_vectors": VECTORS * np.float32(1e19)}, DataError, r"vector longer than 1e\+18, at item 0; scale them"),
         ({"scores": SCORES.astype(np.float64) * 1e300}, DataError, "scores has inf in list 0"),

@@ -1,9 +1,7 @@
 """Category metrics: values as arithmetic, slow twins, items of no or many categories, padding, bounds."""
 
-import functools
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -185,31 +183,3 @@ def test_bad_input_is_refused():
     for smoothing in (0, 1, -0.5, math.nan):
         with pytest.raises(JaxrecError, match=f"smoothing is {smoothing}; pass a number between 0 and 1"):
             calibration(items, p, table, smoothing=smoothing)
-
-
-class Variants(chex.TestCase):
-    """The same values with and without jit, on and off the device, and under pmap; alone and lifted by vmap."""
-
-    @chex.all_variants
-    def test_category_metrics(self):
-        rng = np.random.default_rng(1)
-        table = rng.random((ITEMS, CATEGORIES)) < 0.4
-        lists, histories = (np.array([rng.permutation(ITEMS)[:K] for _ in range(5)], np.int32) for _ in range(2))
-        lists[0], lists[1, 2:], histories[2, 3:] = -1, -1, -1
-
-        def one_user(items, history, table):
-            p = category_distribution(history, table)
-            return p, calibration(items, p, table), category_coverage(items, table)
-
-        lifted = self.variant(jax.vmap(functools.partial(one_user, table=jnp.asarray(table))))(
-            jnp.asarray(lists), jnp.asarray(histories)
-        )
-        p = [slow.category_distribution(own, table) for own in histories]
-        expected = (
-            p,
-            [slow.calibration(own, of, table) for own, of in zip(lists, p, strict=True)],
-            [slow.category_coverage(own, table) for own in lists],
-        )
-        for values, twin in zip(lifted, expected, strict=True):
-            shape = np.shape(twin)
-            np.testing.assert_allclose(np.asarray(values).reshape(-1, *shape)[0], twin, rtol=1e-5, atol=1e-6)

@@ -3,7 +3,6 @@
 import functools
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -217,27 +216,3 @@ def test_bad_input_is_refused():
         personalisation(jnp.ones(3, jnp.int32), jnp.array([2]), 2)
     with pytest.raises(JaxrecError, match="k is 0; pass the length of the lists"):
         personalisation(jnp.ones(3, jnp.int32), 2, 0)
-
-
-class Variants(chex.TestCase):
-    """The same values with and without jit, on and off the device, and under pmap; lifted over several models."""
-
-    @chex.all_variants
-    def test_exposure_metrics(self):
-        rng = np.random.default_rng(1)
-        lists = np.array([[rng.permutation(8)[:3] for _ in range(5)] for _ in range(2)], np.int32)  # two models
-        lists[0, 0, 2] = -1
-
-        def one_model(lists):
-            counts = exposure(lists, 8)
-            return gini(counts), exposure_entropy(counts), personalisation(counts, 5, 3)
-
-        lifted = self.variant(jax.vmap(one_model))(jnp.asarray(lists))
-        counts = [slow.exposure(own, 8) for own in lists]
-        expected = (
-            [slow.gini(own) for own in counts],
-            [slow.exposure_entropy(own) for own in counts],
-            [slow.personalisation(own, 3) for own in lists],
-        )
-        for values, twin in zip(lifted, expected, strict=True):
-            np.testing.assert_allclose(np.asarray(values).reshape(-1, 2)[0], twin, atol=1e-6)

@@ -2,7 +2,6 @@
 
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -244,35 +243,3 @@ def test_a_bad_long_tail_is_refused():
     for bad in (-1.0, math.nan, math.inf):
         with pytest.raises(JaxrecError, match=f"popularity of item 1 is {bad}; pass counts"):
             long_tail(np.array([1.0, bad]))
-
-
-class Variants(chex.TestCase):
-    """The same values with and without jit, on and off the device, and under pmap; alone and lifted by vmap."""
-
-    @chex.all_variants
-    def test_novelty_metrics(self):
-        rng = np.random.default_rng(1)
-        lists = np.array([rng.permutation(ITEMS)[:K] for _ in range(6)], np.int32)
-        lists[0], lists[1, 3:] = -1, -1
-        popularity, hits = rng.integers(0, 30, ITEMS).astype(np.int32), rng.random((6, K)) < 0.5
-        popular = np.tile(np.argsort(-popularity)[:K].astype(np.int32), (6, 1))
-        tail = long_tail(popularity)
-
-        def one_user(items, hits, popular):
-            return (
-                novelty(items, jnp.asarray(popularity), 30),
-                average_popularity(items, jnp.asarray(popularity)),
-                long_tail_share(items, tail),
-                serendipity(hits, items, popular),
-            )
-
-        lifted = self.variant(jax.vmap(one_user))(jnp.asarray(lists), jnp.asarray(hits), jnp.asarray(popular))
-        relevant = [set(own[hit].tolist()) for own, hit in zip(lists, hits, strict=True)]
-        expected = (
-            [slow.novelty(own, popularity, 30) for own in lists],
-            [slow.average_popularity(own, popularity) for own in lists],
-            [slow.long_tail_share(own, set(np.flatnonzero(tail).tolist())) for own in lists],
-            [slow.serendipity(*row) for row in zip(lists, relevant, popular, strict=True)],
-        )
-        for values, twin in zip(lifted, expected, strict=True):
-            np.testing.assert_allclose(np.asarray(values).reshape(-1, 6)[0], twin, rtol=1e-6, atol=1e-6)

@@ -1,10 +1,8 @@
 """Ranking metrics: values as arithmetic, agreement with the slow twins, and properties that must hold for any list."""
 
 import functools
-import itertools
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -131,39 +129,11 @@ def test_agrees_with_the_slow_twin_on_random_lists(name, random_lists):
         np.testing.assert_allclose(fast, expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@hypothesis.given(lists_with_truth())
-def test_values_lie_between_0_and_1(name, example):
-    hits, num_relevant, k = example
-    assert 0 <= value_of(name, hits, num_relevant, k) <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("name", ["recall", "hit_rate", "average_precision", "reciprocal_rank"])
-@hypothesis.given(lists_with_truth())
-def test_never_falls_when_the_list_gets_longer(name, example):
-    hits, num_relevant, _ = example
-    values = [value_of(name, hits, num_relevant, cut) for cut in CUTS]
-    assert all(longer >= shorter - 1e-6 for shorter, longer in itertools.pairwise(values))
-
-
 @pytest.mark.parametrize("name", ["recall_min", "average_precision_min"])
 def test_a_divisor_that_grows_with_k_lets_the_value_fall(name):
     hits = np.array([True, *[False] * (LENGTH - 1)])
     assert value_of(name, hits, 4, 1) == 1
     assert value_of(name, hits, 4, 2) == 1 / 2
-
-
-@pytest.mark.parametrize("name", ["ndcg", "ndcg_k", "average_precision", "average_precision_min", "reciprocal_rank"])
-@hypothesis.given(lists_with_truth(), st.data())
-def test_moving_a_hit_up_never_lowers_the_value(name, example, data):
-    hits, num_relevant, k = example
-    below_a_miss = np.flatnonzero(hits[1:] & ~hits[:-1]) + 1
-    hypothesis.assume(below_a_miss.size)
-    place = data.draw(st.sampled_from(below_a_miss.tolist()))
-    moved = hits.copy()
-    moved[[place - 1, place]] = moved[[place, place - 1]]
-    before, after = (value_of(name, listed, num_relevant, k) for listed in (hits, moved))
-    assert after >= before - 1e-6
 
 
 @hypothesis.given(lists_with_truth())
@@ -178,6 +148,8 @@ def test_bad_input_is_refused(name):
     metric = RANKING_METRICS[name]
     with pytest.raises(JaxrecError, match="k is 0; a list has at least one place"):
         metric(jnp.ones(3, bool), jnp.array(1), k=0)
+    with pytest.raises(JaxrecError, match="k is -2; a list has at least one place"):
+        metric(jnp.ones(3, bool), jnp.array(1), k=-2)
     with pytest.raises(MismatchError, match="k is 4 but the list has 3 places"):
         metric(jnp.ones(3, bool), jnp.array(1), k=4)
     with pytest.raises(MismatchError, match=r"hits must be one list, .* got shape \(2, 3\); lift the metric with"):
@@ -189,22 +161,3 @@ def test_bad_input_is_refused(name):
 def test_the_table_cannot_be_changed():
     with pytest.raises(TypeError, match="does not support item assignment"):
         RANKING_METRICS["mine"] = metrics.recall  # type: ignore[index]
-
-
-class Variants(chex.TestCase):
-    """The same value with and without jit, on and off the device, and under pmap; alone and lifted by vmap."""
-
-    @chex.all_variants
-    def test_ranking_metrics(self):
-        rng = np.random.default_rng(1)
-        hits, counts = jnp.asarray(rng.random((8, 10)) < 0.3), jnp.asarray(rng.integers(10, 15, 8), jnp.int32)
-        single = lambda hits, counts: [metric(hits, counts, k=5) for metric in RANKING_METRICS.values()]  # noqa: E731
-        lifted = self.variant(jax.vmap(single))(hits, counts)
-        for name, values in zip(RANKING_METRICS, lifted, strict=True):
-            expected = [
-                slow.RANKING[name](
-                    np.where(own, np.arange(10), -1).tolist(), set(range(n)) | set(np.flatnonzero(own)), 5
-                )
-                for own, n in zip(np.asarray(hits), np.asarray(counts).tolist(), strict=True)
-            ]
-            np.testing.assert_allclose(np.asarray(values).reshape(-1, 8)[0], expected, rtol=1e-6)

@@ -4,7 +4,6 @@ import functools
 import importlib.util
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -219,16 +218,6 @@ def test_auc_agrees_with_the_slow_twin(example):
     np.testing.assert_allclose(fast_auc_of_items(scores, padded_items(relevant), counted), expected, atol=1e-6)
 
 
-def test_auc_agrees_with_scikit_learn(sklearn_metrics):
-    rng = np.random.default_rng(6)
-    for decimals in (0, 1, 6):  # from many ties to none
-        scores = rng.normal(size=ITEMS).round(decimals).astype(np.float32)
-        relevant, counted = rng.random(ITEMS) < 0.2, rng.random(ITEMS) < 0.9
-        expected = sklearn_metrics.roc_auc_score(relevant[counted], scores[counted])
-        np.testing.assert_allclose(fast_auc(scores, relevant, counted), expected, atol=1e-6)
-        np.testing.assert_allclose(fast_auc_of_items(scores, padded_items(relevant), counted), expected, atol=1e-6)
-
-
 @hypothesis.given(scored_items(), st.permutations(range(ITEMS)))
 def test_auc_is_bounded_and_depends_neither_on_labels_nor_on_the_scale_and_turns_with_the_scores(example, order):
     scores, relevant, counted = example
@@ -345,50 +334,3 @@ def test_bad_scores_are_refused():
         auc(scores, some, jnp.ones(4, bool))
     with pytest.raises(MismatchError, match=r"items must be those of one user, \[R\], got shape \(\); use jax.vmap"):
         auc_of_items(scores, jnp.array(1))
-
-
-class Variants(chex.TestCase):
-    """The same value with and without jit, on and off the device, and under pmap; alone and lifted by vmap."""
-
-    @chex.all_variants
-    def test_everything_lifted(self):
-        rng = np.random.default_rng(8)
-        scores = rng.integers(0, 6, (4, ITEMS)).astype(np.float32)
-        counted, relevant = rng.random((4, ITEMS)) < 0.8, rng.random((4, ITEMS)) < 0.2
-        grades = np.where(relevant, rng.integers(1, 6, (4, ITEMS)), 0).astype(np.float32)
-        items = np.array([padded_items(own, 20) for own in relevant])
-
-        def single(scores, relevant, counted, items, grades):
-            count = jnp.sum(relevant, dtype=jnp.int32)
-            graded = [graded_ndcg(grades[:LENGTH], grades, k=5, gain=gain) for gain in ("linear", "exponential")]
-            full = [auc(scores, relevant, counted), auc_of_items(scores, items, counted)]
-            length = jnp.int32(3)
-            hits = relevant[:LENGTH]
-            options = [
-                recall(hits, count, k=5, over="min"),
-                precision(hits, count, k=5, over="length", length=length),
-                ndcg(hits, count, k=5, ideal="k"),
-                average_precision(hits, count, k=5, over="min"),
-            ]
-            return [*full, *graded, r_precision(hits, count), *options]
-
-        lifted = self.variant(jax.vmap(single))(scores, relevant, counted, items, grades)
-        listed, short = list(range(LENGTH)), [*range(3), -1, -1]
-        expected = []
-        for own, mask, some, grade in zip(scores, counted, relevant, grades, strict=True):
-            truth = {item: float(grade[item]) for item in np.flatnonzero(some)}
-            area = slow.auc(own, set(truth), set(np.flatnonzero(mask)))
-            expected.append(
-                [
-                    area,
-                    area,
-                    *[slow.graded_ndcg(listed, truth, 5, gain) for gain in SLOW_GAINS.values()],
-                    slow.r_precision(listed, truth),
-                    slow.recall_min(listed, truth, 5),
-                    slow.precision_of_length(short, truth, 5),
-                    slow.ndcg_k(listed, truth, 5),
-                    slow.average_precision_min(listed, truth, 5),
-                ]
-            )
-        for values, column in zip(lifted, np.transpose(expected), strict=True):
-            np.testing.assert_allclose(np.asarray(values).reshape(-1, 4)[0], column, atol=1e-6)

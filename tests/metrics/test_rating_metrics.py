@@ -2,7 +2,6 @@
 
 import math
 
-import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -72,16 +71,3 @@ def test_shapes_that_differ_are_refused(metric):
         metric(jnp.ones(2), jnp.ones(3))
     with pytest.raises(MismatchError, match=r"where \(1,\); pass one prediction for each rating"):
         metric(jnp.ones(2), jnp.ones(2), where=jnp.ones(1, bool))
-
-
-class Variants(chex.TestCase):
-    """The same value with and without jit, on and off the device, and under pmap."""
-
-    @chex.all_variants
-    def test_rating_metrics(self):
-        predicted, actual = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 4.0], [0.0, 4.0]])
-        errors = np.array([[0, 2], [3, 0]])
-        lifted = self.variant(jax.vmap(rmse))(predicted, actual)
-        np.testing.assert_allclose(np.asarray(lifted).reshape(-1, 2)[0], np.sqrt((errors**2).mean(axis=1)), rtol=1e-6)
-        lifted = self.variant(jax.vmap(mae))(predicted, actual)
-        np.testing.assert_allclose(np.asarray(lifted).reshape(-1, 2)[0], errors.mean(axis=1), rtol=1e-6)
