@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -86,19 +86,20 @@ def run(options: Options) -> list[Row]:
             )
         )
         rows.append(Row("scaling", setting, "jaxrec", "GiB, peak", (peak / 2**30,), note="making the data included"))
-    return rows + exponent_rows(found, last_cache())
+    return rows + exponent_rows(found, caches())
 
 
-def exponent_rows(found: Sequence[dict[str, Any]], cache: int | None) -> list[Row]:
-    """The exponent of the time against the interactions: over all sizes, and on each side of the cache.
+def exponent_rows(found: Sequence[dict[str, Any]], levels: Mapping[str, int]) -> list[Row]:
+    """The exponent of the time against the interactions: over all sizes, and on each side of each cache.
 
-    A product reads the table of embeddings [N, d] in random places. While it lies in the last cache, a step has also a
-    constant part, so time grows slower than the interactions; as the table leaves the cache, each interaction comes to
-    cost an access to memory and time grows faster; past that it is linear again. Hence the parts.
+    A product reads the table of embeddings [N, d] in random places. While it lies in a cache, a step also has a part
+    that is constant, so time grows slower than the interactions; as the table leaves the cache, each interaction
+    comes to cost an access to slower memory and time grows faster; past that it is linear again. Hence the parts. On a
+    virtual machine the largest cache is that of the host, which others share, so the smaller one may tell more.
 
     Args:
       found: of each size `interactions`, `wall` and `table_bytes`, ascending.
-      cache: bytes of the last cache, or None where nobody tells.
+      levels: bytes of the caches by name; the first level is left out, because no table of any size lies in it.
     """
 
     def fitted(part: Sequence[dict[str, Any]], name: str, note: str) -> Row:
@@ -107,22 +108,19 @@ def exponent_rows(found: Sequence[dict[str, Any]], cache: int | None) -> list[Ro
         return Row("scaling", f"{len(part)} sizes", name, "exponent", (value,), note=note)
 
     rows = [fitted(found, "all sizes", "least squares of log seconds on log interactions")]
-    if cache is not None:
-        size = f"{cache / 2**20:.3g} MiB"
+    for level, cache in levels.items():
+        if level == "L1":
+            continue
+        size = f"{level}, {cache / 2**20:.3g} MiB"
         inside = [one for one in found if one["table_bytes"] <= cache]
         outside = [one for one in found if one["table_bytes"] > cache]
         for part, name in ((inside, f"table within {size}"), (outside, f"table over {size}")):
             if len(part) > 1:
-                rows.append(fitted(part, name, "one table of embeddings against the last cache"))
+                rows.append(fitted(part, name, "one table of embeddings against this cache"))
     for one, following in itertools.pairwise(found):
         name = f"{one['interactions']:.0e} to {following['interactions']:.0e}"
         rows.append(fitted([one, following], name, "between neighbours"))
     return rows
-
-
-def last_cache() -> int | None:
-    """Bytes of the last cache of the first core, or None."""
-    return max(caches().values(), default=None)
 
 
 def measure(size: Size) -> dict[str, Any]:

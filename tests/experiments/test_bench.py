@@ -118,7 +118,7 @@ def test_exponents_are_fitted_on_each_side_of_the_cache():
     found = [
         {"interactions": 10**power, "wall": [10.0**power] * 3, "table_bytes": 10**power} for power in range(2, 4)
     ] + [{"interactions": 10**power, "wall": [10.0 ** (2 * power)], "table_bytes": 10**power} for power in range(4, 6)]
-    rows = {row.name: row.values[0] for row in scaling.exponent_rows(found, cache=5000)}
+    rows = {row.name: row.values[0] for row in scaling.exponent_rows(found, {"L1": 500, "L2": 5000})}
     within, over = (value for name, value in rows.items() if name.startswith("table"))
     assert within == pytest.approx(1)
     assert over == pytest.approx(2)
