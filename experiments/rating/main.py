@@ -126,20 +126,20 @@ def peer(name: str, data: jaxrec.Interactions, fold: int, *, tuned: bool) -> dic
     tried: list[float] = []
     if tuned:
         choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(fold))
-        train, valid = _trainset(choice.train), _pairs(choice.valid)
+        train, valid = trainset(choice.train), pairs(choice.valid)
         for settings in grid:
             fitted = getattr(surprise, name)(random_state=1000, **settings).fit(train)
-            tried.append(_errors(fitted, valid)[0])
+            tried.append(errors_of(fitted, valid)[0])
     best = int(np.argmin(tried)) if tuned else 0
     choosing = time.perf_counter() - started
     split = jaxrec.split(data, "predefined")
-    train, test = _trainset(split.train), _pairs(split.test)
+    train, test = trainset(split.train), pairs(split.test)
     errors, seconds = [], []
     for seed in SEEDS if tuned else SEEDS[:1]:
         started = time.perf_counter()
         fitted = getattr(surprise, name)(random_state=seed, **grid[best]).fit(train)
         seconds.append(time.perf_counter() - started)
-        errors.append(_errors(fitted, test))
+        errors.append(errors_of(fitted, test))
     return {
         "rmse": [rmse for rmse, _ in errors],
         "mae": [mae for _, mae in errors],
@@ -190,7 +190,8 @@ def _surprise() -> Any:
         raise SystemExit('Surprise is not installed: pip install "jaxrec[peers]", or --no-peers') from error
 
 
-def _trainset(part: jaxrec.Interactions) -> Any:
+def trainset(part: jaxrec.Interactions) -> Any:
+    """A part as Surprise's training set."""
     import pandas
 
     surprise = _surprise()
@@ -198,13 +199,15 @@ def _trainset(part: jaxrec.Interactions) -> Any:
     return surprise.Dataset.load_from_df(frame, surprise.Reader(rating_scale=(1, 5))).build_full_trainset()
 
 
-def _pairs(part: jaxrec.Interactions) -> list[tuple[int, int, float]]:
+def pairs(part: jaxrec.Interactions) -> list[tuple[int, int, float]]:
+    """A part as Surprise's list of (user, item, rating)."""
     assert part.rating is not None
     return list(zip(part.user.tolist(), part.item.tolist(), part.rating.tolist(), strict=True))
 
 
-def _errors(fitted: Any, pairs: list[tuple[int, int, float]]) -> tuple[float, float]:
-    error = np.array([prediction.est - prediction.r_ui for prediction in fitted.test(pairs)])
+def errors_of(fitted: Any, asked: list[tuple[int, int, float]]) -> tuple[float, float]:
+    """RMSE and MAE of a fitted algorithm of Surprise on `pairs`."""
+    error = np.array([prediction.est - prediction.r_ui for prediction in fitted.test(asked)])
     return float(np.sqrt(np.mean(error**2))), float(np.mean(np.abs(error)))
 
 

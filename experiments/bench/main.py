@@ -1,0 +1,70 @@
+"""Run the chosen benchmarks, print their tables, and write the result file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from experiments.bench.config import Options, smaller
+from experiments.bench.machine import describe, sentence
+from experiments.bench.tables import markdown, plain
+from experiments.bench.timing import Row
+
+# The largest parent makes the others' measurements neither slower nor larger, but what runs in processes of its own
+# comes last all the same, so that the rest does not wait for it.
+_MODULES = {
+    "step": "step",
+    "topk": "topk",
+    "als-free": "als_free",
+    "svdpp": "ratings",
+    "nmf": "factorisation",
+    "scaling": "scaling",
+    "memory": "memory",
+}
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """The options of a command line."""
+    return tyro.cli(Options, args=argv, description="Measure jaxrec beside its peers.")
+
+
+def run(options: Options) -> int:
+    """Measure, print and write."""
+    machine = describe()
+    rows: list[Row] = []
+    for name in options.only:
+        module = importlib.import_module(f"experiments.bench.{_MODULES[name]}")
+        found = module.run(smaller(options))
+        rows += found
+        print(markdown(found), flush=True)
+    print(sentence(machine))
+    document = {
+        "machine": machine,
+        "options": _plain(dataclasses.asdict(options)),
+        "rows": [_plain(plain(row)) for row in rows],
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse and run, in this process as it is."""
+    return run(parse(argv))
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: null for what is not finite, text for a path."""
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)

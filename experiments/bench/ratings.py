@@ -1,0 +1,107 @@
+"""SVD++ and NMF of ratings beside Surprise: the same fold, each with its settings, seconds of training and RMSE."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxrec
+from experiments.bench.config import Options
+from experiments.bench.generator import power_law
+from experiments.bench.peers import find
+from experiments.bench.timing import Row, by_turns, missing
+from experiments.rating.config import GRIDS, PEER_GRIDS, Candidate
+from experiments.rating.main import errors_of, pairs, trainset
+from jaxrec.data.holdout import generator_of
+from jaxrec.data.interactions import TEST, TRAIN
+
+UNIT = "s to train"
+# Those that every fold of experiments/rating chose on a tenth of its training part.
+CHOSEN = {"svdpp": GRIDS["svdpp"][-1], "nmf": GRIDS["nmf"][1]}
+PEERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
+    "svdpp": {
+        "Surprise SVDpp, defaults": ("SVDpp", {}),
+        "Surprise SVDpp, defaults, cache_ratings": ("SVDpp", {"cache_ratings": True}),
+        "Surprise SVDpp, tuned": ("SVDpp", PEER_GRIDS["SVDpp"][-1]),
+    },
+    "nmf": {"Surprise NMF, defaults": ("NMF", {}), "Surprise NMF, tuned": ("NMF", PEER_GRIDS["NMF"][-1])},
+}
+
+
+def run(options: Options) -> list[Row]:
+    """The rows of SVD++."""
+    return rows_of("svdpp", options)
+
+
+def rows_of(name: str, options: Options) -> list[Row]:
+    """The rows of "svdpp" or "nmf": ours, then Surprise with its defaults and with those of experiments/rating."""
+    data = fold(options)
+    candidate, epochs = CHOSEN[name], 0
+    if name == "svdpp":
+        candidate, epochs = with_epochs(candidate, data, options)
+    split = jaxrec.split(data, "predefined")
+    setting = "generated ratings" if options.quick else "ML-100K, fold u1"
+    rmse: dict[str, list[float]] = {}
+    trained: dict[str, list[float]] = {"jaxrec": []}
+    compiled: list[float] = []
+    turn = [0]
+
+    def ours() -> None:
+        model = jaxrec.fit(candidate.model, split, candidate.options, key=jax.random.key(options.seed + turn[0]))
+        turn[0] += 1
+        took = model.info["seconds"]
+        trained["jaxrec"].append(sum(took["epochs"]) if took["epochs"] else took["fit"])
+        compiled.append(took["compile"])
+        rmse.setdefault("jaxrec", []).append(jaxrec.evaluate_ratings(model, split).mean("rmse"))
+
+    works: dict[str, Callable[[], Any]] = {"jaxrec": ours}
+    surprise = find("surprise")
+    if surprise is not None:
+        known, asked = trainset(split.train), pairs(split.test)
+        for label, (kind, settings) in PEERS[name].items():
+
+            def theirs(label: str = label, kind: str = kind, settings: dict[str, Any] = settings) -> None:
+                seconds, fitted = _timed(lambda: getattr(surprise, kind)(random_state=0, **settings).fit(known))
+                trained.setdefault(label, []).append(seconds)
+                rmse.setdefault(label, []).append(errors_of(fitted, asked)[0])
+
+            works[label] = theirs
+    by_turns(works, options.repeats)  # the seconds are those of the training alone, which each work measures
+    rows = []
+    for label in works:
+        note = f"RMSE {np.mean(rmse[label][1:]):.4f}" + (f", {epochs} epochs" if epochs and label == "jaxrec" else "")
+        compile_seconds = None
+        if label == "jaxrec":
+            compile_seconds = compiled[0] or max(trained[label][0] - float(np.median(trained[label][1:])), 0.0)
+        extra = {"rmse": rmse[label]}
+        values = tuple(trained[label][1:])
+        rows.append(Row(name, setting, label, UNIT, values, (), compile_seconds, note, extra))
+    return rows + ([] if surprise is not None else [missing(name, setting, "Surprise", UNIT, "scikit-surprise")])
+
+
+def fold(options: Options) -> jaxrec.Interactions:
+    """Fold u1 of ML-100K, or generated ratings with a random test part."""
+    if not options.quick:
+        return jaxrec.load("ml-100k/u1")
+    data = power_law(3000, 150, 100, jax.random.key(options.seed))
+    rng = generator_of(jax.random.key(options.seed + 1))
+    part = np.where(rng.random(len(data)) < 0.2, TEST, TRAIN).astype(np.uint8)
+    return dataclasses.replace(data, rating=rng.integers(1, 6, len(data)).astype(np.float32), part=part)
+
+
+def with_epochs(candidate: Candidate, data: jaxrec.Interactions, options: Options) -> tuple[Candidate, int]:
+    """The candidate with the number of epochs that is best on a tenth of the training part."""
+    settings = dataclasses.replace(candidate.options, refit=False, epochs=2 if options.quick else 40)
+    choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(1))
+    epochs = max(jaxrec.fit(candidate.model, choice, settings, key=jax.random.key(1000)).info["best_epoch"], 1)
+    return Candidate(candidate.model, dataclasses.replace(candidate.options, epochs=epochs)), epochs
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    made: list[Any] = []
+    taken = by_turns({"": lambda: made.append(work())}, 0)[""].first
+    return taken, made[0]

@@ -1,0 +1,164 @@
+"""Seconds and peak memory of a LightGCN step as the interactions grow, each size in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import tyro
+
+import jaxrec
+from experiments.bench.config import UNIT_STEP, Options
+from experiments.bench.generator import power_law
+from experiments.bench.machine import caches
+from experiments.bench.process import run_measured
+from experiments.bench.timing import Row, by_turns, exponent, spread
+from jaxrec.training.epoch import make_batch, make_step
+from jaxrec.training.objective import Objective
+from jaxrec.training.state import init_state, train_data
+
+SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+LARGEST = 20_000_000
+QUICK_SIZES = (8_000, 16_000, 32_000)
+PER_NODE = 20  # interactions for each node: 2e7 with 1e6 nodes
+USER_SHARE = 0.6  # of the nodes
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """One size, measured by `python -m experiments.bench.scaling`, which prints JSON.
+
+    Attributes:
+      interactions: E; there are E / 20 nodes, three fifths of them users.
+      dim: d.
+      batch_size: B.
+      repeats: counted blocks.
+      steps: in a block.
+      seed: of data and start.
+    """
+
+    interactions: int
+    dim: int = 64
+    batch_size: int = 2048
+    repeats: int = 5
+    steps: int = 4
+    seed: int = 0
+
+
+def run(options: Options) -> list[Row]:
+    """A row of seconds and a row of memory for each size, and the exponents over all and past the cache."""
+    sizes = QUICK_SIZES if options.quick else SIZES + ((LARGEST,) if options.full else ())
+    rows, found = [], []
+    for interactions in sizes:
+        size = Size(
+            interactions,
+            dim=options.dims[0],
+            batch_size=256 if options.quick else 2048,
+            repeats=options.repeats,
+            steps=options.peer_steps,
+            seed=options.seed,
+        )
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(size).items()]
+        told, peak, _ = run_measured([sys.executable, "-m", "experiments.bench.scaling", *flags])
+        one: dict[str, Any] = {**json.loads(told.splitlines()[-1]), "peak_bytes": peak}
+        found.append(one)
+        setting = f"{interactions:.0e} interactions, {one['nodes']:,} nodes, d {size.dim}"
+        note = f"one table of embeddings has {one['table_bytes'] / 2**20:.3g} MiB"
+        rows.append(
+            Row(
+                "scaling",
+                setting,
+                "jaxrec",
+                UNIT_STEP,
+                tuple(one["wall"]),
+                tuple(one["cpu"]),
+                one["compile_seconds"],
+                note,
+                one,
+            )
+        )
+        rows.append(Row("scaling", setting, "jaxrec", "GiB, peak", (peak / 2**30,), note="making the data included"))
+    return rows + exponent_rows(found, caches())
+
+
+def exponent_rows(found: Sequence[dict[str, Any]], levels: Mapping[str, int]) -> list[Row]:
+    """The exponent of the time against the interactions: over all sizes, and on each side of each cache.
+
+    A product reads the table of embeddings [N, d] in random places. While it lies in a cache, a step also has a part
+    that is constant, so time grows slower than the interactions; as the table leaves the cache, each interaction
+    comes to cost an access to slower memory and time grows faster; past that it is linear again. Hence the parts. On a
+    virtual machine the largest cache is that of the host, which others share, so the smaller one may tell more.
+
+    Args:
+      found: of each size `interactions`, `wall` and `table_bytes`, ascending.
+      levels: bytes of the caches by name; the first level is left out, because no table of any size lies in it.
+    """
+
+    def fitted(part: Sequence[dict[str, Any]], name: str, note: str) -> Row:
+        times = [spread(one["wall"])["median"] for one in part]
+        value = exponent([one["interactions"] for one in part], times)
+        return Row("scaling", f"{len(part)} sizes", name, "exponent", (value,), note=note)
+
+    rows = [fitted(found, "all sizes", "least squares of log seconds on log interactions")]
+    for level, cache in levels.items():
+        if level == "L1":
+            continue
+        size = f"{level}, {cache / 2**20:.3g} MiB"
+        inside = [one for one in found if one["table_bytes"] <= cache]
+        outside = [one for one in found if one["table_bytes"] > cache]
+        for part, name in ((inside, f"table within {size}"), (outside, f"table over {size}")):
+            if len(part) > 1:
+                rows.append(fitted(part, name, "one table of embeddings against this cache"))
+    for one, following in itertools.pairwise(found):
+        name = f"{one['interactions']:.0e} to {following['interactions']:.0e}"
+        rows.append(fitted([one, following], name, "between neighbours"))
+    return rows
+
+
+def measure(size: Size) -> dict[str, Any]:
+    """Make the data, then time blocks of steps on a few batches.
+
+    >>> sorted(measure(Size(4000, dim=4, batch_size=8, repeats=1, steps=1)))
+    ['compile_seconds', 'cpu', 'interactions', 'nodes', 'table_bytes', 'users', 'wall']
+    """
+    nodes = max(size.interactions // PER_NODE, 2)
+    users = max(round(nodes * USER_SHARE), 1)
+    data = train_data(power_law(size.interactions, users, nodes - users, jax.random.key(size.seed)))
+    model = jaxrec.LightGCN(dim=size.dim, layers=3, num_users=users, num_items=nodes - users)
+    objective, optimizer = Objective(model, l2=1e-4), optax.adam(1e-3)
+    start, order, draws = jax.random.split(jax.random.key(size.seed), 3)
+    params = model.lazy_init(start, jax.eval_shape(lambda: data.adjacency))["params"]
+    held = [init_state(params, optimizer, draws)]
+    del params
+    at = jax.random.randint(order, (size.batch_size,), 0, size.interactions, jnp.int32)
+    batch, _ = make_batch(data, at, jnp.ones(size.batch_size, bool), draws, negatives=1)
+    step = make_step(objective, optimizer)
+
+    def block() -> None:
+        for _ in range(size.steps):
+            held[0], info = step(held[0], batch, data)
+            info["loss"].item()
+
+    samples = by_turns({"steps": block}, size.repeats)["steps"]
+    wall = tuple(seconds / size.steps for seconds in samples.wall)
+    return {
+        "interactions": size.interactions,
+        "nodes": nodes,
+        "users": users,
+        "table_bytes": nodes * size.dim * 4,
+        "wall": wall,
+        "cpu": tuple(seconds / size.steps for seconds in samples.cpu),
+        "compile_seconds": max(samples.first - float(np.median(samples.wall)), 0.0),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(tyro.cli(Size))))

@@ -1,0 +1,187 @@
+"""One BPR step of 3-layer LightGCN: ours as whole epochs and step by step, PyTorch and PyTorch Geometric beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxrec
+from experiments.bench import step_torch
+from experiments.bench.config import UNIT_STEP, Options
+from experiments.bench.data import ranking_split
+from experiments.bench.peers import find
+from experiments.bench.timing import Row, by_turns, missing
+from jaxrec.api.options import make_optimizer
+from jaxrec.sampling import shuffled_batches
+from jaxrec.training.epoch import make_batch, make_epoch, make_step
+from jaxrec.training.objective import Objective
+from jaxrec.training.state import Batch, TrainData, init_state, train_data
+
+LAYERS = 3
+BATCH = 2048
+RATE = 1e-3
+L2 = 1e-4
+
+
+class Problem(NamedTuple):
+    """What all contenders are given.
+
+    Attributes:
+      data: the interactions on the device.
+      model: with its sizes set.
+      params: the start.
+      batches: the batches that every contender steps through, in this order, again and again.
+      steps: in an epoch.
+    """
+
+    data: TrainData
+    model: jaxrec.LightGCN
+    params: Any
+    batches: tuple[Batch, ...]
+    steps: int
+
+
+def run(options: Options) -> list[Row]:
+    """The rows of all contenders, for each width."""
+    train = ranking_split(options).train
+    size = 256 if options.quick else BATCH
+    rows = []
+    for dim in options.dims:
+        given = problem(train, dim, size, options.peer_steps * (options.repeats + 1), options.seed)
+        rows += measure(given, options, f"{'generated' if options.quick else 'Gowalla'}, d {dim}, batch {size}")
+    return rows
+
+
+def problem(train: jaxrec.Interactions, dim: int, batch_size: int, count: int, seed: int) -> Problem:
+    """The common start and batches: shuffled pairs with one uniform negative each, as in an epoch.
+
+    Args:
+      train: E interactions.
+      dim: d.
+      batch_size: B, at most E.
+      count: batches to draw at the most; all of them are full.
+      seed: of start, order and negatives.
+    """
+    data = train_data(train)
+    model = jaxrec.LightGCN(dim=dim, layers=LAYERS, num_users=train.num_users, num_items=train.num_items)
+    start, order, negatives = jax.random.split(jax.random.key(seed), 3)
+    params = model.lazy_init(start, jax.eval_shape(lambda: data.adjacency))["params"]
+    index, where = shuffled_batches(len(train), batch_size, order)
+    full = min(count, max(len(train) // batch_size, 1))
+    draw = jax.jit(lambda at, key: make_batch(data, index[at], where[at], key, negatives=1)[0])
+    batches = tuple(draw(jnp.int32(at), key) for at, key in enumerate(jax.random.split(negatives, full)))
+    return Problem(data, model, params, batches, index.shape[0])
+
+
+def measure(given: Problem, options: Options, setting: str) -> list[Row]:
+    """The rows of all contenders on one problem."""
+    objective, optimizer = Objective(given.model, l2=L2), make_optimizer("adam", RATE)
+    size = given.batches[0].user.shape[0]
+    first = losses_of_ours(given._replace(batches=given.batches[:1]), L2)[0]
+    works: dict[str, Callable[[], Any]] = {}
+    works["jaxrec, epoch"] = _epochs(given, objective, optimizer, size, options.seed)
+    works["jaxrec, steps"] = _steps(given, objective, optimizer, options.peer_steps, options.seed)
+    steps = {"jaxrec, epoch": given.steps, "jaxrec, steps": options.peer_steps}
+    losses: dict[str, float] = {}
+    rows = []
+    torch = find("torch")
+    arrays = numpy_problem(given)
+    for name, contender in step_torch.CONTENDERS.items():
+        if torch is None or (contender.package and find(contender.package) is None):
+            rows.append(missing("step", setting, name, UNIT_STEP, contender.package or "torch"))
+            continue
+        torch.set_num_threads(options.threads)
+        try:
+            step = contender.make(arrays, LAYERS, RATE, L2)
+            losses[name] = step(0)
+        except (RuntimeError, NotImplementedError, ImportError) as error:
+            rows.append(Row("step", setting, name, UNIT_STEP, note=f"does not run here: {_first_line(error)}"))
+            continue
+        works[name] = _blocks(step, options.peer_steps, len(given.batches))
+        steps[name] = options.peer_steps
+    found = by_turns(works, options.repeats)
+    measured = []
+    for name, samples in found.items():
+        count = steps[name]
+        wall, cpu = tuple(one / count for one in samples.wall), tuple(one / count for one in samples.cpu)
+        ours = name.startswith("jaxrec")
+        note = "" if ours else f"loss of the first batch {losses[name]:.6f}, ours {first:.6f}"
+        if name == "jaxrec, epoch":
+            note = f"with shuffling and negatives; median epoch {np.median(samples.wall):.3g} s of {count} steps"
+        # The single step is compiled already when its first loss is compared.
+        compiled = max(samples.first - float(np.median(samples.wall)), 0.0) if name == "jaxrec, epoch" else None
+        extra = {"block_seconds": list(samples.wall), "steps_in_block": count, "first_loss": losses.get(name, first)}
+        measured.append(Row("step", setting, name, UNIT_STEP, wall, cpu, compiled, note, extra))
+    return measured + rows
+
+
+def losses_of_ours(given: Problem, l2: float) -> list[float]:
+    """The losses of our steps through the batches of a problem, from its start."""
+    optimizer = make_optimizer("adam", RATE)
+    step = make_step(Objective(given.model, l2=l2), optimizer)
+    state = init_state(given.params, optimizer, jax.random.key(0))
+    losses = []
+    for batch in given.batches:
+        state, info = step(state, batch, given.data)
+        losses.append(info["loss"].item())
+    return losses
+
+
+def numpy_problem(given: Problem) -> step_torch.Arrays:
+    """The same problem as NumPy arrays."""
+    adjacency = given.data.adjacency
+    batches = tuple(
+        (np.asarray(batch.user), np.asarray(batch.item), np.asarray(batch.negatives[:, 0])) for batch in given.batches
+    )
+    return step_torch.Arrays(
+        data=np.asarray(adjacency.data),
+        rows=np.asarray(adjacency.rows),
+        columns=np.asarray(adjacency.columns),
+        indptr=np.asarray(adjacency.indptr),
+        users=np.asarray(given.params["user_embedding"]),
+        items=np.asarray(given.params["item_embedding"]),
+        batches=batches,
+    )
+
+
+def _epochs(given: Problem, objective: Objective, optimizer: Any, size: int, seed: int) -> Callable[[], Any]:
+    epoch = make_epoch(objective, optimizer, size, 1)
+    held = [init_state(given.params, optimizer, jax.random.key(seed))]  # the epoch donates the state
+
+    def work() -> None:
+        held[0], _ = jax.block_until_ready(epoch(held[0], given.data))
+
+    return work
+
+
+def _steps(given: Problem, objective: Objective, optimizer: Any, count: int, seed: int) -> Callable[[], Any]:
+    step = make_step(objective, optimizer)
+    held = [init_state(given.params, optimizer, jax.random.key(seed))]
+    at = [0]
+
+    def work() -> None:
+        for _ in range(count):
+            held[0], info = step(held[0], given.batches[at[0] % len(given.batches)], given.data)
+            at[0] += 1
+            info["loss"].item()  # as the others, which give their loss back after every step
+
+    return work
+
+
+def _blocks(step: Callable[[int], float], count: int, batches: int) -> Callable[[], Any]:
+    at = [1]  # the first batch is behind it
+
+    def work() -> None:
+        for _ in range(count):
+            step(at[0] % batches)
+            at[0] += 1
+
+    return work
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].replace("|", "/")
