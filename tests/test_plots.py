@@ -8,10 +8,11 @@ import pytest
 
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.tradeoff import CurvePoint
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-from jaxrec.plots import comparison, learning_curve, save_figure
+from jaxrec.plots import comparison, learning_curve, save_figure, trade_off_curves
 
 RECORDS = [
     {"stage": "fit", "epoch": 1, "loss": 0.7},
@@ -61,6 +62,8 @@ def test_a_dollar_sign_in_a_title_is_no_formula(tmp_path):
         (lambda: comparison({}, ["recall@10"]), "reports or names is empty"),
         (lambda: comparison({"a": Report(np.arange(2), {})}, []), "reports or names is empty"),
         (lambda: comparison({"a": Report(np.arange(2), {})}, ["recall@10"]), "the report has no per-user value"),
+        (lambda: trade_off_curves({}), "curves is empty"),
+        (lambda: trade_off_curves({"mf": []}), "curves is empty or has a curve without a point"),
         (lambda: save_figure(learning_curve(RECORDS), "curve.txt"), "cannot draw 'curve.txt': the ending must be .png"),
         (lambda: save_figure(learning_curve(RECORDS), "no/such/x.png"), "cannot write 'no/such/x.png': No such file"),
     ],
@@ -83,6 +86,25 @@ def test_the_comparison_shows_means_and_intervals():
     assert bars == [list(report.interval("recall@10")) for report in reports.values()]
     assert [label.get_text() for label in recall.get_yticklabels()] == ["random", "ease"]
     assert all(len(line.get_xdata()) == 1 for line in coverage.lines)  # one number of all lists has no interval
+
+
+def test_the_trade_off_curves_run_from_the_large_dot_with_a_cross_at_each_point():
+    def report(ndcg, ild):
+        return Report(np.arange(4), {"ndcg@20": np.array(ndcg), "ild@20": np.array(ild)}, {"coverage@20": 0.25})
+
+    own = report([0.0, 0.0, 0.5, 0.5], [1.0, 1.0, 1.0, 1.2])
+    diverse = report([0.0, 0.0, 0.0, 0.5], [1.2, 1.2, 1.4, 1.4])
+    (panel,) = trade_off_curves({"mf": [CurvePoint(1.0, own), CurvePoint(0.5, diverse)]}).axes
+    dots = [line for line in panel.lines if line.get_marker() == "o"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(own.mean("ild@20"), own.mean("ndcg@20"))]
+    (line,) = [line for line in panel.lines if line.get_label() == "mf"]
+    assert list(line.get_xdata()) == [own.mean("ild@20"), diverse.mean("ild@20")]
+    bars = [(list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines if line.get_linewidth() == 1]
+    assert bars[0] == (list(own.interval("ild@20")), [own.mean("ndcg@20")] * 2)
+    assert bars[1] == ([own.mean("ild@20")] * 2, list(own.interval("ndcg@20")))
+    assert len(bars) == 4
+    of_all = trade_off_curves({"mf": [CurvePoint(1.0, own)]}, x="coverage@20").axes[0]
+    assert sum(line.get_linewidth() == 1 for line in of_all.lines) == 1  # one number of all lists has no interval
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

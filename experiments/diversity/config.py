@@ -54,7 +54,9 @@ def candidates(data: str) -> dict[str, Candidate]:
     for name, model in named.items():
         if data == "gowalla":
             # Without a graph to spread what a pair says, MF needs more epochs.
-            made[name] = Candidate(model, dataclasses.replace(LARGE, epochs=30, eval_every=10) if name == "mf" else LARGE)
+            made[name] = Candidate(
+                model, dataclasses.replace(LARGE, epochs=30, eval_every=10) if name == "mf" else LARGE
+            )
         else:
             made[name] = Candidate(model, dataclasses.replace(SMALL, l2=SMALL_L2[name]))
     return made

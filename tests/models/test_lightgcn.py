@@ -137,6 +137,45 @@ def test_the_native_kernel_carries_every_layer_forward_and_back(key):
     assert DATA.adjacency.transposed is None  # symmetric: one copy serves both ways
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.layers}-{model.layer_weights}")
+def test_the_rows_of_a_batch_are_those_of_the_tables_and_so_is_their_gradient(model, key):
+    params = model.init(key, DATA.adjacency)["params"]
+    users, items, negatives = (
+        jnp.array([0, 2, 0, 5]),
+        jnp.array([1, 0, 1, 4]),
+        jnp.array([[3, 1], [4, 4], [3, 1], [0, 2]]),
+    )
+
+    def by_rows(params):
+        vectors, ego = model.apply({"params": params}, DATA.adjacency, users, items, negatives, method="batch_rows")
+        return *vectors, *ego
+
+    def by_tables(params):
+        all_users, all_items = model.apply({"params": params}, DATA.adjacency)
+        ego_users, ego_items = model.apply({"params": params}, method="ego")
+        return (all_users[users], all_items[items], all_items[negatives], ego_users[users], ego_items[items],
+                ego_items[negatives])  # fmt: skip
+
+    for got, expected in zip(by_rows(params), by_tables(params), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+    scalar = lambda rows: sum(jnp.sum(jnp.sin(3 * part)) for part in rows)  # noqa: E731
+    got, expected = (jax.grad(lambda params, of=of: scalar(of(params)))(params) for of in (by_rows, by_tables))
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), got, expected)
+
+
+def test_a_step_makes_no_table_of_zeros_for_each_layer(key):
+    model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
+    params = model.init(key, DATA.adjacency)["params"]
+    batch = Batch(jnp.array([0, 2]), jnp.array([1, 0]), None, jnp.array([[3], [4]]), jnp.array([True, True]))
+    loss = jax.jit(jax.grad(lambda *args: Objective(model, loss="bpr")(*args, key)[0]))
+    text = loss.lower(params, DATA, batch).as_text()
+    assert text.count("@cpu_csr_sparse_dense_ffi") == 6
+    assert text.count('"stablehlo.scatter"(') == 4  # one for each layer, the embeddings too, all into running products
+    whole = f"tensor<{USERS + ITEMS}x{DIM}xf32>"
+    adds = [line for line in text.splitlines() if "stablehlo.add" in line and f": {whole}" in line]
+    assert not adds
+
+
 def test_several_seeds_in_one_program(key):
     model = LightGCN(dim=DIM, layers=2, num_users=USERS, num_items=ITEMS)
     keys = jax.random.split(key, 3)
