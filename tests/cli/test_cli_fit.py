@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec.api.fit import versions
+from jaxrec.api.plan import versions
 from jaxrec.cli import fit as fit_command
 from jaxrec.cli.fit import list_lengths
 from jaxrec.cli.source import DataOptions, read_data, split_data
