@@ -143,9 +143,9 @@ def _scaled(optimizer: optax.GradientTransformation, rate: jax.Array | None) -> 
     if rate is None:
         return optimizer
 
-    def update(gradient: Any, opt_state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return jax.tree.map(lambda leaf: rate * leaf, updates), opt_state
+    def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
+        updates, state = optimizer.update(updates, state, params)
+        return jax.tree.map(lambda leaf: rate * leaf, updates), state
 
     return optax.GradientTransformation(optimizer.init, update)
 

@@ -97,6 +97,7 @@ def sized(kind, data, **options):
 RATES, L2, TEMPERATURE = (0.05, 0.2), (0.0, 0.3), (0.1, 0.5)
 
 
+@pytest.mark.slow
 def test_learning_rate_l2_and_temperature_of_the_members_are_those_of_separate_programs():
     """Two epochs of SGD with momentum and a decay, which multiplies each member's own rate."""
     data = tables()
