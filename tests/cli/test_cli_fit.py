@@ -365,7 +365,10 @@ def test_several_seeds_are_trained_at_once_and_the_folder_keeps_the_first(cli, r
     low, high = mean["interval"]["recall@5"]
     assert low <= mean["mean"]["recall@5"] <= high
     rows = [line.split() for line in text.out.splitlines()]
-    assert [row[0] for row in rows if row[:1] in (["1"], ["2"], ["3"])] == ["1", "2", "3"]
+    start = next(at for at, row in enumerate(rows) if row[:3] == ["seed", "best", "epoch"])
+    assert [row[0] for row in rows[start + 1 : start + 4]] == ["1", "2", "3"]
+    column = rows[start].index("recall@5") - 1  # "best epoch" is two words
+    assert [row[column] for row in rows[start + 1 : start + 4]] == [f"{value:.4f}" for value in values]
     assert "95% interval over seeds" in text.out
     assert "mean of 3 runs" in text.out
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

@@ -160,6 +160,7 @@ print(json.dumps(events))
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_takes_its_programs_from_the_cache(tmp_path, ratings):
     words = ["fit", str(ratings), "--model", "mf", "--dim", "2", "--epochs", "1", "--no-test", "--valid", "0", "--json"]
     words += ["--quiet", "--cache-dir", str(tmp_path / "cache")]
