@@ -16,7 +16,7 @@ import tyro
 import jaxrec
 from experiments.planetoid.config import PAPER, TUNED, Settings, grid
 from experiments.planetoid.training import at, compile_training, cross_fitted_accuracy, program, put_on_device, selected
-from jaxrec.api.fit import versions
+from jaxrec.api.plan import versions
 from jaxrec.data.planetoid import Planetoid, load_planetoid, read_planetoid
 from jaxrec.errors import JaxrecError
 

@@ -16,7 +16,7 @@ import tyro
 
 import jaxrec
 from experiments.rating.config import GRIDS, PEER_GRIDS, SEEDS, Candidate
-from jaxrec.api.fit import versions
+from jaxrec.api.plan import versions
 from jaxrec.data.interactions import TEST, TRAIN
 
 

@@ -3,6 +3,7 @@
 from jaxrec.api.evaluate import evaluate, evaluate_ratings
 from jaxrec.api.fit import fit
 from jaxrec.api.fitted import FittedModel
+from jaxrec.api.many import fit_many
 from jaxrec.api.options import FitOptions
 from jaxrec.api.rankings import evaluate_rankings
 from jaxrec.api.recommend import Recommendations, predict, recommend, similar_items
@@ -18,6 +19,7 @@ __all__ = [
     "evaluate_ratings",
     "evaluate_sampled",
     "fit",
+    "fit_many",
     "predict",
     "recommend",
     "restore",

@@ -31,7 +31,8 @@ class FittedModel:
       seen: the items of each user among the interactions that it was fitted on.
       options: how it was trained; None for models that need no training.
       info: what is known of the fit, as plain JSON values: `fitted_on`, `best_epoch`, `valid`, `seconds`, `records`,
-        `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`, and of NMF `objective`.
+        `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`, of NMF `objective`, and of a model that was
+        trained in one program with others `together`, how many they were; the seconds are then those of all.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import jax
 
 import jaxrec
-from jaxrec.api.fit import versions
+from jaxrec.api.plan import versions
 from jaxrec.cli.datasets import folders, locate
 from jaxrec.cli.memory import CACHE, OFF, TUNABLE, huge_pages
 from jaxrec.cli.output import emit, table

@@ -13,17 +13,18 @@ from typing import Annotated, Any, Literal
 from tyro import conf
 
 import jaxrec.api
-from jaxrec.api.fit import is_trained, predicts_ratings
+from jaxrec.api.evaluate import default_space
 from jaxrec.api.fitted import FittedModel
 from jaxrec.api.options import FitOptions
+from jaxrec.api.plan import is_trained, predicts_ratings
 from jaxrec.cli.memory import use_cache
-from jaxrec.cli.output import emit, note, write_json
+from jaxrec.cli.output import emit, note, table, write_json
 from jaxrec.cli.parsing import ComputeOptions, Switch, model_name, optional, parse, twin, values_of
-from jaxrec.cli.run_folder import claimed, device, metrics_document
+from jaxrec.cli.run_folder import claimed, device, metrics_document, seeds_document
 from jaxrec.cli.source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.parts import Split
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.report import Report, average_reports
 from jaxrec.evaluation.topk import check_list_length, users_per_tile
 from jaxrec.models import MODELS, NMF
 
@@ -39,6 +40,8 @@ class FitCommand(ComputeOptions):
       model: its name; it decides which further options there are.
       out: the run folder; by default a new one, runs/DATA-MODEL.
       seed: of initial values, shuffling and negatives.
+      seeds: how many seeds are trained, SEED, SEED + 1 and so on, at once in one program. The figures are then their
+        means, with the interval over users and the spread over seeds; the run folder keeps the model of the first.
       k: lengths of the lists that are measured.
       no_test: leave the test part alone, while settings are chosen on the validation part.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
@@ -49,6 +52,7 @@ class FitCommand(ComputeOptions):
     model: Annotated[str, conf.arg(metavar="{" + ",".join(MODELS) + "}")] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
     seed: int = 0
+    seeds: int = 1
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
     no_test: Switch = False
     no_distances: Switch = False
@@ -101,7 +105,10 @@ def run(argv: Sequence[str]) -> None:
     training = getattr(command, "training", None)
     given = {} if training is None else values_of(training)
     options = FitOptions(**{option: value for option, value in given.items() if value is not None}) if given else None
-    key = random_key(command.seed, "--seed")
+    if command.seeds < 1:
+        raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
+    seeds = range(command.seed, command.seed + command.seeds)
+    keys = [random_key(seed, "--seed") for seed in seeds]
     use_cache(command.cache_dir)
     device()
     with claimed(command.out, command.data, name) as folder:
@@ -113,26 +120,25 @@ def run(argv: Sequence[str]) -> None:
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
+        progress = not command.quiet and sys.stderr.isatty()
         log = folder / "log.jsonl"
-        model = jaxrec.api.fit(
-            module,
-            parts,
-            options,
-            key=key,
-            progress=not command.quiet and sys.stderr.isatty(),
-            log=log if is_trained(module) else None,
-        )
+        log_of_epochs = log if is_trained(module) else None
+        if command.seeds == 1:
+            models = [jaxrec.api.fit(module, parts, options, key=keys[0], progress=progress, log=log_of_epochs)]
+        else:
+            models = jaxrec.api.fit_many(module, parts, options, keys=keys, progress=progress, log=log_of_epochs)
+        model = models[0]
         source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
         # Saved before it is measured, so that no training is lost; figures of an older model must not stay beside it.
         (folder / "metrics.json").unlink(missing_ok=True)
         jaxrec.api.save(model, folder)
         before = time.perf_counter()
-        report = _measure(command, model, parts, k)
-        evaluate_seconds = time.perf_counter() - before if report is not None else None
+        reports = _measure(command, models, parts, k)
+        evaluate_seconds = time.perf_counter() - before if reports else None
         document = metrics_document(
             model,
-            report,
+            reports[0] if reports else None,
             source=source,
             config={
                 "model": {"name": name, **values_of(getattr(command, name))},
@@ -144,11 +150,13 @@ def run(argv: Sequence[str]) -> None:
             evaluate_seconds=evaluate_seconds,
             started=started,
         )
+        if command.seeds > 1:
+            document["seeds"] = seeds_document(models, reports, seeds)
         write_json(folder / "metrics.json", document)
         if options is None:
             log.unlink(missing_ok=True)
         _draw(model, folder, command.quiet)
-    emit({"run": str(folder), **document}, _text(command.data, model, report, folder), command.json)
+    emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
 
 
 def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:
@@ -174,16 +182,17 @@ def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: 
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 
-def _measure(command: FitCommand, model: FittedModel, parts: Split, k: tuple[int, ...]) -> Report | None:
+def _measure(command: FitCommand, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
+    """The reports of the test part, one for each model; none where nothing is measured."""
     if command.no_test:
-        return None
+        return []
     if not len(parts.test):
         note("there is no test part, so nothing was measured on it", command.quiet)
-        return None
-    if model.info["task"] == "rating":
-        return jaxrec.api.evaluate_ratings(model, parts)
-    space = None if command.no_distances else "svd"
-    return jaxrec.api.evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb)
+        return []
+    if models[0].info["task"] == "rating":
+        return [jaxrec.api.evaluate_ratings(model, parts) for model in models]
+    space = None if command.no_distances else default_space(parts)  # once for all models
+    return [jaxrec.api.evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb) for model in models]
 
 
 def _draw(model: FittedModel, folder: pathlib.Path, quiet: bool) -> None:
@@ -203,7 +212,10 @@ def _draw(model: FittedModel, folder: pathlib.Path, quiet: bool) -> None:
     plots.save_figure(plots.learning_curve(records, best_epoch=best, title=title), path)
 
 
-def _text(data: str, model: FittedModel, report: Report | None, folder: pathlib.Path) -> str:
+def _text(
+    data: str, models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int], folder: pathlib.Path
+) -> str:
+    model, several = models[0], len(models) > 1
     took = model.info["seconds"]
     seconds = [f"fit {took['fit']:.1f}"]
     if took["epochs"]:
@@ -211,12 +223,26 @@ def _text(data: str, model: FittedModel, report: Report | None, folder: pathlib.
             f"of it compilation {took['compile']:.1f} and {len(took['epochs'])} epochs {sum(took['epochs']):.1f}"
         )
     lines = [f"{data}: {model}", f"seconds: {', '.join(seconds)}"]
-    if model.info["valid"]:
+    if several:
+        lines.append(f"{len(models)} seeds:\n{_seeds_table(models, reports, seeds)}")
+    elif model.info["valid"]:
         shown = ", ".join(f"{key} {value:.4f}" for key, value in model.info["valid"].items() if "known" not in key)
         lines.append(f"validation: {shown}")
-    if report is not None:
-        lines.append(f"test:\n{report}")
-    return "\n".join([*lines, f"run folder: {folder}"])
+    if reports:
+        lines.append(f"test:\n{average_reports(reports)}")
+    end = f", with the model of seed {seeds[0]}" if several else ""
+    return "\n".join([*lines, f"run folder: {folder}{end}"])
+
+
+def _seeds_table(models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int]) -> str:
+    """A row for each seed: its best epoch, and the accuracy on the test part or, without one, the validation part."""
+    figures = [{name: report.mean(name) for name in report.names} for report in reports]
+    figures = figures or [model.info["valid"] for model in models]
+    names = [name for name in figures[0] if name.split("@")[0] in ("recall", "precision", "ndcg", "rmse", "mae")]
+    rows = [("seed", "best epoch", *names)]
+    for seed, model, values in zip(seeds, models, figures, strict=True):
+        rows.append((str(seed), str(model.info["best_epoch"]), *(f"{values[name]:.4f}" for name in names)))
+    return table(rows, right=range(len(rows[0])))
 
 
 def _summary(source: Any) -> str:

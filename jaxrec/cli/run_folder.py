@@ -8,18 +8,18 @@ import os
 import pathlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
-from jaxrec.api.fit import versions
 from jaxrec.api.fitted import FittedModel
+from jaxrec.api.plan import versions
 from jaxrec.api.storage import FORMAT
 from jaxrec.cli.memory import huge_pages
 from jaxrec.cli.output import plain
 from jaxrec.errors import JaxrecError, RunFolderError
-from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.report import Report, average_reports
 
 FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png")
 """What `fit` writes; anything else in a folder is someone else's."""
@@ -118,7 +118,8 @@ def metrics_document(
 
     Returns:
       `test` and `valid` by names like "recall@20" (null where there is none), `intervals` and `counts` of the test,
-      `seconds`, `config`, `seed`, `best_epoch`, `versions`, `data`, `device`, `notes`.
+      `seconds`, `config`, `seed`, `best_epoch`, `versions`, `data`, `device`, `notes`. With several seeds all this is
+      of the first, whose model the folder has, but for the seconds, which are of all; see `seeds_document`.
     """
     measured = None if report is None else report.to_dict()
     took = model.info["seconds"]
@@ -149,6 +150,26 @@ def metrics_document(
             "notes": model.info["notes"],
         }
     )
+
+
+def seeds_document(models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int]) -> dict[str, Any]:
+    """What `metrics.json` holds under `seeds` where several were trained at once.
+
+    Args:
+      models: the fitted models.
+      reports: of the test part, one for each, or none where it was left alone.
+      seeds: of the models.
+
+    Returns:
+      `runs`, with `seed`, `best_epoch`, `valid` and `test` of each; and `test`, what `Report.to_dict` says of the mean
+      report: `mean`, `interval` over users, `seeds` with the spread over seeds, and so on; None without reports.
+    """
+    runs = []
+    for at, (model, seed) in enumerate(zip(models, seeds, strict=True)):
+        test = {name: reports[at].mean(name) for name in reports[at].names} if reports else None
+        valid = model.info["valid"] or None
+        runs.append({"seed": seed, "best_epoch": model.info["best_epoch"], "valid": valid, "test": test})
+    return plain({"runs": runs, "test": average_reports(reports).to_dict() if reports else None})
 
 
 def device() -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Train state and steps, the epoch as one scan, and the loop over epochs."""
+"""Train state and steps, the epoch as one scan, the loop over epochs, and many trainings at once."""
 
 from jaxrec.training.epoch import make_epoch, make_step, train_epoch, train_step
 from jaxrec.training.loop import EpochRecord, LoopResult, train
+from jaxrec.training.many import Settings, make_many_epoch, train_many
 from jaxrec.training.objective import Objective
 from jaxrec.training.state import Batch, TrainData, TrainState, init_state, train_data
 
@@ -10,13 +11,16 @@ __all__ = [
     "EpochRecord",
     "LoopResult",
     "Objective",
+    "Settings",
     "TrainData",
     "TrainState",
     "init_state",
     "make_epoch",
+    "make_many_epoch",
     "make_step",
     "train",
     "train_data",
     "train_epoch",
+    "train_many",
     "train_step",
 ]

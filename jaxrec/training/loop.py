@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import pathlib
@@ -117,49 +118,131 @@ def train(
     >>> train(None, 1.0, step, epochs=2).best_epoch
     2
     """
-    for name, value in (("epochs", epochs), ("every", every), ("patience", 1 if patience is None else patience)):
-        if value < 1:
-            raise JaxrecError(f"{name} must be at least 1, got {value}")
+    watch = Watch(epochs, every=every, monitor=monitor, patience=patience, tolerance=tolerance)
     started = time.perf_counter()
     compiled = epoch.lower(state, data).compile()
     compile_seconds = time.perf_counter() - started
-    records: list[EpochRecord] = []
-    best_state, best_epoch, best_value, stale = None, 0, -float("inf"), 0
-    for number in range(1, epochs + 1):
+    while not watch.stopped:
         good = jax.tree.map(jnp.copy, state)  # the epoch donates the state, so it is kept by copy
         started = time.perf_counter()
         state, info = compiled(state, data)
         info = {name: value.item() for name, value in jax.device_get(info).items()}
         seconds = time.perf_counter() - started
         if not info.pop("finite"):
-            error = NonFiniteLossError(
-                f"the loss is not finite in epoch {number} (mean {info['loss']}); lower the learning rate or the "
-                "initial scale. The state before this epoch is kept in the `state` of this error"
-            )
-            error.state = good
-            raise error
-        record = EpochRecord(number, seconds, info)
-        if validate is not None and (number % every == 0 or number == epochs):
-            started = time.perf_counter()
-            metrics = {name: float(value) for name, value in validate(state.params).items()}
-            record = dataclasses.replace(record, valid=metrics, valid_seconds=time.perf_counter() - started)
-            if monitor not in metrics:
-                raise JaxrecError(f"monitor is {monitor!r}, but validation gives {', '.join(sorted(metrics))}")
-            value = -metrics[monitor] if monitor in SMALLER_IS_BETTER else metrics[monitor]
-            if value > best_value:
-                best_state, best_epoch, best_value, stale = jax.tree.map(jnp.copy, state), number, value, 0
-            else:
-                stale += 1
-        records.append(record)
+            raise not_finite(watch.number, info["loss"], good)
+        record = EpochRecord(watch.number, seconds, info)
+        if validate is not None and watch.validates:
+            record = watch.validated(record, functools.partial(validate, state.params))
+        watch.take(record, functools.partial(jax.tree.map, jnp.copy, state))
         for callback in callbacks:
             callback(record)
-        if patience is not None and stale >= patience:
-            break
-        if tolerance and number > 1 and abs(info["total"] - records[-2].train["total"]) < tolerance:
-            break
-    if best_state is None:
-        best_state, best_epoch = state, len(records)
-    return LoopResult(best_state, best_epoch, tuple(records), compile_seconds)
+    return watch.result(compile_seconds)
+
+
+class Watch:
+    """Which state of a training is the best so far, and whether it is over.
+
+    It holds what changes while a training runs: `records` of the epochs, and `stopped`.
+
+    Args:
+      epochs: how many at the most.
+      every: epochs between two validations.
+      monitor: the metric to maximise; "rmse" and "mae" are minimised.
+      patience: stop after this many validations without a new best; None runs all epochs.
+      tolerance: stop when `total`, the loss summed over an epoch, changes by less than this; 0 never stops so.
+
+    Raises:
+      JaxrecError: epochs, every or patience below 1.
+
+    >>> watch = Watch(9, every=1, monitor="ndcg@10", patience=1)
+    >>> for ndcg in (0.1, 0.3, 0.2):
+    ...     watch.take(EpochRecord(watch.number, 0.5, {}, {"ndcg@10": ndcg}), lambda: f"state with {ndcg}")
+    >>> watch.stopped, watch.result(0.0).best_epoch, watch.result(0.0).state
+    (True, 2, 'state with 0.3')
+    """
+
+    def __init__(
+        self, epochs: int, *, every: int = 5, monitor: str = "", patience: int | None = None, tolerance: float = 0.0
+    ) -> None:
+        for name, value in (("epochs", epochs), ("every", every), ("patience", 1 if patience is None else patience)):
+            if value < 1:
+                raise JaxrecError(f"{name} must be at least 1, got {value}")
+        self.records: list[EpochRecord] = []
+        self.stopped = False
+        self._rules = (epochs, every, monitor, patience, tolerance)
+        self._best: tuple[Any, int, float] | None = None  # state, epoch, value
+        self._stale = 0
+
+    @property
+    def number(self) -> int:
+        """The number of the epoch that runs now."""
+        return len(self.records) + 1
+
+    @property
+    def validates(self) -> bool:
+        """Whether the epoch that runs now is to be validated."""
+        epochs, every, *_ = self._rules
+        return self.number % every == 0 or self.number == epochs
+
+    def validated(self, record: EpochRecord, measure: Callable[[], Mapping[str, float]]) -> EpochRecord:
+        """The record with what is measured now, and with the time that it took.
+
+        Raises:
+          JaxrecError: the metric to watch is not measured.
+        """
+        monitor, started = self._rules[2], time.perf_counter()
+        metrics = {name: float(value) for name, value in measure().items()}
+        if monitor not in metrics:
+            raise JaxrecError(f"monitor is {monitor!r}, but validation gives {', '.join(sorted(metrics))}")
+        return dataclasses.replace(record, valid=metrics, valid_seconds=time.perf_counter() - started)
+
+    def take(self, record: EpochRecord, state: Callable[[], Any]) -> None:
+        """Take the record of an epoch that is over.
+
+        Args:
+          record: of the epoch `number`.
+          state: gives the state after it, to keep; called only where it is the best, or the last without any best.
+        """
+        epochs, _, monitor, patience, tolerance = self._rules
+        if record.valid:
+            value = -record.valid[monitor] if monitor in SMALLER_IS_BETTER else record.valid[monitor]
+            if value > (-math.inf if self._best is None else self._best[2]):
+                self._best, self._stale = (state(), record.epoch, value), 0
+            else:
+                self._stale += 1
+        before = self.records[-1].train if self.records else None
+        self.records.append(record)
+        self.stopped = len(self.records) == epochs or (patience is not None and self._stale >= patience)
+        if tolerance and before is not None and abs(record.train["total"] - before["total"]) < tolerance:
+            self.stopped = True
+        if self.stopped and self._best is None:
+            self._best = (state(), record.epoch, -math.inf)
+
+    def result(self, compile_seconds: float) -> LoopResult:
+        """How a training that has stopped ended."""
+        assert self._best is not None
+        state, epoch, _ = self._best
+        return LoopResult(state, epoch, tuple(self.records), compile_seconds)
+
+
+def not_finite(epoch: int, loss: float, good: TrainState, who: str = "") -> NonFiniteLossError:
+    """The error of a loss that is not finite.
+
+    Args:
+      epoch: its number.
+      loss: the mean over the epoch.
+      good: the state before it.
+      who: of whom the loss is, as words that follow "the loss".
+
+    >>> not_finite(3, math.inf, None).args[0][:38]
+    'the loss is not finite in epoch 3 (mea'
+    """
+    error = NonFiniteLossError(
+        f"the loss{who} is not finite in epoch {epoch} (mean {loss}); lower the learning rate or the initial scale. "
+        "The state before this epoch is kept in the `state` of this error"
+    )
+    error.state = good
+    return error
 
 
 @contextlib.contextmanager

@@ -37,7 +37,8 @@ class Objective:
     penalty [U]), the last for each rating of a user.
 
     Calling it gives (loss, info): a scalar, and the scalars `ranking` (the loss without L2), `penalty` and `count` (the
-    rows that counted). It is hashable, so it can be a static argument.
+    rows that counted). With plain numbers it is hashable, so it can be a static argument. Inside a program `l2` and
+    `temperature` may be traced values (`dataclasses.replace`), which are not checked.
 
     Attributes:
       model: an embedding model, with its sizes set.
@@ -63,9 +64,9 @@ class Objective:
 
     model: Any
     loss: LossName = "bpr"
-    l2: float = 0.0
+    l2: float | jax.Array = 0.0
     l2_form: PenaltyForm = "squared"
-    temperature: float = 0.12
+    temperature: float | jax.Array = 0.12
     cosine: bool = True
     groups: int = 1
     mask_hits: HitMask = "none"
@@ -81,12 +82,17 @@ class Objective:
             raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
         if self.mask_hits not in ("none", "item", "seen"):
             raise JaxrecError(f'mask_hits must be "none", "item" or "seen", got {self.mask_hits!r}')
-        if not self.l2 >= 0:
+        if isinstance(self.l2, (int, float)) and not self.l2 >= 0:  # a traced one cannot be looked at
             raise JaxrecError(f"l2 must not be negative, got {self.l2}")
-        if not self.temperature > 0:
+        if isinstance(self.temperature, (int, float)) and not self.temperature > 0:
             raise JaxrecError(f"temperature must be positive, got {self.temperature}")
         if self.groups < 1:
             raise JaxrecError(f"groups must be at least 1, got {self.groups}")
+
+    @property
+    def penalised(self) -> bool:
+        """Whether there is an L2 term: its coefficient is not 0, or not known before the program runs."""
+        return not isinstance(self.l2, (int, float)) or self.l2 > 0
 
     def __call__(
         self, params: Params, data: TrainData, batch: Batch, key: jax.Array
@@ -106,7 +112,7 @@ class Objective:
             users, items = self.model.apply(variables, adjacency)
         vectors = (users[batch.user], items[batch.item], items[batch.negatives])
         ego: tuple[jax.Array, ...] = ()
-        if self.l2:
+        if self.penalised:
             ego_users, ego_items = self.model.apply(variables, method="ego")
             ego = (ego_users[batch.user], ego_items[batch.item], ego_items[batch.negatives])
         return self.of_rows(data, batch, vectors, ego, None if own_penalty is None else own_penalty[batch.user])
@@ -133,7 +139,7 @@ class Objective:
         """
         ranking = self._ranking(data, batch, *vectors)
         penalty = jnp.zeros((), ranking.dtype)
-        if self.l2:
+        if self.penalised:
             form = losses.l2 if self.l2_form == "squared" else losses.l2_norms
             rows = ego if batch.negatives.shape[1] else ego[:2]
             penalty = self.l2 * form(*rows, where=batch.where)

@@ -27,7 +27,7 @@ def row_step(
     data: TrainData,
     *,
     objective: Objective,
-    learning_rate: float,
+    learning_rate: float | jax.Array,
     decay: float,
     steps: int,
 ) -> tuple[TrainState, Info]:

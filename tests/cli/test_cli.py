@@ -13,7 +13,7 @@ import pytest
 
 import jaxrec
 from jaxrec import cli as command_line
-from jaxrec.api.fit import is_trained
+from jaxrec.api.plan import is_trained
 from jaxrec.cli import COMMANDS, datasets, main
 from jaxrec.cli.fit import command_for
 from jaxrec.cli.parsing import _one_line, expand, model_name, parse, values_of

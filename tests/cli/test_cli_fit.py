@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec.api.fit import versions
+from jaxrec.api.plan import versions
 from jaxrec.cli import fit as fit_command
 from jaxrec.cli.fit import list_lengths
 from jaxrec.cli.source import DataOptions, read_data, split_data
@@ -343,3 +343,47 @@ def test_rating_models_report_rmse_and_mae_and_predict_on_the_stated_scale(name,
     words[words.index("6")] = "4"
     refused = cli("fit", ratings, "--model", name, "--out", tmp_path / "other", "--quiet", *words).error
     assert "rating_scale is 3 to 4, but" in refused
+
+
+def test_several_seeds_are_trained_at_once_and_the_folder_keeps_the_first(cli, ratings, tmp_path):
+    """Each seed has the figures that a run of that seed alone has; the mean and the spread are those of arithmetic."""
+    words = ["fit", ratings, "--model", "mf", "--dim", "4", "--epochs", "2", "-k", "5", "--no-distances"]
+    run = tmp_path / "run"
+    text = cli(*words, "--seeds", "3", "--seed", "1", "--out", run)
+    metrics = metrics_of(run)
+    assert [each["seed"] for each in metrics["seeds"]["runs"]] == [1, 2, 3]
+    alone = cli(*words, "--seed", "2", "--out", tmp_path / "alone", "--json", "--quiet").json
+    for part in ("valid", "test"):
+        assert metrics["seeds"]["runs"][1][part] == pytest.approx(alone[part], rel=1e-6)
+        assert metrics["seeds"]["runs"][0][part] == metrics[part]
+    again = cli("evaluate", run, "-k", "5", "--no-distances", "--json", "--quiet")
+    assert again.json["mean"] == metrics["test"]
+    values = [each["test"]["recall@5"] for each in metrics["seeds"]["runs"]]
+    mean = metrics["seeds"]["test"]
+    assert mean["mean"]["recall@5"] == pytest.approx(sum(values) / 3)
+    assert mean["seeds"]["recall@5"]["std"] == pytest.approx(np.std(values, ddof=1))
+    low, high = mean["interval"]["recall@5"]
+    assert low <= mean["mean"]["recall@5"] <= high
+    rows = [line.split() for line in text.out.splitlines()]
+    start = next(at for at, row in enumerate(rows) if row[:3] == ["seed", "best", "epoch"])
+    assert [row[0] for row in rows[start + 1 : start + 4]] == ["1", "2", "3"]
+    column = rows[start].index("recall@5") - 1  # "best epoch" is two words
+    assert [row[column] for row in rows[start + 1 : start + 4]] == [f"{value:.4f}" for value in values]
+    assert "95% interval over seeds" in text.out
+    assert "mean of 3 runs" in text.out
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert {line["member"] for line in log} == {0, 1, 2}
+    assert (run / "learning_curve.png").is_file()
+
+
+def test_several_seeds_of_a_model_without_training_and_without_a_test(cli, ratings, tmp_path):
+    words = ["fit", ratings, "--model", "random", "--no-test", "--out", tmp_path / "run", "--json", "--quiet"]
+    seeds = cli(*words, "--seeds", "2").json["seeds"]
+    assert seeds["test"] is None
+    assert [each["test"] for each in seeds["runs"]] == [None, None]
+    assert seeds["runs"][0]["valid"] != seeds["runs"][1]["valid"]
+    assert "--seeds must be at least 1, got 0" in cli(*words[:-2], "--seeds", "0").error
+    assert (
+        "--seed must lie in 0..4294967295, got 4294967296"
+        in cli(*words[:-2], "--seed", "4294967295", "--seeds", "2").error
+    )

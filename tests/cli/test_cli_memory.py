@@ -148,3 +148,33 @@ def test_a_fit_in_its_own_process_restarts_once_and_fills_the_cache(tmp_path, ra
     pages = huge_pages(environment)
     assert json.loads(done.stdout)["device"]["huge_pages"] == (pages.possible or pages.kernel == "always")
     assert any((tmp_path / "cache").iterdir())
+
+
+COUNTED = """
+import collections, json, sys, jax
+from jaxrec.cli import main
+events = collections.Counter()
+jax.monitoring.register_event_listener(lambda name, **_: events.update([name.rpartition("/")[2]]))
+assert main(sys.argv[1:]) == 0
+print(json.dumps(events))
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_takes_its_programs_from_the_cache(tmp_path, ratings):
+    words = ["fit", str(ratings), "--model", "mf", "--dim", "2", "--epochs", "1", "--no-test", "--valid", "0", "--json"]
+    words += ["--quiet", "--cache-dir", str(tmp_path / "cache")]
+    counts = []
+    for name in ("first", "second"):
+        done = subprocess.run(
+            [sys.executable, "-c", COUNTED, *words, "--out", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        counts.append(json.loads(done.stdout.splitlines()[-1]))
+    first, second = counts
+    assert first["cache_misses"] > 10
+    assert second.get("cache_misses", 0) == 0
+    assert second["cache_hits"] == first["cache_misses"] + first.get("cache_hits", 0)
