@@ -16,8 +16,9 @@ import tyro
 
 import jaxrec
 from experiments.time_to_recall.config import RECIPES, Recipe
-from jaxrec.api.fit import trained_scorer, versions
+from jaxrec.api.fit import trained_scorer
 from jaxrec.api.options import make_optimizer
+from jaxrec.api.plan import versions
 from jaxrec.data.seen import seen_items
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.training.epoch import make_epoch
