@@ -8,8 +8,8 @@ from typing import Literal
 
 import jaxrec
 
-Name = Literal["step", "topk", "als-free", "svdpp", "nmf", "scaling", "memory"]
-NAMES: tuple[Name, ...] = ("step", "topk", "als-free", "svdpp", "nmf", "scaling", "memory")
+Name = Literal["step", "topk", "evaluator", "als-free", "svdpp", "nmf", "scaling", "memory"]
+NAMES: tuple[Name, ...] = ("step", "topk", "evaluator", "als-free", "svdpp", "nmf", "scaling", "memory")
 UNIT_STEP = "s a step"
 
 # With summed gradients and SGD a batch does nearly what its rows would do one after another, as the peer works.
@@ -39,7 +39,7 @@ class Options:
       seed: of the generated data, the starts and the batches.
       dims: widths of "step".
       peer_steps: steps of a peer in one turn of "step"; it is timed `repeats` times so many.
-      factors: width of "topk", "als-free" and NMF of all entries.
+      factors: width of "topk", "evaluator", "als-free" and NMF of all entries.
       bpr: how "als-free" trains ours; monitored is recall@20 on the test part, for the curve only.
       bpr_scale: standard deviation of our start in "als-free".
       peer_epochs: of the peer in "als-free".

@@ -21,6 +21,7 @@ from experiments.bench.timing import Row
 _MODULES = {
     "step": "step",
     "topk": "topk",
+    "evaluator": "evaluator",
     "als-free": "als_free",
     "svdpp": "ratings",
     "nmf": "factorisation",

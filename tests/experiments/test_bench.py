@@ -8,7 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.bench import als_free, config, factorisation, machine, scaling, step, step_torch, tables, timing, topk
+from experiments.bench import (
+    als_free,
+    config,
+    evaluator,
+    factorisation,
+    machine,
+    scaling,
+    step,
+    step_torch,
+    tables,
+    timing,
+    topk,
+)
 from experiments.bench.generator import power_law
 from experiments.bench.main import main
 from experiments.bench.process import STARTED, environment, run_measured
@@ -175,6 +187,22 @@ def test_without_peers_there_are_rows_that_say_so(tmp_path, monkeypatch, capsys)
         assert 0 < row["min"] <= row["median"] <= row["max"]
     assert rows["step", "jaxrec, epoch"]["compile_seconds"] > 0
     assert not rows["step", "PyTorch, COO"]["values"]
+
+
+@pytest.mark.slow
+def test_the_rows_of_the_evaluator_stand_beside_the_top_k_alone():
+    rows = evaluator.run(QUICK)
+    assert [row.name for row in rows] == [
+        "top-k alone",
+        "all of the lists, with distance",
+        "R-precision too",
+        "AUC too",
+        "memory_mb 64",
+    ]
+    alone = np.median(rows[0].values)
+    for row in rows[:4]:
+        assert row.extra["ratio"] == pytest.approx(np.median(row.values) / alone)
+    assert 0.05 < rows[-1].values[0] < 4  # GB
 
 
 @pytest.mark.parametrize("name", step_torch.CONTENDERS)
