@@ -57,7 +57,8 @@ def fit_many(
 
     Memory: S times what `fit` takes for the states, which are the parameters and what the optimiser keeps, and for the
     work of a step; the data are there once. The states are held up to three times, as in `fit`: as they are, before the
-    last epoch, and at the best one. Time: on CPU a step costs nearly S times that of one; what is saved is compiling.
+    last epoch, and at the best one. Time: on CPU a step costs nearly S times that of one; what is saved is compiling,
+    which `fit` does anew for other settings and in another process, and not for another key.
 
     Args:
       model: a Flax module of `jaxrec.models`; its sizes are set here.

@@ -149,7 +149,7 @@ def test_it_always_warns_and_says_what_it_is(example):
         ({"k": 7}, JaxrecError, "k is 7, but a list has only 6 negatives; pass k <= sampled"),
         ({"k": ()}, JaxrecError, "k is empty"),
         ({"k": 0}, JaxrecError, "k is 0"),
-        ({"metrics": ["novelty"]}, JaxrecError, "unknown metric 'novelty'"),
+        ({"metrics": ["novelty"]}, JaxrecError, "the metric 'novelty' is no function of hits"),
         ({"truth": interactions([], [])}, DataError, "truth has no interaction"),
         ({"scorer": TableScorer(np.zeros((3, ITEMS), np.float32))}, MismatchError, "the scorer is of 3 users"),
         ({"scorer": TableScorer(np.full((USERS, ITEMS), np.nan, np.float32))}, JaxrecError, "hold NaN or"),

@@ -9,6 +9,7 @@ import sys
 
 import chex
 import numpy as np
+import pytest
 from reference.metric_cases import cases, lifted
 
 from jaxrec import metrics
@@ -33,6 +34,7 @@ def assert_twins(values):
         np.testing.assert_allclose(values[label], case.expected, atol=1e-6, rtol=0, err_msg=label)
 
 
+@pytest.mark.slow
 class Variants(chex.TestCase):
     """The value of the slow twin, whatever surrounds the function."""
 
