@@ -22,6 +22,7 @@ from jaxrec.models import NMF, Random
 from jaxrec.sparse import operator
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import json_lines, progress_bar, train
+from jaxrec.training.row_rules import make_row_rule
 from jaxrec.training.rows import make_row_epoch
 from jaxrec.training.state import TrainData, init_state, train_data
 
@@ -101,7 +102,10 @@ def _run_stage(
         return Stage(name, model, variables, scorer, metrics, valid_seconds=time.perf_counter() - before)
     model, objective, steps = make_training(model, part, options)
     if options.sparse and optimizer is not None:
-        raise JaxrecError("sparse=True makes its own SGD steps; leave the optimizer out")
+        raise JaxrecError(
+            'sparse=True moves rows by rules of its own; leave the optimizer out and name "sgd", "adagrad" or "adam" '
+            "in the options"
+        )
     if optimizer is None:
         optimizer = make_optimizer(
             options.optimizer, options.learning_rate, momentum=options.momentum, decay=options.decay, steps=steps
@@ -112,15 +116,16 @@ def _run_stage(
     def scorer_of(variables: Mapping[str, Any]) -> Any:
         return trained_scorer(variables, tables.adjacency, model)
 
-    if options.sparse:
+    rule = make_row_rule(options.optimizer) if options.sparse else None
+    if rule is not None:
         rates = (options.learning_rate, options.decay)
-        epoch = make_row_epoch(objective, *rates, options.batch_size, options.drawn_negatives, steps)
+        epoch = make_row_epoch(objective, rule, *rates, options.batch_size, options.drawn_negatives, steps)
     else:
         epoch = make_epoch(objective, optimizer, options.batch_size, options.drawn_negatives)
     label = f"{type(model).__name__}, {name}"
     with json_lines(log, stage=name) as write, progress_bar(epochs, label, progress, options.monitor) as move:
         result = train(
-            init_state(params, optimizer, train_key),
+            init_state(params, rule or optimizer, train_key),
             tables,
             epoch,
             epochs=epochs,

@@ -29,6 +29,7 @@ from jaxrec.training.many import (
     stack,
     train_many,
 )
+from jaxrec.training.row_rules import make_row_rule
 from jaxrec.training.state import init_state, train_data
 
 
@@ -151,17 +152,17 @@ def _run_stages(
     rate = options.learning_rate if settings.learning_rate is None else 1.0
     if optimizer is None:
         optimizer = make_optimizer(options.optimizer, rate, momentum=options.momentum, decay=options.decay, steps=steps)
-    if options.sparse:
-        epoch = make_many_row_epoch(
-            objective, options.learning_rate, options.decay, options.batch_size, options.drawn_negatives, steps
-        )
+    rule = make_row_rule(options.optimizer) if options.sparse else None
+    if rule is not None:
+        rates = (options.learning_rate, options.decay)
+        epoch = make_many_row_epoch(objective, rule, *rates, options.batch_size, options.drawn_negatives, steps)
     else:
         epoch = make_many_epoch(objective, optimizer, options.batch_size, options.drawn_negatives)
     states = []
     for key in keys:  # one after another, so that a member starts with the bits that `fit` would give it
         init_key, train_key = jax.random.split(key)
         params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
-        states.append(init_state(params, optimizer, train_key))
+        states.append(init_state(params, rule or optimizer, train_key))
     states = stack(states)
 
     def scorer_of(params: Any) -> Any:
@@ -239,6 +240,6 @@ def _refuse_unused(
     if optimizer is not None and "learning_rate" in given:
         raise JaxrecError("the optimizer has a learning rate of its own; leave learning_rate or the optimizer out")
     if optimizer is not None and options.sparse:
-        raise JaxrecError("sparse=True makes its own SGD steps; leave the optimizer out")
+        raise JaxrecError("sparse=True moves rows by rules of its own; leave the optimizer out")
     if "temperature" in given and options.loss != "softmax":
         raise JaxrecError(f'temperature is of the loss "softmax", and the loss is {options.loss!r}; leave it out')

@@ -28,8 +28,9 @@ class FitOptions:
       decay: what the learning rate is multiplied by after every epoch.
       optimizer: "adam", "sgd" or "adagrad"; `fit` also takes any Optax transformation.
       momentum: of "sgd".
-      sparse: read and write only the rows of a batch, so that a step does not grow with the tables; for MF with plain
-        "sgd".
+      sparse: read and write only the rows of a batch, so that a step does not grow with the tables; for MF, without
+        momentum. "sgd" and "adagrad" give the same as without it; "adam" is then the lazy one, which leaves the moments
+        of other rows alone.
       reduction: whether the loss of a batch is the "mean" or the "sum" over its rows. With "sum" and "sgd" a batch does
         nearly what its rows would do one after another, as rating models are usually trained.
       l2: coefficient of the L2 term on the embeddings of the batch.
@@ -98,9 +99,10 @@ class FitOptions:
             raise JaxrecError(
                 f'momentum must lie in [0, 1) and goes with "sgd" only, got {self.momentum} with {self.optimizer!r}'
             )
-        if self.sparse and (self.optimizer != "sgd" or self.momentum):
+        if self.sparse and self.momentum:
             raise JaxrecError(
-                f'sparse=True needs optimizer="sgd" without momentum, got {self.optimizer!r} and {self.momentum}'
+                f"sparse=True moves rows without momentum, got momentum={self.momentum}; use momentum=0, or "
+                'optimizer="adagrad" or "adam"'
             )
         if self.negatives == 0 and self.loss in ("bpr", "logistic"):
             raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")

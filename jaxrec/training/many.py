@@ -16,6 +16,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.training.epoch import Info, scan_batches, train_epoch
 from jaxrec.training.loop import EpochRecord, LoopResult, Watch, not_finite
 from jaxrec.training.objective import Objective
+from jaxrec.training.row_rules import RowRule
 from jaxrec.training.rows import check_rows, row_step
 from jaxrec.training.state import Params, TrainData, TrainState
 
@@ -102,12 +103,19 @@ def make_many_epoch(
 
 @functools.cache
 def make_many_row_epoch(
-    objective: Objective, learning_rate: float, decay: float, batch_size: int, negatives: int, steps: int
+    objective: Objective,
+    rule: RowRule,
+    learning_rate: float,
+    decay: float,
+    batch_size: int,
+    negatives: int,
+    steps: int,
 ) -> Any:
     """An epoch of row-sparse steps for S trainings at once, jitted; see `make_row_epoch` and `make_many_epoch`.
 
     Args:
       objective: its `l2` and `temperature` give way to those of the settings.
+      rule: how a row moves.
       learning_rate: in the first epoch, unless the settings have learning rates.
       decay: what it is multiplied by after every epoch.
       batch_size: B.
@@ -118,14 +126,15 @@ def make_many_row_epoch(
       JaxrecError: a model without `user_vectors`.
 
     >>> from jaxrec.models.mf import MF
-    >>> epoch = make_many_row_epoch(Objective(MF(num_users=2, num_items=2)), 0.1, 1.0, 2, 1, 1)
+    >>> from jaxrec.training.row_rules import row_sgd
+    >>> epoch = make_many_row_epoch(Objective(MF(num_users=2, num_items=2)), row_sgd(), 0.1, 1.0, 2, 1, 1)
     """
     check_rows(objective)
 
     def train_member(state: TrainState, settings: Settings, data: TrainData) -> tuple[TrainState, Info]:
         rate = learning_rate if settings.learning_rate is None else settings.learning_rate
         own = settings.of(objective)
-        step = functools.partial(row_step, objective=own, learning_rate=rate, decay=decay, steps=steps)
+        step = functools.partial(row_step, objective=own, rule=rule, learning_rate=rate, decay=decay, steps=steps)
         return scan_batches(state, data, step=step, batch_size=batch_size, negatives=negatives)
 
     return _mapped(train_member)

@@ -1,13 +1,12 @@
 """Row-sparse training of matrix factorisation: a step reads and writes only the rows of its batch.
 
-With plain SGD the gradient of a row that is not in the batch is zero, so leaving the other rows alone changes nothing
-but the cost: a step no longer grows with the tables.
+So a step does not grow with the tables. `row_rules.py` says how a row moves.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from jaxrec.errors import JaxrecError
 from jaxrec.training.epoch import Info, scan_batches
 from jaxrec.training.objective import Objective
+from jaxrec.training.row_rules import RowRule, Slots, move_rows, occurrences
 from jaxrec.training.state import Batch, TrainData, TrainState
 
 Rows = dict[str, jax.Array]
@@ -27,21 +27,24 @@ def row_step(
     data: TrainData,
     *,
     objective: Objective,
+    rule: RowRule,
     learning_rate: float | jax.Array,
     decay: float,
     steps: int,
 ) -> tuple[TrainState, Info]:
-    """One SGD step of matrix factorisation on the rows of a batch. Pure, and not jitted.
+    """One step of matrix factorisation on the rows of a batch. Pure, and not jitted.
 
-    It gives what `train_step` gives with `optax.sgd`, up to rounding: a row that occurs several times in the batch gets
-    the sum of its gradients.
+    A row that occurs several times in the batch, also as positive and as negative, gets the sum of its gradients once.
+    With SGD and Adagrad it gives what `train_step` gives with `optax.sgd` and `optax.adagrad`, up to rounding: L2 too
+    acts on rows of the batch only. Adam is the lazy one of `row_adam`.
 
     Args:
-      state: the state before; its `opt_state` is not used.
-      batch: the positives and their negatives.
+      state: the state before; its `opt_state` is what `rule.init` gives.
+      batch: the positives and their negatives. Rows of places that do not count are left alone.
       data: the interactions.
       objective: of a model whose vectors are rows of its tables, which says so by `user_vectors` and `item_vectors`;
         the tables' names begin with "user" and "item".
+      rule: how a row moves.
       learning_rate: in the first epoch.
       decay: what it is multiplied by after every epoch.
       steps: steps in an epoch.
@@ -54,12 +57,14 @@ def row_step(
 
     >>> from jaxrec.data.interactions import Interactions
     >>> from jaxrec.models.mf import MF
-    >>> from jaxrec.training.state import train_data
-    >>> model = MF(dim=2, num_users=2, num_items=2)
+    >>> from jaxrec.training.row_rules import row_adagrad
+    >>> from jaxrec.training.state import init_state, train_data
+    >>> model, rule = MF(dim=2, num_users=2, num_items=2), row_adagrad()
     >>> data = train_data(Interactions.from_arrays([0, 1], [0, 1]))
-    >>> state = TrainState(model.init(jax.random.key(0))["params"], (), jax.random.key(1), jnp.zeros((), jnp.int32))
+    >>> state = init_state(model.init(jax.random.key(0))["params"], rule, jax.random.key(1))
     >>> batch = Batch(jnp.array([0]), jnp.array([0]), None, jnp.array([[1]]), jnp.array([True]))
-    >>> after, info = row_step(state, batch, data, objective=Objective(model), learning_rate=0.1, decay=1.0, steps=2)
+    >>> options = {"learning_rate": 0.1, "decay": 1.0, "steps": 2}
+    >>> after, info = row_step(state, batch, data, objective=Objective(model), rule=rule, **options)
     >>> bool((after.params["user_embedding"][1] == state.params["user_embedding"][1]).all())
     True
     """
@@ -74,14 +79,36 @@ def row_step(
     }
     (loss, info), gradient = jax.value_and_grad(_rows_loss, has_aux=True)(rows, data, batch, objective)
     rate = learning_rate * jnp.power(jnp.float32(decay), (state.step // steps).astype(jnp.float32))
-    moved = {name: params[name].at[batch.user].add(-rate * gradient[name]) for name in users}
+    num_negatives = batch.negatives.shape[1]
+    joined = dict(gradient)
     for name in items:
-        table = params[name].at[batch.item].add(-rate * gradient[name])
-        if batch.negatives.shape[1]:
-            table = table.at[batch.negatives].add(-rate * gradient[NEGATIVE + name])
-        moved[name] = table
+        negative = gradient[NEGATIVE + name]
+        joined[name] = jnp.concatenate([gradient[name], negative.reshape(-1, *negative.shape[2:])])
+    sides = (
+        (users, batch.user, batch.where),
+        (
+            items,
+            jnp.concatenate([batch.item, batch.negatives.ravel()]),
+            jnp.concatenate([batch.where, jnp.repeat(batch.where, num_negatives)]),
+        ),
+    )
+    slots: dict[str, Slots] = cast(Any, state.opt_state)
+    moved: Rows = {}
+    opt_state: dict[str, Slots] = {}
+    count = (state.step + 1).astype(jnp.float32)
+    for names, index, where in sides:
+        # A rule without memory is linear in the gradient: no occurrences have to be brought together.
+        same = occurrences(index, where, params[names[0]].shape[0]) if rule.slots else None
+        for name in names:
+            if same is None:
+                direction, opt_state[name] = rule.direction(joined[name], (), count)
+                moved[name] = params[name].at[index].add(-rate * direction)
+            else:
+                moved[name], opt_state[name] = move_rows(
+                    params[name], slots[name], joined[name], same, rule, rate, count
+                )
     key, _ = jax.random.split(state.key)  # as `train_step` does, so that both draw the same batches
-    return TrainState(moved, state.opt_state, key, state.step + 1), {**info, "loss": loss}
+    return TrainState(moved, opt_state, key, state.step + 1), {**info, "loss": loss}
 
 
 def _rows_loss(rows: Rows, data: TrainData, batch: Batch, objective: Objective) -> tuple[jax.Array, Info]:
@@ -95,7 +122,13 @@ def _rows_loss(rows: Rows, data: TrainData, batch: Batch, objective: Objective) 
 
 @functools.cache
 def make_row_epoch(
-    objective: Objective, learning_rate: float, decay: float, batch_size: int, negatives: int, steps: int
+    objective: Objective,
+    rule: RowRule,
+    learning_rate: float,
+    decay: float,
+    batch_size: int,
+    negatives: int,
+    steps: int,
 ) -> Any:
     """An epoch of row-sparse steps, jitted: epoch(state, data), as `make_epoch` gives. The state is donated.
 
@@ -103,10 +136,13 @@ def make_row_epoch(
       JaxrecError: a model without `user_vectors`.
 
     >>> from jaxrec.models.mf import MF
-    >>> epoch = make_row_epoch(Objective(MF(num_users=2, num_items=2)), 0.1, 1.0, 2, 1, 1)
+    >>> from jaxrec.training.row_rules import row_sgd
+    >>> epoch = make_row_epoch(Objective(MF(num_users=2, num_items=2)), row_sgd(), 0.1, 1.0, 2, 1, 1)
     """
     check_rows(objective)
-    step = functools.partial(row_step, objective=objective, learning_rate=learning_rate, decay=decay, steps=steps)
+    step = functools.partial(
+        row_step, objective=objective, rule=rule, learning_rate=learning_rate, decay=decay, steps=steps
+    )
     return jax.jit(
         functools.partial(scan_batches, step=step, batch_size=batch_size, negatives=negatives), donate_argnums=0
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ class TrainState:
 
     Attributes:
       params: the parameters of the model.
-      opt_state: the state of the Optax transformation.
+      opt_state: the state of the Optax transformation, or the slots of a row rule for each table.
       key: the key that the next step splits.
       step: int32 scalar, how many steps were taken.
 
@@ -40,12 +41,21 @@ class TrainState:
     step: jax.Array
 
 
-def init_state(params: Params, optimizer: optax.GradientTransformation, key: jax.Array) -> TrainState:
+class Initialisable(Protocol):
+    """What has a state of its own before the first step: an Optax transformation, or a rule of `row_rules`."""
+
+    @property
+    def init(self) -> Callable[[Any], Any]:
+        """The function from the parameters to that state."""
+        ...
+
+
+def init_state(params: Params, optimizer: Initialisable, key: jax.Array) -> TrainState:
     """The state before the first step.
 
     Args:
       params: the parameters of the model. They are copied, because the steps donate the state.
-      optimizer: any Optax transformation.
+      optimizer: any Optax transformation, or a rule of `row_rules`.
       key: consumed; it drives shuffling, negatives and the loss.
 
     >>> init_state({"w": jnp.zeros(2)}, optax.adam(0.1), jax.random.key(0)).params["w"].tolist()

@@ -50,7 +50,7 @@ MODELS = {
     "mf": (MF(dim=4), {}, {}),
     "rows": (
         MF(dim=4, bias=True),
-        {"optimizer": "sgd", "sparse": True, "loss": "mse", "reduction": "sum", **SHORT},
+        {"optimizer": "adam", "sparse": True, "loss": "mse", "reduction": "sum", **SHORT},
         {"learning_rate": [0.001, 0.01]},
     ),
     "lightgcn": (
@@ -63,7 +63,7 @@ MODELS = {
 }
 
 
-SLOW = {"gcn": pytest.mark.slow}
+SLOW = {"gcn": pytest.mark.slow, "svdpp": pytest.mark.slow}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in MODELS])

@@ -9,7 +9,10 @@ import pytest
 import jaxrec
 from jaxrec.errors import JaxrecError
 from jaxrec.training import Batch, Objective, init_state, make_step, train_data
+from jaxrec.training.row_rules import row_sgd
 from jaxrec.training.rows import make_row_epoch, row_step
+
+RATES = {"learning_rate": 0.1, "decay": 1.0, "steps": 1}
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def test_rows_outside_the_batch_keep_their_bits(data):
     tables = train_data(data)
     state = init_state(model.init(jax.random.key(0))["params"], optax.sgd(0.1), jax.random.key(1))
     batch = Batch(jnp.array([3, 3]), jnp.array([5, 7]), None, jnp.array([[9], [5]]), jnp.array([True, True]))
-    after, _ = row_step(state, batch, tables, objective=Objective(model), learning_rate=0.1, decay=1.0, steps=1)
+    after, _ = row_step(state, batch, tables, objective=Objective(model), rule=row_sgd(), **RATES)
     changed = {name: np.flatnonzero((after.params[name] != state.params[name]).any(axis=1)) for name in after.params}
     assert changed["user_embedding"].tolist() == [3]
     assert changed["item_embedding"].tolist() == [5, 7, 9]
@@ -58,7 +61,7 @@ def test_a_row_that_occurs_twice_gets_the_sum_of_its_gradients(data):
         jnp.array([True, True]),
     )
     state = init_state(params, optax.sgd(0.1), jax.random.key(1))
-    after, _ = row_step(state, batch, tables, objective=objective, learning_rate=0.1, decay=1.0, steps=1)
+    after, _ = row_step(state, batch, tables, objective=objective, rule=row_sgd(), **RATES)
     p, q = np.asarray(params["user_embedding"][2]), np.asarray(params["item_embedding"][4])
     gradient = sum(2 * (p @ q - rating) * q for rating in (5.0, 1.0))
     np.testing.assert_allclose(after.params["user_embedding"][2], p - 0.1 * gradient, rtol=1e-5)
@@ -70,12 +73,4 @@ def test_a_row_that_occurs_twice_gets_the_sum_of_its_gradients(data):
 
 def test_models_that_mix_rows_are_refused():
     with pytest.raises(JaxrecError, match="row-sparse training is for MF"):
-        make_row_epoch(Objective(jaxrec.LightGCN(num_users=2, num_items=2)), 0.1, 1.0, 2, 1, 1)
-
-
-def test_only_plain_sgd_is_row_sparse(data):
-    with pytest.raises(JaxrecError, match="sparse=True needs optimizer"):
-        jaxrec.FitOptions(sparse=True, optimizer="adam")
-    options = jaxrec.FitOptions(sparse=True, optimizer="sgd")
-    with pytest.raises(JaxrecError, match="leave the optimizer out"):
-        jaxrec.fit(jaxrec.MF(dim=2), data, options, key=jax.random.key(0), optimizer=optax.sgd(0.1))
+        make_row_epoch(Objective(jaxrec.LightGCN(num_users=2, num_items=2)), row_sgd(), 0.1, 1.0, 2, 1, 1)

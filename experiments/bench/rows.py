@@ -1,0 +1,193 @@
+"""Does a row-sparse step grow with the table? Times of SGD, Adagrad and lazy Adam at 1e5, 1e6 and 1e7 items.
+
+    python -m experiments.bench.rows --out rows.json
+
+A step is `jaxrec.training.rows.row_step`: MF by BPR, 2,048 positives with one negative each, 100,000 users, width 16,
+float32, L2. Tables and slots are donated, and many steps are one scan, as in training. The batches are drawn before
+the clock starts, from the same numbers for every size:
+
+- near: positives and negatives are the same ids in every table, all below the smallest size. What grows here grows
+  with the table itself.
+- power: the positives' popularity ranks follow a power law (the share of rank r falls as 1 / r), and popular items lie
+  anywhere in the table; the negatives are uniform.
+- uniform: positives and negatives are uniform over the catalogue. No row is likely to be in a cache.
+
+The figure is the median over blocks of steps, in milliseconds a step, by the wall clock or (`--clock cpu`) by the
+process's CPU time on all cores, which other programs on the machine disturb less. The last row times the draw of
+uniform negatives, whose binary search is over a user's items: the number of halvings is the bit length of the smaller
+of the interactions and the items.
+
+What grows and what does not: the compiled loop holds no operation on a table but scatters into it
+(tests/training/test_row_rules.py looks), so the arithmetic is the same for every size. Rows that are far apart cost
+cache and TLB misses: a table of 1e5 rows of 64 bytes is 6 MB, one of 1e7 rows 640 MB, and with pages of 4 KiB each row
+of that is on a page of its own. `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` before the command asks for pages of 2 MiB.
+On two cores shared with other work, without that setting, CPU time at 1e7 items against 1e5 was 1.25 to 1.35 times for
+SGD, 0.98 (near) to 1.39 for Adagrad and 0.93 (near) to 1.46 for lazy Adam, which touches the most rows; SGD's steps of
+0.5 ms are the least certain. The draw of negatives took 1.06 times as long. So the growth is that of the misses.
+An epoch, unlike a step, also looks once whether all parameters are finite, and the loop around it copies the state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxrec
+from jaxrec.data.seen import SeenItems
+from jaxrec.sampling import uniform_negatives
+from jaxrec.training import Batch, Objective, TrainState
+from jaxrec.training.row_rules import make_row_rule
+from jaxrec.training.rows import row_step
+
+RULES = ("sgd", "adagrad", "adam")
+DRAWS = ("near", "power", "uniform")
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The sizes of the measurement."""
+
+    sizes: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
+    num_users: int = 100_000
+    dim: int = 16
+    batch_size: int = 2_048
+    steps: int = 20
+    blocks: int = 30
+    seed: int = 0
+
+
+def draw_batches(config: Config, num_items: int, draw: str) -> Batch:
+    """Batches [steps, B] from numbers that depend on the seed only, so that sizes differ in nothing else."""
+    rng = np.random.default_rng(config.seed)
+    shape = (config.steps, config.batch_size)
+    user, first, second = rng.random(shape), rng.random(shape), rng.random(shape)
+    spread = min(config.sizes) if draw == "near" else num_items
+    if draw == "power":
+        rank = np.minimum(np.exp(first * np.log(num_items)).astype(np.int64) - 1, num_items - 1)
+        item = np.random.default_rng(config.seed).permutation(num_items)[rank]
+    else:
+        item = (first * spread).astype(np.int64)
+    return Batch(
+        jnp.asarray((user * config.num_users).astype(np.int32)),
+        jnp.asarray(item.astype(np.int32)),
+        None,
+        jnp.asarray((second * spread).astype(np.int32)[..., None]),
+        jnp.ones(shape, bool),
+    )
+
+
+def medians(call: Callable[[Any], Any], state: Any, config: Config) -> tuple[dict[str, float], Any]:
+    """(milliseconds a step on each clock, the state after): medians over blocks, after one block to warm up."""
+    state = jax.block_until_ready(call(state))
+    taken: dict[str, list[float]] = {name: [] for name in CLOCKS}
+    for _ in range(config.blocks):
+        before = {name: clock() for name, clock in CLOCKS.items()}
+        state = jax.block_until_ready(call(state))
+        for name, clock in CLOCKS.items():
+            taken[name].append((clock() - before[name]) / config.steps * 1e3)
+    return {name: float(np.median(values)) for name, values in taken.items()}, state
+
+
+def time_steps(config: Config, num_items: int, name: str) -> dict[str, dict[str, float]]:
+    """Milliseconds a step of one rule with one size, for each kind of batches."""
+    model = jaxrec.MF(dim=config.dim, num_users=config.num_users, num_items=num_items)
+    objective, rule = Objective(model, l2=1e-3), make_row_rule(name)
+    step = functools.partial(row_step, objective=objective, rule=rule, learning_rate=0.01, decay=1.0, steps=1)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def block(state: TrainState, batches: Batch) -> TrainState:
+        data: Any = None  # nothing of it is read for this loss
+        return jax.lax.scan(lambda state, batch: (step(state, batch, data)[0], None), state, batches)[0]
+
+    # A step takes the same time whatever the values are, and to draw normal ones for 1e7 rows takes long.
+    shapes = jax.eval_shape(model.init, jax.random.key(0))["params"]
+    params = {name: jnp.full(table.shape, 0.1, table.dtype) for name, table in shapes.items()}
+    state = TrainState(params, rule.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
+    del params  # donated with the state
+    result = {}
+    for draw in DRAWS:
+        batches = draw_batches(config, num_items, draw)
+        result[draw], state = medians(lambda state, batches=batches: block(state, batches), state, config)
+    return result
+
+
+def time_negatives(config: Config, num_items: int) -> dict[str, float]:
+    """Milliseconds for the negatives of one batch, for users with 20 of the items each."""
+    rng = np.random.default_rng(config.seed)
+    each = 20
+    items = np.sort(rng.integers(0, num_items - each, (config.num_users, each)), axis=1) + np.arange(each)  # distinct
+    indptr = np.arange(config.num_users + 1) * each
+    seen = SeenItems(jnp.asarray(indptr.astype(np.int32)), jnp.asarray(items.astype(np.int32).ravel()))
+    users = draw_batches(config, num_items, "uniform").user
+
+    @jax.jit
+    def block(key: jax.Array, seen: SeenItems, users: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def draw(key: jax.Array, users: jax.Array) -> tuple[jax.Array, jax.Array]:
+            key, own = jax.random.split(key)
+            return key, uniform_negatives(seen, users, 1, num_items, own)[0]
+
+        return jax.lax.scan(draw, key, users)
+
+    return medians(lambda state: block(state[0], seen, users), (jax.random.key(0), None), config)[0]
+
+
+def measure(config: Config) -> list[dict[str, Any]]:
+    """One entry for each rule, kind of batches and size."""
+    rows = []
+    for num_items in config.sizes:
+        for name in RULES:
+            for draw, times in time_steps(config, num_items, name).items():
+                rows.append({"rule": name, "draw": draw, "items": num_items, **times})
+        rows.append({"rule": "negatives", "draw": "uniform", "items": num_items, **time_negatives(config, num_items)})
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]], clock: str) -> str:
+    """The table of milliseconds a step, with the ratio of the largest table to the smallest.
+
+    >>> rows = [{"rule": "sgd", "draw": "near", "items": size, "wall": float(size)} for size in (10, 30)]
+    >>> print(markdown(rows, "wall").splitlines()[2])
+    | sgd | near | 10.000 | 30.000 | 3.00 |
+    """
+    sizes = sorted({row["items"] for row in rows})
+    lines = ["| rule | items drawn | " + " | ".join(f"{size:,}" for size in sizes) + " | last / first |"]
+    lines.append("|" + "---|" * (len(sizes) + 3))
+    for rule, draw in dict.fromkeys((row["rule"], row["draw"]) for row in rows):
+        times = {row["items"]: row[clock] for row in rows if (row["rule"], row["draw"]) == (rule, draw)}
+        cells = [*(f"{times[size]:.3f}" for size in sizes), f"{times[sizes[-1]] / times[sizes[0]]:.2f}"]
+        lines.append(f"| {rule} | {draw} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description="Milliseconds of a row-sparse step against the number of items.")
+    parser.add_argument("--out", type=pathlib.Path, help="a JSON file to write")
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="of the printed table; JSON has both")
+    for field in dataclasses.fields(Config):
+        several = "+" if field.name == "sizes" else None
+        parser.add_argument("--" + field.name.replace("_", "-"), type=int, nargs=several, default=field.default)
+    arguments = vars(parser.parse_args())
+    out, clock = arguments.pop("out"), arguments.pop("clock")
+    config = Config(**{**arguments, "sizes": tuple(arguments["sizes"])})
+    rows = measure(config)
+    print(markdown(rows, clock))
+    if out is not None:
+        device = jax.devices()[0].device_kind
+        report = {"config": dataclasses.asdict(config), "device": device, "jax": jax.__version__, "rows": rows}
+        out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
