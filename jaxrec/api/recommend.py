@@ -15,8 +15,9 @@ from jaxrec.api.fitted import FittedModel
 from jaxrec.api.lookup import item_indices, title_of
 from jaxrec.data.seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+from jaxrec.evaluation.block_topk import top_k
 from jaxrec.evaluation.ratings import predict_pairs
-from jaxrec.evaluation.topk import recommend_lists, top_k
+from jaxrec.evaluation.topk import recommend_lists
 from jaxrec.models.scorers import PopularityScorer
 
 OnUnknown = Literal["raise", "skip", "popular"]

@@ -1,5 +1,6 @@
 """Top-k over the whole catalogue, the evaluator, and the common item space."""
 
+from jaxrec.evaluation.block_topk import top_k
 from jaxrec.evaluation.candidates import CandidateRule
 from jaxrec.evaluation.comparison import Comparison, compare_models, compare_reports, holm
 from jaxrec.evaluation.evaluator import Metrics, evaluate_scorer, resolve_metrics
@@ -11,7 +12,7 @@ from jaxrec.evaluation.rerank import greedy_dpp, mmr, rerank
 from jaxrec.evaluation.sampled import SampledMetricsWarning, evaluate_scorer_sampled
 from jaxrec.evaluation.seeds import SeedSpread, seed_spread
 from jaxrec.evaluation.tables import comparison_latex, comparison_markdown, comparison_table
-from jaxrec.evaluation.topk import TableScorer, recommend_lists, top_k, users_per_tile
+from jaxrec.evaluation.topk import TableScorer, recommend_lists, users_per_tile
 from jaxrec.evaluation.uncertainty import PairedResult, bootstrap_interval, paired_bootstrap, permutation_test
 
 __all__ = [

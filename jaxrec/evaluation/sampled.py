@@ -16,10 +16,11 @@ from jax import lax
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.evaluation.block_topk import one_zero
 from jaxrec.evaluation.candidates import CandidateRule, common_pairs, union_of
 from jaxrec.evaluation.evaluator import Metrics, resolve_metrics
 from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.topk import check_finite, check_list_length, check_scorer, check_seen, one_zero, users_per_tile
+from jaxrec.evaluation.topk import check_finite, check_list_length, check_scorer, check_seen, users_per_tile
 from jaxrec.metrics.ranking import RankingMetric
 from jaxrec.sampling import contains, uniform_negatives
 from jaxrec.types import Scorer

@@ -20,9 +20,9 @@ from jax import lax
 from jaxrec.data.interactions import check_index
 from jaxrec.data.seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation.block_topk import goes_by_blocks, top_k, top_k_by_item
 from jaxrec.types import Scorer
 
-_BLOCK = 64  # columns whose maximum stands for them in the first stage of the top-k
 _SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
 _MOST_USERS = 4096  # users in one call of the compiled program
@@ -276,16 +276,21 @@ def _rank(
     tile: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Lists of the first `count` of the users: items [n, k], scores [n, k], and whether a score is NaN or +inf [n]."""
+    by_blocks = goes_by_blocks(int(scorer.num_items), k)
+    item_axis = 0 if by_blocks else 1
 
     def one_tile(at: jax.Array, lists: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         start = at * tile
         batch = lax.dynamic_slice_in_dim(users, start, tile)
         scores = scorer.scores(batch)
+        if by_blocks:
+            scores = scores.T
         if allowed is not None:
-            scores = jnp.where(allowed[None, :], scores, -jnp.inf)
+            scores = jnp.where(jnp.expand_dims(allowed, 1 - item_axis), scores, -jnp.inf)
         if seen is not None:
-            scores = mask_seen(scores, batch, start + jnp.arange(tile, dtype=jnp.int32) < count, seen)
-        values, items, bad = top_k(scores, k)
+            real = start + jnp.arange(tile, dtype=jnp.int32) < count
+            scores = mask_seen(scores, batch, real, seen, item_axis=item_axis)
+        values, items, bad = top_k_by_item(scores, k) if by_blocks else top_k(scores, k)
         items = jnp.where(values == -jnp.inf, jnp.int32(-1), items)
         return tuple(
             lax.dynamic_update_slice_in_dim(whole, part, start, 0)
@@ -300,9 +305,17 @@ def _rank(
 
 
 def mask_seen(
-    table: jax.Array, users: jax.Array, real: jax.Array, seen: SeenItems, mark: float | bool = -np.inf
+    table: jax.Array,
+    users: jax.Array,
+    real: jax.Array,
+    seen: SeenItems,
+    mark: float | bool = -np.inf,
+    *,
+    item_axis: int = 1,
 ) -> jax.Array:
     """A table [B, I] with a mark, -inf for scores, at the seen items of each user [B] that is real, bool [B].
+
+    With `item_axis` 0 the table is [I, B].
 
     The seen items of the tile are one flat range, cut into steps of a fixed length. So the memory does not depend on
     the longest history, nor the work on the product of the longest history and the number of users.
@@ -321,62 +334,7 @@ def mask_seen(
         row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
         inside = jnp.minimum(row, ends.shape[0] - 1)  # places past the end keep their row, which the scatter drops
         item = jnp.asarray(seen.items)[first[inside] + place - (ends[inside] - lengths[inside])]
-        return start + _SEEN_STEP, table.at[row, item].set(mark, mode="drop")
+        at = (row, item) if item_axis == 1 else (item, row)
+        return start + _SEEN_STEP, table.at[at].set(mark, mode="drop")
 
     return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), table))[1]
-
-
-def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The k largest scores of each row, ties to the lower index, by maxima of blocks where that is faster.
-
-    Args:
-      scores: float32 [B, I].
-      k: at most I, static.
-
-    Returns:
-      values float32 [B, k], descending; indices int32 [B, k]; bool [B], whether a score of the row is NaN or +inf (then
-      its values and indices mean nothing).
-
-    >>> values, indices, bad = top_k(jnp.array([[0.0, 2.0, 2.0, 1.0]]), 2)
-    >>> indices.tolist()
-    [[1, 2]]
-    """
-    size = scores.shape[1]
-    # XLA may lose a NaN in a maximum, but a NaN fails every comparison: it becomes +inf, which no valid score is.
-    checked = jnp.where(scores < jnp.inf, scores, jnp.inf)
-    if 3 * k * _BLOCK > size:
-        values, indices = lax.top_k(one_zero(checked), k)
-        return values, indices, _any_infinite(values)
-
-    # Exact: cut the columns into contiguous blocks and rank the blocks by (maximum descending, index ascending), as
-    # lax.top_k does. Let x be an item of a block b that is not among the first k. Each of those k blocks has a maximum
-    # that is either above that of b, hence above the score of x; or equal to it, and then the block has a lower index
-    # than b, so the item with this maximum has a lower index than x. Both ways the block has an item that is ranked
-    # before x. These are k items, so x is not among the k best, and the k best lie in the chosen blocks. Sorting the
-    # chosen blocks by index puts the candidates in the order of their items, so that the last top_k breaks ties alike.
-    full = size // _BLOCK
-    maxima = jnp.max(checked[:, : full * _BLOCK].reshape(-1, full, _BLOCK), axis=2)
-    if size % _BLOCK:
-        maxima = jnp.concatenate([maxima, jnp.max(checked[:, full * _BLOCK :], axis=1, keepdims=True)], axis=1)
-    maxima, blocks = lax.top_k(one_zero(maxima), k)
-    blocks = jnp.sort(blocks, axis=1)
-    columns = blocks[:, :, None] * _BLOCK + jnp.arange(_BLOCK, dtype=jnp.int32)[None, None, :]
-    columns = columns.reshape(-1, k * _BLOCK)
-    candidates = jnp.take_along_axis(scores, jnp.minimum(columns, size - 1), axis=1)
-    values, places = lax.top_k(jnp.where(columns < size, one_zero(candidates), -jnp.inf), k)
-    return values, jnp.take_along_axis(columns, places, axis=1), _any_infinite(maxima)
-
-
-def one_zero(scores: jax.Array) -> jax.Array:
-    """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0.
-
-    >>> one_zero(jnp.array([-0.0, 1.0])).tolist()
-    [0.0, 1.0]
-    """
-    return jnp.where(jnp.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
-
-
-def _any_infinite(values: jax.Array) -> jax.Array:
-    # The first column says the same, but XLA turns a top_k whose result is sliced into a sort of the whole row, fifty
-    # times slower.
-    return jnp.any(values == jnp.inf, axis=1)
