@@ -7,7 +7,6 @@ import sys
 import jax
 import numpy as np
 
-import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.data import ranking_split
 from experiments.bench.process import run_measured
@@ -16,6 +15,7 @@ from experiments.bench.topk import K, factors
 from jaxrec.data.seen import seen_items
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.item_space import item_space
+from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.topk import recommend_lists
 from jaxrec.metrics.ranking import RANKING_METRICS
 
@@ -58,7 +58,7 @@ def run(options: Options) -> list[Row]:
     return rows
 
 
-def evaluate_once(memory_mb: float, quick: bool) -> jaxrec.Report:
+def evaluate_once(memory_mb: float, quick: bool) -> Report:
     """One evaluation in chunks of so many MiB; the peak of a process that does nothing else."""
     options = Options(quick=quick, factors=8 if quick else 64)
     split = ranking_split(options)
