@@ -94,8 +94,9 @@ def test_pytorch_moves_the_same_rows_the_same_way(name):
     table, slots = jnp.array(start), rule.init({"w": jnp.array(start)})["w"]
     for count in range(1, 5):
         index, gradient = rng.integers(0, 6, 5), rng.normal(size=(5, 3)).astype(np.float32)
-        weight.grad = torch.sparse_coo_tensor(torch.tensor(index[None]), torch.tensor(gradient), (6, 3))
-        peer.step()
+        with torch.sparse.check_sparse_tensor_invariants():  # PyTorch warns where nobody says whether it should check
+            weight.grad = torch.sparse_coo_tensor(torch.tensor(index[None]), torch.tensor(gradient), (6, 3))
+            peer.step()
         same = jitted_occurrences(jnp.array(index, jnp.int32), jnp.ones(5, bool), 6)
         rate, number = jnp.float32(0.1), jnp.float32(count)
         table, slots = jitted_move(table, slots, jnp.array(gradient), same, rule, rate, number)
