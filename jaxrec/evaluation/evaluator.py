@@ -6,6 +6,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -148,8 +149,10 @@ def evaluate_scorer(
     deepest = min(ranking_depth(beyond, np.diff(relevant.indptr), depth), num_items)
     left_out = rule.with_seen(seen, num_items)
     among = {"seen": left_out, "exclude": rule.exclude, "candidates": rule.candidates, "memory_mb": memory_mb}
-    lists, scores = recommend_lists(scorer, users, deepest, **among)
-    tied = _tied_lists(scores[:, :depth])
+    lists, scores = recommend_lists(scorer, users, depth, **among)
+    tied = _tied_lists(scores)
+    if deepest > depth:
+        lists = _deepened(scorer, users, lists, np.diff(relevant.indptr)[users], deepest, among)
     if 2 * tied > len(users):
         warnings.warn(
             f"{tied:,} of {len(users):,} lists have one score from first to last: the scorer does not tell items "
@@ -230,6 +233,23 @@ def _trained_items(seen: SeenItems, known: np.ndarray | None, num_items: int) ->
     if known.shape != (num_items,) or known.dtype != bool:
         raise MismatchError(f"known is {known.dtype}{list(known.shape)}, expected bool[{num_items}]: one entry an item")
     return known
+
+
+def _deepened(
+    scorer: Scorer, users: np.ndarray, lists: np.ndarray, sizes: np.ndarray, deepest: int, among: dict[str, Any]
+) -> np.ndarray:
+    """Lists [n, deepest] that go at least as deep as each user has relevant items, `sizes` [n], padded with -1."""
+    # A deep ranking costs several times a shallow one, and few users need it: they are ranked again in steps of depth.
+    done = depth = lists.shape[1]
+    out = np.full((len(users), deepest), -1, np.int32)
+    out[:, :depth] = lists
+    while done < deepest:
+        depth = min(4 * done, deepest)
+        rows = np.flatnonzero((sizes > done) & (sizes <= depth))
+        if len(rows):
+            out[rows, :depth] = recommend_lists(scorer, users[rows], depth, **among)[0]
+        done = depth
+    return out
 
 
 def _tied_lists(scores: np.ndarray) -> int:

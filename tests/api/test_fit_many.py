@@ -63,7 +63,7 @@ MODELS = {
 }
 
 
-SLOW = {"gcn": pytest.mark.slow, "svdpp": pytest.mark.slow}
+SLOW = dict.fromkeys(("gcn", "svdpp", "rows"), pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in MODELS])
