@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.tradeoff import CurvePoint
+from jaxrec.evaluation.tradeoff import CurvePoint, curve_rows
 
 if TYPE_CHECKING:
     import networkx
@@ -130,7 +130,7 @@ def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: fl
 
 
 def trade_off_curves(
-    curves: Mapping[str, Sequence[CurvePoint]],
+    curves: Mapping[str, Sequence[CurvePoint] | Sequence[Mapping[str, Any]]],
     *,
     x: str = "ild@20",
     y: str = "ndcg@20",
@@ -140,22 +140,26 @@ def trade_off_curves(
     """Accuracy against diversity: a line for each model, from its own lists (large dot) to the most re-ranked.
 
     Args:
-      curves: label of the model to its points, see `jaxrec.evaluation.tradeoff`.
+      curves: label of the model to its points, see `jaxrec.evaluation.tradeoff`; or to the rows of `curve_rows`, for
+        example of a file that was written earlier.
       x: the value to the right, of diversity.
       y: the value upwards, of accuracy.
-      level: the probability of the intervals over users, drawn as crosses; a value of all lists together has none.
+      level: the probability of the intervals over users, drawn as crosses; a value of all lists together has none. Rows
+        have theirs already.
       title: what stands above.
 
     Returns:
       The figure, which belongs to no window; see `save_figure`.
 
     Raises:
-      JaxrecError: no curve, a curve without a point, a report without one of the values, or no matplotlib.
+      JaxrecError: no curve, a curve without a point, a report or row without one of the values, or no matplotlib.
 
     >>> import numpy as np
     >>> report = Report(np.arange(2), {"ndcg@20": np.array([0.0, 1.0]), "ild@20": np.array([1.0, 1.2])})
     >>> trade_off_curves({"mf": [CurvePoint(1.0, report)]}).axes[0].get_ylabel()
     'ndcg@20'
+    >>> trade_off_curves({"mf": [{"trade_off": 1.0, "ild@20": 0.7, "ndcg@20": 0.1}]}).axes[0].get_xlabel()
+    'ild@20'
     """
     figure_class = _figure_class()
     if not curves or not all(len(points) for points in curves.values()):
@@ -164,13 +168,13 @@ def trade_off_curves(
     panel = figure.subplots()
     for at, (label, points) in enumerate(curves.items()):
         colour = _COLOURS[at % 7]
-        places = [(point.report.mean(x), point.report.mean(y)) for point in points]
-        for (right, up), point in zip(places, points, strict=True):
-            for name, ends in ((x, "x"), (y, "y")):
-                if name in point.report.per_user:
-                    low, high = point.report.interval(name, level)
-                    line = ([low, high], [up, up]) if ends == "x" else ([right, right], [low, high])
-                    panel.plot(*line, color=colour, linewidth=1, alpha=0.6)
+        rows = [_row_of(point, (x, y), level, label) for point in points]
+        places = [(row[x], row[y]) for row in rows]
+        for (right, up), row in zip(places, rows, strict=True):
+            if f"{x}_low" in row:
+                panel.plot([row[f"{x}_low"], row[f"{x}_high"]], [up, up], color=colour, linewidth=1, alpha=0.6)
+            if f"{y}_low" in row:
+                panel.plot([right, right], [row[f"{y}_low"], row[f"{y}_high"]], color=colour, linewidth=1, alpha=0.6)
         panel.plot(*zip(*places, strict=True), _STYLES[at // 7 % 4], color=colour, label=_plain(label), linewidth=1.5)
         panel.plot(*places[0], "o", color=colour, markersize=7)
         panel.plot(*zip(*places, strict=True), ".", color=colour, markersize=5)
@@ -181,6 +185,17 @@ def trade_off_curves(
     if title:
         figure.suptitle(_plain(title))
     return figure
+
+
+def _row_of(
+    point: CurvePoint | Mapping[str, Any], names: tuple[str, str], level: float, label: str
+) -> Mapping[str, Any]:
+    """A point as a row of `curve_rows` that has all names."""
+    row = curve_rows([point], names, level=level)[0] if isinstance(point, CurvePoint) else point
+    missing = [name for name in names if name not in row]
+    if missing:
+        raise JaxrecError(f"a row of curve {label!r} has no {missing[0]!r}; it has {sorted(row)}")
+    return row
 
 
 def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colour: str = "lightblue") -> Figure:

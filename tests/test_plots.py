@@ -1,6 +1,7 @@
 """Figures: what is drawn is what was given, and every mistake is named."""
 
 import builtins
+import json
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.tradeoff import CurvePoint
+from jaxrec.evaluation.tradeoff import CurvePoint, curve_rows
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
@@ -64,6 +65,7 @@ def test_a_dollar_sign_in_a_title_is_no_formula(tmp_path):
         (lambda: comparison({"a": Report(np.arange(2), {})}, ["recall@10"]), "the report has no per-user value"),
         (lambda: trade_off_curves({}), "curves is empty"),
         (lambda: trade_off_curves({"mf": []}), "curves is empty or has a curve without a point"),
+        (lambda: trade_off_curves({"mf": [{"trade_off": 1.0, "ild@20": 1.0}]}), "a row of curve 'mf' has no 'ndcg@20'"),
         (lambda: save_figure(learning_curve(RECORDS), "curve.txt"), "cannot draw 'curve.txt': the ending must be .png"),
         (lambda: save_figure(learning_curve(RECORDS), "no/such/x.png"), "cannot write 'no/such/x.png': No such file"),
     ],
@@ -94,9 +96,15 @@ def test_the_trade_off_curves_run_from_the_large_dot_with_a_cross_at_each_point(
 
     own = report([0.0, 0.0, 0.5, 0.5], [1.0, 1.0, 1.0, 1.2])
     diverse = report([0.0, 0.0, 0.0, 0.5], [1.2, 1.2, 1.4, 1.4])
-    (panel,) = trade_off_curves({"mf": [CurvePoint(1.0, own), CurvePoint(0.5, diverse)]}).axes
+    points = [CurvePoint(1.0, own), CurvePoint(0.5, diverse)]
+    (panel,) = trade_off_curves({"mf": points}).axes
     dots = [line for line in panel.lines if line.get_marker() == "o"]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(own.mean("ild@20"), own.mean("ndcg@20"))]
+    # Rows that were written earlier give the same figure.
+    rows = json.loads(json.dumps(curve_rows(points, ["ild@20", "ndcg@20"])))
+    (again,) = trade_off_curves({"mf": rows}).axes
+    for drawn, redrawn in zip(panel.lines, again.lines, strict=True):
+        np.testing.assert_array_equal(drawn.get_xydata(), redrawn.get_xydata())
     (line,) = [line for line in panel.lines if line.get_label() == "mf"]
     assert list(line.get_xdata()) == [own.mean("ild@20"), diverse.mean("ild@20")]
     bars = [(list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines if line.get_linewidth() == 1]

@@ -19,12 +19,11 @@ from experiments.diversity.config import CANDIDATES, L2_GRID, TRADE_OFFS, K, can
 from jaxrec.api.evaluate import default_space
 from jaxrec.data.seen import seen_items
 from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.evaluation.report import average_reports, paired_difference
+from jaxrec.evaluation.report import Report, average_reports, paired_difference
 from jaxrec.evaluation.tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
 from jaxrec.evaluation.uncertainty import seed_spread
 
 NAMES = (f"recall@{K}", f"ndcg@{K}", f"ild@{K}", f"coverage@{K}")
-Curves = dict[str, dict[str, list[CurvePoint]]]  # method, model, points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +34,14 @@ class Options:
       data: "ml-100k" or "gowalla".
       out: the folder of the results.
       seeds: how many times each model is trained.
+      models: only these, such as lightgcn-3; those of an earlier run into the same folder are kept. All by default.
       tune: choose the L2 of the models of ml-100k on the validation part instead; the test part is not read.
     """
 
     data: Literal["ml-100k", "gowalla"] = "ml-100k"
     out: pathlib.Path = pathlib.Path("runs/diversity")
     seeds: int = 5
+    models: tuple[str, ...] = ()
     tune: bool = False
 
 
@@ -64,40 +65,54 @@ def make_split(data: str) -> jaxrec.Split:
 
 def compare(options: Options) -> int:
     """All curves of one data set; results are written after every model."""
+    made = candidates(options.data)
+    unknown = [name for name in options.models if name not in made]
+    if unknown:
+        raise jaxrec.JaxrecError(f"models has {unknown[0]!r}; the models are {', '.join(made)}")
     split = make_split(options.data)
     space = default_space(split)
     options.out.mkdir(parents=True, exist_ok=True)
-    curves: Curves = {method: {} for method in TRADE_OFFS}
-    seeds: dict[str, list[dict[str, float]]] = {}
-    epochs: dict[str, int] = {}
-    for name, candidate in candidates(options.data).items():
+    document = read(options) if options.models else {}
+    document |= {"data": options.data, "users": len(np.unique(split.test.user))}
+    own: dict[str, Report] = {}
+    for name in options.models or made:
         started = time.perf_counter()
         models = []
-        if candidate.options is None:
-            models.append(jaxrec.fit(candidate.model, split, key=jax.random.key(0)))
+        options_of = made[name].options
+        if options_of is None:
+            models.append(jaxrec.fit(made[name].model, split, key=jax.random.key(0)))
         else:
             # The number of epochs is chosen once, on the validation part; then all seeds learn from both parts.
-            choose = dataclasses.replace(candidate.options, refit=False)
-            chosen = jaxrec.fit(candidate.model, split, choose, key=jax.random.key(100))
-            epochs[name] = chosen.info["best_epoch"]
-            print(f"{name}: {epochs[name]} epochs, validation {chosen.info['valid']}", flush=True)
-            again = dataclasses.replace(candidate.options, epochs=epochs[name], validate=False)
+            choose = dataclasses.replace(options_of, refit=False)
+            chosen = jaxrec.fit(made[name].model, split, choose, key=jax.random.key(100))
+            epochs = chosen.info["best_epoch"]
+            document.setdefault("epochs", {})[name] = epochs
+            print(f"{name}: {epochs} epochs, validation {chosen.info['valid']}", flush=True)
+            again = dataclasses.replace(options_of, epochs=epochs, validate=False)
             models += [
-                jaxrec.fit(candidate.model, split, again, key=jax.random.key(seed)) for seed in range(options.seeds)
+                jaxrec.fit(made[name].model, split, again, key=jax.random.key(seed)) for seed in range(options.seeds)
             ]
         runs = [curves_of(model, split, space) for model in models]
         for method in TRADE_OFFS:
-            curves[method][name] = [
+            points = [
                 CurvePoint(points[0].trade_off, average_reports([point.report for point in points]))
                 for points in zip(*(run[method] for run in runs), strict=True)
             ]
-        own = [run["mmr"][0].report for run in runs]
-        seeds[name] = [{value: report.mean(value) for value in NAMES} for report in own]
-        shown = ", ".join(f"{value} {curves['mmr'][name][0].report.mean(value):.4f}" for value in NAMES)
+            document.setdefault("curves", {}).setdefault(method, {})[name] = curve_rows(points, NAMES)
+            own.setdefault(name, points[0].report)
+        reports = [run["mmr"][0].report for run in runs]
+        document.setdefault("seeds", {})[name] = [{value: one.mean(value) for value in NAMES} for one in reports]
+        shown = ", ".join(f"{value} {own[name].mean(value):.4f}" for value in NAMES)
         print(f"{name}: {shown}; {time.perf_counter() - started:.0f} s", flush=True)
-        write(options, split, curves, seeds, epochs)
-    print(table(curves, seeds) + "\n\n" + "\n".join(findings(curves)))
+        write(options, document)
+    print(table(document) + "\n\n" + "\n".join([*differences(own), *prices(document)]))
     return 0
+
+
+def read(options: Options) -> dict[str, Any]:
+    """What an earlier run wrote into the folder, or nothing."""
+    path = options.out / f"{options.data}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -> dict[str, list[CurvePoint]]:
@@ -120,61 +135,49 @@ def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) 
         }
 
 
-def table(curves: Curves, seeds: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+def table(document: Mapping[str, Any]) -> str:
     """The lists of the models themselves: means with 95% intervals over users, and the deviation over seeds."""
     lines = ["| model | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
-    for name, points in curves["mmr"].items():
-        report, cells = points[0].report, []
+    for name, rows in document["curves"]["mmr"].items():
+        cells = []
         for value in NAMES:
-            cell = f"{report.mean(value):.4f}"
-            if value in report.per_user:
-                low, high = report.interval(value)
-                cell += f" ±{(high - low) / 2:.4f}"
-            runs = [run[value] for run in seeds[name]]
+            cell = f"{rows[0][value]:.4f}"
+            if f"{value}_low" in rows[0]:
+                cell += f" ±{(rows[0][f'{value}_high'] - rows[0][f'{value}_low']) / 2:.4f}"
+            runs = [run[value] for run in document["seeds"][name]]
             cells.append(cell + (f" ({seed_spread(np.array(runs)).std:.4f})" if len(runs) > 1 else ""))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def findings(curves: Curves) -> list[str]:
-    """What the paired intervals over users say of depth, and of what diversity costs."""
+def differences(own: Mapping[str, Report]) -> list[str]:
+    """What the paired intervals over users say of depth, for the models of one run."""
     lines = []
-    own = {name: points[0].report for name, points in curves["mmr"].items()}
-    for name in [name for name in own if name.startswith("lightgcn")]:
+    for name in [name for name in own if name.startswith("lightgcn") and "mf" in own]:
         for value in (f"ndcg@{K}", f"ild@{K}"):
             mean, low, high = paired_difference(own[name], own["mf"], value)
             lines.append(f"{value}, {name} - mf: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
-    for method, by_model in curves.items():
-        for name, points in by_model.items():
-            for trade_off, report in points[1:]:
-                accuracy = report.mean(f"ndcg@{K}") / own[name].mean(f"ndcg@{K}") - 1
-                distance = report.mean(f"ild@{K}") / own[name].mean(f"ild@{K}") - 1
-                lines.append(f"{name}, {method} {trade_off}: nDCG {accuracy:+.1%}, distance {distance:+.1%}")
     return lines
 
 
-def write(
-    options: Options,
-    split: jaxrec.Split,
-    curves: Curves,
-    seeds: Mapping[str, Sequence[Mapping[str, float]]],
-    epochs: Mapping[str, int],
-) -> None:
+def prices(document: Mapping[str, Any]) -> list[str]:
+    """What the distance of re-ranked lists costs, in parts of the lists of the models themselves."""
+    lines = []
+    for method, by_model in document["curves"].items():
+        for name, rows in by_model.items():
+            for row in rows[1:]:
+                accuracy, distance = (row[value] / rows[0][value] - 1 for value in (f"ndcg@{K}", f"ild@{K}"))
+                lines.append(f"{name}, {method} {row['trade_off']}: nDCG {accuracy:+.1%}, distance {distance:+.1%}")
+    return lines
+
+
+def write(options: Options, document: Mapping[str, Any]) -> None:
     """The curves as JSON, and a figure for each method."""
     from jaxrec import plots
 
-    document: dict[str, Any] = {
-        "data": options.data,
-        "users": len(np.unique(split.test.user)),
-        "epochs": dict(epochs),
-        "seeds": dict(seeds),
-        "curves": {
-            method: {name: curve_rows(points, NAMES) for name, points in by_model.items()}
-            for method, by_model in curves.items()
-        },
-    }
-    (options.out / f"{options.data}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    for method, by_model in curves.items():
+    path = options.out / f"{options.data}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    for method, by_model in document["curves"].items():
         title = f"{options.data}: candidates re-ranked by {method.upper()}"
         figure = plots.trade_off_curves(by_model, x=f"ild@{K}", y=f"ndcg@{K}", title=title)
         plots.save_figure(figure, options.out / f"{options.data}-{method}.svg")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,8 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation.topk import allowed_items, check_scorer, check_seen, mask_seen, tile_plan
 from jaxrec.metrics.full_ranking import auc_of_items
 from jaxrec.types import Scorer
+
+_FEWEST_USERS = 512  # fewer are not worth a worker of their own
 
 
 def auc_of_users(
@@ -37,7 +41,8 @@ def auc_of_users(
     `recommend_lists`). P are the relevant ones among them, N the others. A score of -inf, which keeps an item out of
     lists, is the lowest score here.
 
-    The work grows as I times the number of relevant items. The scores of a tile of users are the largest array.
+    The work grows as I times the number of relevant items. The scores of a tile of users are the largest array. On CPU
+    several calls run at a time, one for each core of the process, and share the memory.
 
     Source: see `jaxrec.metrics.auc`.
 
@@ -80,14 +85,14 @@ def auc_of_users(
     most = int(np.diff(np.asarray(relevant.indptr))[users].max(initial=0))
     if most == 0:
         return values
-    tile, tiles = tile_plan(num_items, 1, memory_mb, len(users))
+    one_by_one = jax.default_backend() == "cpu"
+    workers, tile, size = _plan(num_items, memory_mb, len(users), _num_cores() if one_by_one else 1)
     scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
     check_scorer(scorer, tile, num_items)
     relevant = SeenItems(*map(jnp.asarray, relevant))
     seen = None if seen is None or not len(seen.items) else SeenItems(*map(jnp.asarray, seen))
-    one_by_one = jax.default_backend() == "cpu"
-    size = tile * tiles
-    for start in range(0, len(users), size):
+
+    def one_call(start: int) -> None:
         part = users[start : start + size]
         padded = np.zeros(size, np.int32)
         padded[: len(part)] = part
@@ -106,7 +111,47 @@ def auc_of_users(
                 "training stayed finite"
             )
         values[start : start + size] = np.where(defined, found, np.float32(np.nan))
+
+    # A loop over users within a program uses one core, so each core gets calls of its own; `map` keeps their order,
+    # and with it which error is raised.
+    starts = range(0, len(users), size)
+    if workers == 1:
+        for start in starts:
+            one_call(start)
+    else:
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(one_call, starts):
+                pass
     return values
+
+
+def _num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(num_items: int, memory_mb: float, count: int, cores: int) -> tuple[int, int, int]:
+    """Calls at a time, users in a tile and users in a call, such that all calls at a time fit into the memory.
+
+    >>> _plan(num_items=1000, memory_mb=64, count=3, cores=2)[:2]  # a handful of users needs one worker
+    (1, 4)
+    >>> workers, tile, size = _plan(num_items=1000, memory_mb=64, count=100_000, cores=2)
+    >>> workers, size % tile, 100_000 // size >= 4 * workers
+    (2, 0, True)
+    """
+    workers = max(1, min(cores, count // _FEWEST_USERS))
+    while True:
+        try:
+            tile, tiles = tile_plan(num_items, 1, memory_mb / workers, -(-count // workers))
+            break
+        except JaxrecError:  # two users do not fit into the share of one call
+            if workers == 1:
+                raise
+            workers -= 1
+    # Several calls for each worker, since users differ in the number of relevant items.
+    while workers > 1 and tiles > 1 and tiles * tile * workers * 4 > count:
+        tiles //= 2
+    return workers, tile, tile * tiles
 
 
 @functools.partial(jax.jit, static_argnames=("most", "tile", "one_by_one"))

@@ -160,3 +160,35 @@ def test_bad_input_is_refused(example):
     np.testing.assert_allclose(masked, slow_auc(broken, interactions([4], [7]), test, [4]), rtol=1e-6)
     with pytest.raises(JaxrecError, match="raise memory_mb"):
         auc_of_users(TableScorer(table), [4], seen_items(test), seen=None, memory_mb=1e-4)
+
+
+def test_several_cores_share_the_memory_and_give_the_same_values(monkeypatch):
+    rng = np.random.default_rng(5)
+    table = rng.integers(0, 9, (1500, 40)).astype(np.float32)
+    user = np.repeat(np.arange(1500), 3)
+    item = np.concatenate([rng.permutation(40)[:3] for _ in range(1500)])
+    relevant, users = seen_items(interactions(user, item, 1500, 40)), np.arange(1500)
+    values = {}
+    for cores in (1, 3):
+        monkeypatch.setattr(module, "_num_cores", lambda cores=cores: cores)
+        values[cores] = auc_of_users(TableScorer(jnp.asarray(table)), users, relevant, seen=None, memory_mb=1)
+    np.testing.assert_array_equal(values[1], values[3])
+    expected = [roc_auc_score(np.isin(np.arange(40), item[user == at]), table[at]) for at in (0, 777, 1499)]
+    np.testing.assert_allclose(values[3][[0, 777, 1499]], expected, atol=1e-6)
+
+
+def test_the_calls_at_a_time_fit_the_memory_together():
+    least = 2 * (12 * 1_000_000 + 1024) * 4 / 3 / 2**20  # two users of a million items
+    assert module._plan(1_000_000, least * 1.01, 10_000, 2)[0] == 1
+    assert module._plan(1_000_000, least * 2.01, 10_000, 2)[0] == 2
+    with pytest.raises(JaxrecError, match="memory_mb is"):
+        module._plan(1_000_000, least * 0.99, 10_000, 2)
+
+
+def test_nan_is_told_from_a_worker_too(monkeypatch):
+    monkeypatch.setattr(module, "_num_cores", lambda: 2)
+    table = np.zeros((2048, 5), np.float32)
+    table[2000] = np.nan
+    relevant = SeenItems(np.arange(2049, dtype=np.int32), np.zeros(2048, np.int32))
+    with pytest.raises(JaxrecError, match="user 2000 hold NaN"):
+        auc_of_users(TableScorer(jnp.asarray(table)), np.arange(2048), relevant, seen=None)
