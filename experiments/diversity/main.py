@@ -19,7 +19,8 @@ from experiments.diversity.config import CANDIDATES, L2_GRID, TRADE_OFFS, K, can
 from jaxrec.api.evaluate import default_space
 from jaxrec.data.seen import seen_items
 from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.evaluation.report import Report, average_reports, paired_difference
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.several_runs import average_reports, paired_difference
 from jaxrec.evaluation.tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
 from jaxrec.evaluation.uncertainty import seed_spread
 

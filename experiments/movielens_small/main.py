@@ -23,7 +23,8 @@ from jaxrec.api.evaluate import default_space
 from jaxrec.api.lookup import title_of
 from jaxrec.evaluation.comparison import Comparison, compare_reports
 from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.evaluation.report import Report, average_reports, paired_difference
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.several_runs import average_reports, paired_difference
 from jaxrec.evaluation.tables import comparison_table
 
 COLUMNS = (

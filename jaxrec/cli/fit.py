@@ -24,7 +24,8 @@ from jaxrec.cli.run_folder import claimed, device, metrics_document, seeds_docum
 from jaxrec.cli.source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.parts import Split
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation.report import Report, average_reports
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.several_runs import average_reports
 from jaxrec.evaluation.topk import check_list_length, users_per_tile
 from jaxrec.models import MODELS, NMF
 

@@ -19,7 +19,8 @@ from jaxrec.api.storage import FORMAT
 from jaxrec.cli.memory import huge_pages
 from jaxrec.cli.output import plain
 from jaxrec.errors import JaxrecError, RunFolderError
-from jaxrec.evaluation.report import Report, average_reports
+from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.several_runs import average_reports
 
 FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png")
 """What `fit` writes; anything else in a folder is someone else's."""

@@ -7,10 +7,11 @@ from jaxrec.evaluation.evaluator import Metrics, evaluate_scorer, resolve_metric
 from jaxrec.evaluation.groups import by_item_group, group_markdown, group_table
 from jaxrec.evaluation.item_space import ItemSpace, feature_space, item_space
 from jaxrec.evaluation.labels import Groups, activity_groups, popularity_groups
-from jaxrec.evaluation.report import Report, average_reports, paired_difference
+from jaxrec.evaluation.report import Report
 from jaxrec.evaluation.rerank import greedy_dpp, mmr, rerank
 from jaxrec.evaluation.sampled import SampledMetricsWarning, evaluate_scorer_sampled
 from jaxrec.evaluation.seeds import SeedSpread, seed_spread
+from jaxrec.evaluation.several_runs import average_reports, paired_difference
 from jaxrec.evaluation.tables import comparison_latex, comparison_markdown, comparison_table
 from jaxrec.evaluation.topk import TableScorer, recommend_lists, users_per_tile
 from jaxrec.evaluation.uncertainty import PairedResult, bootstrap_interval, paired_bootstrap, permutation_test
