@@ -175,6 +175,7 @@ class Report:
         Raises:
           JaxrecError: a report of one training, no value of this name, or a level outside (0, 1).
 
+        >>> from jaxrec.evaluation import average_reports
         >>> runs = [Report(np.arange(2), {"recall@10": np.array(values)}) for values in ([0.0, 1.0], [0.5, 1.0])]
         >>> average_reports(runs).spread("recall@10").mean
         0.625
