@@ -22,6 +22,8 @@ _MODULES = {
     "step": "step",
     "topk": "topk",
     "evaluator": "evaluator",
+    "rows": "rows",
+    "seeds": "seeds",
     "als-free": "als_free",
     "svdpp": "ratings",
     "nmf": "factorisation",

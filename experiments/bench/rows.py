@@ -1,7 +1,5 @@
 """Does a row-sparse step grow with the table? Times of SGD, Adagrad and lazy Adam at 1e5, 1e6 and 1e7 items.
 
-    python -m experiments.bench.rows --out rows.json
-
 A step is `jaxrec.training.rows.row_step`: MF by BPR, 2,048 positives with one negative each, 100,000 users, width 16,
 float32, L2. Tables and slots are donated, and many steps are one scan, as in training. The batches are drawn before
 the clock starts, from the same numbers for every size:
@@ -12,10 +10,9 @@ the clock starts, from the same numbers for every size:
   anywhere in the table; the negatives are uniform.
 - uniform: positives and negatives are uniform over the catalogue. No row is likely to be in a cache.
 
-The figure is the median over blocks of steps, in milliseconds a step, by the wall clock or (`--clock cpu`) by the
-process's CPU time on all cores, which other programs on the machine disturb less. The last row times the draw of
-uniform negatives, whose binary search is over a user's items: the number of halvings is the bit length of the smaller
-of the interactions and the items.
+The figures are over blocks of steps, in milliseconds a step. The last rows time the draw of uniform negatives, whose
+binary search is over a user's items: the number of halvings is the bit length of the smaller of the interactions and
+the items.
 
 What grows and what does not: the compiled loop holds no operation on a table but scatters into it
 (tests/training/test_row_rules.py looks), so the arithmetic is the same for every size. Rows that are far apart cost
@@ -29,11 +26,8 @@ An epoch, unlike a step, also looks once whether all parameters are finite, and 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import json
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +37,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrec
+from experiments.bench.config import Options
+from experiments.bench.timing import Row
 from jaxrec.data.seen import SeenItems
 from jaxrec.sampling import uniform_negatives
 from jaxrec.training import Batch, Objective, TrainState
@@ -51,7 +47,8 @@ from jaxrec.training.rows import row_step
 
 RULES = ("sgd", "adagrad", "adam")
 DRAWS = ("near", "power", "uniform")
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+UNIT = "ms a step"
+Blocks = tuple[tuple[float, ...], tuple[float, ...]]  # wall and CPU milliseconds a step, of each block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,19 +84,19 @@ def draw_batches(config: Config, num_items: int, draw: str) -> Batch:
     )
 
 
-def medians(call: Callable[[Any], Any], state: Any, config: Config) -> tuple[dict[str, float], Any]:
-    """(milliseconds a step on each clock, the state after): medians over blocks, after one block to warm up."""
+def time_blocks(call: Callable[[Any], Any], state: Any, config: Config) -> tuple[Blocks, Any]:
+    """The milliseconds a step of each block, after one block to warm up, and the state after them."""
     state = jax.block_until_ready(call(state))
-    taken: dict[str, list[float]] = {name: [] for name in CLOCKS}
+    wall, cpu = [], []
     for _ in range(config.blocks):
-        before = {name: clock() for name, clock in CLOCKS.items()}
+        before = time.perf_counter(), time.process_time()
         state = jax.block_until_ready(call(state))
-        for name, clock in CLOCKS.items():
-            taken[name].append((clock() - before[name]) / config.steps * 1e3)
-    return {name: float(np.median(values)) for name, values in taken.items()}, state
+        wall.append((time.perf_counter() - before[0]) / config.steps * 1e3)
+        cpu.append((time.process_time() - before[1]) / config.steps * 1e3)
+    return (tuple(wall), tuple(cpu)), state
 
 
-def time_steps(config: Config, num_items: int, name: str) -> dict[str, dict[str, float]]:
+def time_steps(config: Config, num_items: int, name: str) -> dict[str, Blocks]:
     """Milliseconds a step of one rule with one size, for each kind of batches."""
     model = jaxrec.MF(dim=config.dim, num_users=config.num_users, num_items=num_items)
     objective, rule = Objective(model, l2=1e-3), make_row_rule(name)
@@ -118,11 +115,11 @@ def time_steps(config: Config, num_items: int, name: str) -> dict[str, dict[str,
     result = {}
     for draw in DRAWS:
         batches = draw_batches(config, num_items, draw)
-        result[draw], state = medians(lambda state, batches=batches: block(state, batches), state, config)
+        result[draw], state = time_blocks(lambda state, batches=batches: block(state, batches), state, config)
     return result
 
 
-def time_negatives(config: Config, num_items: int) -> dict[str, float]:
+def time_negatives(config: Config, num_items: int) -> Blocks:
     """Milliseconds for the negatives of one batch, for users with 20 of the items each."""
     rng = np.random.default_rng(config.seed)
     each = 20
@@ -139,55 +136,26 @@ def time_negatives(config: Config, num_items: int) -> dict[str, float]:
 
         return jax.lax.scan(draw, key, users)
 
-    return medians(lambda state: block(state[0], seen, users), (jax.random.key(0), None), config)[0]
+    return time_blocks(lambda state: block(state[0], seen, users), (jax.random.key(0), None), config)[0]
 
 
-def measure(config: Config) -> list[dict[str, Any]]:
-    """One entry for each rule, kind of batches and size."""
-    rows = []
+def run(options: Options) -> list[Row]:
+    """A row for each rule, kind of batches and size; the ratio is to the smallest size."""
+    config = Config(seed=options.seed)
+    if options.quick:
+        config = dataclasses.replace(config, sizes=(1_000, 4_000), num_users=500, batch_size=64, steps=2, blocks=2)
+    found: dict[tuple[str, str, int], Blocks] = {}
     for num_items in config.sizes:
-        for name in RULES:
-            for draw, times in time_steps(config, num_items, name).items():
-                rows.append({"rule": name, "draw": draw, "items": num_items, **times})
-        rows.append({"rule": "negatives", "draw": "uniform", "items": num_items, **time_negatives(config, num_items)})
+        for rule in RULES:
+            for draw, blocks in time_steps(config, num_items, rule).items():
+                found[rule, draw, num_items] = blocks
+        found["negatives", "uniform", num_items] = time_negatives(config, num_items)
+    rows = []
+    for (rule, draw, num_items), (wall, cpu) in sorted(found.items()):
+        ratio = float(np.median(wall) / np.median(found[rule, draw, config.sizes[0]][0]))
+        note = f"{ratio:.2f} times {config.sizes[0]:,} items" if num_items != config.sizes[0] else ""
+        setting = f"{rule}, items drawn: {draw}"
+        rows.append(
+            Row("rows", setting, f"jaxrec MF, {num_items:,} items", UNIT, wall, cpu, note=note, extra={"ratio": ratio})
+        )
     return rows
-
-
-def markdown(rows: list[dict[str, Any]], clock: str) -> str:
-    """The table of milliseconds a step, with the ratio of the largest table to the smallest.
-
-    >>> rows = [{"rule": "sgd", "draw": "near", "items": size, "wall": float(size)} for size in (10, 30)]
-    >>> print(markdown(rows, "wall").splitlines()[2])
-    | sgd | near | 10.000 | 30.000 | 3.00 |
-    """
-    sizes = sorted({row["items"] for row in rows})
-    lines = ["| rule | items drawn | " + " | ".join(f"{size:,}" for size in sizes) + " | last / first |"]
-    lines.append("|" + "---|" * (len(sizes) + 3))
-    for rule, draw in dict.fromkeys((row["rule"], row["draw"]) for row in rows):
-        times = {row["items"]: row[clock] for row in rows if (row["rule"], row["draw"]) == (rule, draw)}
-        cells = [*(f"{times[size]:.3f}" for size in sizes), f"{times[sizes[-1]] / times[sizes[0]]:.2f}"]
-        lines.append(f"| {rule} | {draw} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure, print the table, and write JSON where asked."""
-    parser = argparse.ArgumentParser(description="Milliseconds of a row-sparse step against the number of items.")
-    parser.add_argument("--out", type=pathlib.Path, help="a JSON file to write")
-    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall", help="of the printed table; JSON has both")
-    for field in dataclasses.fields(Config):
-        several = "+" if field.name == "sizes" else None
-        parser.add_argument("--" + field.name.replace("_", "-"), type=int, nargs=several, default=field.default)
-    arguments = vars(parser.parse_args())
-    out, clock = arguments.pop("out"), arguments.pop("clock")
-    config = Config(**{**arguments, "sizes": tuple(arguments["sizes"])})
-    rows = measure(config)
-    print(markdown(rows, clock))
-    if out is not None:
-        device = jax.devices()[0].device_kind
-        report = {"config": dataclasses.asdict(config), "device": device, "jax": jax.__version__, "rows": rows}
-        out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

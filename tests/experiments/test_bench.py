@@ -227,3 +227,15 @@ def test_lists_of_implicit_are_ours():
     for name in topk.IMPLICIT:
         assert rows[name].extra["same_places"] > 0.99
         assert rows[name].extra["apart"] < 1e-5
+
+
+@pytest.mark.slow
+def test_rows_and_seeds_are_measured(tmp_path):
+    out = tmp_path / "bench.json"
+    assert main(["--quick", "--only", "rows", "seeds", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert {row["benchmark"] for row in rows} == {"rows", "seeds"}
+    assert all(row["median"] > 0 for row in rows)
+    seeds = [row for row in rows if row["benchmark"] == "seeds"]
+    assert len(seeds) == 3
+    assert all(row["extra"]["apart"] < 1e-5 for row in seeds)  # each way trains the same members

@@ -1,1 +1,0 @@
-"""Several seeds of one model: one after another, each compiled, against all in one program."""
