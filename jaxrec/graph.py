@@ -64,6 +64,11 @@ def adjacency(biadjacency: BCOO) -> BCOO:
     >>> adjacency(biadjacency(Interactions.from_arrays(["u"], ["a"]))).todense().tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
+    return _adjacency(biadjacency)
+
+
+@jax.jit  # one program: compiled one by one, its operations take seconds for every new shape
+def _adjacency(biadjacency: BCOO) -> BCOO:
     num_users, num_items = biadjacency.shape
     r = biadjacency if biadjacency.indices_sorted else biadjacency.sort_indices()
     users, items = r.indices[:, 0], r.indices[:, 1] + num_users
@@ -135,6 +140,11 @@ def normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     >>> r.todense().round(3).tolist()
     [[0.7070000171661377, 0.7070000171661377]]
     """
+    return _normalized_biadjacency(biadjacency)
+
+
+@jax.jit  # as `_adjacency`
+def _normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     users, items = (_inverse_root(degree) for degree in degrees(biadjacency))
     rows, columns = biadjacency.indices[:, 0], biadjacency.indices[:, 1]
     scale = users.at[rows].get(mode="fill", fill_value=0) * items.at[columns].get(mode="fill", fill_value=0)

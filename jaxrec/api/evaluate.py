@@ -101,9 +101,9 @@ def evaluate(
     >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
     >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
     >>> model = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))
-    >>> 0 <= evaluate(model, split, k=(2,)).mean("recall@2") <= 1
+    >>> 0 <= evaluate(model, split, k=(2,), metrics="recall", space=None).mean("recall@2") <= 1
     True
-    >>> evaluate(model, split, k=(2,), candidates=range(5, 15)).catalogue
+    >>> evaluate(model, split, k=(2,), metrics="recall", space=None, candidates=range(5, 15)).catalogue
     '10 candidates of 15 items'
     """
     truth, seen, masked = measured_part(model, split, part, mask)

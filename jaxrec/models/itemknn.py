@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import flax.linen as nn
@@ -80,6 +81,7 @@ class ItemKNN(nn.Module):
         return self(adjacency)
 
 
+@functools.partial(jax.jit, static_argnames="num_items")
 def _transposed_rows(values: jax.Array, items: jax.Array, num_items: int) -> SparseOperator:
     """The operator whose transpose has row i with `values[i]` at `items[i]`."""
     k = values.shape[1]

@@ -112,7 +112,11 @@ def data():
 
 @pytest.mark.parametrize(
     ("bias", "loss", "form", "l2", "negatives"),
-    [(False, "bpr", "squared", 0.0, 2), (True, "mse", "norm", 0.1, 1)],
+    [
+        # Every loss without a bias and the squares are also compared in `test_rows`, with SGD.
+        pytest.param(False, "bpr", "squared", 0.0, 2, marks=pytest.mark.slow),
+        (True, "mse", "norm", 0.1, 1),
+    ],
 )
 def test_a_fit_by_adagrad_is_the_same_as_with_dense_updates(data, bias, loss, form, l2, negatives):
     # L2 is on the rows of the batch in both, so the dense gradient of the others is 0, which moves nothing.
@@ -202,7 +206,10 @@ def table_operations(text):
     return found - {"parameter", "get-tuple-element", "fusion", "bitcast"}  # what a fusion holds is listed by itself
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Adam keeps two tables beside each parameter, Adagrad one and SGD none.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "adam" else pytest.mark.slow) for name in NAMES]
+)
 def test_the_loop_does_nothing_to_a_table_but_scatter_into_it(name):
     compiled = compiled_epoch(make_row_rule(name))
     # The entry checks once that all parameters are finite; the rest is the loop.

@@ -24,7 +24,12 @@ def data():
 
 @pytest.mark.parametrize(
     ("bias", "loss", "form"),
-    [(False, "mse", "squared"), (True, "mse", "norm"), (False, "bpr", "norm"), (True, "logistic", "squared")],
+    [
+        (False, "mse", "squared"),
+        pytest.param(True, "mse", "norm", marks=pytest.mark.slow),  # each of the three is in another case
+        (False, "bpr", "norm"),
+        (True, "logistic", "squared"),
+    ],
 )
 def test_a_fit_is_the_same_as_with_dense_updates(data, bias, loss, form):
     options = {"loss": loss, "l2": 0.1, "l2_form": form, "optimizer": "sgd", "learning_rate": 0.02, "decay": 0.9}
