@@ -21,8 +21,8 @@ bench: $(VENV)/installed-bench ## measure jaxrec beside its peers; needs Gowalla
 test: $(VENV)/installed-test ## run the tests (PYTHON=python3.13 chooses the interpreter, VENV=... the folder)
 	$(BIN)/python -m pytest -n auto
 
-test-all: $(VENV)/installed-test ## run the tests, the slow ones too
-	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
+test-all: $(VENV)/installed-test ## run the tests, the slow ones too, on programs compiled as users have them
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m pytest -n auto -m 'slow or not slow'
 
 lint: $(VENV)/installed-lint ## ruff, basedpyright and import-linter
 	$(BIN)/ruff check .

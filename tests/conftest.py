@@ -1,8 +1,14 @@
-"""Settings of the whole test suite: strict dtypes and ranks, and deterministic Hypothesis runs."""
+"""Settings of the whole test suite: strict dtypes and ranks, deterministic Hypothesis runs, quick compilation."""
 
 import os
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+# Most of the suite's time is compiling programs that run once, on a few rows. LLVM therefore optimises nothing here; what
+# XLA itself does to a program, fusion and kernels, is the same. `make test-all` sets the flags as users have them.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+)
 
 import hypothesis
 import jax
