@@ -2,7 +2,7 @@
 
 import os
 
-# Most of the suite's time is compiling programs that run once, on a few rows. LLVM therefore optimises nothing here; what
+# Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimises nothing here; what
 # XLA itself does to a program, fusion and kernels, is the same. `make test-all` sets the flags as users have them.
 os.environ.setdefault(
     "XLA_FLAGS",
