@@ -1,7 +1,8 @@
-"""What measuring costs beside ranking: all metrics of the lists with distances, R-precision, AUC; and the memory."""
+"""What measuring costs beside ranking: metrics of lists, distances, R-precision, AUC, re-ranking; and the memory."""
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import jax
@@ -16,11 +17,13 @@ from jaxrec.data.seen import seen_items
 from jaxrec.evaluation.evaluator import evaluate_scorer
 from jaxrec.evaluation.item_space import item_space
 from jaxrec.evaluation.report import Report
+from jaxrec.evaluation.rerank import rerank
 from jaxrec.evaluation.topk import recommend_lists
 from jaxrec.metrics.ranking import RANKING_METRICS
 
 UNIT = "s for all users"
 LISTS = (*RANKING_METRICS, "precision_length")
+POOL = 100  # candidates of a user
 CHUNKS = (64, 256, 1024)  # MiB
 
 
@@ -41,6 +44,11 @@ def run(options: Options) -> list[Row]:
         "R-precision too": measured("r_precision"),
         "AUC too": measured("auc"),
     }
+    pool, scores = recommend_lists(scorer, users, POOL, seen=seen)[:2]
+    for method in ("mmr", "dpp"):
+        works[f"re-ranking {POOL} to {K} by {method.upper()}"] = functools.partial(
+            rerank, pool, scores, space, K, trade_off=0.8, method=method
+        )
     found = by_turns(works, options.repeats)
     alone = float(np.median(found["top-k alone"].wall))
     rows = []

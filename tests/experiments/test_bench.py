@@ -197,10 +197,12 @@ def test_the_rows_of_the_evaluator_stand_beside_the_top_k_alone():
         "all of the lists, with distance",
         "R-precision too",
         "AUC too",
+        "re-ranking 100 to 20 by MMR",
+        "re-ranking 100 to 20 by DPP",
         "memory_mb 64",
     ]
     alone = np.median(rows[0].values)
-    for row in rows[:4]:
+    for row in rows[:6]:
         assert row.extra["ratio"] == pytest.approx(np.median(row.values) / alone)
     assert 0.05 < rows[-1].values[0] < 4  # GB
 
