@@ -103,13 +103,6 @@ def test_pytorch_moves_the_same_rows_the_same_way(name):
     np.testing.assert_allclose(table, weight.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(0)
-    pairs = rng.choice(20 * 30, size=150, replace=False)
-    return jaxrec.from_arrays(pairs // 30, pairs % 30, rng.integers(1, 6, 150))
-
-
 @pytest.mark.parametrize(
     ("bias", "loss", "form", "l2", "negatives"),
     [

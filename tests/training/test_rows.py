@@ -15,13 +15,6 @@ from jaxrec.training.rows import make_row_epoch, row_step
 RATES = {"learning_rate": 0.1, "decay": 1.0, "steps": 1}
 
 
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(0)
-    pairs = rng.choice(20 * 30, size=150, replace=False)
-    return jaxrec.from_arrays(pairs // 30, pairs % 30, rng.integers(1, 6, 150))
-
-
 @pytest.mark.parametrize(
     ("bias", "loss", "form"),
     [
