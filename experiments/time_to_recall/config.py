@@ -34,12 +34,13 @@ RECIPES = {
             batch_size=8192,
             groups=16,
             temperature=0.12,
+            popularity_prior=0.8,
             learning_rate=2e-2,
             l2=0.0,
-            epochs=30,
+            epochs=20,
         ),
         first=4,
-        every=2,
+        every=1,
     ),
     # As in the paper and its authors' code.
     "bpr": Recipe(

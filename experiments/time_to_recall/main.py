@@ -114,7 +114,7 @@ def run(
         loss = info["loss"].item()
         training += time.perf_counter() - before
         if number >= recipe.first and (number - recipe.first) % recipe.every == 0:
-            scorer = trained_scorer({"params": state.params}, data.adjacency, model)
+            scorer = trained_scorer({"params": state.params}, data, model, chosen)
             report = evaluate_scorer(scorer, truth, seen=seen, k=20, metrics=("recall", "ndcg"))
             seconds = time.perf_counter() - started
             recall, ndcg = report.mean("recall@20"), report.mean("ndcg@20")

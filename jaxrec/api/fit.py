@@ -18,7 +18,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.graph import biadjacency
-from jaxrec.models import NMF, Random
+from jaxrec.models import NMF, Random, with_popularity
 from jaxrec.sparse import operator
 from jaxrec.training.epoch import make_epoch
 from jaxrec.training.loop import json_lines, progress_bar, train
@@ -113,8 +113,8 @@ def _run_stage(
     # No product is computed to learn the shapes of the parameters.
     params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
 
-    def scorer_of(variables: Mapping[str, Any]) -> Any:
-        return trained_scorer(variables, tables.adjacency, model)
+    def scorer_of(params: Any) -> Any:
+        return trained_scorer({"params": params}, tables, model, options)
 
     rule = make_row_rule(options.optimizer) if options.sparse else None
     if rule is not None:
@@ -129,20 +129,19 @@ def _run_stage(
             tables,
             epoch,
             epochs=epochs,
-            validate=validate
-            and (lambda params: validate(trained_scorer({"params": params}, tables.adjacency, model))),
+            validate=validate and (lambda params: validate(scorer_of(params))),
             every=options.eval_every,
             monitor=options.monitor,
             patience=options.patience or None,
             tolerance=options.tolerance,
             callbacks=(*write, *move),
         )
-    variables = {"params": result.state.params}
+    params = result.state.params
     return Stage(
         name,
         model,
-        variables,
-        scorer_of(variables),
+        {"params": params},
+        scorer_of(params),
         result.records[result.best_epoch - 1].valid,
         result.best_epoch,
         result.records,
@@ -162,16 +161,37 @@ def _solve(
     return variables, model.apply(variables, tables.adjacency, ratings, method="scorer")
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def trained_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
-    """The scorer of a model with parameters, in one jitted program.
+def trained_scorer(variables: Any, tables: TrainData, model: Any, options: FitOptions) -> Any:
+    """The scorer of a model with parameters, as the options want items ranked.
 
     >>> import jaxrec
-    >>> from jaxrec.training import train_data
     >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
     >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
     >>> variables = model.init(jax.random.key(0), tables.adjacency)
-    >>> trained_scorer(variables, tables.adjacency, model).users.shape
+    >>> trained_scorer(variables, tables, model, FitOptions()).users.shape
+    (2, 2)
+    """
+    scorer = model_scorer(variables, tables.adjacency, model)
+    if options.popularity_prior is None:
+        return scorer
+    return with_popularity(
+        scorer,
+        tables.log_probability,
+        weight=options.popularity_prior,
+        temperature=options.temperature,
+        cosine=options.cosine,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
+    """The scorer of a model with parameters, in one jitted program.
+
+    >>> import jaxrec
+    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
+    >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
+    >>> variables = model.init(jax.random.key(0), tables.adjacency)
+    >>> model_scorer(variables, tables.adjacency, model).items.shape
     (2, 2)
     """
     return model.apply(variables, adjacency, method="scorer")

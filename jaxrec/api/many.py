@@ -113,6 +113,7 @@ def fit_many(
             plan,
             name,
             part,
+            each=[own.options for own in plans],
             epochs=epochs,
             validate=validate,
             keys=keys,
@@ -138,6 +139,7 @@ def _run_stages(
     name: str,
     part: Interactions,
     *,
+    each: Sequence[FitOptions],
     epochs: Sequence[int],
     validate: Callable[[Any], Mapping[str, float]] | None,
     keys: Sequence[jax.Array],
@@ -165,8 +167,8 @@ def _run_stages(
         states.append(init_state(params, rule or optimizer, train_key))
     states = stack(states)
 
-    def scorer_of(params: Any) -> Any:
-        return trained_scorer({"params": params}, tables.adjacency, model)
+    def scorer_of(member: int, params: Any) -> Any:
+        return trained_scorer({"params": params}, tables, model, each[member])
 
     with contextlib.ExitStack() as open_files:
         callbacks: list[MemberCallback] = []
@@ -182,7 +184,7 @@ def _run_stages(
             tables,
             epoch,
             epochs=epochs,
-            validate=validate and (lambda params: validate(scorer_of(params))),
+            validate=validate and (lambda member, params: validate(scorer_of(member, params))),
             every=options.eval_every,
             monitor=options.monitor,
             patience=options.patience or None,
@@ -194,14 +196,14 @@ def _run_stages(
             name,
             model,
             {"params": result.state.params},
-            scorer_of(result.state.params),
+            scorer_of(member, result.state.params),
             result.records[result.best_epoch - 1].valid,
             result.best_epoch,
             result.records,
             result.compile_seconds,
             sum(record.valid_seconds for record in result.records),
         )
-        for result in results
+        for member, result in enumerate(results)
     ]
 
 

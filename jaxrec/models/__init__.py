@@ -15,6 +15,7 @@ from jaxrec.models.scorers import (
     PopularityScorer,
     RandomScorer,
     UserWeightScorer,
+    with_popularity,
 )
 from jaxrec.models.svdpp import SVDPP
 from jaxrec.models.userknn import UserKNN
@@ -52,4 +53,5 @@ __all__ = [
     "RandomScorer",
     "UserKNN",
     "UserWeightScorer",
+    "with_popularity",
 ]

@@ -166,7 +166,7 @@ def train_many(
     epoch: Any,
     *,
     epochs: Sequence[int],
-    validate: Callable[[Params], Mapping[str, float]] | None = None,
+    validate: Callable[[int, Params], Mapping[str, float]] | None = None,
     every: int = 5,
     monitor: str = "ndcg@10",
     patience: int | None = None,
@@ -183,7 +183,7 @@ def train_many(
       data: passed to every epoch.
       epoch: (states, settings, data) -> (states, info), as `make_many_epoch` gives.
       epochs: S numbers, how many each member does at the most.
-      validate: the params of one member -> metrics, or None; see `train`.
+      validate: (the number of a member, its params) -> metrics, or None; see `train`.
       every: epochs between two validations.
       monitor: the metric to maximise; "rmse" and "mae" are minimised.
       patience: stop a member after this many validations without a new best; None runs all its epochs.
@@ -225,7 +225,7 @@ def train_many(
                 raise not_finite(watch.number, info["loss"], member_of(good, member), f" of member {member}")
             record = EpochRecord(watch.number, seconds, info)
             if validate is not None and watch.validates:
-                record = watch.validated(record, lambda: validate(state().params))  # noqa: B023 (called at once)
+                record = watch.validated(record, functools.partial(validate, member, state().params))
             watch.take(record, state)
             for callback in callbacks:
                 callback(member, record)

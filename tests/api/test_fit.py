@@ -13,6 +13,7 @@ import jaxrec
 from jaxrec import MF, FitOptions, ItemKNN, LightGCN, Popularity
 from jaxrec.data.parts import Split
 from jaxrec.errors import JaxrecError, MismatchError, NonFiniteLossError
+from jaxrec.evaluation.evaluator import evaluate_scorer
 
 USERS, ITEMS = 30, 24
 OPTIONS = FitOptions(epochs=4, eval_every=1, batch_size=64, learning_rate=0.02, patience=0)
@@ -156,6 +157,21 @@ def test_any_optax_optimiser_takes_the_place_of_the_option():
     assert not same_bits(after_4, fit(options=options))
 
 
+def test_a_popularity_prior_changes_the_ranking_and_not_the_training():
+    plain = dataclasses.replace(OPTIONS, loss="softmax", negatives=0, refit=False, temperature=0.2)
+    without, with_prior = fit(options=plain), fit(options=dataclasses.replace(plain, popularity_prior=0.8))
+    share = np.bincount(SPLIT.train.item, minlength=ITEMS) / len(SPLIT.train)
+    users, items = (np.asarray(table, np.float64) for table in (without.scorer.users, without.scorer.items))
+    cosine = users @ items.T / np.linalg.norm(users, axis=1)[:, None] / np.linalg.norm(items, axis=1)
+    everyone = jnp.arange(USERS, dtype=jnp.int32)
+    expected = cosine / 0.2 + 0.8 * np.log(share)
+    np.testing.assert_allclose(with_prior.scorer.scores(everyone), expected, rtol=1e-4, atol=1e-5)
+    # Validation ranked by the same scores.
+    report = evaluate_scorer(with_prior.scorer, SPLIT.valid, seen=with_prior.seen, k=(10, 20), space=None)
+    assert with_prior.info["valid"]["ndcg@10"] == pytest.approx(report.mean("ndcg@10"), rel=1e-6)
+    assert with_prior.info["valid"] != without.info["valid"]
+
+
 def test_keys_count():
     options = dataclasses.replace(OPTIONS, validate=False)
     assert same_bits(fit(options=options, seed=1), fit(options=options, seed=1))
@@ -232,6 +248,7 @@ def test_bad_calls_raise(name):
         fit(**arguments)
 
 
+IN_BATCH = {"loss": "softmax", "negatives": 0}
 BAD_OPTIONS = {
     "batch_size": ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
     "epochs": ({"epochs": 0}, "epochs must be at least 1, got 0"),
@@ -247,6 +264,16 @@ BAD_OPTIONS = {
     "temperature": ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
     "decay": ({"decay": 1.5}, r"decay must lie in \(0, 1\], got 1.5"),
     "momentum": ({"momentum": 0.9}, "momentum .* got 0.9 with 'adam'"),
+    "prior": ({**IN_BATCH, "popularity_prior": -0.5}, "popularity_prior .* not negative, got -0.5; None"),
+    "prior, nan": ({**IN_BATCH, "popularity_prior": float("nan")}, "popularity_prior .* not negative, got nan"),
+    "prior, bpr": (
+        {"popularity_prior": 0.5},
+        "popularity_prior=0.5 goes with loss=\"softmax\", negatives=0 .* got 'bpr', 1",
+    ),
+    "prior, corrected": (
+        {**IN_BATCH, "popularity_prior": 0.5, "correct_popularity": True},
+        "popularity_prior=0.5 goes with .* correct_popularity=False, got 'softmax', 0 and True",
+    ),
 }
 
 

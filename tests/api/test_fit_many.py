@@ -58,6 +58,11 @@ MODELS = {
         {"loss": "softmax", "negatives": 0, "correct_popularity": True, "decay": 0.8, **SHORT},
         {"learning_rate": [0.01, 0.1], "l2": [0.0, 0.5], "temperature": [0.1, 0.5]},
     ),
+    "prior": (  # each member is ranked with its own temperature, in validation too
+        MF(dim=4),
+        {"loss": "softmax", "negatives": 0, "popularity_prior": 0.8, **SHORT},
+        {"temperature": [0.1, 0.5]},
+    ),
     "svdpp": (SVDPP(dim=4, implicit_l2=0.1), {"loss": "mse", **SHORT, "epochs": 30, "tolerance": 20.0}, {}),
     "gcn": (GCN(dim=4, hidden=4), SHORT, {}),
 }
@@ -104,7 +109,7 @@ def test_all_members_are_compiled_once_and_nothing_between_epochs_or_for_other_n
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         jaxrec.fit_many(model, SPLIT, short, keys=KEYS, learning_rate=[0.01, 0.02, 0.03])
         names = compiled(caplog)
-        assert [names.count(f"jit({name})") for name in ("train_many_epoch", "member_of", "trained_scorer")] == [
+        assert [names.count(f"jit({name})") for name in ("train_many_epoch", "member_of", "model_scorer")] == [
             1,
             1,
             1,

@@ -43,8 +43,9 @@ def test_each_member_stops_after_its_own_validations_without_a_new_best():
     best = [2, 6, 4]
     seen = []
 
-    def validate(params):
-        member, epoch = divmod(int(params), 100)
+    def validate(member, params):
+        number, epoch = divmod(int(params), 100)
+        assert number == member
         seen.append((member, epoch))
         return {"score": -abs(epoch - best[member])}
 
