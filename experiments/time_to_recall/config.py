@@ -27,7 +27,7 @@ class Recipe:
 RECIPES = {
     # Chosen on a tenth of the training part; see README.md for what was tried.
     "softmax": Recipe(
-        jaxrec.LightGCN(dim=64, layers=1),
+        jaxrec.LightGCN(dim=128, layers=1),
         jaxrec.FitOptions(
             loss="softmax",
             negatives=0,
