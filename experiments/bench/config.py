@@ -40,6 +40,7 @@ class Options:
       seed: of the generated data, the starts and the batches.
       dims: widths of "step".
       peer_steps: steps of a peer in one turn of "step"; it is timed `repeats` times so many.
+      epoch_steps: steps of ours in one program in a turn of "step"; 0 for a whole epoch.
       factors: width of "topk", "evaluator", "als-free" and NMF of all entries.
       bpr: how "als-free" trains ours; monitored is recall@20 on the test part, for the curve only.
       bpr_scale: standard deviation of our start in "als-free".
@@ -59,6 +60,7 @@ class Options:
     seed: int = 0
     dims: tuple[int, ...] = (64, 256)
     peer_steps: int = 4
+    epoch_steps: int = 0
     factors: int = 64
     bpr: jaxrec.FitOptions = BPR_FIT
     bpr_scale: float = 0.1
@@ -81,6 +83,8 @@ class Options:
         ):
             if getattr(self, name) < 1:
                 raise jaxrec.JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epoch_steps < 0:
+            raise jaxrec.JaxrecError(f"epoch_steps must not be negative, got {self.epoch_steps}")
 
 
 def smaller(options: Options) -> Options:

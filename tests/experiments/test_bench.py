@@ -1,5 +1,6 @@
 """The benchmarks: their arithmetic, their generator and tables, and that ours and the peers do the same work."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -186,7 +187,16 @@ def test_without_peers_there_are_rows_that_say_so(tmp_path, monkeypatch, capsys)
         assert len(row["values"]) == len(row["cpu"]) == QUICK.repeats
         assert 0 < row["min"] <= row["median"] <= row["max"]
     assert rows["step", "jaxrec, epoch"]["compile_seconds"] > 0
+    assert "steps in one program" in rows["step", "jaxrec, epoch"]["note"]
     assert not rows["step", "PyTorch, COO"]["values"]
+
+
+@pytest.mark.slow
+def test_a_part_of_an_epoch_has_as_many_steps_as_asked_for(monkeypatch):
+    monkeypatch.setattr(step, "find", lambda name: None)
+    row = next(row for row in step.run(dataclasses.replace(QUICK, epoch_steps=2)) if "part of an epoch" in row.name)
+    assert row.extra["steps_in_block"] == 2
+    assert "2 steps in one program" in row.note
 
 
 @pytest.mark.slow
