@@ -85,10 +85,10 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
     first = losses_of_ours(given._replace(batches=given.batches[:1]), L2)[0]
     works: dict[str, Callable[[], Any]] = {}
     length = min(options.epoch_steps or given.steps, given.steps)
-    whole = "jaxrec, epoch" if length == given.steps else "jaxrec, part of an epoch"
-    works[whole] = _epochs(given, objective, optimizer, size, options.seed, length)
+    in_one_program = "jaxrec, epoch" if length == given.steps else "jaxrec, part of an epoch"
+    works[in_one_program] = _epochs(given, objective, optimizer, size, options.seed, length)
     works["jaxrec, steps"] = _steps(given, objective, optimizer, options.peer_steps, options.seed)
-    steps = {whole: length, "jaxrec, steps": options.peer_steps}
+    steps = {in_one_program: length, "jaxrec, steps": options.peer_steps}
     losses: dict[str, float] = {}
     rows = []
     torch = find("torch")
@@ -113,10 +113,10 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
         wall, cpu = tuple(one / count for one in samples.wall), tuple(one / count for one in samples.cpu)
         ours = name.startswith("jaxrec")
         note = "" if ours else f"loss of the first batch {losses[name]:.6f}, ours {first:.6f}"
-        if name == whole:
+        if name == in_one_program:
             note = f"with shuffling and negatives; {count} steps in one program took {np.median(samples.wall):.3g} s"
         # The single step is compiled already when its first loss is compared.
-        compiled = max(samples.first - float(np.median(samples.wall)), 0.0) if name == whole else None
+        compiled = max(samples.first - float(np.median(samples.wall)), 0.0) if name == in_one_program else None
         extra = {"block_seconds": list(samples.wall), "steps_in_block": count, "first_loss": losses.get(name, first)}
         measured.append(Row("step", setting, name, UNIT_STEP, wall, cpu, compiled, note, extra))
     return measured + rows
