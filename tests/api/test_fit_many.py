@@ -53,14 +53,14 @@ MODELS = {
         {"optimizer": "adam", "sparse": True, "loss": "mse", "reduction": "sum", **SHORT},
         {"learning_rate": [0.001, 0.01]},
     ),
-    "lightgcn": (
+    "lightgcn": (  # each member is ranked with its own temperature, in validation too
         LightGCN(dim=4, layers=2),
-        {"loss": "softmax", "negatives": 0, "correct_popularity": True, "decay": 0.8, **SHORT},
+        {"loss": "softmax", "negatives": 0, "popularity_prior": 0.8, "decay": 0.8, **SHORT},
         {"learning_rate": [0.01, 0.1], "l2": [0.0, 0.5], "temperature": [0.1, 0.5]},
     ),
-    "prior": (  # each member is ranked with its own temperature, in validation too
+    "corrected": (
         MF(dim=4),
-        {"loss": "softmax", "negatives": 0, "popularity_prior": 0.8, **SHORT},
+        {"loss": "softmax", "negatives": 0, "correct_popularity": True, **SHORT},
         {"temperature": [0.1, 0.5]},
     ),
     "svdpp": (SVDPP(dim=4, implicit_l2=0.1), {"loss": "mse", **SHORT, "epochs": 30, "tolerance": 20.0}, {}),
@@ -68,7 +68,7 @@ MODELS = {
 }
 
 
-SLOW = dict.fromkeys(("gcn", "svdpp", "rows"), pytest.mark.slow)
+SLOW = dict.fromkeys(("gcn", "svdpp", "rows", "corrected"), pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in MODELS])
