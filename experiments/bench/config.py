@@ -34,7 +34,7 @@ class Options:
       out: the result file, JSON.
       only: which benchmarks.
       quick: small generated data and few repeats, to see that all of it runs; the figures mean nothing.
-      full: the largest size of "scaling" too (2e7 interactions, 1e6 nodes).
+      full: the largest sizes of "scaling" too (up to 8e7 interactions and 4e6 nodes).
       repeats: counted measurements of each row; their median is reported, with the spread.
       threads: of every library.
       seed: of the generated data, the starts and the batches.

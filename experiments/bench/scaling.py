@@ -26,7 +26,8 @@ from jaxrec.training.objective import Objective
 from jaxrec.training.state import init_state, train_data
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-LARGEST = 20_000_000
+FULL_SIZES = (*SIZES, 20_000_000, 40_000_000, 80_000_000)
+LONG = 10_000_000  # from here on a step takes seconds, and a block is one step
 QUICK_SIZES = (8_000, 16_000, 32_000)
 PER_NODE = 20  # interactions for each node: 2e7 with 1e6 nodes
 USER_SHARE = 0.6  # of the nodes
@@ -55,7 +56,7 @@ class Size:
 
 def run(options: Options) -> list[Row]:
     """A row of seconds and a row of memory for each size, and the exponents over all and past the cache."""
-    sizes = QUICK_SIZES if options.quick else SIZES + ((LARGEST,) if options.full else ())
+    sizes = QUICK_SIZES if options.quick else FULL_SIZES if options.full else SIZES
     rows, found = [], []
     for interactions in sizes:
         size = Size(
@@ -63,7 +64,7 @@ def run(options: Options) -> list[Row]:
             dim=options.dims[0],
             batch_size=256 if options.quick else 2048,
             repeats=options.repeats,
-            steps=options.peer_steps,
+            steps=1 if interactions >= LONG else options.peer_steps,
             seed=options.seed,
         )
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(size).items()]

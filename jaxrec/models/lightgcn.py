@@ -11,7 +11,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models.mf import Initializer, check_embedding_options, embedding
 from jaxrec.models.scorers import FactorScorer
 from jaxrec.models.sizes import bound_sizes
-from jaxrec.sparse import SparseMatrix, spmm
+from jaxrec.sparse import SparseMatrix, spmm, spmm_rows
 
 
 class LightGCN(nn.Module):
@@ -95,7 +95,8 @@ class LightGCN(nn.Module):
         """The rows of a batch, as taken from `self(adjacency)` and `self.ego()`, without the tables of all nodes.
 
         A loss reads the rows of a batch only. So the layers are not summed for all nodes: each layer's rows are
-        gathered and summed, and the gradient adds to those rows of the running product.
+        gathered and summed, and the gradient adds to those rows of the running product. Of the last layer no other row
+        is computed, where that saves anything (`sparse.spmm_rows`).
 
         Args:
           adjacency: A~ [N, N], as in a call.
@@ -111,9 +112,11 @@ class LightGCN(nn.Module):
         weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
         x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
         total = weights[0] * ego
-        for weight in weights[1:]:
+        for weight in weights[1:-1]:
             x, taken = with_rows(spmm(adjacency, x), rows)
             total = total + weight * taken
+        if self.layers:
+            total = total + weights[-1] * spmm_rows(adjacency, x, rows)
         return _by_role(total, negatives), _by_role(ego, negatives)
 
     def ego(self) -> tuple[jax.Array, jax.Array]:

@@ -163,6 +163,34 @@ def test_the_rows_of_a_batch_are_those_of_the_tables_and_so_is_their_gradient(mo
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), got, expected)
 
 
+def test_a_small_batch_of_a_larger_graph_takes_the_last_layer_for_its_rows_alone(key):
+    """With 70 nodes, 12 rows of a batch are few: another path than above, to the same loss, gradient and step."""
+    rng = np.random.default_rng(0)
+    pairs = np.argwhere(rng.random((40, 30)) < 0.1)
+    larger = Interactions(*pairs.T, IdMap(np.arange(40), "user"), IdMap(np.arange(30), "item"))
+    data = train_data(larger)
+    model = LightGCN(dim=8, layers=3, num_users=40, num_items=30)
+    params = model.init(key, data.adjacency)["params"]
+    at = rng.choice(len(pairs), 4, replace=False)
+    users, items = (jnp.asarray(column[at], jnp.int32) for column in pairs.T)
+    batch = Batch(users, items, None, jnp.array([[3], [29], [0], [7]]), jnp.array([True, True, True, False]))
+    objective = Objective(model, loss="bpr", l2=0.1)
+
+    def by_tables(params):
+        tables, ego = model.apply({"params": params}, data.adjacency), model.apply({"params": params}, method="ego")
+        rows = lambda pair: (pair[0][users], pair[1][items], pair[1][batch.negatives])  # noqa: E731
+        return objective.of_rows(data, batch, rows(tables), rows(ego))[0]
+
+    step = jax.jit(jax.value_and_grad(lambda params, data: objective(params, data, batch, key)[0]))
+    got, expected = step(params, data), jax.jit(jax.value_and_grad(by_tables))(params)
+    np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7), got[1], expected[1])
+    calls = [line for line in step.lower(params, data).as_text().splitlines() if "@cpu_csr_sparse_dense_ffi" in line]
+    assert len(calls) == 7  # two whole layers, the last in its two ways, and three back
+    assert sum(line.rstrip().endswith("-> tensor<12x8xf32>") for line in calls) == 1
+    assert sum("tensor<13x8xf32>" in line for line in calls) == 1  # back from the batch's rows and one of zeros
+
+
 def test_a_step_makes_no_table_of_zeros_for_each_layer(key):
     model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
     params = model.init(key, DATA.adjacency)["params"]

@@ -1,0 +1,20 @@
+"""Sparse matrices and their products with dense columns: the one place that knows `jax.experimental.sparse`."""
+
+from jax.experimental.sparse import BCOO
+
+from jaxrec.sparse.matrices import SparseMatrix, SparseOperator, from_dense, from_entries, operator
+from jaxrec.sparse.products import gram, map_gram_columns, spmm
+from jaxrec.sparse.row_products import spmm_rows
+
+__all__ = [
+    "BCOO",
+    "SparseMatrix",
+    "SparseOperator",
+    "from_dense",
+    "from_entries",
+    "gram",
+    "map_gram_columns",
+    "operator",
+    "spmm",
+    "spmm_rows",
+]

@@ -1,0 +1,143 @@
+"""Sparse matrices: as BCOO at the public surface, and as an operator that is laid out for fast products."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.sparse import BCOO
+
+from jaxrec.errors import MismatchError
+
+Array = jax.Array | np.ndarray
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SparseOperator:
+    """A sparse matrix [M, N] laid out for fast products with it and with its transpose.
+
+    It is a pytree, so it can be an argument of a jitted function. Make it once with `operator`, outside the step.
+
+    Attributes:
+      data: [E], the entries, row by row.
+      rows: int32 [E], the row of each entry, ascending.
+      columns: int32 [E], the column of each entry.
+      indptr: int32 [M + 1], the entries of row r are `indptr[r]:indptr[r + 1]`.
+      transposed: the same four arrays for the transpose, or None where the matrix equals its transpose.
+      shape: (M, N), static.
+
+    >>> eye = operator(from_dense(jnp.eye(2)))
+    >>> eye.shape, eye.transposed is None
+    ((2, 2), False)
+    """
+
+    data: jax.Array
+    rows: jax.Array
+    columns: jax.Array
+    indptr: jax.Array
+    transposed: tuple[jax.Array, jax.Array, jax.Array, jax.Array] | None
+    shape: tuple[int, int] = dataclasses.field(metadata={"static": True})
+
+    @property
+    def T(self) -> SparseOperator:
+        """The transpose, without any work."""
+        if self.transposed is None:
+            return self
+        mine = (self.data, self.rows, self.columns, self.indptr)
+        return SparseOperator(*self.transposed, mine, (self.shape[1], self.shape[0]))
+
+
+SparseMatrix = BCOO | SparseOperator
+
+
+def from_dense(matrix: Array) -> BCOO:
+    """The non-zero entries of a dense matrix [M, N] as a BCOO with sorted indices (on the host, not under jit).
+
+    >>> from_dense(jnp.eye(3)).nse
+    3
+    """
+    matrix = np.asarray(matrix)
+    rows, columns = np.nonzero(matrix)
+    return from_entries(matrix[rows, columns], rows, columns, matrix.shape)
+
+
+def from_entries(data: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> BCOO:
+    """A BCOO from entries at distinct places, sorted here by row and then column (on the host, not under jit).
+
+    Args:
+      data: [E].
+      rows: whole numbers [E], in 0..M-1.
+      columns: whole numbers [E], in 0..N-1.
+      shape: (M, N).
+
+    Returns:
+      BCOO [M, N] with int32 indices, flagged sorted and unique.
+
+    Raises:
+      MismatchError: a place that is named twice or lies outside the shape.
+
+    >>> from_entries(np.ones(2), [1, 0], [0, 1], (2, 2)).indices.tolist()
+    [[0, 1], [1, 0]]
+    """
+    data, rows, columns = np.asarray(data), np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+    for name, index, size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
+        if index.size and (index.min() < 0 or index.max() >= size):
+            raise MismatchError(f"{name} must lie in 0..{size - 1}, got {index.min()}..{index.max()}")
+    order = np.lexsort((columns, rows))
+    indices = np.stack([rows[order], columns[order]], axis=1).astype(np.int32)
+    if len(indices) > 1:
+        repeated = (indices[1:] == indices[:-1]).all(axis=1)
+        if repeated.any():
+            place = tuple(indices[1:][repeated][0].tolist())
+            raise MismatchError(f"the entry at {place} is given more than once; add or drop the repeats first")
+    return BCOO(
+        (jnp.asarray(data[order]), jnp.asarray(indices)), shape=tuple(shape), indices_sorted=True, unique_indices=True
+    )
+
+
+def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator:
+    """Lay a BCOO out for fast products, once, on the host.
+
+    Args:
+      matrix: BCOO [M, N]; an operator is returned as it is.
+      symmetric: whether the matrix equals its transpose, as a normalised adjacency does; the gradient then needs no
+        second copy. It is checked.
+
+    Raises:
+      MismatchError: not a matrix, or `symmetric` for one that is not.
+
+    >>> from jaxrec.sparse import spmm
+    >>> op = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
+    >>> spmm(op, jnp.array([[1.0], [3.0]])).tolist()
+    [[6.0], [2.0]]
+    """
+    if isinstance(matrix, SparseOperator):
+        return matrix
+    if matrix.n_batch or matrix.n_dense or len(matrix.shape) != 2:
+        raise MismatchError(f"operator needs a plain sparse matrix [M, N], got shape {matrix.shape}")
+    data, indices = np.asarray(matrix.data), np.asarray(matrix.indices)
+    inside = (indices < np.array(matrix.shape)).all(axis=1)  # a BCOO pads with indices out of bounds
+    data, rows, columns = data[inside], indices[inside, 0], indices[inside, 1]
+    forward = _compressed(data, rows, columns, matrix.shape[0])
+    backward = _compressed(data, columns, rows, matrix.shape[1])
+    if symmetric:
+        if matrix.shape[0] != matrix.shape[1] or not all(
+            len(f) == len(b) and np.allclose(f, b, rtol=1e-6, atol=0) for f, b in zip(forward, backward, strict=True)
+        ):
+            raise MismatchError(f"the matrix of shape {matrix.shape} is not symmetric; leave symmetric=True out")
+        backward = None
+    parts: tuple[Any, Any, Any, Any] = jax.tree.map(jnp.asarray, forward)
+    return SparseOperator(*parts, jax.tree.map(jnp.asarray, backward), (matrix.shape[0], matrix.shape[1]))
+
+
+def _compressed(
+    data: np.ndarray, rows: np.ndarray, columns: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    order = np.lexsort((columns, rows))
+    indptr = np.zeros(size + 1, np.int32)
+    np.cumsum(np.bincount(rows, minlength=size), out=indptr[1:])
+    return data[order], rows[order].astype(np.int32), columns[order].astype(np.int32), indptr
