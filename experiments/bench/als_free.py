@@ -92,7 +92,7 @@ def theirs(split: Split, options: Options, seed: int) -> Curve:
     model = bpr.BayesianPersonalizedRanking(
         factors=options.factors,
         learning_rate=options.peer_learning_rate,
-        regularization=options.bpr.l2,
+        regularization=options.peer_l2,
         iterations=options.peer_epochs,
         num_threads=options.threads,
         random_state=seed,
@@ -103,7 +103,7 @@ def theirs(split: Split, options: Options, seed: int) -> Curve:
     def after(epoch: int, seconds: float, *others: Any) -> None:
         del others
         passed[0] += seconds
-        if (epoch + 1) % options.curve_every == 0 or epoch + 1 == options.peer_epochs:
+        if (epoch + 1) % options.peer_curve_every == 0 or epoch + 1 == options.peer_epochs:
             factors = jnp.array(model.user_factors), jnp.array(model.item_factors)  # copies: they are trained on
             scorer = FactorScorer(*factors, dim=options.factors)
             report = evaluate_scorer(scorer, split.test, seen=seen, k=20, metrics=("recall",))

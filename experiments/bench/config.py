@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import jaxrec
 
 Name = Literal["step", "topk", "evaluator", "rows", "seeds", "als-free", "svdpp", "nmf", "scaling", "memory"]
+StepPeer = Literal["coo", "csr", "geometric-csr", "geometric-edges"]
 NAMES: tuple[Name, ...] = get_args(Name)
 UNIT_STEP = "s a step"
 
@@ -22,7 +23,7 @@ BPR_FIT = jaxrec.FitOptions(
     batch_size=4096,
     learning_rate=0.1,
     l2=0.02,
-    epochs=40,
+    epochs=10,
 )
 
 
@@ -47,7 +48,9 @@ class Options:
       seeds_epochs: of each training of "seeds".
       peer_epochs: of the peer in "als-free".
       peer_learning_rate: of the peer in "als-free"; its default is 0.01.
-      curve_every: epochs between two points of the curves of "als-free".
+      peer_l2: of the peer in "als-free"; its default is 0.01.
+      curve_every: epochs between two points of our curve in "als-free".
+      peer_curve_every: the same of the peer, whose epochs are shorter.
       rounds: iterations of NMF of all entries.
     """
 
@@ -59,15 +62,18 @@ class Options:
     threads: int = 2
     seed: int = 0
     dims: tuple[int, ...] = (64, 256)
+    step_peers: tuple[StepPeer, ...] = get_args(StepPeer)
     peer_steps: int = 4
     epoch_steps: int = 0
     factors: int = 64
     bpr: jaxrec.FitOptions = BPR_FIT
     bpr_scale: float = 0.1
     seeds_epochs: int = 5
-    peer_epochs: int = 60
-    peer_learning_rate: float = 0.05
-    curve_every: int = 5
+    peer_epochs: int = 120
+    peer_learning_rate: float = 0.02
+    peer_l2: float = 0.0001
+    curve_every: int = 1
+    peer_curve_every: int = 10
     rounds: int = 20
 
     def __post_init__(self) -> None:
@@ -79,6 +85,7 @@ class Options:
             "seeds_epochs",
             "peer_epochs",
             "curve_every",
+            "peer_curve_every",
             "rounds",
         ):
             if getattr(self, name) < 1:
@@ -99,6 +106,6 @@ def smaller(options: Options) -> Options:
         factors=8,
         bpr=dataclasses.replace(options.bpr, epochs=2, batch_size=256),
         peer_epochs=2,
-        curve_every=1,
+        peer_curve_every=1,
         rounds=3,
     )

@@ -93,7 +93,9 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
     rows = []
     torch = find("torch")
     arrays = numpy_problem(given)
-    for name, contender in step_torch.CONTENDERS.items():
+    for peer in options.step_peers:
+        contender = step_torch.CONTENDERS[peer]
+        name = contender.name
         if torch is None or (contender.package and find(contender.package) is None):
             rows.append(missing("step", setting, name, UNIT_STEP, contender.package or "torch"))
             continue

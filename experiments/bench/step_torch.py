@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.bench.config import StepPeer
 from experiments.bench.peers import find
 
 Step = Callable[[int], float]
@@ -49,10 +50,12 @@ class Contender(NamedTuple):
     """A way to take the step.
 
     Attributes:
+      name: in the tables.
       make: (arrays, layers, rate, l2) -> the step.
       package: what it needs besides PyTorch, or "".
     """
 
+    name: str
     make: Callable[[Arrays, int, float, float], Step]
     package: str = ""
 
@@ -114,11 +117,11 @@ def geometric_edges(given: Arrays, layers: int, rate: float, l2: float) -> Step:
     return _geometric_step(given, layers, rate, l2, sparse=False)
 
 
-CONTENDERS: dict[str, Contender] = {
-    "PyTorch, COO": Contender(coo),
-    "PyTorch, CSR and its own backward": Contender(csr),
-    "PyTorch Geometric, CSR adj_t": Contender(geometric_csr, "torch_geometric"),
-    "PyTorch Geometric, edge_index": Contender(geometric_edges, "torch_geometric"),
+CONTENDERS: dict[StepPeer, Contender] = {
+    "coo": Contender("PyTorch, COO", coo),
+    "csr": Contender("PyTorch, CSR and its own backward", csr),
+    "geometric-csr": Contender("PyTorch Geometric, CSR adj_t", geometric_csr, "torch_geometric"),
+    "geometric-edges": Contender("PyTorch Geometric, edge_index", geometric_edges, "torch_geometric"),
 }
 
 

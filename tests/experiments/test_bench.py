@@ -217,11 +217,11 @@ def test_the_rows_of_the_evaluator_stand_beside_the_top_k_alone():
     assert 0.05 < rows[-1].values[0] < 4  # GB
 
 
-@pytest.mark.parametrize("name", step_torch.CONTENDERS)
-def test_a_step_of_pytorch_loses_what_ours_loses(name):
+@pytest.mark.parametrize("peer", step_torch.CONTENDERS)
+def test_a_step_of_pytorch_loses_what_ours_loses(peer):
     """The losses of three steps from one start: the later ones are right only if gradients and Adam are too."""
     pytest.importorskip("torch")
-    contender = step_torch.CONTENDERS[name]
+    contender = step_torch.CONTENDERS[peer]
     if contender.package:
         pytest.importorskip(contender.package)
     train = power_law(2000, 150, 100, jax.random.key(0))
