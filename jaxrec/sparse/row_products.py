@@ -33,8 +33,8 @@ def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
 
     On CPU an operator's entries in these rows are copied and multiplied, if they are at most a quarter of all entries;
     the gradient in x is the product of the transpose and a table that has, besides one row of zeros, the rows of the
-    batch only, and so lies in a nearer cache. Elsewhere, for a BCOO, for many rows and under `vmap` over the rows it
-    is the whole product and a gather.
+    batch only, and so lies in a nearer cache. Under `vmap` one such product follows the other. Elsewhere than on CPU,
+    for a BCOO and for many rows it is the whole product and a gather.
 
     Args:
       matrix: `SparseOperator` [M, N], or a BCOO [M, N].
@@ -76,7 +76,7 @@ def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
     """The rows' entries as a matrix [R, N] of its own, if they are few enough; the product with it."""
     size, capacity = rows.shape[0], -(-data.shape[0] // SHARE_OF_ENTRIES)
     plain = functools.partial(_plain_taken, shape)
-    if not 0 < size * SHARE_OF_ROWS <= shape[0] or size >= EXACT:
+    if not few_rows(size, shape[0]):
         return plain(data, entry_rows, columns, indptr, x, rows)
     starts = indptr[rows]
     lengths = indptr[rows + 1] - starts
@@ -101,7 +101,7 @@ def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
 def _native_spread(shape, data, entry_rows, columns, indptr, g, rows):
     """The product with the table [R + 1, d] of the given rows and one of zeros, the columns renumbered."""
     size = rows.shape[0]
-    if not 0 < size * SHARE_OF_ROWS <= shape[1]:
+    if not few_rows(size, shape[1]):
         return _plain_spread(shape, data, entry_rows, columns, indptr, g, rows)
     # Of the places of a row that occurs often one wins, and takes the sum of all.
     slots = jnp.full(shape[1], size, columns.dtype).at[rows].set(jnp.arange(size, dtype=columns.dtype))
@@ -109,8 +109,24 @@ def _native_spread(shape, data, entry_rows, columns, indptr, g, rows):
     return native_product((shape[0], size + 1), data, slots[columns], indptr, table)
 
 
-def _by_platform(shape, native, plain):
-    """One of two programs by platform, as a function of arrays that is `plain` under `vmap`."""
+def few_rows(size: int, of: int) -> bool:
+    """Whether so many rows, out of so many, are worth picking.
+
+    >>> few_rows(2, 8), few_rows(2, 7), few_rows(0, 8)
+    (True, False, False)
+    """
+    return 0 < size * SHARE_OF_ROWS <= of and size < EXACT
+
+
+def _by_platform(shape, axis, native, plain):
+    """One of two programs by platform, as a function of arrays with a rule for `vmap`.
+
+    Args:
+      shape: (M, N).
+      axis: of the shape that the rows count along.
+      native: (shape, data, entry_rows, columns, indptr, x, rows) -> array, on CPU.
+      plain: the same elsewhere.
+    """
     native, plain = functools.partial(native, shape), functools.partial(plain, shape)
 
     @jax.custom_batching.custom_vmap
@@ -122,20 +138,37 @@ def _by_platform(shape, native, plain):
 
     @product.def_vmap
     def rule(axis_size, in_batched, *arguments):
-        axes = tuple(0 if batched else None for batched in in_batched)
-        return jax.vmap(plain, in_axes=axes, axis_size=axis_size)(*arguments), True
+        def folded(*arguments):
+            axes = tuple(0 if batched else None for batched in in_batched)
+            return jax.vmap(plain, in_axes=axes, axis_size=axis_size)(*arguments)
+
+        def one_by_one(*arguments):
+            pairs = list(zip(arguments, in_batched, strict=True))
+
+            def one(mine):
+                mine = iter(mine)
+                return product(*(next(mine) if batched else array for array, batched in pairs))
+
+            return jax.lax.map(one, [array for array, batched in pairs if batched])
+
+        rows = arguments[-1]
+        size = rows.shape[1] if in_batched[-1] else rows.shape[0]
+        # The kernel has no economy of width: picking the rows of one after another costs less than all rows of all.
+        if any(in_batched[:4]) or not few_rows(size, shape[axis]):
+            return folded(*arguments), True
+        return jax.lax.platform_dependent(*arguments, cpu=one_by_one, default=folded), True
 
     return product
 
 
 @functools.cache
 def _take_of_shape(shape: tuple[int, int]):
-    return _by_platform(shape, _native_taken, _plain_taken)
+    return _by_platform(shape, 0, _native_taken, _plain_taken)
 
 
 @functools.cache
 def _spread_of_shape(shape: tuple[int, int]):
-    return _by_platform(shape, _native_spread, _plain_spread)
+    return _by_platform(shape, 1, _native_spread, _plain_spread)
 
 
 @jax.custom_vjp

@@ -73,13 +73,18 @@ def test_rows_and_gradients_are_those_of_the_dense_product(form, rows):
     np.testing.assert_allclose(in_matrix.data, (slope @ x.T)[tuple(at)], rtol=1e-5, atol=1e-5)
 
 
-def test_the_rows_are_bit_for_bit_those_of_the_whole_product():
+def test_rows_and_gradients_are_bit_for_bit_those_of_the_whole_product():
     matrix = FORMS["operator"]()[1]
     rows = np.array(ROWS["few"], np.int32)
     for width in (1, 8, 64, 65):
         x = columns_for(DENSE, width)
         whole, some = jax.jit(sparse.spmm)(matrix, x), jax.jit(sparse.spmm_rows)(matrix, x, rows)
         np.testing.assert_array_equal(some, whole[rows])
+        g = np.random.default_rng(2).normal(size=some.shape).astype(np.float32)
+        back = [jax.jit(jax.vjp(of, x)[1])(g)[0] for of in (
+            lambda x: sparse.spmm_rows(matrix, x, rows), lambda x: sparse.spmm(matrix, x)[rows],
+        )]  # fmt: skip
+        np.testing.assert_array_equal(*back)
 
 
 def test_it_works_outside_of_jit_and_with_rows_of_another_whole_type():
@@ -186,10 +191,27 @@ def test_many_rows_are_a_whole_product_and_a_gather(rows):
     assert text.count(f"@{KERNEL}") == 1  # with a product of the rows alone to choose, there would be two
 
 
-def test_seeds_in_one_program_share_one_call_of_the_native_kernel():
+@pytest.mark.parametrize("nested", [False, True])
+def test_seeds_in_one_program_keep_the_native_kernel_and_the_few_rows(nested):
     matrix = FORMS["operator"]()[1]
-    several = jax.vmap(functools.partial(sparse.spmm_rows, matrix))
-    text = lowered(several, np.stack([X] * 4), jnp.tile(jnp.array(ROWS["few"]), (4, 1)))
+    members = jax.vmap(functools.partial(sparse.spmm_rows, matrix))
+    slopes = jax.grad(lambda xs, rows: jnp.sum(jnp.sin(members(xs, rows))))
+    xs, rows = np.stack([X, 2 * X, -X, X]), jnp.tile(jnp.array(ROWS["few"]), (4, 1))
+    expected = [(DENSE @ x)[ROWS["few"]] for x in xs]
+    mapped = members
+    if nested:
+        mapped, slopes, xs, rows = jax.vmap(members), jax.vmap(slopes), xs[None], rows[None]
+    text = lowered(mapped, xs, rows)
+    results = {line.rpartition("-> ")[2].strip() for line in text.splitlines() if f"@{KERNEL}" in line}
+    assert results == {"tensor<5x8xf32>", f"tensor<{M}x8xf32>"}
+    text = lowered(slopes, xs, rows)
+    assert any(f"@{KERNEL}" in line and "tensor<6x8xf32>" in line for line in text.splitlines())
+    np.testing.assert_allclose(np.reshape(mapped(xs, rows), (4, 5, D)), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_many_rows_of_seeds_in_one_program_are_one_call_of_the_native_kernel():
+    several = jax.vmap(functools.partial(sparse.spmm_rows, FORMS["operator"]()[1]))
+    text = lowered(several, np.stack([X] * 4), jnp.tile(jnp.arange(12), (4, 1)))
     assert text.count(f"@{KERNEL}") == 1
     assert f"-> tensor<{M}x16xf32>" in text  # 4 times 3 columns, padded
 
