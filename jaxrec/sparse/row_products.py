@@ -33,8 +33,8 @@ def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
 
     On CPU an operator's entries in these rows are copied and multiplied, if they are at most a quarter of all entries;
     the gradient in x is the product of the transpose and a table that has, besides one row of zeros, the rows of the
-    batch only, and so lies in a nearer cache. Under `vmap` one such product follows the other. Elsewhere than on CPU,
-    for a BCOO and for many rows it is the whole product and a gather.
+    batch only, and so lies in a nearer cache. Elsewhere than on CPU, for a BCOO, for many rows and under `vmap` it is
+    the whole product and a gather.
 
     Args:
       matrix: `SparseOperator` [M, N], or a BCOO [M, N].
@@ -118,15 +118,8 @@ def few_rows(size: int, of: int) -> bool:
     return 0 < size * SHARE_OF_ROWS <= of and size < EXACT
 
 
-def _by_platform(shape, axis, native, plain):
-    """One of two programs by platform, as a function of arrays with a rule for `vmap`.
-
-    Args:
-      shape: (M, N).
-      axis: of the shape that the rows count along.
-      native: (shape, data, entry_rows, columns, indptr, x, rows) -> array, on CPU.
-      plain: the same elsewhere.
-    """
+def _by_platform(shape, native, plain):
+    """One of two programs by platform, as a function of arrays that is `plain` under `vmap`."""
     native, plain = functools.partial(native, shape), functools.partial(plain, shape)
 
     @jax.custom_batching.custom_vmap
@@ -138,37 +131,20 @@ def _by_platform(shape, axis, native, plain):
 
     @product.def_vmap
     def rule(axis_size, in_batched, *arguments):
-        def folded(*arguments):
-            axes = tuple(0 if batched else None for batched in in_batched)
-            return jax.vmap(plain, in_axes=axes, axis_size=axis_size)(*arguments)
-
-        def one_by_one(*arguments):
-            pairs = list(zip(arguments, in_batched, strict=True))
-
-            def one(mine):
-                mine = iter(mine)
-                return product(*(next(mine) if batched else array for array, batched in pairs))
-
-            return jax.lax.map(one, [array for array, batched in pairs if batched])
-
-        rows = arguments[-1]
-        size = rows.shape[1] if in_batched[-1] else rows.shape[0]
-        # The kernel has no economy of width: picking the rows of one after another costs less than all rows of all.
-        if any(in_batched[:4]) or not few_rows(size, shape[axis]):
-            return folded(*arguments), True
-        return jax.lax.platform_dependent(*arguments, cpu=one_by_one, default=folded), True
+        axes = tuple(0 if batched else None for batched in in_batched)
+        return jax.vmap(plain, in_axes=axes, axis_size=axis_size)(*arguments), True
 
     return product
 
 
 @functools.cache
 def _take_of_shape(shape: tuple[int, int]):
-    return _by_platform(shape, 0, _native_taken, _plain_taken)
+    return _by_platform(shape, _native_taken, _plain_taken)
 
 
 @functools.cache
 def _spread_of_shape(shape: tuple[int, int]):
-    return _by_platform(shape, 1, _native_spread, _plain_spread)
+    return _by_platform(shape, _native_spread, _plain_spread)
 
 
 @jax.custom_vjp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from jaxrec.training.objective import Objective
 from jaxrec.training.row_rules import RowRule
 from jaxrec.training.rows import check_rows, row_step
 from jaxrec.training.state import Params, TrainData, TrainState
+
+# On CPU eight small members at once take two thirds of the time of one after another; from here on more.
+SMALL = 2**16
 
 MemberCallback = Callable[[int, EpochRecord], None]
 
@@ -72,8 +76,10 @@ def make_many_epoch(
 ) -> Any:
     """`train_epoch` for S trainings at once, jitted: epoch(states, settings, data). The states are donated.
 
-    The states and settings have a leading axis [S], which `vmap` maps over; the data are shared. A sparse product is
-    computed once for all members, with their columns side by side.
+    The states and settings have a leading axis [S]; the data are shared. `vmap` maps over the members, so a sparse
+    product is computed once for all, with their columns side by side. On CPU, members of more than 2^16 parameters take
+    the epoch one after another inside the program: there a wide product costs what narrow ones cost together, and
+    laying columns side by side comes on top.
 
     Args:
       objective: its `l2` and `temperature` give way to those of the settings.
@@ -141,10 +147,27 @@ def make_many_row_epoch(
 
 
 def _mapped(train_member: Callable[..., Any]) -> Any:
-    def train_many_epoch(states: TrainState, settings: Settings, data: TrainData) -> tuple[TrainState, Info]:
+    def together(states: TrainState, settings: Settings, data: TrainData) -> tuple[TrainState, Info]:
         return jax.vmap(train_member, in_axes=(0, 0, None))(states, settings, data)
 
+    def one_by_one(states: TrainState, settings: Settings, data: TrainData) -> tuple[TrainState, Info]:
+        return jax.lax.map(lambda member: train_member(*member, data), (states, settings))
+
+    def train_many_epoch(states: TrainState, settings: Settings, data: TrainData) -> tuple[TrainState, Info]:
+        if parameters_of_a_member(states.params) <= SMALL:
+            return together(states, settings, data)
+        return jax.lax.platform_dependent(states, settings, data, cpu=one_by_one, default=together)
+
     return jax.jit(train_many_epoch, donate_argnums=0)
+
+
+def parameters_of_a_member(params: Params) -> int:
+    """How many numbers one of S stacked members has.
+
+    >>> parameters_of_a_member({"w": jnp.zeros((8, 5, 2)), "b": jnp.zeros((8, 2))})
+    12
+    """
+    return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params))
 
 
 def _scaled(optimizer: optax.GradientTransformation, rate: jax.Array | None) -> optax.GradientTransformation:

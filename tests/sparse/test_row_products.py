@@ -191,27 +191,9 @@ def test_many_rows_are_a_whole_product_and_a_gather(rows):
     assert text.count(f"@{KERNEL}") == 1  # with a product of the rows alone to choose, there would be two
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_seeds_in_one_program_keep_the_native_kernel_and_the_few_rows(nested):
-    matrix = FORMS["operator"]()[1]
-    members = jax.vmap(functools.partial(sparse.spmm_rows, matrix))
-    slopes = jax.grad(lambda xs, rows: jnp.sum(jnp.sin(members(xs, rows))))
-    xs, rows = np.stack([X, 2 * X, -X, X]), jnp.tile(jnp.array(ROWS["few"]), (4, 1))
-    expected = [(DENSE @ x)[ROWS["few"]] for x in xs]
-    mapped = members
-    if nested:
-        mapped, slopes, xs, rows = jax.vmap(members), jax.vmap(slopes), xs[None], rows[None]
-    text = lowered(mapped, xs, rows)
-    results = {line.rpartition("-> ")[2].strip() for line in text.splitlines() if f"@{KERNEL}" in line}
-    assert results == {"tensor<5x8xf32>", f"tensor<{M}x8xf32>"}
-    text = lowered(slopes, xs, rows)
-    assert any(f"@{KERNEL}" in line and "tensor<6x8xf32>" in line for line in text.splitlines())
-    np.testing.assert_allclose(np.reshape(mapped(xs, rows), (4, 5, D)), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_many_rows_of_seeds_in_one_program_are_one_call_of_the_native_kernel():
+def test_members_of_a_vmap_share_one_call_of_the_native_kernel():
     several = jax.vmap(functools.partial(sparse.spmm_rows, FORMS["operator"]()[1]))
-    text = lowered(several, np.stack([X] * 4), jnp.tile(jnp.arange(12), (4, 1)))
+    text = lowered(several, np.stack([X] * 4), jnp.tile(jnp.array(ROWS["few"]), (4, 1)))
     assert text.count(f"@{KERNEL}") == 1
     assert f"-> tensor<{M}x16xf32>" in text  # 4 times 3 columns, padded
 

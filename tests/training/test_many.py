@@ -14,7 +14,7 @@ from jaxrec.api.options import make_optimizer
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.models import MF, LightGCN
-from jaxrec.training import Objective, Settings, init_state, make_epoch, make_many_epoch, train_data, train_many
+from jaxrec.training import Objective, Settings, init_state, make_epoch, make_many_epoch, many, train_data, train_many
 from jaxrec.training.many import member_of, stack
 
 KERNEL = "cpu_csr_sparse_dense_ffi"
@@ -135,3 +135,25 @@ def test_the_product_of_all_members_is_one_call_of_the_native_kernel():
     assert len(calls) == 4
     nodes = data.adjacency.shape[0]
     assert all(re.search(rf"-> tensor<{nodes}x{number * DIM}xf32>", line) for line in calls)
+
+
+def test_large_members_take_the_epoch_one_after_another_to_the_same_bits_as_alone(monkeypatch):
+    """Here every member counts as large. Bits are the same because each member's program is that of one alone."""
+    monkeypatch.setattr(many, "SMALL", 0)
+    data, number = tables(), 2
+    model = sized(LightGCN, data, layers=2)
+    optimizer = optax.adam(0.1)
+    epoch = make_many_epoch(Objective(model, loss="bpr"), optimizer, 7, 1)  # a batch that no other test has compiled
+    starts = states_of(model, data, optimizer, number)
+    text = epoch.lower(stack(starts), Settings(), data).as_text()
+    calls = [line for line in text.splitlines() if f"@{KERNEL}" in line]
+    nodes = data.adjacency.shape[0]
+    assert len(calls) == 4
+    assert all(re.search(rf"-> tensor<{nodes}x{DIM + -DIM % 8}xf32>", line) for line in calls)
+    states, info = epoch(stack(starts), Settings(), data)
+    alone = make_epoch(Objective(model, loss="bpr"), optimizer, 7, 1)
+    for member, start in enumerate(starts):
+        after, expected = alone(start, data)
+        same = lambda one, other: np.testing.assert_array_equal(one, other)  # noqa: E731
+        jax.tree.map(same, member_of(states, member).params, after.params)
+        np.testing.assert_array_equal(info["loss"][member], expected["loss"])
