@@ -63,13 +63,17 @@ def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
     return _taken(matrix, jnp.asarray(x), rows.astype(jnp.int32))
 
 
+def _table(size: int, g: jax.Array, rows: jax.Array) -> jax.Array:
+    """The table [size, d] that has the rows g [R, d] at `rows`, added up, and is 0 elsewhere."""
+    return jnp.zeros((size, g.shape[1]), g.dtype).at[rows].add(g)
+
+
 def _plain_taken(shape, data, entry_rows, columns, indptr, x, rows):
     return product_of_shape(shape)(data, entry_rows, columns, indptr, x)[rows]
 
 
 def _plain_spread(shape, data, entry_rows, columns, indptr, g, rows):
-    table = jnp.zeros((shape[1], g.shape[1]), g.dtype).at[rows].add(g)
-    return product_of_shape(shape)(data, entry_rows, columns, indptr, table)
+    return product_of_shape(shape)(data, entry_rows, columns, indptr, _table(shape[1], g, rows))
 
 
 def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
@@ -105,8 +109,7 @@ def _native_spread(shape, data, entry_rows, columns, indptr, g, rows):
         return _plain_spread(shape, data, entry_rows, columns, indptr, g, rows)
     # Of the places of a row that occurs often one wins, and takes the sum of all.
     slots = jnp.full(shape[1], size, columns.dtype).at[rows].set(jnp.arange(size, dtype=columns.dtype))
-    table = jnp.zeros((size + 1, g.shape[1]), g.dtype).at[slots[rows]].add(g)
-    return native_product((shape[0], size + 1), data, slots[columns], indptr, table)
+    return native_product((shape[0], size + 1), data, slots[columns], indptr, _table(size + 1, g, slots[rows]))
 
 
 def few_rows(size: int, of: int) -> bool:
@@ -169,8 +172,8 @@ def _taken_forward(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> tup
 
 def _taken_backward(residuals: Residuals, g: jax.Array) -> Gradients:
     matrix, x, rows = residuals
-    table = jnp.zeros((matrix.shape[0], g.shape[1]), g.dtype).at[rows].add(g)
-    return entry_gradient(matrix, table, x), _spread(matrix.T, g, rows), np.zeros(rows.shape, jax.dtypes.float0)
+    in_entries = entry_gradient(matrix, _table(matrix.shape[0], g, rows), x)
+    return in_entries, _spread(matrix.T, g, rows), np.zeros(rows.shape, jax.dtypes.float0)
 
 
 def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tuple[jax.Array, Residuals]:
@@ -179,8 +182,8 @@ def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tu
 
 def _spread_backward(residuals: Residuals, h: jax.Array) -> Gradients:
     matrix, g, rows = residuals
-    table = jnp.zeros((matrix.shape[1], g.shape[1]), g.dtype).at[rows].add(g)
-    return entry_gradient(matrix, h, table), _taken(matrix.T, h, rows), np.zeros(rows.shape, jax.dtypes.float0)
+    in_entries = entry_gradient(matrix, h, _table(matrix.shape[1], g, rows))
+    return in_entries, _taken(matrix.T, h, rows), np.zeros(rows.shape, jax.dtypes.float0)
 
 
 _taken.defvjp(_taken_forward, _taken_backward)

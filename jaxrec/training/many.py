@@ -21,7 +21,7 @@ from jaxrec.training.row_rules import RowRule
 from jaxrec.training.rows import check_rows, row_step
 from jaxrec.training.state import Params, TrainData, TrainState
 
-# On CPU eight small members at once take two thirds of the time of one after another; from here on more.
+# Parameters of a member. Below, `vmap` saves a third on CPU; above, it costs more than one member after another.
 SMALL = 2**16
 
 MemberCallback = Callable[[int, EpochRecord], None]
