@@ -1,84 +1,93 @@
 """A recommender library in JAX: pure-function models over a sparse normalised adjacency, and their evaluation."""
 
-from jaxrec import evaluation, graph, losses, metrics, models, sampling, sparse, spectral, training
-from jaxrec.api import (
-    FitOptions,
-    FittedModel,
-    Recommendations,
-    evaluate,
-    evaluate_rankings,
-    evaluate_ratings,
-    evaluate_sampled,
-    fit,
-    fit_many,
-    predict,
-    recommend,
-    restore,
-    save,
-    similar_items,
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxrec._moved import find_old_modules
+
+if TYPE_CHECKING:
+    from jaxrec import (
+        evaluation,
+        graph,
+        losses,
+        metrics,
+        models,
+        ranking,
+        reports,
+        sampling,
+        sparse,
+        spectral,
+        statistics,
+        training,
+    )
+    from jaxrec.api import (
+        Recommendations,
+        evaluate,
+        evaluate_rankings,
+        evaluate_ratings,
+        evaluate_sampled,
+        predict,
+        recommend,
+        similar_items,
+    )
+    from jaxrec.data import Interactions, prepare
+    from jaxrec.data.datasets import datasets, load
+    from jaxrec.data.reading import (
+        from_frame,
+        from_networkx,
+        from_scipy,
+        read,
+        read_split,
+        to_frame,
+        to_networkx,
+        to_scipy,
+    )
+    from jaxrec.data.splitting import Split, split
+    from jaxrec.errors import JaxrecError
+    from jaxrec.fitting import FitOptions, FittedModel, fit, fit_many, restore, save
+    from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+
+    from_arrays = Interactions.from_arrays
+
+__version__ = "0.2.0"
+
+_ROOMS = (
+    *("evaluation", "graph", "losses", "metrics", "models", "ranking", "reports", "sampling", "sparse", "spectral"),
+    *("statistics", "training"),
 )
-from jaxrec.data.conversions import from_networkx, from_scipy, to_networkx, to_scipy
-from jaxrec.data.filters import prepare
-from jaxrec.data.frames import from_frame, to_frame
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.readers import read, read_split
-from jaxrec.data.registry import datasets, load
-from jaxrec.data.splits import Split, split
-from jaxrec.errors import JaxrecError
-from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+_NAMES = {
+    "api": "Recommendations evaluate evaluate_rankings evaluate_ratings evaluate_sampled predict recommend"
+    " similar_items",
+    "data": "Interactions prepare",
+    "data.datasets": "datasets load",
+    "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
+    "data.splitting": "Split split",
+    "errors": "JaxrecError",
+    "fitting": "FitOptions FittedModel fit fit_many restore save",
+    "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+}
+_HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}
 
-from_arrays = Interactions.from_arrays
+__all__ = sorted([*_ROOMS, *_HOMES, "from_arrays"])  # pyright: ignore[reportUnsupportedDunderAll]
 
-__version__ = "0.1.0"
+find_old_modules()
 
-__all__ = [
-    "EASE",
-    "GCN",
-    "MF",
-    "NMF",
-    "SVDPP",
-    "FitOptions",
-    "FittedModel",
-    "Interactions",
-    "ItemKNN",
-    "JaxrecError",
-    "LightGCN",
-    "Popularity",
-    "Random",
-    "Recommendations",
-    "Split",
-    "UserKNN",
-    "datasets",
-    "evaluate",
-    "evaluate_rankings",
-    "evaluate_ratings",
-    "evaluate_sampled",
-    "evaluation",
-    "fit",
-    "fit_many",
-    "from_arrays",
-    "from_frame",
-    "from_networkx",
-    "from_scipy",
-    "graph",
-    "load",
-    "losses",
-    "metrics",
-    "models",
-    "predict",
-    "prepare",
-    "read",
-    "read_split",
-    "recommend",
-    "restore",
-    "sampling",
-    "save",
-    "similar_items",
-    "sparse",
-    "spectral",
-    "split",
-    "to_frame",
-    "to_networkx",
-    "to_scipy",
-    "training",
-]
+
+def __getattr__(name: str) -> Any:
+    # What is not used is not imported: a command that only ranks needs neither Flax nor Optax.
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "from_arrays":
+        value = importlib.import_module("jaxrec.data").Interactions.from_arrays
+    elif name in _ROOMS:
+        return importlib.import_module(f"jaxrec.{name}")
+    else:
+        raise AttributeError(f"module 'jaxrec' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
 from jaxrec.errors import MismatchError
 from jaxrec.sparse import BCOO, from_entries
 
@@ -254,7 +254,7 @@ def from_networkx(graph: networkx.Graph, users: Any = None, items: Any = None) -
     >>> r.shape, r.nse
     ((18, 14), 89)
     """
-    from jaxrec.data.conversions import from_networkx as interactions_from_networkx
+    from jaxrec.data.reading._conversions import from_networkx as interactions_from_networkx
 
     interactions = interactions_from_networkx(graph, users, items)
     return biadjacency(interactions, interactions.rating), interactions

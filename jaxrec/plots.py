@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.tradeoff import CurvePoint, curve_rows
+from jaxrec.evaluation._tradeoff import CurvePoint, curve_rows
+from jaxrec.reports._report import Report
 
 if TYPE_CHECKING:
     import networkx
@@ -140,7 +140,7 @@ def trade_off_curves(
     """Accuracy against diversity: a line for each model, from its own lists (large dot) to the most re-ranked.
 
     Args:
-      curves: label of the model to its points, see `jaxrec.evaluation.tradeoff`; or to the rows of `curve_rows`, for
+      curves: label of the model to its points, see `jaxrec.evaluation`; or to the rows of `curve_rows`, for
         example of a file that was written earlier.
       x: the value to the right, of diversity.
       y: the value upwards, of accuracy.

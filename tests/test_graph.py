@@ -12,8 +12,8 @@ from jax.experimental.sparse import BCOO
 from reference import propagation as slow
 
 from jaxrec import graph
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
 
 USERS, ITEMS = 5, 6

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.tradeoff import CurvePoint, curve_rows
+from jaxrec.evaluation._tradeoff import CurvePoint, curve_rows
+from jaxrec.reports._report import Report
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 

@@ -20,10 +20,10 @@ from experiments.bench.data import ranking_split, user_items
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, missing
 from experiments.bench.topk import blas_threads
-from jaxrec.data.parts import Split
-from jaxrec.data.seen import seen_items
-from jaxrec.evaluation.evaluator import evaluate_scorer
-from jaxrec.models.scorers import FactorScorer
+from jaxrec.data._seen import seen_items
+from jaxrec.data.splitting._parts import Split
+from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.scorers import FactorScorer
 
 METRIC = "recall@20"
 UNIT = f"s to equal {METRIC}"

@@ -11,7 +11,7 @@ import scipy.sparse
 import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.generator import power_law
-from jaxrec.data.parts import Split
+from jaxrec.data.splitting._parts import Split
 
 
 def ranking_split(options: Options) -> Split:

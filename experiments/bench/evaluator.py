@@ -13,13 +13,13 @@ from experiments.bench.data import ranking_split
 from experiments.bench.process import run_measured
 from experiments.bench.timing import Row, Work, by_turns
 from experiments.bench.topk import K, factors
-from jaxrec.data.seen import seen_items
-from jaxrec.evaluation.evaluator import evaluate_scorer
-from jaxrec.evaluation.item_space import item_space
-from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.rerank import rerank
-from jaxrec.evaluation.topk import recommend_lists
-from jaxrec.metrics.ranking import RANKING_METRICS
+from jaxrec.data._seen import seen_items
+from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.metrics._ranking import RANKING_METRICS
+from jaxrec.ranking._item_vectors import item_space
+from jaxrec.ranking._reranking import rerank
+from jaxrec.ranking._topk import recommend_lists
+from jaxrec.reports._report import Report
 
 UNIT = "s for all users"
 LISTS = (*RANKING_METRICS, "precision_length")

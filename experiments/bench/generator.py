@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from jaxrec.data.holdout import generator_of
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data.splitting._holdout import generator_of
 from jaxrec.errors import JaxrecError
 
 _ROUNDS = 100

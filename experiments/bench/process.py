@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from jaxrec.cli.memory import TUNABLE, huge_pages
+from jaxrec.cli._memory import TUNABLE, huge_pages
 from jaxrec.errors import JaxrecError
 
 STARTED = "JAXREC_BENCH_STARTED"  # set by the restart, so that there is never a second one

@@ -16,8 +16,8 @@ from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
 from experiments.rating.config import GRIDS, PEER_GRIDS, Candidate
 from experiments.rating.main import errors_of, pairs, trainset
-from jaxrec.data.holdout import generator_of
-from jaxrec.data.interactions import TEST, TRAIN
+from jaxrec.data._interactions import TEST, TRAIN
+from jaxrec.data.splitting._holdout import generator_of
 
 UNIT = "s to train"
 # Those that every fold of experiments/rating chose on a tenth of its training part.

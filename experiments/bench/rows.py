@@ -1,6 +1,6 @@
 """Does a row-sparse step grow with the table? Times of SGD, Adagrad and lazy Adam at 1e5, 1e6 and 1e7 items.
 
-A step is `jaxrec.training.rows.row_step`: MF by BPR, 2,048 positives with one negative each, 100,000 users, width 16,
+A step is `jaxrec.training.row_step`: MF by BPR, 2,048 positives with one negative each, 100,000 users, width 16,
 float32, L2. Tables and slots are donated, and many steps are one scan, as in training. The batches are drawn before
 the clock starts, from the same numbers for every size:
 
@@ -39,11 +39,11 @@ import numpy as np
 import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.timing import Row
-from jaxrec.data.seen import SeenItems
+from jaxrec.data._seen import SeenItems
 from jaxrec.sampling import uniform_negatives
 from jaxrec.training import Batch, Objective, TrainState
-from jaxrec.training.row_rules import make_row_rule
-from jaxrec.training.rows import row_step
+from jaxrec.training._row_rules import make_row_rule
+from jaxrec.training._rows import row_step
 
 RULES = ("sgd", "adagrad", "adam")
 DRAWS = ("near", "power", "uniform")

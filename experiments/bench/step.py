@@ -16,11 +16,11 @@ from experiments.bench.config import UNIT_STEP, Options
 from experiments.bench.data import ranking_split
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
-from jaxrec.api.options import make_optimizer
+from jaxrec.fitting._options import make_optimizer
 from jaxrec.sampling import shuffled_batches
-from jaxrec.training.epoch import make_batch, make_epoch, make_step
-from jaxrec.training.objective import Objective
-from jaxrec.training.state import Batch, TrainData, init_state, train_data
+from jaxrec.training._epoch import make_batch, make_epoch, make_step
+from jaxrec.training._objective import Objective
+from jaxrec.training._state import Batch, TrainData, init_state, train_data
 
 LAYERS = 3
 BATCH = 2048

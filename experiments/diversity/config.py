@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import jaxrec
-from jaxrec.evaluation.rerank import Method
+from jaxrec.ranking._reranking import Method
 
 K = 20
 CANDIDATES = 100

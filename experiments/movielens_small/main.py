@@ -19,13 +19,14 @@ import tyro
 
 import jaxrec
 from experiments.movielens_small.config import CHOSEN, Candidate, grid
-from jaxrec.api.evaluate import default_space
-from jaxrec.api.lookup import title_of
-from jaxrec.evaluation.comparison import Comparison, compare_reports
-from jaxrec.evaluation.item_space import ItemSpace
-from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.several_runs import average_reports, paired_difference
-from jaxrec.evaluation.tables import comparison_table
+from jaxrec.api._evaluate import default_space
+from jaxrec.api._lookup import title_of
+from jaxrec.ranking._item_vectors import ItemSpace
+from jaxrec.reports._averages import average_reports, paired_difference
+from jaxrec.reports._comparisons import compare_reports
+from jaxrec.reports._report import Report
+from jaxrec.reports._tables import comparison_table
+from jaxrec.statistics._comparison import Comparison
 
 COLUMNS = (
     *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),

@@ -13,10 +13,10 @@ import numpy as np
 import optax
 
 import jaxrec
-from jaxrec.api.evaluate import default_space
+from jaxrec.api._evaluate import default_space
 from jaxrec.errors import NonFiniteLossError
-from jaxrec.evaluation.report import Report
-from jaxrec.evaluation.tables import comparison_markdown
+from jaxrec.reports._report import Report
+from jaxrec.reports._tables import comparison_markdown
 from jaxrec.sampling import shuffled_batches
 from jaxrec.training import Batch, Objective, init_state, make_step, train_data
 

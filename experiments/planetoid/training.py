@@ -13,12 +13,12 @@ import optax
 
 from experiments.planetoid.config import Settings
 from jaxrec import graph, losses, sparse
-from jaxrec.data.pickles import CompressedRows
-from jaxrec.data.planetoid import Planetoid, row_normalized
+from jaxrec.data.datasets._pickles import CompressedRows
+from jaxrec.data.datasets._planetoid import Planetoid, row_normalized
 from jaxrec.errors import MismatchError, NonFiniteLossError
-from jaxrec.models.gcn import GCNClassifier, transposed_order
-from jaxrec.training.epoch import Info, train_step
-from jaxrec.training.state import Params, TrainState, init_state
+from jaxrec.models._gcn import GCNClassifier, transposed_order
+from jaxrec.training._epoch import Info, train_step
+from jaxrec.training._state import Params, TrainState, init_state
 
 
 class Nodes(NamedTuple):

@@ -16,14 +16,14 @@ import tyro
 
 import jaxrec
 from experiments.time_to_recall.config import RECIPES, Recipe
-from jaxrec.api.fit import trained_scorer
-from jaxrec.api.options import make_optimizer
-from jaxrec.api.plan import versions
-from jaxrec.data.seen import seen_items
-from jaxrec.evaluation.evaluator import evaluate_scorer
-from jaxrec.training.epoch import make_epoch
-from jaxrec.training.objective import Objective
-from jaxrec.training.state import TrainData, init_state, train_data
+from jaxrec.data._seen import seen_items
+from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.fitting._fit import trained_scorer
+from jaxrec.fitting._options import make_optimizer
+from jaxrec.fitting._plan import versions
+from jaxrec.training._epoch import make_epoch
+from jaxrec.training._objective import Objective
+from jaxrec.training._state import TrainData, init_state, train_data
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,28 +1,28 @@
-"""The ten lines: load, split, fit, evaluate, recommend, similar_items, predict, save, restore."""
+"""The ten lines after the fit: evaluate, recommend, similar_items, predict, lists of other systems."""
 
-from jaxrec.api.evaluate import evaluate, evaluate_ratings
-from jaxrec.api.fit import fit
-from jaxrec.api.fitted import FittedModel
-from jaxrec.api.many import fit_many
-from jaxrec.api.options import FitOptions
-from jaxrec.api.rankings import evaluate_rankings
-from jaxrec.api.recommend import Recommendations, predict, recommend, similar_items
-from jaxrec.api.sampled import evaluate_sampled
-from jaxrec.api.storage import restore, save
+from typing import Any
+
+from jaxrec._moved import old_name
+from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
+from jaxrec.api._lookup import title_of
+from jaxrec.api._rankings import evaluate_rankings
+from jaxrec.api._recommend import Recommendations, Suggestion, predict, recommend, similar_items
+from jaxrec.api._sampled import evaluate_sampled
 
 __all__ = [
-    "FitOptions",
-    "FittedModel",
     "Recommendations",
+    "Suggestion",
+    "default_space",
     "evaluate",
     "evaluate_rankings",
     "evaluate_ratings",
     "evaluate_sampled",
-    "fit",
-    "fit_many",
     "predict",
     "recommend",
-    "restore",
-    "save",
     "similar_items",
+    "title_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, ("jaxrec.fitting",))

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Args:
       argv: the words after the program's name; those of this process by default. Only then may the process be
-        replaced by one with other memory settings, see `jaxrec.cli.memory`.
+        replaced by one with other memory settings, see `jaxrec.cli`.
 
     Returns:
       The exit status: 0; 2 after a mistake of the caller, told in one line on standard error; 130 after Ctrl-C; 141
@@ -115,10 +115,10 @@ def _run(words: list[str], may_restart: bool) -> int:
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(modules)}"
         raise JaxrecError(f"there is no command {name!r}; {hint}")
     if may_restart and _is_heavy(name, rest):
-        from jaxrec.cli.memory import restart_with_huge_pages
+        from jaxrec.cli._memory import restart_with_huge_pages
 
         restart_with_huge_pages()
-    importlib.import_module(f"jaxrec.cli.{modules[name]}").run(rest)
+    importlib.import_module(f"jaxrec.cli._{modules[name]}").run(rest)
     return 0
 
 

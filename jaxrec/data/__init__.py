@@ -1,1 +1,23 @@
-"""Interactions and id maps, readers, filters, splits and named data sets."""
+"""Interactions and id maps, who has what, and filters."""
+
+from jaxrec.data._filters import Preparation, core_rows, deduplicate, k_core, min_rating, prepare
+from jaxrec.data._ids import IdMap, factorize
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._pairs import pair_codes
+from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
+
+__all__ = [
+    "IdMap",
+    "Interactions",
+    "Preparation",
+    "SeenItems",
+    "core_rows",
+    "deduplicate",
+    "factorize",
+    "k_core",
+    "min_rating",
+    "pair_codes",
+    "prepare",
+    "seen_from_pairs",
+    "seen_items",
+]

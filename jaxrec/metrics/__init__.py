@@ -1,7 +1,8 @@
 """Metrics as pure functions of one user, or of all lists together: ranking, rating, diversity, novelty, exposure."""
 
-from jaxrec.metrics.categories import calibration, category_coverage, category_distribution, category_shares
-from jaxrec.metrics.diversity import (
+from jaxrec.metrics._auc import auc, auc_of_items
+from jaxrec.metrics._categories import calibration, category_coverage, category_distribution, category_shares
+from jaxrec.metrics._diversity import (
     Distance,
     PairDistance,
     catalogue_coverage,
@@ -9,10 +10,9 @@ from jaxrec.metrics.diversity import (
     mean_pair_distance,
     pair_distances,
 )
-from jaxrec.metrics.exposure import exposure, exposure_entropy, gini, personalisation
-from jaxrec.metrics.full_ranking import auc, auc_of_items
-from jaxrec.metrics.novelty import average_popularity, long_tail, long_tail_share, novelty, serendipity
-from jaxrec.metrics.ranking import (
+from jaxrec.metrics._exposure import exposure, exposure_entropy, gini, personalisation
+from jaxrec.metrics._novelty import average_popularity, long_tail, long_tail_share, novelty, serendipity
+from jaxrec.metrics._ranking import (
     RANKING_METRICS,
     Gain,
     RankingMetric,
@@ -29,7 +29,7 @@ from jaxrec.metrics.ranking import (
     recall_min,
     reciprocal_rank,
 )
-from jaxrec.metrics.rating import mae, rmse
+from jaxrec.metrics._rating import mae, rmse
 
 __all__ = [
     "RANKING_METRICS",

@@ -1,24 +1,18 @@
 """One file a model, and the scorers that they end in. `MODELS` lists the models by name."""
 
 from types import MappingProxyType
+from typing import Any
 
-from jaxrec.models.baselines import Popularity, Random
-from jaxrec.models.ease import EASE
-from jaxrec.models.gcn import GCN
-from jaxrec.models.itemknn import ItemKNN
-from jaxrec.models.lightgcn import LightGCN
-from jaxrec.models.mf import MF
-from jaxrec.models.nmf import NMF
-from jaxrec.models.scorers import (
-    FactorScorer,
-    ItemWeightScorer,
-    PopularityScorer,
-    RandomScorer,
-    UserWeightScorer,
-    with_popularity,
-)
-from jaxrec.models.svdpp import SVDPP
-from jaxrec.models.userknn import UserKNN
+from jaxrec._moved import old_name
+from jaxrec.models._baselines import Popularity, Random
+from jaxrec.models._ease import EASE
+from jaxrec.models._gcn import GCN
+from jaxrec.models._itemknn import ItemKNN
+from jaxrec.models._lightgcn import LightGCN
+from jaxrec.models._mf import MF
+from jaxrec.models._nmf import NMF
+from jaxrec.models._svdpp import SVDPP
+from jaxrec.models._userknn import UserKNN
 
 MODELS = MappingProxyType(
     {
@@ -43,15 +37,13 @@ __all__ = [
     "MODELS",
     "NMF",
     "SVDPP",
-    "FactorScorer",
     "ItemKNN",
-    "ItemWeightScorer",
     "LightGCN",
     "Popularity",
-    "PopularityScorer",
     "Random",
-    "RandomScorer",
     "UserKNN",
-    "UserWeightScorer",
-    "with_popularity",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, ("jaxrec.scorers",))

@@ -2,9 +2,9 @@
 
 from jax.experimental.sparse import BCOO
 
-from jaxrec.sparse.matrices import SparseMatrix, SparseOperator, from_dense, from_entries, operator
-from jaxrec.sparse.products import gram, map_gram_columns, spmm
-from jaxrec.sparse.row_products import spmm_rows
+from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, from_dense, from_entries, operator
+from jaxrec.sparse._products import gram, map_gram_columns, spmm
+from jaxrec.sparse._row_products import spmm_rows
 
 __all__ = [
     "BCOO",

@@ -1,20 +1,20 @@
 """Spectral theory of sparse symmetric matrices: Laplacians, the graph Fourier transform, filters, decompositions."""
 
-from jaxrec.spectral.chebyshev import (
+from jaxrec.spectral._chebyshev import (
     chebyshev_coefficients,
     chebyshev_filter,
     chebyshev_response,
     jackson_damping,
 )
-from jaxrec.spectral.decompositions import (
+from jaxrec.spectral._decompositions import (
     Eigenpairs,
     estimate_largest_eigenvalue,
     leading_eigenpairs,
     truncated_svd,
 )
-from jaxrec.spectral.filters import filter_exact, heat_kernel, low_pass, polynomial
-from jaxrec.spectral.fourier import FourierBasis, convolve, fourier, fourier_basis, inverse_fourier
-from jaxrec.spectral.laplacians import combinatorial_laplacian, largest_eigenvalue_bound, normalized_laplacian
+from jaxrec.spectral._filters import filter_exact, heat_kernel, low_pass, polynomial
+from jaxrec.spectral._fourier import FourierBasis, convolve, fourier, fourier_basis, inverse_fourier
+from jaxrec.spectral._laplacians import combinatorial_laplacian, largest_eigenvalue_bound, normalized_laplacian
 
 __all__ = [
     "Eigenpairs",

@@ -10,7 +10,7 @@ import pytest
 
 import jaxrec
 from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
-from jaxrec.evaluation import item_space
+from jaxrec.ranking import item_space
 
 TRUTH = (["ann", "ann", "bob", "eve"], [1, 2, 3, 4])
 LISTS = {"ann": [5, 2, 1], "bob": [3], "zoe": [1]}
@@ -204,7 +204,7 @@ MISTAKES = {
     ),
     "other space": (
         (LISTS, TRUTH),
-        {"item_features": jaxrec.evaluation.feature_space(np.eye(3))},
+        {"item_features": jaxrec.ranking.feature_space(np.eye(3))},
         MismatchError,
         "item_features has 3 items and the catalogue of train and truth",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 import jaxrec
 from jaxrec import ItemKNN, Popularity, Random
-from jaxrec.api.lookup import item_indices
+from jaxrec.api._lookup import item_indices
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
 
 TITLES = {

@@ -13,11 +13,12 @@ import pytest
 
 import jaxrec
 from jaxrec import cli as command_line
-from jaxrec.api.plan import is_trained
-from jaxrec.cli import COMMANDS, datasets, main
-from jaxrec.cli.fit import command_for
-from jaxrec.cli.parsing import _one_line, expand, model_name, parse, values_of
+from jaxrec.cli import COMMANDS, main
+from jaxrec.cli import _datasets as datasets
+from jaxrec.cli._fit import command_for
+from jaxrec.cli._parsing import _one_line, expand, model_name, parse, values_of
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
+from jaxrec.fitting._plan import is_trained
 from jaxrec.models import MODELS
 
 

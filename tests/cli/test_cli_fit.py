@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec.api.plan import versions
-from jaxrec.cli import fit as fit_command
-from jaxrec.cli.fit import list_lengths
-from jaxrec.cli.source import DataOptions, read_data, split_data
+from jaxrec.cli import _fit as fit_command
+from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
+from jaxrec.fitting._plan import versions
 from jaxrec.models import MODELS
 
 QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile

@@ -8,8 +8,9 @@ import sys
 import jax
 import pytest
 
-from jaxrec.cli import _is_heavy, main, memory
-from jaxrec.cli.memory import HugePages, huge_pages, restart_environment, use_cache
+from jaxrec.cli import _is_heavy, main
+from jaxrec.cli import _memory as memory
+from jaxrec.cli._memory import HugePages, huge_pages, restart_environment, use_cache
 from jaxrec.errors import JaxrecError
 
 GOOD = HugePages("2.36", "madvise", "")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data import filters
-from jaxrec.data.interactions import TEST, TRAIN, Interactions
+from jaxrec.data import _filters as filters
+from jaxrec.data._interactions import TEST, TRAIN, Interactions
 from jaxrec.errors import DataError, JaxrecError
 
 ROWS = st.lists(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.ids import IdMap, as_ids, check_columns, factorize
+from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
 from jaxrec.errors import DataError, UnknownIdError
 
 integers = st.integers(-(2**63), 2**63 - 1)

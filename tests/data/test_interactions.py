@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
 from jaxrec.errors import DataError
 
 USERS, ITEMS = IdMap(np.array(["ann", "bo"]), "user"), IdMap(np.array([10, 20, 30]), "item")

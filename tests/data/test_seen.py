@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_from_pairs, seen_items
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_from_pairs, seen_items
 from jaxrec.errors import DataError, MismatchError
 
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=40)

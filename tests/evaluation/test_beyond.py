@@ -7,7 +7,7 @@ from reference import beyond_accuracy as slow
 
 import jaxrec
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation.beyond import NAMES, training_facts
+from jaxrec.evaluation._beyond import NAMES, training_facts
 
 K = (2, 5)
 

@@ -7,13 +7,15 @@ import pytest
 from reference import metrics as slow
 from reference.metric_cases import jaccard, slow_jaccard
 
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation import TableScorer, evaluate_scorer, feature_space, resolve_metrics
-from jaxrec.evaluation.beyond import TrainingFacts
+from jaxrec.evaluation import evaluate_scorer, resolve_metrics
+from jaxrec.evaluation._beyond import TrainingFacts
 from jaxrec.metrics import RANKING_METRICS, recall
+from jaxrec.ranking import feature_space
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, CUTS = 70, 40, (3, 7)
 
@@ -126,7 +128,7 @@ def test_memory_and_tiles_change_nothing(example, monkeypatch):
         TableScorer(table), test, seen=seen_items(train), k=CUTS, space=space, memory_mb=memory
     )
     whole = run(256)
-    monkeypatch.setattr("jaxrec.evaluation.measure._TILE", 7)
+    monkeypatch.setattr("jaxrec.evaluation._TILE", 7)
     tiled = run(0.05)
     assert tiled.overall == whole.overall
     assert tiled.counts == whole.counts

@@ -9,12 +9,14 @@ import pytest
 from reference.metric_cases import city_block
 
 import jaxrec
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
-from jaxrec.evaluation import TableScorer, evaluate_scorer, feature_space, rerank
-from jaxrec.evaluation.beyond import NAMES, training_facts
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.evaluation._beyond import NAMES, training_facts
 from jaxrec.metrics import RANKING_METRICS
+from jaxrec.ranking import feature_space, rerank
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, CUTS = 32, 24, (1, 5, 12)
 METRICS = (*RANKING_METRICS, *NAMES)

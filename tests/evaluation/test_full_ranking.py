@@ -7,13 +7,14 @@ import pytest
 from reference import metrics as slow
 from sklearn.metrics import roc_auc_score
 
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import SeenItems, seen_items
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation import TableScorer, evaluate_scorer
-from jaxrec.evaluation import full_ranking as module
-from jaxrec.evaluation.full_ranking import auc_of_users
+from jaxrec.evaluation import _auc_of_users as module
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.evaluation._auc_of_users import auc_of_users
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS = 60, 50
 

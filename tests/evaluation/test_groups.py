@@ -11,23 +11,23 @@ from reference import groups as slow
 from reference import metrics as slow_metrics
 
 import jaxrec
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation import (
+from jaxrec.evaluation import _item_groups as groups_module
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.reports import (
     Groups,
     Report,
-    TableScorer,
     activity_groups,
     by_item_group,
-    evaluate_scorer,
     group_markdown,
     group_table,
     popularity_groups,
 )
-from jaxrec.evaluation import groups as groups_module
-from jaxrec.evaluation.labels import as_groups
+from jaxrec.reports._groups import as_groups
+from jaxrec.scorers import TableScorer
 
 VALUES = {"recall@5": np.array([0.0, 0.5, 1.0, 0.25]), "ndcg@5": np.array([0.0, 0.25, 0.75, np.nan])}
 

@@ -11,14 +11,16 @@ from sklearn.metrics import roc_auc_score
 
 import jaxrec
 from jaxrec import metrics as functions
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation import TableScorer, evaluate_scorer, feature_space, resolve_metrics
-from jaxrec.evaluation.beyond import TrainingFacts
-from jaxrec.evaluation.measure import measure_lists
-from jaxrec.evaluation.metric_names import OF_LISTS, grades_of
+from jaxrec.evaluation import evaluate_scorer, resolve_metrics
+from jaxrec.evaluation._beyond import TrainingFacts
+from jaxrec.evaluation._measure import measure_lists
+from jaxrec.evaluation._metric_names import OF_LISTS, grades_of
+from jaxrec.ranking import feature_space
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, CUTS = 50, 40, (3, 7)
 
@@ -92,7 +94,7 @@ def test_memory_and_the_other_metrics_change_nothing(example, monkeypatch):
     space = feature_space(np.random.default_rng(1).normal(size=(ITEMS, 3)).astype(np.float32))
     usual = ("recall", "precision", "ndcg")
     whole = evaluated(*example, (*usual, *OF_LISTS, "auc", "gini"), space=space)
-    monkeypatch.setattr("jaxrec.evaluation.measure._TILE", 7)
+    monkeypatch.setattr("jaxrec.evaluation._TILE", 7)
     tiled = evaluated(*example, (*usual, *OF_LISTS, "auc", "gini"), space=space, memory_mb=0.08)
     plain = evaluated(*example, usual, space=space)
     assert tiled.counts == whole.counts

@@ -9,8 +9,8 @@ import pytest
 
 import jaxrec
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation.ratings import evaluate_rating_scorer, predict_pairs
-from jaxrec.models import FactorScorer
+from jaxrec.evaluation._ratings import evaluate_rating_scorer, predict_pairs
+from jaxrec.scorers import FactorScorer
 
 SGD = jaxrec.FitOptions(loss="mse", optimizer="sgd", reduction="sum", learning_rate=0.01, batch_size=8, epochs=4)
 

@@ -9,12 +9,14 @@ import pytest
 from reference import sampled as slow
 
 import jaxrec
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import SeenItems, seen_from_pairs, seen_items
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation import CandidateRule, SampledMetricsWarning, TableScorer, evaluate_scorer_sampled
+from jaxrec.evaluation import SampledMetricsWarning, evaluate_scorer_sampled
+from jaxrec.ranking import CandidateRule
 from jaxrec.sampling import uniform_negatives
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, N, CUTS = 40, 30, 6, (2, 5)
 

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import seen_items
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError
-from jaxrec.evaluation import TableScorer, evaluate_scorer, feature_space, rerank
-from jaxrec.evaluation.topk import recommend_lists
-from jaxrec.evaluation.tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.evaluation._tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
+from jaxrec.ranking import feature_space, rerank
+from jaxrec.ranking._topk import recommend_lists
+from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, K = 12, 30, 4
 RNG = np.random.default_rng(3)

@@ -27,7 +27,7 @@ from experiments.bench.main import main
 from experiments.bench.process import STARTED, environment, run_measured
 from experiments.bench.timing import Row
 from jaxrec.errors import JaxrecError
-from jaxrec.models.scorers import FactorScorer
+from jaxrec.scorers import FactorScorer
 
 QUICK = config.smaller(config.Options(quick=True))
 

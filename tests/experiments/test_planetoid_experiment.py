@@ -16,9 +16,9 @@ from reference import losses as slow_losses
 from experiments.planetoid import config, training
 from experiments.planetoid.config import PAPER, TUNED, Settings
 from experiments.planetoid.main import main
-from jaxrec.data.planetoid import read_planetoid
+from jaxrec.data.datasets._planetoid import read_planetoid
 from jaxrec.errors import JaxrecError, MismatchError, NonFiniteLossError
-from jaxrec.models.gcn import GCNClassifier
+from jaxrec.models._gcn import GCNClassifier
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODES, FEATURES, CLASSES = 12, 6, 2

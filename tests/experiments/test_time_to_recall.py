@@ -8,7 +8,7 @@ import pytest
 import jaxrec
 from experiments.time_to_recall import main as experiment
 from experiments.time_to_recall.config import RECIPES
-from jaxrec.data.parts import Split
+from jaxrec.data.splitting._parts import Split
 
 USERS, ITEMS = 40, 30
 

@@ -11,7 +11,7 @@ import pytest
 from reference import beyond_accuracy as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics.categories import calibration, category_coverage, category_distribution, category_shares
+from jaxrec.metrics._categories import calibration, category_coverage, category_distribution, category_shares
 
 ITEMS, CATEGORIES, K = 12, 4, 6
 WORST = math.log(1 / 0.01)

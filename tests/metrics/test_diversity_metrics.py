@@ -14,7 +14,7 @@ from reference import metrics as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics import catalogue_coverage, intra_list_distance, mean_pair_distance, pair_distances
-from jaxrec.metrics.diversity import distance_name
+from jaxrec.metrics._diversity import distance_name
 
 SLOW_DISTANCE = {"euclidean": slow.euclidean, "cosine": slow.cosine}
 

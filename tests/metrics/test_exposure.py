@@ -12,7 +12,7 @@ import pytest
 from reference import beyond_accuracy as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics.exposure import exposure, exposure_entropy, gini, personalisation
+from jaxrec.metrics._exposure import exposure, exposure_entropy, gini, personalisation
 
 USERS, ITEMS, K = 9, 14, 4  # one shape for all examples: compiling is what takes time here
 

@@ -11,7 +11,7 @@ import pytest
 from reference import beyond_accuracy as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics.novelty import (
+from jaxrec.metrics._novelty import (
     average_popularity,
     check_items,
     long_tail,

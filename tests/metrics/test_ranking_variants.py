@@ -13,8 +13,8 @@ import pytest
 from reference import metrics as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics.full_ranking import auc, auc_of_items
-from jaxrec.metrics.ranking import average_precision, graded_ndcg, ndcg, precision, r_precision, recall
+from jaxrec.metrics._auc import auc, auc_of_items
+from jaxrec.metrics._ranking import average_precision, graded_ndcg, ndcg, precision, r_precision, recall
 
 ITEMS, LENGTH, MOST, CUTS = 40, 12, 15, (1, 3, 7, 12)
 SLOW_GAINS = {"linear": lambda grade: grade, "exponential": lambda grade: 2**grade - 1}

@@ -16,7 +16,7 @@ from reference import losses as slow_losses
 
 from jaxrec import FitOptions, graph, losses, sparse
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.models.gcn import GCN, GCNClassifier, drop, transposed_order
+from jaxrec.models._gcn import GCN, GCNClassifier, drop, transposed_order
 
 NODES, FEATURES, HIDDEN, CLASSES = 7, 5, 4, 3
 RNG = np.random.default_rng(0)

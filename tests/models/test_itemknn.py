@@ -9,7 +9,7 @@ from reference import propagation as slow
 import jaxrec
 from jaxrec import ItemKNN
 from jaxrec.errors import JaxrecError
-from jaxrec.models.itemknn import longest_history
+from jaxrec.models._itemknn import longest_history
 from jaxrec.training import train_data
 
 USERS, ITEMS = 9, 7

@@ -10,8 +10,8 @@ from reference import losses as slow_losses
 from reference import propagation as slow
 
 from jaxrec import MF, LightGCN, graph, sparse
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
+from jaxrec.data._ids import IdMap
+from jaxrec.data._interactions import Interactions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.training import Batch, Objective, train_data
 

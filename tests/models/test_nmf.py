@@ -14,7 +14,7 @@ from jaxrec import graph, sparse
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import nmf
 from jaxrec.metrics import rmse
-from jaxrec.models.nmf import NMF
+from jaxrec.models._nmf import NMF
 
 
 class TestNMF(ModelConformance):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxrec import graph, sparse
 from jaxrec.errors import JaxrecError
-from jaxrec.models.userknn import UserKNN
+from jaxrec.models._userknn import UserKNN
 
 EXAMPLE = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 1]], bool)
 

@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from jaxrec import sparse
 from jaxrec.errors import MismatchError
-from jaxrec.sparse.row_products import running_sum
+from jaxrec.sparse._row_products import running_sum
 
 M, N, D = 44, 37, 3
 KERNEL = "cpu_csr_sparse_dense_ffi"

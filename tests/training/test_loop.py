@@ -10,7 +10,7 @@ import pytest
 
 from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.training import EpochRecord, TrainState, init_state, train
-from jaxrec.training.loop import json_lines, progress_bar
+from jaxrec.training._loop import json_lines, progress_bar
 
 
 def counter(bad_from=10**6):

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from reference import row_rules as slow
 
 import jaxrec
-from jaxrec.data.seen import SeenItems
+from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.training import Batch, Objective, TrainData, init_state, make_epoch, make_step, train_data
-from jaxrec.training.row_rules import make_row_rule, move_rows, occurrences, row_adagrad, row_adam
-from jaxrec.training.rows import make_row_epoch, row_step
+from jaxrec.training._row_rules import make_row_rule, move_rows, occurrences, row_adagrad, row_adam
+from jaxrec.training._rows import make_row_epoch, row_step
 
 NAMES = ("sgd", "adagrad", "adam")
 jitted_step = jax.jit(row_step, static_argnames=("objective", "rule", "learning_rate", "decay", "steps"))

@@ -9,8 +9,8 @@ import pytest
 import jaxrec
 from jaxrec.errors import JaxrecError
 from jaxrec.training import Batch, Objective, init_state, make_step, train_data
-from jaxrec.training.row_rules import row_sgd
-from jaxrec.training.rows import make_row_epoch, row_step
+from jaxrec.training._row_rules import row_sgd
+from jaxrec.training._rows import make_row_epoch, row_step
 
 RATES = {"learning_rate": 0.1, "decay": 1.0, "steps": 1}
 

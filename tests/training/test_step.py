@@ -13,7 +13,7 @@ import jaxrec
 from jaxrec import MF, LightGCN
 from jaxrec.errors import JaxrecError
 from jaxrec.training import Batch, Objective, init_state, make_epoch, make_step, train_data, train_step
-from jaxrec.training.epoch import make_batch
+from jaxrec.training._epoch import make_batch
 
 USERS, ITEMS, DIM = 6, 8, 3
 PAIRS = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 0), (2, 3), (3, 4), (3, 5), (4, 6), (4, 7), (5, 2)]  # 11, each once

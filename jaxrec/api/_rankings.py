@@ -1,0 +1,230 @@
+"""`evaluate_rankings`: the metrics of ranked lists that some other system has made, from memory or from a file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.api._evaluate import METRICS
+from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalogue, rows_of, space_of
+from jaxrec.data._ids import factorize
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import seen_items
+from jaxrec.errors import DataError, JaxrecError, UnknownIdError
+from jaxrec.evaluation._beyond import training_facts
+from jaxrec.evaluation._measure import measure_lists
+from jaxrec.evaluation._metric_names import Metrics, check_needs, ranking_depth, split_metrics
+from jaxrec.metrics._diversity import Distance, check_distance
+from jaxrec.ranking._item_vectors import ItemSpace
+from jaxrec.ranking._topk import recommend_lists
+from jaxrec.reports._groups import Groups, as_groups
+from jaxrec.reports._report import Report
+from jaxrec.scorers import PopularityScorer
+
+
+def evaluate_rankings(
+    recommendations: Any,
+    truth: Known,
+    *,
+    train: Known | None = None,
+    k: int | Sequence[int] = (10, 20),
+    metrics: Metrics = METRICS,
+    item_features: ItemSpace | Mapping[Any, Sequence[float]] | Any | None = None,
+    distance: Distance = "euclidean",
+    item_groups: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray | None = None,
+    memory_mb: float = 256,
+) -> Report:
+    """Measure ranked lists of any system against what users chose: the metrics of `jaxrec.evaluate`, the same code.
+
+    Every user of the truth counts: one without a list has 0 everywhere, and is counted as `users_without_list`. Lists
+    of users without truth are left out and counted as `lists_without_test_items`. The lists are taken as they are: an
+    item that the user had in training keeps its place, and is counted as `listed_training_pairs`, since most protocols
+    leave such items out. Lists longer than the largest k are cut, except for "r_precision", where the list of a user
+    counts to the number of their items in truth; one that is shorter misses the rest, and is counted as
+    `short_lists_r_precision`. The catalogue is what occurs in train and truth.
+
+    Where scores or ranks are given, `lists_with_ties` counts the lists in which two neighbours have the same one within
+    the largest k, the last place and the one after it included, and `tied_lists` those that have one from first to
+    last. There the order of the catalogue decides, not the system.
+
+    Args:
+      recommendations: one of
+        `jaxrec.Recommendations`;
+        a mapping from a user to their items, the best first;
+        a pair (users [n], lists [n] of items), for example an array [n, K];
+        a frame with a user and an item column and `rank` (1 is best) or `score` (high is best), or rows in order;
+        a file: `.json` with such a mapping or as `jaxrec recommend --out` writes it, Parquet, or delimited text with
+        such columns (without a header a third column is the score).
+        Equal scores are ordered by the place of the item in the catalogue, which is ascending ids, as in `evaluate`.
+      truth: what the users chose later.
+      train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
+        items count as trained.
+      k: lengths of the lists.
+      metrics: names as for `jaxrec.evaluate` except auc and those of categories, or functions by name. What needs
+        popularity needs train; "serendipity" ranks the items that the user has not in train. Graded metrics take the
+        ratings in truth as gains.
+      item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
+        item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
+        Items without features have no vector. None measures no distance.
+      distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
+      item_groups: as in `jaxrec.evaluate`; an array has one label for each item of train and truth, in the order of
+        their ids.
+      memory_mb: the most that measuring may take, in MiB.
+
+    Returns:
+      The report; `per_user` has one value for each user of the truth, and `to_frame(ids)` gives them as a frame.
+
+    Raises:
+      DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file, a
+        negative rating where a metric takes ratings as gains.
+      UnknownIdError: an item that is in neither train nor truth.
+      MismatchError: an item space of another catalogue, an item without a group.
+      JaxrecError: a k below 1 or above the number of items or not whole, an unknown metric or distance, a metric that
+        needs what is not there, a function that gives a distance that is not finite, a form that is not known.
+
+    Warns:
+      UserWarning: more than half of the lists have one score from first to last.
+
+    >>> report = evaluate_rankings({"ann": [3, 1], "bob": [2]}, (["ann", "bob", "eve"], [1, 2, 3]), k=(1, 2))
+    >>> round(report.mean("recall@1"), 3), round(report.mean("recall@2"), 3)
+    (0.333, 0.667)
+    >>> report.counts["users_without_list"]
+    1
+    """
+    known, trained, space = interactions_of(truth, "truth"), None, None
+    if not len(known):
+        raise DataError("truth has no interaction; there is nothing to measure")
+    rows = rows_of(recommendations)
+    if train is not None:
+        known, trained = one_catalogue(known, interactions_of(train, "train"))
+    cutoffs = _cutoffs(k, known.num_items)
+    check_distance(distance)
+    if item_features is not None:
+        space = space_of(item_features, known.items)
+    groups = None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item")
+    functions, beyond = split_metrics(metrics)
+    facts = None if trained is None else training_facts(trained)
+    check_needs(beyond, known, facts, scores=False)
+    relevant = seen_items(known)
+    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
+    depth = ranking_depth(beyond, np.diff(relevant.indptr), cutoffs[-1])
+    lists, counts = _as_lists(rows, known, users, depth)
+    if 2 * counts.get("tied_lists", 0) > len(users):
+        warnings.warn(
+            f"{counts['tied_lists']:,} of {len(users):,} lists have one score from first to last: the system does not "
+            "tell items apart, and the order of their ids decides; these figures say nothing about it",
+            UserWarning,
+            stacklevel=2,
+        )
+    untrained = np.ones(known.num_items, bool)
+    if trained is not None:
+        untrained = np.bincount(trained.item, minlength=known.num_items) == 0
+        counts["listed_training_pairs"] = _in_training(lists[:, : cutoffs[-1]], users, trained)
+    popular = None
+    if "serendipity" in beyond and facts is not None and trained is not None:
+        popularity = PopularityScorer(jnp.asarray(facts.popularity, jnp.float32), num_users=known.num_users)
+        popular, _ = recommend_lists(popularity, users, cutoffs[-1], seen=seen_items(trained), memory_mb=memory_mb)
+    report = measure_lists(
+        lists,
+        users,
+        known,
+        trained=np.ones(known.num_items, bool) if trained is None else ~untrained,
+        cutoffs=cutoffs,
+        functions=functions,
+        beyond=beyond,
+        facts=facts,
+        popular=popular,
+        item_groups=groups,
+        space=space,
+        distance=distance,
+        memory_mb=memory_mb,
+    )
+    return Report(
+        users=report.users,
+        per_user=report.per_user,
+        overall=report.overall,
+        counts={**report.counts, **counts},
+        seconds=report.seconds,
+        masked="nothing: the lists are measured as they are",
+        fitted="not known: the lists come from elsewhere",
+        catalogue=report.catalogue + (" of truth" if trained is None else " of train and truth"),
+        space=report.space,
+        user_ids=known.users.ids[users],
+    )
+
+
+def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
+    given = tuple(k) if isinstance(k, Iterable) else (k,)
+    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in given)
+    if not given or not whole or not 1 <= min(given) <= max(given) <= num_items:
+        raise JaxrecError(
+            f"k must lie in 1..{num_items}, the number of items in train and truth, and be whole, got {k}"
+        )
+    return tuple(sorted({int(one) for one in given}))
+
+
+def _as_lists(
+    rows: Rows, truth: Interactions, users: np.ndarray, depth: int
+) -> tuple[np.ndarray, dict[str, int | float]]:
+    """The lists int32 [n, depth] of the users [n] of the truth, and what was counted."""
+    user_ids, user = factorize(rows.user)
+    place = np.full(truth.num_users, -1, np.int32)
+    place[users] = np.arange(len(users), dtype=np.int32)
+    found = np.array([truth.users.find(one) for one in user_ids.tolist()], np.int32)
+    at = np.where(found >= 0, place[np.maximum(found, 0)], -1)  # for each user of the lists, the row of the truth
+    item_ids, item = factorize(rows.item)
+    known = np.array([truth.items.find(one) for one in item_ids.tolist()], np.int32)
+    if (known < 0).any():
+        missing = item_ids[known < 0]
+        raise UnknownIdError(
+            f"recommendations: {len(missing):,} of {len(item_ids):,} items, such as {missing[0].item()!r}, are in "
+            "neither train nor truth; pass the training part as train, and ids of the same kind"
+        )
+    item = known[item] if len(item) else item
+    codes = user.astype(np.int64) * truth.num_items + item
+    _, first, how_often = np.unique(codes, return_index=True, return_counts=True)
+    if (how_often > 1).any():
+        row = first[how_often > 1][0]
+        raise DataError(
+            f"recommendations: {int((how_often > 1).sum()):,} items are twice in a list, such as item "
+            f"{rows.item[row].item()!r} of user {rows.user[row].item()!r}; keep the better place of each"
+        )
+    keys = (user,) if rows.order is None else (item, rows.order, user)
+    order = np.lexsort(keys)  # stable
+    user, item = user[order], item[order]
+    sizes = np.bincount(user, minlength=len(user_ids))
+    rank = np.arange(len(user)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    keep = (rank < depth) & (at[user] >= 0) if len(user) else np.zeros(0, bool)
+    lists = np.full((len(users), depth), -1, np.int32)
+    lists[at[user[keep]], rank[keep]] = item[keep]
+    counts: dict[str, int | float] = {
+        "users_without_list": int((lists[:, 0] < 0).sum()),
+        "lists_without_test_items": int((at < 0).sum()),
+    }
+    score = rows.order if rows.score is None else rows.score
+    if score is not None:
+        counts |= _ties(user, rank, score[order], at, depth)
+    return lists, counts
+
+
+def _ties(user: np.ndarray, rank: np.ndarray, score: np.ndarray, at: np.ndarray, depth: int) -> dict[str, int]:
+    """Counts of lists with equal scores, from rows that are sorted by user and rank."""
+    measured = at >= 0
+    equal = (user[1:] == user[:-1]) & (score[1:] == score[:-1])
+    lists = len(measured)
+    ties = np.bincount(user[1:][equal & (rank[:-1] < depth)], minlength=lists)
+    within = np.bincount(user[1:][equal], minlength=lists)
+    sizes = np.bincount(user, minlength=lists)
+    return {
+        "tied_lists": int((measured & (sizes > 1) & (within == sizes - 1)).sum()),
+        "lists_with_ties": int((measured & (ties > 0)).sum()),
+    }
+
+
+def _in_training(lists: np.ndarray, users: np.ndarray, train: Interactions) -> int:
+    listed = (users[:, None].astype(np.int64) * train.num_items + lists)[lists >= 0]
+    return int(np.isin(listed, train.user.astype(np.int64) * train.num_items + train.item).sum())

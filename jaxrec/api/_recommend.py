@@ -1,0 +1,332 @@
+"""Lists of items for users, similar items, and scores of pairs, in the caller's own ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.api._lookup import item_indices, title_of
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+from jaxrec.evaluation._ratings import predict_pairs
+from jaxrec.fitting._fitted import FittedModel
+from jaxrec.ranking._block_topk import top_k
+from jaxrec.ranking._topk import recommend_lists
+from jaxrec.scorers import PopularityScorer
+
+OnUnknown = Literal["raise", "skip", "popular"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Suggestion:
+    """One place of a list.
+
+    Attributes:
+      item: the item's id, as the caller's data has it.
+      title: its title, or its id as text.
+      score: what the model gives it; comparable within one list only.
+
+    >>> Suggestion(7, "Heat (1995)", 1.25).title
+    'Heat (1995)'
+    """
+
+    item: Any
+    title: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recommendations:
+    """One ranked list for each asked user or item; iterating gives (who, list of suggestions).
+
+    Attributes:
+      kind: "user" or "item": what the lists are for.
+      lists: for each asked id (in the caller's ids), its suggestions, the best first.
+      notes: which users were skipped or got the most popular items, and which lists are short.
+
+    >>> lists = Recommendations("user", {42: [Suggestion(7, "Heat (1995)", 1.25)]})
+    >>> print(lists)
+    user 42
+       1. Heat (1995)  [7]  1.250
+    """
+
+    kind: str
+    lists: dict[Any, list[Suggestion]]
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[Any, list[Suggestion]]]:
+        return iter(self.lists.items())
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __getitem__(self, asked: Any) -> list[Suggestion]:
+        if asked in self.lists:
+            return self.lists[asked]
+        for name, suggestions in self.lists.items():  # as ids are matched: by value, then by text
+            if str(name) == str(asked):
+                return suggestions
+        raise KeyError(asked)
+
+    def rows(self) -> Iterator[tuple[Any, int, Any, str, float]]:
+        """Rows (asked id, rank from 1, item id, title, score), list by list.
+
+        >>> list(Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).rows())
+        [(42, 1, 7, 'Heat', 1.5)]
+        """
+        for asked, suggestions in self.lists.items():
+            for rank, one in enumerate(suggestions, start=1):
+                yield asked, rank, one.item, one.title, one.score
+
+    def to_dict(self) -> dict[str, Any]:
+        """The lists as plain values for JSON.
+
+        >>> Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).to_dict()["lists"][0]["user"]
+        42
+        """
+        return {
+            "kind": self.kind,
+            "lists": [
+                {self.kind: asked, "items": [dataclasses.asdict(one) for one in suggestions]}
+                for asked, suggestions in self.lists.items()
+            ],
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> Any:
+        """The rows as a pandas frame with columns user (or item), rank, item, title, score.
+
+        Raises:
+          JaxrecError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise JaxrecError('to_frame needs pandas: pip install "jaxrec[data]"') from None
+        return pandas.DataFrame(self.rows(), columns=self._columns())
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write the rows to a file: .csv, .json (one document), or .parquet (needs pyarrow).
+
+        Raises:
+          JaxrecError: another ending, or pyarrow missing for Parquet.
+
+        >>> Recommendations("user", {}).save("lists.txt")
+        Traceback (most recent call last):
+            ...
+        jaxrec.errors.JaxrecError: cannot write 'lists.txt': the ending must be .csv, .json or .parquet
+        """
+        path = pathlib.Path(path)
+        if path.suffix == ".json":
+            path.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
+        elif path.suffix == ".csv":
+            import csv
+
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(self._columns())
+                writer.writerows(self.rows())
+        elif path.suffix == ".parquet":
+            try:
+                import pyarrow
+                import pyarrow.parquet
+            except ImportError:
+                raise JaxrecError('Parquet needs pyarrow: pip install "jaxrec[parquet]"') from None
+            columns = list(zip(*self.rows(), strict=True)) or [()] * len(self._columns())
+            pyarrow.parquet.write_table(
+                pyarrow.table(dict(zip(self._columns(), map(list, columns), strict=True))), path
+            )
+        else:
+            raise JaxrecError(f"cannot write {str(path)!r}: the ending must be .csv, .json or .parquet")
+
+    def _columns(self) -> tuple[str, ...]:
+        return ("similar_to" if self.kind == "item" else self.kind, "rank", "item", "title", "score")
+
+    def __str__(self) -> str:
+        lines = []
+        for asked, suggestions in self.lists.items():
+            lines.append(f"{self.kind} {asked}")
+            lines += [
+                f"  {rank:2d}. {one.title}  [{one.item}]  {one.score:.3f}" for rank, one in enumerate(suggestions, 1)
+            ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+
+def recommend(
+    model: FittedModel,
+    users: Iterable[Any] | None = None,
+    *,
+    k: int = 10,
+    seen: bool = False,
+    unknown: OnUnknown = "raise",
+    exclude: Iterable[Any] = (),
+    candidates: Iterable[Any] | None = None,
+    memory_mb: int = 256,
+) -> Recommendations:
+    """The k best items for each user, the user's own items left out.
+
+    Args:
+      model: a fitted or restored model.
+      users: user ids; None for all users.
+      k: the length of a list.
+      seen: whether items that the user already has may be in the list.
+      unknown: what to do with a user who is not in the data, or who has no interaction in the fitted part: "raise",
+        "skip" (leave out and note) or "popular" (give the most popular items and note).
+      exclude: items, by id or title, that are never recommended.
+      candidates: items, by id or title, that alone may be recommended; None for all.
+      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+
+    Returns:
+      The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
+
+    Raises:
+      JaxrecError: k below 1 or above the number of items, or an unknown way with unknown users.
+      UnknownIdError: an unknown user with "raise", or an unknown item.
+
+    >>> import jax, jaxrec
+    >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> model = jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0))
+    >>> print(recommend(model, ["v"], k=1))
+    user v
+       1. a  [a]  1.000
+    """
+    if unknown not in ("raise", "skip", "popular"):
+        raise JaxrecError(f'unknown must be "raise", "skip" or "popular", got {unknown!r}')
+    if not 1 <= k <= model.num_items:
+        raise JaxrecError(f"k must lie in 1..{model.num_items} (the number of items), got {k}")
+    if isinstance(users, (str, bytes, int)):
+        users = [users]
+    asked = list(model.users.ids.tolist()) if users is None else list(users)
+    found = np.array([model.users.find(user) for user in asked], dtype=np.int32)
+    history = np.diff(model.seen.indptr)
+    # A user without an interaction has nothing that the model could have learnt from.
+    cold = (found < 0) | (history[np.maximum(found, 0)] == 0)
+    notes: list[str] = []
+    if cold.any():
+        names = [asked[at] for at in np.flatnonzero(cold)]
+        _handle_unknown(model, names, unknown, notes)
+    excluded = item_indices(model, exclude)
+    allowed = None if candidates is None else item_indices(model, candidates)
+    rule = {"exclude": excluded if len(excluded) else None, "candidates": allowed, "memory_mb": memory_mb}
+    own = None if seen else model.seen
+    known = found[~cold]
+    items, scores = recommend_lists(model.scorer, known, k, seen=own, **rule)
+    lists = dict(zip(np.flatnonzero(~cold).tolist(), zip(items, scores, strict=True), strict=True))
+    if cold.any() and unknown == "popular":
+        popular = popularity_of(model)
+        nothing = SeenItems(np.zeros(2, np.int32), np.zeros(0, np.int32))
+        one = dataclasses.replace(popular, num_users=1)
+        common_items, common_scores = recommend_lists(one, np.zeros(1, np.int32), k, seen=nothing, **rule)
+        lists |= dict.fromkeys(np.flatnonzero(cold).tolist(), (common_items[0], common_scores[0]))
+    out: dict[Any, list[Suggestion]] = {}
+    for at in sorted(lists):
+        name = model.users.ids[found[at]].item() if found[at] >= 0 else asked[at]
+        out[name] = _suggestions(model, *lists[at])
+        if len(out[name]) < k:
+            notes.append(f"user {name} has only {len(out[name])} items left to recommend, fewer than k={k}")
+    return Recommendations("user", out, tuple(notes))
+
+
+def similar_items(model: FittedModel, items: Iterable[Any], *, k: int = 10) -> Recommendations:
+    """The k items most like each given one: by cosine of the embeddings, or by the model's own item weights.
+
+    Args:
+      model: a fitted or restored model other than popularity and random.
+      items: item ids or titles.
+      k: the length of a list.
+
+    Returns:
+      For each item, the others, the most similar first.
+
+    Raises:
+      JaxrecError: k below 1 or not below the number of items, or a model without similarities.
+      UnknownIdError: an unknown item, or a title that several share.
+
+    >>> import jax, jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2], ["a", "b", "a", "b", "c"])
+    >>> model = jaxrec.fit(jaxrec.ItemKNN(), data, key=jax.random.key(0))
+    >>> similar_items(model, ["a"], k=1)["a"][0].item
+    'b'
+    """
+    if not 1 <= k < model.num_items:
+        raise JaxrecError(f"k must lie in 1..{model.num_items - 1} (the number of other items), got {k}")
+    index = item_indices(model, items)
+    likeness = np.array(model.scorer.similarities(jnp.asarray(index)))
+    likeness[np.arange(len(index)), index] = -np.inf
+    scores, found, _ = top_k(jnp.asarray(likeness), k)
+    lists = {
+        model.items.ids[item].item(): _suggestions(model, np.asarray(found[at]), np.asarray(scores[at]))
+        for at, item in enumerate(index)
+    }
+    return Recommendations("item", lists)
+
+
+def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> np.ndarray:
+    """The scores of given pairs.
+
+    Args:
+      model: a fitted or restored model.
+      users: n user ids.
+      items: n item ids or titles.
+
+    Returns:
+      float32 [n]: for a model trained with "mse" ratings, clipped to the scale of the training part; otherwise scores
+      without a unit.
+
+    Raises:
+      MismatchError: other numbers of users and items.
+      UnknownIdError: an unknown user or item.
+
+    >>> import jax, jaxrec
+    >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> predict(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), ["u"], ["b"]).tolist()
+    [2.0]
+    """
+    user_index, item_index = model.users.index(users), item_indices(model, items)
+    if len(user_index) != len(item_index):
+        raise MismatchError(f"users has {len(user_index)} entries and items has {len(item_index)}; give one pair each")
+    scale = model.info.get("rating_scale")
+    return predict_pairs(model.scorer, user_index, item_index, scale and (scale[0], scale[1]))
+
+
+def popularity_of(model: FittedModel) -> PopularityScorer:
+    """The popularity of the items among the interactions that a model was fitted on.
+
+    >>> import jax, jaxrec
+    >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> popularity_of(jaxrec.fit(jaxrec.ItemKNN(), data, key=jax.random.key(0))).counts.tolist()
+    [1.0, 2.0]
+    """
+    counts = np.bincount(np.asarray(model.seen.items), minlength=model.num_items)
+    return PopularityScorer(jnp.asarray(counts, jnp.float32), num_users=model.num_users)
+
+
+def _handle_unknown(model: FittedModel, names: list[Any], unknown: OnUnknown, notes: list[str]) -> None:
+    some = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+    if unknown == "raise":
+        strangers = [name for name in names if model.users.find(name) < 0]
+        if strangers:
+            model.users.index(strangers)
+        raise UnknownIdError(
+            f"user {some} has no interaction in the fitted part; "
+            'ask for unknown="popular" to get the most popular items, or unknown="skip"'
+        )
+    what = "left out" if unknown == "skip" else "given the most popular items"
+    count = "1 user" if len(names) == 1 else f"{len(names):,} users"
+    notes.append(f"{count} without an interaction in the fitted part {what}: {some}")
+
+
+def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:
+    return [
+        Suggestion(model.items.ids[item].item(), title_of(model, int(item)), float(score))
+        for item, score in zip(items, scores, strict=True)
+        if item >= 0
+    ]

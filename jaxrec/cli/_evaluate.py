@@ -1,0 +1,129 @@
+"""`jaxrec evaluate`: make the split of a run folder again, and measure its model on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from tyro import conf
+
+from jaxrec.api._evaluate import evaluate, evaluate_ratings
+from jaxrec.cli._fit import DEFAULT_K, list_lengths
+from jaxrec.cli._labels import read_labels
+from jaxrec.cli._memory import use_cache
+from jaxrec.cli._output import emit, note
+from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import device
+from jaxrec.cli._source import split_again
+from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
+from jaxrec.fitting._storage import restore
+from jaxrec.reports._group_tables import by_item_group, group_table
+from jaxrec.reports._groups import activity_groups, popularity_groups
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(ComputeOptions):
+    """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
+
+    Attributes:
+      run: the run folder.
+      part: "test", or "valid" for a model that was not fitted on the validation part.
+      k: lengths of the lists.
+      metrics: names of ranking metrics.
+      mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
+      exclude: items, by id or title, that are recommended to nobody.
+      candidates: items, by id or title, that alone may be recommended.
+      user_groups: `activity`, for groups of users by how many training interactions they have, or a .csv file with
+        lines `user,group`.
+      item_groups: `popularity`, for the head and the tail of the items, or a .csv file with lines `item,group`.
+      no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
+      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      data: where the data are now, if not where they were at the fit.
+      data_dir: the folder that holds the folders of named data sets now, likewise.
+    """
+
+    run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
+    part: Literal["test", "valid"] = "test"
+    k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
+    metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    mask: Literal["earlier", "train", "nothing"] = "earlier"
+    exclude: Annotated[Words, optional("ITEM ...")] = ()
+    candidates: Annotated[Words, optional("ITEM ...")] = ()
+    user_groups: Annotated[str | None, optional("activity|FILE")] = None
+    item_groups: Annotated[str | None, optional("popularity|FILE")] = None
+    no_distances: Switch = False
+    memory_mb: int = 256
+    data: Annotated[str | None, optional("DATA")] = None
+    data_dir: Annotated[str | None, optional("FOLDER")] = None
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec evaluate`; see `EvaluateCommand` for the options."""
+    command = parse(
+        EvaluateCommand,
+        argv,
+        "evaluate",
+        "Measure the model of a run folder on the split that it was fitted on. Nothing in the folder changes.",
+    )
+    exclude = expand(command.exclude, "--exclude")
+    candidates = expand(command.candidates, "--candidates") if command.candidates else None
+    use_cache(command.cache_dir)
+    device()
+    model = restore(command.run)
+    described = model.info.get("source")
+    if not isinstance(described, dict):
+        raise RunFolderError(
+            f"{command.run!r} does not say which data and split it is of, since `jaxrec fit` did not write it; "
+            "measure it in Python with jaxrec.evaluate(jaxrec.restore(folder), split)"
+        )
+    if command.part == "valid" and model.info["fitted_on"] != "train":
+        raise MismatchError(
+            f"the model was fitted on {model.info['fitted_on']}, so the validation part says nothing about it; what it "
+            f"had there before the refit is `valid` in {command.run}/metrics.json, or fit with --no-refit"
+        )
+    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    for text in (*parts.train.notes, *parts.notes):
+        note(text, command.quiet)
+    trained = parts.train if command.part == "valid" else parts.fitted
+    user_groups, item_groups = command.user_groups, command.item_groups
+    if user_groups is not None:
+        activity = user_groups == "activity"
+        user_groups = activity_groups(trained) if activity else read_labels(user_groups, "user", "--user-groups")
+    if item_groups is not None:
+        popular = item_groups == "popularity"
+        item_groups = popularity_groups(trained) if popular else read_labels(item_groups, "item", "--item-groups")
+    if model.info["task"] == "rating":
+        if exclude or candidates is not None or item_groups is not None or command.mask != "earlier":
+            raise JaxrecError(
+                f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates and "
+                "--item-groups out"
+            )
+        report = evaluate_ratings(model, parts, part=command.part)
+    else:
+        report = evaluate(
+            model,
+            parts,
+            k=list_lengths(command.k, parts, command.quiet),
+            metrics=command.metrics,
+            part=command.part,
+            mask=None if command.mask == "nothing" else command.mask,
+            exclude=exclude,
+            candidates=candidates,
+            item_groups=item_groups,
+            space=None if command.no_distances else "svd",
+            memory_mb=command.memory_mb,
+        )
+    document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}
+    document = {**document, "data": described["data"], "fingerprint": described["fingerprint"]}
+    text = f"{described['data']}: {model}, {command.part} part\n{report}"
+    if item_groups is not None:
+        text += f"\n\nwith the truth restricted to a group of items:\n{group_table(by_item_group(report))}"
+    if user_groups is not None:
+        groups = report.by_group(user_groups)
+        document["user_groups"] = {str(label): group.to_dict() for label, group in groups.items()}
+        names = [name for name in report.per_user if " [" not in name]
+        text += (
+            f"\n\ngroups of users; values of all lists together are not defined for them:\n{group_table(groups, names)}"
+        )
+    emit(document, text, command.json)

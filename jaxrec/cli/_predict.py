@@ -1,0 +1,62 @@
+"""`jaxrec predict`: the scores of pairs of a user and an item."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro import conf
+
+from jaxrec.api._lookup import item_indices, title_of
+from jaxrec.api._recommend import predict
+from jaxrec.cli._memory import use_cache
+from jaxrec.cli._output import emit, table
+from jaxrec.cli._parsing import ComputeOptions, Words, expand, optional, parse
+from jaxrec.cli._run_folder import device
+from jaxrec.errors import JaxrecError
+from jaxrec.fitting._storage import restore
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictCommand(ComputeOptions):
+    """What `predict` has. The first user goes with the first item, the second with the second.
+
+    Attributes:
+      run: the run folder.
+      user: ids of users; @FILE stands for the lines of a file.
+      item: ids or titles of items, likewise.
+    """
+
+    run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
+    user: Annotated[Words, optional("ID ...")] = ()
+    item: Annotated[Words, optional("ITEM ...")] = ()
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec predict`; see `PredictCommand` for the options."""
+    command = parse(
+        PredictCommand,
+        argv,
+        "predict",
+        'The score of each pair of a user and an item: a rating for a model trained with "--loss mse".',
+    )
+    users, items = expand(command.user, "--user"), expand(command.item, "--item")
+    if not users or not items:
+        raise JaxrecError("name pairs with --user and --item, as many of one as of the other")
+    use_cache(command.cache_dir)
+    device()
+    model = restore(command.run)
+    scores = predict(model, users, items)
+    pairs = [
+        {
+            "user": model.users.ids[user].item(),
+            "item": model.items.ids[item].item(),
+            "title": title_of(model, int(item)),
+            "score": float(score),
+        }
+        for user, item, score in zip(model.users.index(users), item_indices(model, items), scores, strict=True)
+    ]
+    rows = [("user", "item", "title", "score")]
+    rows += [(str(one["user"]), str(one["item"]), one["title"], f"{one['score']:.4f}") for one in pairs]
+    emit({"pairs": pairs}, table(rows, right=[3]), command.json)

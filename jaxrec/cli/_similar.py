@@ -1,0 +1,46 @@
+"""`jaxrec similar`: the items most like given ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro import conf
+
+from jaxrec.api._recommend import similar_items
+from jaxrec.cli._memory import use_cache
+from jaxrec.cli._output import emit, note
+from jaxrec.cli._parsing import ComputeOptions, Words, expand, optional, parse
+from jaxrec.cli._run_folder import device
+from jaxrec.errors import JaxrecError
+from jaxrec.fitting._storage import restore
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarCommand(ComputeOptions):
+    """What `similar` has.
+
+    Attributes:
+      run: the run folder.
+      item: ids or titles of items; a title is put in quotes, and @FILE stands for the lines of a file.
+      k: the length of a list.
+    """
+
+    run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
+    item: Annotated[Words, optional("ITEM ...")] = ()
+    k: Annotated[int, conf.arg(aliases=("-k",))] = 10
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run `jaxrec similar`; see `SimilarCommand` for the options."""
+    command = parse(SimilarCommand, argv, "similar", "The items most like an item, by what the model learnt.")
+    items = expand(command.item, "--item")
+    if not items:
+        raise JaxrecError("name an item with --item, by its id or its title")
+    use_cache(command.cache_dir)
+    device()
+    lists = similar_items(restore(command.run), items, k=command.k)
+    for text in lists.notes:
+        note(text, command.quiet)
+    emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)

@@ -1,0 +1,331 @@
+"""The container of interactions: who acted on what, with ratings, times, and the caller's own ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
+from jaxrec.errors import DataError
+
+TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interactions:
+    """E interactions between U users and I items. Arrays are NumPy, on the host, and never written to.
+
+    The catalogue is `items`: it may hold items (and `users` may hold users) without an interaction, which is how the
+    parts of a split share one catalogue.
+
+    Attributes:
+      user: int32 [E], the index of the user of each interaction, in 0..U-1.
+      item: int32 [E], the index of the item, in 0..I-1.
+      users: the ids of the U users.
+      items: the ids of the I items.
+      rating: float32 [E] on the data's own scale, or None.
+      timestamp: int64 [E], larger is later (Unix seconds in MovieLens), or None.
+      titles: unicode [I], "" where an item has none; or None.
+      item_columns: further item columns by name, each [I] (year, genres).
+      part: uint8 [E], the part of a published split that each interaction belongs to (`TRAIN`, `VALID`, `TEST`), or
+        None.
+      notes: what was done to the data so far, one sentence a step, with counts.
+
+    Raises:
+      DataError: arrays of different lengths, an index that is negative or too large, a rating that is not finite.
+
+    >>> data = Interactions.from_arrays(["ann", "ann", "bo"], [10, 20, 10])
+    >>> data.num_users, data.num_items, len(data)
+    (2, 2, 3)
+    >>> data.items.ids[data.item]
+    array([10, 20, 10])
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    users: IdMap
+    items: IdMap
+    rating: np.ndarray | None = None
+    timestamp: np.ndarray | None = None
+    titles: np.ndarray | None = None
+    item_columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    part: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, ids in (("users", self.users), ("items", self.items)):
+            if not isinstance(ids, IdMap):
+                raise DataError(f"{name} is of type {type(ids).__name__}; pass an IdMap, or use from_arrays")
+        put = lambda name, value: object.__setattr__(self, name, _frozen(value, getattr(self, name)))  # noqa: E731
+        put("user", check_index(self.user, len(self.users), "user"))
+        put("item", check_index(self.item, len(self.items), "item"))
+        size = len(self.user)
+        if len(self.item) != size:
+            raise DataError(f"user has {size} entries and item has {len(self.item)}; they must be of one length")
+        if self.rating is not None:
+            put("rating", check_rating(self.rating, size))
+        if self.timestamp is not None:
+            put("timestamp", check_timestamp(self.timestamp, size))
+        if self.part is not None:
+            put("part", check_index(self.part, 3, "part").astype(np.uint8))
+            if len(self.part) != size:
+                raise DataError(f"part has {len(self.part)} entries and user has {size}; they must be of one length")
+        if self.titles is not None:
+            put("titles", check_columns({"title": self.titles}, len(self.items), "item")["title"].astype(str))
+        columns = check_columns(self.item_columns, len(self.items), "item")
+        given = self.item_columns.values()
+        columns = {name: _frozen(columns[name], own) for name, own in zip(columns, given, strict=True)}
+        object.__setattr__(self, "item_columns", columns)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        user: Any,
+        item: Any,
+        rating: Any = None,
+        timestamp: Any = None,
+        *,
+        titles: Mapping[Any, str] | None = None,
+        item_columns: Mapping[str, Mapping[Any, Any]] | None = None,
+    ) -> Interactions:
+        """Make interactions from one array a column, in the caller's own ids.
+
+        Indices follow the sorted ids, so they do not depend on the order of the rows.
+
+        Args:
+          user: E ids, all integers or all strings.
+          item: E ids, all integers or all strings.
+          rating: E finite numbers, or None.
+          timestamp: E whole numbers, or None.
+          titles: item id to title; items without one get "".
+          item_columns: for each further column, item id to value.
+
+        Raises:
+          DataError: see the class; also mixed, missing or fractional ids.
+
+        >>> Interactions.from_arrays([1, 2], ["x", "y"], [5, 3.5]).rating
+        array([5. , 3.5], dtype=float32)
+        """
+        user_ids, user_index = factorize(as_ids(user, "user"))
+        item_ids, item_index = factorize(as_ids(item, "item"))
+        columns, notes = {}, []
+        for name, values in {"title": titles, **(item_columns or {})}.items():
+            if values is not None:
+                missing = "" if any(isinstance(value, str) for value in values.values()) else np.nan
+                columns[name] = np.array([values.get(item_id, missing) for item_id in item_ids.tolist()])
+                unused = len(values) - sum(item_id in values for item_id in item_ids.tolist())
+                if unused:
+                    notes.append(f"{name}: {unused:,} of {len(values):,} are of items without interactions, left out")
+        return cls(
+            user_index,
+            item_index,
+            IdMap(user_ids, "user"),
+            IdMap(item_ids, "item"),
+            rating,
+            timestamp,
+            titles=columns.pop("title", None),
+            item_columns=columns,
+            notes=tuple(notes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        """U, the number of users, those without an interaction included."""
+        return len(self.users)
+
+    @property
+    def num_items(self) -> int:
+        """I, the number of items, those without an interaction included."""
+        return len(self.items)
+
+    def select(self, rows: np.ndarray, note: str | None = None) -> Interactions:
+        """The interactions at `rows` (a mask [E] or indices), in the same catalogue.
+
+        >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
+        >>> part = data.select(data.user == 0)
+        >>> len(part), part.num_users
+        (2, 2)
+        """
+        take = lambda column: None if column is None else column[rows]  # noqa: E731
+        return dataclasses.replace(
+            self,
+            user=self.user[rows],
+            item=self.item[rows],
+            rating=take(self.rating),
+            timestamp=take(self.timestamp),
+            part=take(self.part),
+            notes=self.notes if note is None else (*self.notes, note),
+        )
+
+    def compact(self) -> Interactions:
+        """The same interactions in a catalogue without the users and items that have none.
+
+        >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
+        >>> data.select(data.user == 0).compact().num_users
+        1
+        """
+        kept_users, user = factorize(self.user)
+        kept_items, item = factorize(self.item)
+        return dataclasses.replace(
+            self,
+            user=user,
+            item=item,
+            users=IdMap(self.users.ids[kept_users], "user"),
+            items=IdMap(self.items.ids[kept_items], "item"),
+            titles=None if self.titles is None else self.titles[kept_items],
+            item_columns={name: column[kept_items] for name, column in self.item_columns.items()},
+        )
+
+    def with_note(self, note: str) -> Interactions:
+        """The same interactions with one more sentence in `notes`.
+
+        >>> Interactions.from_arrays([1], [2]).with_note("read from memory").notes
+        ('read from memory',)
+        """
+        return dataclasses.replace(self, notes=(*self.notes, note))
+
+    def same_catalogue(self, other: Interactions) -> bool:
+        """Whether both have the same users and the same items, in the same order.
+
+        >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
+        >>> data.same_catalogue(data.select([0]))
+        True
+        """
+        return all(
+            mine is theirs or np.array_equal(mine.ids, theirs.ids)
+            for mine, theirs in ((self.users, other.users), (self.items, other.items))
+        )
+
+    def counts(self) -> dict[str, int]:
+        """The numbers of users, items and interactions, as plain integers.
+
+        >>> Interactions.from_arrays([1, 2], [5, 5]).counts()
+        {'users': 2, 'items': 1, 'interactions': 2}
+        """
+        return {"users": self.num_users, "items": self.num_items, "interactions": len(self)}
+
+    def fingerprint(self) -> str:
+        """A hash (SHA-256, hexadecimal) of ids, indices, ratings and times; row order counts.
+
+        >>> len(Interactions.from_arrays([1, 2], [5, 5]).fingerprint())
+        64
+        """
+        digest = hashlib.sha256()
+        for array in (self.users.ids, self.items.ids, self.user, self.item, self.rating, self.timestamp):
+            if array is None:
+                digest.update(b"none")
+                continue
+            if array.dtype.kind == "U":
+                digest.update("\0".join(array.tolist()).encode("utf-8", "surrogatepass"))
+            else:
+                digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+            digest.update(f"{array.shape}{array.dtype.kind}".encode())
+        return digest.hexdigest()
+
+
+def _frozen(array: np.ndarray, given: Any) -> np.ndarray:
+    """`array` made read-only; a copy of it where it is still the caller's own writable array."""
+    if array.flags.writeable:
+        if isinstance(given, np.ndarray) and np.may_share_memory(array, given):
+            array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise DataError(f"{name} is not an array: {error}") from None
+
+
+def check_index(values: Any, size: int, name: str) -> np.ndarray:
+    """Check that `values` are whole numbers in 0..size-1, and return them as an int32 array [E].
+
+    Raises:
+      DataError: another dtype or rank, or an index that is negative or not below `size`.
+
+    >>> check_index([0, 2], 3, "item")
+    array([0, 2], dtype=int32)
+    """
+    array = _array(values, name)
+    if array.size == 0:
+        array = array.astype(np.int32)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(f"{name} must be one-dimensional and of whole numbers, got shape {array.shape}, {array.dtype}")
+    if size > np.iinfo(np.int32).max:
+        raise DataError(
+            f"{size:,} {name}s do not fit in int32 indices; at most {np.iinfo(np.int32).max:,} are possible"
+        )
+    for at in (int(array.argmin()), int(array.argmax())) if array.size else ():
+        if not 0 <= array[at] < size:
+            raise DataError(
+                f"{name} index {array[at]} at position {at} is outside 0..{size - 1}; "
+                "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalogue"
+            )
+    return array.astype(np.int32, copy=False)
+
+
+def check_rating(values: Any, size: int) -> np.ndarray:
+    """Check that `values` are `size` finite numbers, and return them as float32 [E].
+
+    >>> check_rating([5, 4], 2)
+    array([5., 4.], dtype=float32)
+    """
+    array = _array(values, "rating")
+    try:
+        if array.dtype.kind == "O":
+            texts = [value for value in array.ravel().tolist() if isinstance(value, (str, bytes))]
+            if texts:
+                raise TypeError(f"got the text {texts[0]!r}")
+            array = array.astype(np.float64)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"got dtype {array.dtype}")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"rating must be numbers: {error}") from None
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is refused below
+        small = array.astype(np.float32, copy=False)
+    if small.shape != (size,):
+        raise DataError(f"rating has shape {small.shape}, expected ({size},): one rating for each interaction")
+    if not np.isfinite(small).all():
+        at = int(np.flatnonzero(~np.isfinite(small))[0])
+        raise DataError(f"rating at position {at} is {array[at]}; remove the row or give it a finite rating")
+    return small
+
+
+def check_timestamp(values: Any, size: int) -> np.ndarray:
+    """Check that `values` are `size` whole numbers or NumPy dates, and return them as int64 [E].
+
+    >>> check_timestamp([10, 20], 2)
+    array([10, 20])
+    """
+    array = _array(values, "timestamp")
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.shape != (size,):
+        raise DataError(f"timestamp has shape {array.shape}, expected ({size},): one time for each interaction")
+    if array.dtype.kind == "M":
+        if np.isnat(array).any():
+            at = int(np.flatnonzero(np.isnat(array))[0])
+            raise DataError(f"timestamp at position {at} is missing (NaT); remove the row or give it a time")
+        return array.astype("datetime64[s]").astype(np.int64)
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"timestamp must be whole numbers or dates, got dtype {array.dtype}")
+    if array.dtype.kind != "i":
+        whole = array < 2.0**63
+        if array.dtype.kind == "f":
+            whole &= (array >= -(2.0**63)) & (np.floor(array) == array)
+        if not whole.all():
+            at = int(np.flatnonzero(~whole)[0])
+            raise DataError(
+                f"timestamp at position {at} is {array[at]}, which is not a whole number of 64 bits; "
+                "round the times to whole seconds, or leave them out"
+            )
+    return array.astype(np.int64, copy=False)

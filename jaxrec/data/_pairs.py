@@ -1,0 +1,65 @@
+"""Pairs of a user and an item: as single numbers, and as set operations on who has what."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import SeenItems, seen_from_pairs
+
+
+def pair_codes(data: Interactions) -> np.ndarray:
+    """One int64 number for each (user, item) pair, ascending by user, then item: `user * I + item`, shape [E].
+
+    >>> pair_codes(Interactions.from_arrays([1, 2], [5, 6]))
+    array([0, 3])
+    """
+    return data.user.astype(np.int64) * max(data.num_items, 1) + data.item
+
+
+def repeated(codes: np.ndarray) -> np.ndarray:
+    """A mask [E] of the entries whose value occurs more than once.
+
+    >>> repeated(np.array([3, 1, 3]))
+    array([ True, False,  True])
+    """
+    ordered = np.sort(codes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(codes, twice) if len(twice) else np.zeros(len(codes), dtype=bool)
+
+
+def union_of(a: SeenItems, b: SeenItems, *, num_items: int) -> SeenItems:
+    """The items that each user has in one or the other.
+
+    Args:
+      a: of U users.
+      b: of the same users.
+      num_items: I.
+
+    >>> one, two = (SeenItems(np.array([0, 1]), np.array([item])) for item in (3, 1))
+    >>> union_of(one, two, num_items=4).items
+    array([1, 3], dtype=int32)
+    """
+    users = np.concatenate([np.repeat(np.arange(rows.num_users), np.diff(rows.indptr)) for rows in (a, b)])
+    items = np.concatenate([np.asarray(a.items), np.asarray(b.items)])
+    return seen_from_pairs(users, items, a.num_users, num_items)
+
+
+def common_pairs(a: SeenItems, b: SeenItems, *, num_items: int) -> int:
+    """How many pairs of user and item both have.
+
+    >>> one, two = (SeenItems(np.array([0, 2]), np.array(items)) for items in ([1, 3], [2, 3]))
+    >>> common_pairs(one, two, num_items=4)
+    1
+    """
+    return int(np.isin(pairs_of(a, num_items), pairs_of(b, num_items)).sum())
+
+
+def pairs_of(rows: SeenItems, num_items: int) -> np.ndarray:
+    """`pair_codes` of who has what: int64 [E], `user * I + item`.
+
+    >>> pairs_of(SeenItems(np.array([0, 1, 2]), np.array([1, 0])), 3)
+    array([1, 3])
+    """
+    users = np.repeat(np.arange(rows.num_users, dtype=np.int64), np.diff(rows.indptr))
+    return users * num_items + np.asarray(rows.items)

@@ -1,0 +1,259 @@
+"""Interactions from and to data frames: pandas, polars, Arrow tables and mappings of arrays.
+
+Those from and to scipy and networkx can be imported from here too; they are in `jaxrec.data.reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxrec.data._ids import IdMap, as_ids, factorize
+from jaxrec.data._interactions import Interactions, check_rating
+from jaxrec.data.reading._columns import describe, find_columns
+from jaxrec.data.reading._conversions import from_networkx, from_scipy, to_networkx, to_scipy
+from jaxrec.errors import DataError
+
+__all__ = ["from_frame", "from_networkx", "from_scipy", "to_frame", "to_networkx", "to_scipy"]
+
+PART_NAMES = ("train", "valid", "test")
+
+
+def from_frame(
+    frame: Any,
+    *,
+    user: str | None = "user",
+    item: str | None = "item",
+    rating: str | None = "rating",
+    timestamp: str | None = "timestamp",
+    title: str | None = "title",
+    item_columns: Sequence[str] = (),
+) -> Interactions:
+    """Make interactions from a data frame with one interaction a row.
+
+    Columns are taken by name. Where a default name is absent, a common name is taken instead ("userId", "movie_id",
+    "stars", ...), and the notes say which.
+
+    Args:
+      frame: a pandas or polars frame, an Arrow table, or a mapping of column name to array, with E rows.
+      user: the column of user ids, all integers or all strings.
+      item: the column of item ids, all integers or all strings.
+      rating: the column of ratings, or None for none; it may be absent under its default name.
+      timestamp: the column of times, whole numbers or dates; dates become Unix seconds (those without a time zone count
+        as UTC). None for none; it may be absent under its default name.
+      title: the column of item titles, or None for none; it may be absent under its default name.
+      item_columns: further columns that describe the item (year, genres).
+
+    Returns:
+      The interactions in the order of the rows. Titles and item columns have the first value of each item.
+
+    Raises:
+      DataError: a column is missing or occurs twice, a user, item, rating or timestamp is missing (with its row), ids
+        of mixed types, ratings that are no numbers, times that are no numbers or dates, no row at all.
+
+    >>> data = from_frame({"userId": [7, 7], "movieId": [1, 2], "stars": [5.0, 3.5]})
+    >>> data.rating, data.notes
+    (array([5. , 3.5], dtype=float32), ("columns: user = 'userId', item = 'movieId', rating = 'stars'",))
+    """
+    labels = _labels(frame)
+    names = [str(label) for label in labels]
+    wanted = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "title": title}
+    for role, name in wanted.items():
+        if name is not None and not isinstance(name, str):
+            raise DataError(f"{role} is {name!r}; pass the name of a column")
+    if isinstance(item_columns, str):
+        raise DataError(f"item_columns is the single text {item_columns!r}; pass a sequence of names")
+    found = find_columns(names, wanted, "frame")
+    absent = [name for name in item_columns if name not in names]
+    if absent:
+        raise DataError(f"frame: no item column {absent[0]!r}; the columns are {', '.join(map(repr, names))}")
+    column = {role: _column(frame, labels[at], role, gaps=role == "title") for role, at in found.items()}
+    user_ids, user_index = factorize(as_ids(column["user"][0], "user"))
+    item_ids, item_index = factorize(as_ids(column["item"][0], "item"))
+    if not len(user_index):
+        raise DataError("frame: no row; pass a frame with at least one interaction")
+    notes = [f"columns: {describe(names, {**found, **{name: names.index(name) for name in item_columns}})}"]
+    ratings = check_rating(column["rating"][0], len(user_index)) if "rating" in column else None
+    times = _seconds(column["timestamp"][0], names[found["timestamp"]], notes) if "timestamp" in column else None
+    per_item = {}
+    for name in ("title", *item_columns):
+        if name in column or name in item_columns:
+            values, missing = (
+                column[name] if name in column else _column(frame, labels[names.index(name)], name, gaps=True)
+            )
+            per_item[name] = _first_of_item(item_index, values, missing, len(item_ids), name, notes)
+    titles = per_item.pop("title", None)
+    return Interactions(
+        user_index,
+        item_index,
+        IdMap(user_ids, "user"),
+        IdMap(item_ids, "item"),
+        ratings,
+        times,
+        titles=titles,
+        item_columns=per_item,
+        notes=tuple(notes),
+    )
+
+
+def to_frame(data: Interactions) -> Any:
+    """The interactions as a pandas frame, one a row, in the caller's ids.
+
+    Args:
+      data: the interactions.
+
+    Returns:
+      A `pandas.DataFrame` with the columns user and item and, where the data have them, rating, timestamp, part
+      ("train", "valid" or "test"), title and the item columns. Users and items without an interaction have no row.
+
+    Raises:
+      DataError: pandas is not installed, or an item column has the name of another column.
+
+    >>> data = from_frame({"user": ["ann", "bo"], "item": [3, 4], "rating": [5, 1]})
+    >>> list(to_frame(data).columns)
+    ['user', 'item', 'rating']
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise DataError("to_frame needs pandas; install it (pip install pandas)") from None
+    columns: dict[str, Any] = {
+        "user": _plain(data.users.ids)[data.user],
+        "item": _plain(data.items.ids)[data.item],
+        "rating": data.rating,
+        "timestamp": data.timestamp,
+        "part": None if data.part is None else np.array(PART_NAMES, dtype=object)[data.part],
+        "title": None if data.titles is None else _plain(data.titles)[data.item],
+    }
+    for name, values in data.item_columns.items():
+        if name in columns:
+            raise DataError(f"item column {name!r} has the name of another column of the frame; rename it")
+        columns[name] = _plain(values)[data.item]
+    return pandas.DataFrame({name: values for name, values in columns.items() if values is not None})
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Strings as Python strings, which all rows of an item then share."""
+    return values.astype(object) if values.dtype.kind == "U" else values
+
+
+def _labels(frame: Any) -> list[Any]:
+    """The names of the columns, as the frame has them."""
+    if hasattr(frame, "collect") and hasattr(frame, "lazy"):
+        raise DataError("frame is lazy; pass frame.collect()")
+    if hasattr(frame, "column_names") and hasattr(frame, "schema"):
+        return list(frame.column_names)
+    if hasattr(frame, "columns") and hasattr(frame, "__getitem__"):
+        return list(frame.columns)
+    if isinstance(frame, Mapping):
+        return list(frame)
+    raise DataError(f"frame is of type {type(frame).__name__}; pass a pandas or polars frame, or a mapping of arrays")
+
+
+def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of one column, and a mask of those that are missing (None where no value can be).
+
+    Where there may be no gaps, a missing value is refused with its row.
+    """
+    series = frame[label]
+    missing = None
+    for name in ("isna", "is_null"):  # pandas; polars and Arrow
+        if hasattr(series, name):
+            missing = np.asarray(getattr(series, name)(), dtype=bool)
+            break
+    if not gaps:
+        _refuse_missing(missing, label, role)
+    try:
+        if hasattr(series, "dt") and getattr(getattr(series, "dtype", None), "tz", None) is not None:
+            series = series.dt.tz_convert(None)  # pandas would give an array of objects
+        if gaps and hasattr(series, "cat") and hasattr(series, "astype"):
+            series = series.astype(object)  # pandas has no array for a category of numbers with a gap
+        values = series.to_numpy() if hasattr(series, "to_numpy") else series
+        if not isinstance(values, np.ndarray):
+            # A list of numbers and texts would become an array of texts, in which 1 and "1" are the same.
+            mixed = isinstance(values, (list, tuple)) and len({isinstance(value, str) for value in values}) > 1
+            values = np.asarray(values, dtype=object if mixed else None)
+    except Exception as error:  # frames of other libraries raise their own classes
+        raise DataError(f"frame: column {label!r} ({role}) cannot be turned into an array: {error}") from None
+    if values.ndim != 1:
+        raise DataError(f"frame: column {label!r} ({role}) has shape {values.shape}; it must be one-dimensional")
+    empty = None
+    if values.dtype.kind == "f":
+        empty = np.isnan(values)
+    elif values.dtype.kind == "M":
+        empty = np.isnat(values)
+    elif values.dtype.kind == "O" and missing is None:
+        empty = np.array([value is None or (isinstance(value, float) and value != value) for value in values.tolist()])
+    if empty is not None:
+        missing = empty if missing is None else missing | empty
+    if not gaps:
+        _refuse_missing(missing, label, role)
+    return values, missing
+
+
+def _refuse_missing(missing: np.ndarray | None, label: Any, role: str) -> None:
+    if missing is not None and missing.any():
+        rows = np.flatnonzero(missing)
+        raise DataError(
+            f"frame: column {label!r} has no {role} in row {rows[0]} (counted from 0), and in {len(rows):,} of "
+            f"{len(missing):,} rows in all; drop these rows or fill them in"
+        )
+
+
+def _seconds(values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
+    """Times as int64 Unix seconds."""
+    if values.dtype.kind == "M":
+        seconds = values.astype("datetime64[s]")
+        cut = int((seconds.astype(values.dtype) != values).sum())
+        seconds = seconds.astype(np.int64)
+        notes.append(f"dates in {name!r} became Unix seconds")
+    elif values.dtype.kind == "f":
+        number = values.astype(np.float64)
+        if not (np.isfinite(number) & (np.abs(number) < 2.0**63)).all():
+            at = int(np.flatnonzero(~(np.isfinite(number) & (np.abs(number) < 2.0**63)))[0])
+            raise DataError(f"frame: column {name!r} (timestamp) has {values[at]} in row {at}; give it a finite time")
+        cut = int((np.floor(number) != number).sum())
+        seconds = np.floor(number).astype(np.int64)
+    elif values.dtype.kind in "iu":
+        return values.astype(np.int64) if values.dtype.kind == "i" else values
+    else:
+        first = values.tolist()[0]
+        raise DataError(
+            f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {first!r}); convert it to "
+            "dates or to Unix seconds, for example with pandas.to_datetime, or pass timestamp=None"
+        )
+    if cut:
+        notes.append(f"{cut:,} timestamps had a fraction of a second, which is cut off")
+    return seconds
+
+
+def _first_of_item(
+    item: np.ndarray, values: np.ndarray, missing: np.ndarray | None, num_items: int, name: str, notes: list[str]
+) -> np.ndarray:
+    """The first value of each item that is not missing; "" or NaN where an item has none."""
+    if values.dtype.kind in "OT":
+        plain = [value if isinstance(value, (str, int, float)) else str(value) for value in values.tolist()]
+        values = np.empty(len(plain), dtype=object)
+        values[:] = plain
+    present = np.arange(len(item)) if missing is None else np.flatnonzero(~missing)
+    found, first = np.unique(item[present], return_index=True)
+    rows = np.zeros(num_items, dtype=np.int64)
+    rows[found] = present[first]
+    several = np.unique(item[present][values[present] != values[rows[item[present]]]])
+    if len(several):
+        notes.append(f"{len(several):,} items have several values of {name}; the first is kept")
+    out = values[rows]
+    lacking = np.ones(num_items, dtype=bool)
+    lacking[found] = False
+    if out.dtype.kind == "O" or name == "title":
+        each = list(zip(out.tolist(), lacking.tolist(), strict=True))
+        numbers = name != "title" and all(no or not isinstance(value, str) for value, no in each)
+        blank = np.nan if numbers else ""
+        return np.array([blank if no else value for value, no in each], dtype=np.float64 if numbers else str)
+    if lacking.any():
+        if out.dtype.kind in "biu":
+            out = out.astype(np.float64)
+        out[lacking] = {"f": np.nan, "M": "NaT", "U": ""}.get(out.dtype.kind)
+    return out

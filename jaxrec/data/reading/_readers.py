@@ -1,0 +1,355 @@
+"""Reading interactions from files: the format is found from content and name, or stated."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxrec.data._ids import IdMap, factorize
+from jaxrec.data._interactions import Interactions
+from jaxrec.data.reading._columns import ROLES, find_columns
+from jaxrec.data.reading._detection import FORMATS, find_layout
+from jaxrec.data.reading._frames import from_frame
+from jaxrec.data.reading._item_files import add_items, sibling_item_file
+from jaxrec.data.reading._text_formats import read_lightgcn, read_table
+from jaxrec.data.reading._text_parsing import check_encoding, open_bytes
+from jaxrec.errors import DataError, JaxrecError, MissingFileError
+
+PathLike = str | os.PathLike[str]
+Columns = Mapping[str, str | int | None] | Sequence[str | None]
+
+
+def read(
+    path: PathLike,
+    *,
+    format: str = "auto",
+    columns: Columns | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    items: PathLike | None = "auto",
+) -> Interactions:
+    """Read interactions from a file, which may be gzip.
+
+    | format | a line | found by |
+    |---|---|---|
+    | movielens-data | user, item, rating, timestamp, separated by tabs (u.data, u1.base) | tabs, numbers, no header |
+    | movielens-dat | user::item::rating::timestamp, ISO-8859-1 | `::`, no header |
+    | movielens-csv | userId,movieId,rating,timestamp after a header of these names | that header |
+    | lightgcn | a user and all items of that user, as numbers from 0 | spaces, numbers, each user on one line |
+    | recbole | tab separated after a header of name:type (`.inter`) | that header |
+    | delimited | any delimited text, with a header or with stated positions | otherwise |
+    | parquet | - (needs pyarrow or polars) | its first four bytes |
+
+    An id column is integers if all its values are whole numbers as Python writes them (no leading zero), otherwise
+    strings; a note says so where it was mixed. White space around values is cut off, and empty lines are skipped.
+    Without a header, two to four columns are user, item, rating and timestamp. The notes of the result say what was
+    found.
+
+    Args:
+      path: the file.
+      format: one of the above; "auto" finds it.
+      columns: which column is what: a mapping of "user", "item", "rating", "timestamp" and "title" to a name or a
+        position from 0, with None for "leave it out" and common names looked up for roles that are not in it; or a
+        sequence with the role of each column, None for a column to skip.
+      delimiter: what separates the columns, one or more characters; " " is any run of white space.
+      header: whether the first line that is not empty names the columns.
+      encoding: of the text; by default UTF-8, or what the format says.
+      items: a file with titles and further item columns (movies.csv, movies.dat, u.item, `.item`, or delimited text
+        with a header); "auto" takes the one that belongs to `path` by its name (movies.csv beside ratings.csv); None
+        is none.
+
+    Returns:
+      The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
+
+    Raises:
+      MissingFileError: no such file.
+      DataError: a folder, an empty or binary file, a line with a wrong number of columns, a rating or timestamp that is
+        no finite number, an id that is missing, an index of LightGCN text that is negative or too large, a column that
+        is missing or occurs twice, bytes that are not of the encoding, an unknown format. The message starts with the
+        file, and the line where there is one.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "ratings.csv")
+    ...     _ = path.write_text("userId,movieId,rating\\n7,32,4.5\\n7,50,3\\n")
+    ...     data = read(path)
+    >>> data.items.ids[data.item], data.rating
+    (array([32, 50]), array([4.5, 3. ], dtype=float32))
+    """
+    path = _existing(path, "path")
+    beside = _item_file(items, path)
+    if encoding is not None:
+        check_encoding(encoding)
+    data = _read_file(path, format, columns, delimiter, header, encoding)
+    return data if beside is None else add_items(data, beside, encoding)
+
+
+def read_split(
+    train_path: PathLike,
+    test_path: PathLike,
+    valid_path: PathLike | None = None,
+    *,
+    format: str = "auto",
+    columns: Columns | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    items: PathLike | None = "auto",
+    overlap: Literal["raise", "drop", "keep"] = "raise",
+) -> Interactions:
+    """Read a published split, one file a part, into interactions that share one catalogue.
+
+    Args:
+      train_path: the file of the training part.
+      test_path: the file of the test part.
+      valid_path: the file of the validation part, or None.
+      format: of all files, as in `read`; so are `columns`, `delimiter`, `header`, `encoding` and `items`.
+      columns: see `read`.
+      delimiter: see `read`.
+      header: see `read`.
+      encoding: see `read`.
+      items: see `read`; "auto" looks beside `train_path`.
+      overlap: what to do when a pair of user and item is in two parts. "raise" refuses; "drop" keeps it in the earlier
+        part only (train before valid before test); "keep" leaves both, for data in which users repeat themselves. The
+        last two count the pairs in a note.
+
+    Returns:
+      Interactions whose `part` says `TRAIN`, `VALID` or `TEST`: first those of train, then valid, then test. The id
+      maps hold every id of any file.
+
+    Raises:
+      MissingFileError: no such file.
+      DataError: see `read`; also a pair in two parts, and parts of which only some have ratings or timestamps.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train, test = pathlib.Path(folder, "train.txt"), pathlib.Path(folder, "test.txt")
+    ...     _ = train.write_text("0 0 1\\n1 1\\n"), test.write_text("0 2\\n1\\n")
+    ...     data = read_split(train, test)
+    >>> data.part, data.num_items
+    (array([0, 0, 0, 2], dtype=uint8), 3)
+    """
+    if overlap not in ("raise", "drop", "keep"):
+        raise DataError(f"overlap is {overlap!r}; use 'raise', 'drop' or 'keep'")
+    given = {"train": train_path, "valid": valid_path, "test": test_path}
+    paths = {name: _existing(path, f"{name}_path") for name, path in given.items() if path is not None}
+    beside = _item_file(items, paths["train"])
+    if encoding is not None:
+        check_encoding(encoding)
+    parts = {name: _read_file(path, format, columns, delimiter, header, encoding) for name, path in paths.items()}
+    data = _separate(_join(parts), overlap, paths)
+    return data if beside is None else add_items(data, beside, encoding)
+
+
+def _existing(path: Any, name: str) -> Path:
+    """The path of a file that is there and is a file."""
+    try:
+        found = Path(path).expanduser()
+        if "\0" in str(found):
+            raise ValueError("it holds a NUL character")
+        if found.is_file():
+            return found
+        if found.is_dir():
+            raise DataError(f"{found}: a folder; {name} must be one file in it ({_some(found) or 'it is empty'})")
+        if found.exists():
+            raise DataError(f"{found}: not a regular file; {name} must be a file on disk")
+        near = difflib.get_close_matches(found.name, _names(found.parent), n=1)
+    except JaxrecError:
+        raise
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        raise DataError(f"{name} is {path!r}, which is no path ({error}); pass the path of a file") from None
+    hint = f"did you mean {near[0]}?" if near else "check the path"
+    raise MissingFileError(f"{found}: no such file; {hint}")
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+
+def _some(folder: Path) -> str:
+    names = _names(folder)
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+
+
+def _item_file(items: Any, path: Path) -> Path | None:
+    if items is None:
+        return None
+    return sibling_item_file(path) if isinstance(items, str) and items == "auto" else _existing(items, "items")
+
+
+def _read_file(
+    path: Path,
+    format: str,
+    columns: Columns | None,
+    delimiter: str | None,
+    header: bool | None,
+    encoding: str | None,
+) -> Interactions:
+    """Read one file, of a stated or found format."""
+    if format not in FORMATS:
+        raise DataError(f"format is {format!r}; the formats are {', '.join(FORMATS)}")
+    if delimiter is not None and (not isinstance(delimiter, str) or not delimiter or set(delimiter) & set('\n\r"\0')):
+        raise DataError(f"delimiter is {delimiter!r}; pass one or more characters other than a line end or a quote")
+    wanted = _wanted(columns)
+    try:
+        with open_bytes(path) as file:
+            start = file.read(4)
+        if not start:
+            raise DataError(f"{path}: the file is empty")
+        if format == "parquet" or (format == "auto" and start == b"PAR1"):
+            data, words = _read_parquet(path, wanted), "parquet"
+        else:
+            layout, words = find_layout(path, start, format, wanted, delimiter, header, encoding)
+            if layout.format == "lightgcn":
+                data = read_lightgcn(path, layout.encoding)
+            else:
+                data = read_table(path, layout, wanted)
+    except JaxrecError:
+        raise
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    how = "found" if format == "auto" else "stated"
+    note = f"{len(data):,} interactions read from {path.name}, format {words} ({how})"
+    return dataclasses.replace(data, notes=(note, *data.notes))
+
+
+def _wanted(columns: Columns | None) -> dict[str, str | int | None]:
+    """The stated columns as a mapping of role to name or position."""
+    if columns is None:
+        return {}
+    if isinstance(columns, Mapping):
+        for role, value in columns.items():
+            if role not in ROLES or not (value is None or (isinstance(value, (str, int)) and value is not True)):
+                raise DataError(
+                    f"columns has {role!r}: {value!r}; map the roles {', '.join(ROLES)} to names or positions"
+                )
+        return dict(columns)
+    if isinstance(columns, str) or not isinstance(columns, Sequence):
+        raise DataError(f"columns is {columns!r}; pass a mapping of role to column, or the role of each column")
+    out: dict[str, str | int | None] = dict.fromkeys(ROLES)
+    for at, role in enumerate(columns):
+        if role is not None:
+            if role not in ROLES or out[role] is not None:
+                raise DataError(f"columns has {role!r} at place {at}; name each of {', '.join(ROLES)} at most once")
+            out[role] = at
+    return out
+
+
+def _read_parquet(path: Path, wanted: Mapping[str, str | int | None]) -> Interactions:
+    """Read a Parquet file with pyarrow or, where that is missing, polars."""
+    try:
+        import pyarrow.parquet as library
+    except ImportError:
+        library = None
+    try:
+        if library is not None:
+            names = list(library.read_schema(path).names)
+        else:
+            import polars
+
+            names = list(polars.read_parquet_schema(path))
+    except ImportError:
+        raise DataError(f"{path}: Parquet needs pyarrow or polars; install one (pip install pyarrow)") from None
+    except Exception as error:  # the libraries raise their own classes, which cannot be named without importing them
+        raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
+    found = find_columns(names, wanted, str(path))
+    taken = [names[at] for at in found.values()]
+    try:
+        if library is not None:
+            frame: Any = library.read_table(path, columns=taken)
+        else:
+            import polars
+
+            frame = polars.read_parquet(path, columns=taken)
+    except Exception as error:
+        raise DataError(f"{path}: damaged Parquet data ({str(error).splitlines()[0]})") from None
+    if not len(frame):
+        raise DataError(f"{path}: no interaction, only a header")
+    name = {role: names[at] for role, at in found.items()}
+    try:
+        return from_frame(
+            frame,
+            user=name["user"],
+            item=name["item"],
+            rating=name.get("rating"),
+            timestamp=name.get("timestamp"),
+            title=name.get("title"),
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _join(parts: Mapping[str, Interactions]) -> Interactions:
+    """The parts of a split one after the other, in the union of their catalogues."""
+    each = list(parts.values())
+    notes = [note for data in each for note in data.notes]
+    maps = {}
+    for side in ("user", "item"):
+        ids = [(data.users if side == "user" else data.items).ids for data in each]
+        if len({array.dtype.kind for array in ids}) > 1:
+            ids = [array.astype(str) for array in ids]
+            notes.append(f"{side} ids: not whole numbers in every part, so all are strings")
+        union, index = factorize(np.concatenate(ids))
+        places = np.split(index, np.cumsum([len(array) for array in ids])[:-1])
+        maps[side] = IdMap(union, side), places
+    columns: dict[str, np.ndarray | None] = {}
+    for name in ("rating", "timestamp"):
+        have = {part: getattr(data, name) for part, data in parts.items()}
+        without = [part for part, column in have.items() if column is None]
+        if without and len(without) < len(have):
+            some = " and ".join(without)
+            raise DataError(f"{name}: missing in {some} only; leave it out with columns={{{name!r}: None}}")
+        columns[name] = None if without else np.concatenate(list(have.values()))
+    (users, user_places), (items, item_places) = maps["user"], maps["item"]
+    titles = None
+    for data, places in zip(each, item_places, strict=True):
+        if data.titles is not None:
+            own = np.zeros(len(items), dtype=data.titles.dtype)
+            own[places] = data.titles
+            titles = own if titles is None else np.where(titles == "", own, titles)
+    code = {"train": 0, "valid": 1, "test": 2}
+    return Interactions(
+        np.concatenate([places[data.user] for data, places in zip(each, user_places, strict=True)]),
+        np.concatenate([places[data.item] for data, places in zip(each, item_places, strict=True)]),
+        users,
+        items,
+        columns["rating"],
+        columns["timestamp"],
+        titles=titles,
+        part=np.repeat([code[name] for name in parts], [len(data) for data in each]),
+        notes=tuple(notes),
+    )
+
+
+def _separate(data: Interactions, overlap: str, paths: Mapping[str, Path]) -> Interactions:
+    """Refuse, drop or count the pairs of user and item that are in more than one part."""
+    assert data.part is not None
+    pair = data.user.astype(np.int64) * data.num_items + data.item
+    again = np.zeros(len(data), dtype=bool)
+    for part in (1, 2):
+        here = data.part == part
+        earlier = np.sort(pair[data.part < part])  # a search in sorted pairs is many times faster than np.isin
+        place = np.searchsorted(earlier, pair[here]).clip(max=max(len(earlier) - 1, 0))
+        again[here] = earlier[place] == pair[here] if len(earlier) else False
+    if not again.any():
+        return data
+    count = int(again.sum())
+    at = int(np.flatnonzero(again)[0])
+    if overlap == "raise":
+        user, item = data.users.ids[data.user[at]].item(), data.items.ids[data.item[at]].item()
+        files = ", ".join(str(path) for path in paths.values())
+        raise DataError(
+            f"{files}: {count:,} interactions are of a user and item that an earlier part has too (the first: user "
+            f"{user!r}, item {item!r}), so the parts leak into each other; pass overlap='drop' to leave them out of "
+            "the later part, or overlap='keep'"
+        )
+    if overlap == "keep":
+        return data.with_note(f"{count:,} interactions repeat a user and item of an earlier part; they are kept")
+    return data.select(~again, f"{count:,} interactions left out, whose user and item an earlier part has too")

@@ -1,0 +1,280 @@
+"""Sampled metrics: each test item ranked against a few random items, as some papers do. They always warn."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._pairs import common_pairs, union_of
+from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
+from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.evaluation._evaluator import Metrics, resolve_metrics
+from jaxrec.metrics._ranking import RankingMetric
+from jaxrec.ranking._block_topk import one_zero
+from jaxrec.ranking._candidate_rule import CandidateRule
+from jaxrec.ranking._topk import check_finite, check_list_length, check_scorer, check_seen, users_per_tile
+from jaxrec.reports._report import Report
+from jaxrec.sampling import contains, uniform_negatives
+from jaxrec.types import Scorer
+
+
+class SampledMetricsWarning(UserWarning):
+    """Metrics were made from sampled negatives, so they may order models otherwise than the exact ones.
+
+    >>> issubclass(SampledMetricsWarning, UserWarning)
+    True
+    """
+
+
+def evaluate_scorer_sampled(
+    scorer: Scorer,
+    truth: Interactions,
+    key: jax.Array,
+    *,
+    seen: SeenItems,
+    sampled: int = 100,
+    k: int | Sequence[int] = (10, 20),
+    metrics: Metrics = ("recall", "ndcg"),
+    rule: CandidateRule | None = None,
+    memory_mb: float = 256,
+    masked: str = "",
+    fitted: str = "",
+    catalogue: str = "",
+) -> Report:
+    r"""Rank each test item against n sampled items, and measure each such list of n + 1 items.
+
+    The negatives of a pair are drawn uniformly and with replacement from the items that the user has not seen, that
+    are not relevant to them, and that the rule allows. The place of the test item is
+
+    .. math:: r = 1 + |\{j \le n : s(u, i_j) > s(u, i)\}| + |\{j \le n : s(u, i_j) = s(u, i), \ i_j < i\}|
+
+    so that of equal scores the lower item index goes first, as in the lists of `evaluate_scorer`. An item that stands
+    at place R among all the m allowed negatives and itself has r - 1 hits of a binomial distribution with n trials of
+    probability (R - 1) / m. Each list has one relevant item, so recall@k is 1 or 0, as is the hit rate. The value of a
+    user is the mean over their test items.
+
+    The draw of a pair depends on the key, the user, the test item and the items that are allowed for the user, not on
+    the model, the memory or other users: models are compared with one key.
+
+    A test item that is masked, excluded, no candidate, or scored -inf counts as not found, as in the exact metrics. A
+    user without any negative has no value (NaN, which means leave out), and is counted as `users_without_negatives`.
+
+    Source: Krichene and Rendle, "On Sampled Metrics for Item Recommendation", KDD 2020, which shows that such metrics
+    are inconsistent with the exact ones, even in expectation.
+
+    Args:
+      scorer: the model.
+      truth: the test part; a pair that occurs twice counts once.
+      key: consumed.
+      seen: the items that are masked for each user.
+      sampled: n, how many negatives for each test item.
+      k: lengths, at most n: at n + 1 every item would be found.
+      metrics: as in `evaluate_scorer`, without what is measured beyond accuracy.
+      rule: further items that are no negatives and cannot be found.
+      memory_mb: bound in MiB for scores and negatives of a tile of users.
+      masked: what `seen` is, in words, for the report.
+      fitted: what the model was fitted on, in words.
+      catalogue: what could be recommended, in words; by default all items.
+
+    Returns:
+      A report whose names say the sampling, like "recall@10 (sampled 100)"; counts as in `evaluate_scorer`.
+
+    Raises:
+      DataError: `truth` is empty.
+      MismatchError: scorer, truth, seen or rule are of different users or items.
+      JaxrecError: `sampled` below 1; a k below 1, above `sampled` or above I; an unknown metric; a score that is NaN or
+        +inf; a rule that leaves no item.
+
+    Warns:
+      SampledMetricsWarning: always.
+
+    >>> from jaxrec.scorers import TableScorer
+    >>> train, table = Interactions.from_arrays([0, 0], [0, 1]), TableScorer(jnp.array([[0.4, 0.3]]))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SampledMetricsWarning)
+    ...     report = evaluate_scorer_sampled(
+    ...         table, train.select([1]), jax.random.key(0), seen=seen_items(train.select([])), sampled=5, k=1)
+    >>> report.mean("recall@1 (sampled 5)")
+    0.0
+    """
+    started = time.perf_counter()
+    num_users, num_items = truth.num_users, truth.num_items
+    cutoffs = _check(scorer, truth, seen, sampled, k)
+    functions = resolve_metrics(metrics)
+    rule = CandidateRule() if rule is None else rule
+    rule.check(num_users, num_items)
+    warnings.warn(
+        f"each test item is ranked against {sampled:,} sampled items, not against the catalogue: the order of models "
+        "by sampled metrics may differ from that by the exact metrics, even in expectation (Krichene and Rendle, "
+        '"On Sampled Metrics for Item Recommendation", KDD 2020); jaxrec.evaluate gives the exact ones',
+        SampledMetricsWarning,
+        stacklevel=2,
+    )
+    relevant = seen_items(truth)
+    blocked = rule.with_seen(SeenItems(np.asarray(seen.indptr), np.asarray(seen.items)), num_items)
+    allowed = rule.allowed(num_items)
+    taken, places = _among_allowed(union_of(blocked, relevant, num_items=num_items), allowed)
+    lengths = np.diff(relevant.indptr)
+    users = np.flatnonzero(lengths).astype(np.int32)
+    order = np.argsort(-lengths[users], kind="stable")  # a tile takes as long as the longest of its rows
+    values, bad = _measure(
+        scorer, users[order], relevant, blocked, allowed, taken, places, key,
+        sampled=sampled, functions=functions, cutoffs=cutoffs, memory_mb=memory_mb,
+    )  # fmt: skip
+    check_finite(users[order], bad)
+    without = np.diff(taken.indptr)[users] >= len(places)
+    per_user = {}
+    for name, array in values.items():
+        back = np.empty_like(array)
+        back[order] = array
+        per_user[f"{name} (sampled {sampled})"] = np.where(without, np.float32(np.nan), back)
+    whole = rule.catalogue(catalogue or f"all {num_items:,} items")
+    return Report(
+        users=users,
+        per_user=per_user,
+        counts={
+            "users_evaluated": len(users),
+            "users_without_test_items": num_users - len(users),
+            "users_without_negatives": int(without.sum()),
+            "test_pairs": len(relevant.items),
+            "test_pairs_masked": common_pairs(relevant, seen, num_items=num_items),
+            **rule.counts(relevant, num_items),
+        },
+        seconds=time.perf_counter() - started,
+        masked=rule.masked(masked),
+        fitted=fitted,
+        catalogue=f"{sampled:,} sampled negatives for each test item, drawn from {whole}",
+    )
+
+
+def _check(
+    scorer: Scorer, truth: Interactions, seen: SeenItems, sampled: int, k: int | Sequence[int]
+) -> tuple[int, ...]:
+    if isinstance(sampled, bool) or not isinstance(sampled, (int, np.integer)) or sampled < 1:
+        raise JaxrecError(f"sampled is {sampled!r}; pass a whole number of negatives, at least 1")
+    if (scorer.num_users, scorer.num_items) != (truth.num_users, truth.num_items):
+        raise MismatchError(
+            f"the scorer is of {scorer.num_users:,} users and {scorer.num_items:,} items, and truth of "
+            f"{truth.num_users:,} and {truth.num_items:,}; evaluate a model on the split that it was made for"
+        )
+    check_seen(seen, truth.num_users, truth.num_items)
+    if not len(truth):
+        raise DataError("truth has no interaction; there is nothing to evaluate on")
+    cutoffs = tuple(k) if isinstance(k, Sequence) else (k,)
+    if not cutoffs:
+        raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
+    for cut in cutoffs:
+        check_list_length(cut, truth.num_items)
+        if cut > sampled:
+            raise JaxrecError(f"k is {cut}, but a list has only {sampled} negatives; pass k <= sampled")
+    return tuple(sorted({int(cut) for cut in cutoffs}))
+
+
+def _among_allowed(rows: SeenItems, allowed: np.ndarray) -> tuple[SeenItems, np.ndarray]:
+    """Rows of item indices as rows of places among the allowed items, and the item at each such place."""
+    places = np.flatnonzero(allowed).astype(np.int32)
+    owners = np.repeat(np.arange(rows.num_users), np.diff(rows.indptr))
+    items = np.asarray(rows.items)
+    inside = allowed[items]
+    at = np.searchsorted(places, items[inside])
+    return seen_from_pairs(owners[inside], at, rows.num_users, len(places)), places
+
+
+def _measure(
+    scorer: Scorer,
+    users: np.ndarray,
+    relevant: SeenItems,
+    blocked: SeenItems,
+    allowed: np.ndarray,
+    taken: SeenItems,
+    places: np.ndarray,
+    key: jax.Array,
+    *,
+    sampled: int,
+    functions: Mapping[str, RankingMetric],
+    cutoffs: tuple[int, ...],
+    memory_mb: float,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The mean over the test items of each user, float32 [n] by name, and whether a score is NaN or +inf, bool [n]."""
+    num_items = int(scorer.num_items)
+    # A negative takes some 64 bytes: item, score, key bits and the bounds of the bisection.
+    tile = users_per_tile(num_items, max(1, math.ceil(sampled / 16)), memory_mb)
+    while tile // 2 >= max(len(users), 2):
+        tile //= 2
+    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+    check_scorer(scorer, tile, num_items)
+    on_device = [SeenItems(*map(jnp.asarray, rows)) for rows in (relevant, blocked, taken)]
+    tables = (jnp.asarray(allowed), jnp.asarray(places))
+    parts, bad = [], []
+    for start in range(0, len(users), tile):
+        some = users[start : start + tile]
+        padded = np.pad(some, (0, tile - len(some)), mode="edge")
+        values, wrong = jax.device_get(
+            _measure_tile(
+                scorer, padded, *on_device, *tables, key,
+                sampled=sampled, functions=tuple(functions.items()), cutoffs=cutoffs,
+            )
+        )  # fmt: skip
+        parts.append({name: array[: len(some)] for name, array in values.items()})
+        bad.append(wrong[: len(some)])
+    names = [f"{name}@{cut}" for name in functions for cut in cutoffs]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}, np.concatenate(bad)
+
+
+@functools.partial(jax.jit, static_argnames=("sampled", "functions", "cutoffs"))
+def _measure_tile(
+    scorer: Scorer,
+    users: jax.Array,
+    relevant: SeenItems,
+    blocked: SeenItems,
+    taken: SeenItems,
+    allowed: jax.Array,
+    places: jax.Array,
+    key: jax.Array,
+    *,
+    sampled: int,
+    functions: tuple[tuple[str, RankingMetric], ...],
+    cutoffs: tuple[int, ...],
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    table = scorer.scores(users)
+    bad = ~jnp.all(table < jnp.inf, axis=1)  # a NaN fails every comparison
+    first = jnp.asarray(relevant.indptr)[users]
+    lengths = jnp.asarray(relevant.indptr)[users + 1] - first
+    depth = max(cutoffs)
+
+    def draw(user: jax.Array, item: jax.Array) -> jax.Array:
+        own = jax.random.fold_in(jax.random.fold_in(key, user), item)
+        return uniform_negatives(taken, user[None], sampled, places.shape[0], own)[0][0]
+
+    def values_of(rank: jax.Array) -> dict[str, jax.Array]:
+        hits = jnp.arange(1, depth + 1, dtype=jnp.int32) == rank
+        return {
+            f"{name}@{cut}": jnp.asarray(function(hits, jnp.int32(1), k=cut)).astype(jnp.float32)
+            for name, function in functions
+            for cut in cutoffs
+        }
+
+    def one_item(at: jax.Array, sums: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        real = at < lengths
+        item = jnp.asarray(relevant.items)[jnp.where(real, first + at, first)]
+        negatives = places[jax.vmap(draw)(users, item)]
+        score = one_zero(jnp.take_along_axis(table, item[:, None], axis=1))
+        others = one_zero(jnp.take_along_axis(table, negatives, axis=1))
+        ahead = (others > score) | ((others == score) & (negatives < item[:, None]))
+        rank = 1 + jnp.sum(ahead, axis=1, dtype=jnp.int32)
+        possible = allowed[item] & ~contains(blocked, users, item) & (score[:, 0] > -jnp.inf)
+        found = jax.vmap(values_of)(jnp.where(possible, rank, depth + 1))
+        return {name: total + jnp.where(real, found[name], np.float32(0)) for name, total in sums.items()}
+
+    zeros = {f"{name}@{cut}": jnp.zeros(users.shape, jnp.float32) for name, _ in functions for cut in cutoffs}
+    sums = lax.fori_loop(jnp.int32(0), jnp.max(lengths), one_item, zeros)
+    return {name: total / lengths.astype(jnp.float32) for name, total in sums.items()}, bad

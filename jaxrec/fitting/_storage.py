@@ -1,0 +1,232 @@
+"""Saving a fitted model to a folder and restoring it, without pickle and without the training data.
+
+A run folder holds `model.json` (names, options, what is known of the fit, and a hash of the other file) and
+`arrays.npz` (parameters, scorer, ids, titles, seen items). Other files in it are left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import pathlib
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.data._ids import IdMap
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._options import FitOptions
+from jaxrec.models import MODELS
+from jaxrec.scorers import FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer, UserWeightScorer
+from jaxrec.sparse import SparseOperator
+
+FORMAT = "jaxrec-model"
+FORMAT_VERSION = 1
+
+# What a file may name: nothing else is ever constructed from it.
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        *(FactorScorer, ItemWeightScorer, UserWeightScorer, PopularityScorer, RandomScorer),
+        *(SeenItems, SparseOperator),
+    )
+}
+
+
+def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
+    """Write a fitted model to a folder, which is made if need be; a model that is there already is replaced.
+
+    Args:
+      model: what `fit` or `restore` gave.
+      folder: the run folder.
+
+    Returns:
+      The folder.
+
+    Raises:
+      RunFolderError: the folder cannot be written, or is a file.
+
+    >>> import tempfile, jax, jaxrec
+    >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
+    >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, jaxrec.FitOptions(epochs=1), key=jax.random.key(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = restore(save(model, folder))
+    >>> jaxrec.predict(again, ["u"], ["a"]) == jaxrec.predict(model, ["u"], ["a"])
+    array([ True])
+    """
+    folder = pathlib.Path(folder)
+    arrays: dict[str, np.ndarray] = {}
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "model": {"name": model.name, "options": _module_options(model.model)},
+        "options": None if model.options is None else dataclasses.asdict(model.options),
+        "variables": _pack(dict(model.variables), "variables", arrays),
+        "scorer": _pack(model.scorer, "scorer", arrays),
+        "users": _pack(model.users.ids, "users", arrays),
+        "items": _pack(model.items.ids, "items", arrays),
+        "titles": _pack(model.titles, "titles", arrays),
+        "item_columns": _pack(dict(model.item_columns), "item_columns", arrays),
+        "seen": _pack(model.seen, "seen", arrays),
+        "info": dict(model.info),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    document["arrays_sha256"] = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The description comes last and names the hash of the arrays, so a half-written pair is noticed.
+        _replace(folder / "arrays.npz", bytes(buffer.getbuffer()))
+        _replace(folder / "model.json", (json.dumps(document, indent=1) + "\n").encode())
+    except OSError as error:
+        raise RunFolderError(f"cannot write the run folder {str(folder)!r}: {error.strerror or error}") from None
+    return folder
+
+
+def restore(folder: str | pathlib.Path) -> FittedModel:
+    """Read a fitted model back; it recommends the same without the training data.
+
+    Args:
+      folder: a run folder that `save` wrote.
+
+    Returns:
+      The fitted model.
+
+    Raises:
+      RunFolderError: no such folder, one that jaxrec did not write, a newer format, or damaged files.
+
+    >>> restore("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.RunFolderError: no run folder at 'no/such/folder'; make one with jaxrec.save or `jaxrec fit --out`
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise RunFolderError(f"no run folder at {str(folder)!r}; make one with jaxrec.save or `jaxrec fit --out`")
+    document = _document(folder)
+    path = folder / "arrays.npz"
+    damaged = f"the run folder {str(folder)!r} is damaged: "
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"{damaged}arrays.npz cannot be read ({error.strerror or error}); fit again") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != document.get("arrays_sha256"):
+        raise RunFolderError(f"{damaged}arrays.npz is not the file that model.json was written with; fit again")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = dict(archive.items())
+        model = MODELS[document["model"]["name"]](**_tuples(document["model"]["options"]))
+        options = document["options"]
+        fitted = FittedModel(
+            model=model,
+            variables=_unpack(document["variables"], arrays),
+            scorer=_unpack(document["scorer"], arrays),
+            users=IdMap(np.array(_host(document["users"], arrays)), "user"),
+            items=IdMap(np.array(_host(document["items"], arrays)), "item"),
+            titles=None if document["titles"] is None else _host(document["titles"], arrays),
+            item_columns={name: arrays[path] for name, path in _paths(document["item_columns"]).items()},
+            seen=SeenItems(*(np.asarray(part) for part in _unpack(document["seen"], arrays))),
+            options=None if options is None else FitOptions(**_tuples(options)),
+            info=document["info"],
+        )
+        _check_sizes(fitted)
+        return fitted
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, zipfile.BadZipFile) as error:
+        detail = str(error) if isinstance(error, JaxrecError) else f"{type(error).__name__} {error}"
+        raise RunFolderError(f"{damaged}{detail}; fit again") from None
+
+
+def _check_sizes(fitted: FittedModel) -> None:
+    """Raise ValueError where the parts of a fitted model are not of the sizes that it states."""
+    wanted = (fitted.model.num_users, fitted.model.num_items)
+    found = {
+        "ids": (fitted.num_users, fitted.num_items),
+        "scorer": (fitted.scorer.num_users, fitted.scorer.num_items),
+        "seen items": (fitted.seen.num_users, wanted[1]),
+        "titles": (wanted[0], wanted[1] if fitted.titles is None else len(fitted.titles)),
+    }
+    for name, sizes in found.items():
+        if sizes != wanted:
+            raise ValueError(f"the {name} are of {sizes} users and items, and the model of {wanted}")
+
+
+def _document(folder: pathlib.Path) -> Mapping[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        raise RunFolderError(f"{str(folder)!r} is no run folder: it has no model.json; give the folder that fit wrote")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunFolderError(f"{str(path)!r} is damaged: {error}; fit again") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RunFolderError(f"{str(path)!r} was not written by jaxrec; give the folder that fit wrote")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise RunFolderError(
+            f"{str(path)!r} has format version {document.get('format_version')} and this jaxrec reads "
+            f"{FORMAT_VERSION}; use the jaxrec that wrote it, or fit again"
+        )
+    return document
+
+
+def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """A plain description of a tree of arrays; the arrays themselves go into `arrays` under their path."""
+    if value is None or isinstance(value, (int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {"kind": "dict", "fields": {key: _pack(part, f"{path}.{key}", arrays) for key, part in value.items()}}
+    if type(value).__name__ in _KINDS:
+        names = value._fields if isinstance(value, SeenItems) else [f.name for f in dataclasses.fields(value)]
+        fields = {name: _pack(getattr(value, name), f"{path}.{name}", arrays) for name in names}
+        return {"kind": type(value).__name__, "fields": fields}
+    if isinstance(value, tuple):
+        return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
+    arrays[path] = np.asarray(value)
+    return {"kind": "array", "path": path}
+
+
+def _unpack(described: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if not isinstance(described, dict):
+        return described
+    kind = described["kind"]
+    if kind == "array":
+        return jnp.asarray(arrays[described["path"]])
+    if kind == "tuple":
+        return tuple(_unpack(part, arrays) for part in described["fields"])
+    fields = {name: _unpack(part, arrays) for name, part in described["fields"].items()}
+    return fields if kind == "dict" else _KINDS[kind](**fields)
+
+
+def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    return arrays[described["path"]]
+
+
+def _paths(described: Mapping[str, Any]) -> dict[str, str]:
+    return {name: part["path"] for name, part in described["fields"].items()}
+
+
+def _module_options(module: Any) -> dict[str, Any]:
+    hidden = ("parent", "name")
+    return {field.name: getattr(module, field.name) for field in dataclasses.fields(module) if field.name not in hidden}
+
+
+def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    # JSON has lists only, and a Flax module needs hashable options.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+
+
+def _replace(path: pathlib.Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,167 @@
+"""LightGCN: embeddings smoothed over the graph by a few products with the normalised adjacency."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.errors import JaxrecError
+from jaxrec.models._mf import Initializer, check_embedding_options, embedding
+from jaxrec.models._sizes import bound_sizes
+from jaxrec.scorers import FactorScorer
+from jaxrec.sparse import SparseMatrix, spmm, spmm_rows
+
+
+class LightGCN(nn.Module):
+    """LightGCN: E^(l+1) = A~ E^(l), and the final embeddings are sum over l of a_l E^(l).
+
+    `model.apply(variables, adjacency)` gives (users [U, d], items [I, d]); score(u, i) is their inner product. With 0
+    layers it is matrix factorisation.
+
+    Attributes:
+      dim: d, the width of the embeddings.
+      layers: L, the number of products with the adjacency.
+      layer_weights: (a_0, ..., a_L), or None for the mean, 1 / (L + 1) each.
+      initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
+      scale: the standard deviation of "normal".
+      num_users: U; `jaxrec.fit` sets it.
+      num_items: I; `jaxrec.fit` sets it.
+
+    Raises:
+      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number.
+      MismatchError: an adjacency of another size.
+
+    Source: He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020,
+    equations 3 to 8.
+
+    >>> from jaxrec import graph
+    >>> from jaxrec.data._interactions import Interactions
+    >>> data = Interactions.from_arrays(["u", "u", "v"], ["a", "b", "b"])
+    >>> adjacency = graph.normalized_adjacency(graph.biadjacency(data))
+    >>> model = LightGCN(dim=4, layers=2, num_users=2, num_items=2)
+    >>> variables = model.init(jax.random.key(0), adjacency)
+    >>> users, items = model.apply(variables, adjacency)
+    >>> users.shape
+    (2, 4)
+    """
+
+    dim: int = 64
+    layers: int = 3
+    layer_weights: tuple[float, ...] | None = None
+    initializer: Initializer = "normal"
+    scale: float = 0.1
+    num_users: int | None = None
+    num_items: int | None = None
+
+    def __post_init__(self) -> None:
+        check_embedding_options(self)
+        if self.layers < 0:
+            raise JaxrecError(f"layers must not be negative, got {self.layers}")
+        if self.layer_weights is not None:  # a list would make the module unhashable, and so unfit for jit
+            object.__setattr__(self, "layer_weights", tuple(self.layer_weights))
+        if self.layer_weights is not None and len(self.layer_weights) != self.layers + 1:
+            raise JaxrecError(
+                f"layer_weights has {len(self.layer_weights)} values, but {self.layers} layers need "
+                f"{self.layers + 1}: one for the embeddings themselves and one for each layer"
+            )
+        super().__post_init__()
+
+    def setup(self) -> None:
+        num_users, num_items = bound_sizes(self)
+        self.user_embedding = embedding(self, "user_embedding", num_users)
+        self.item_embedding = embedding(self, "item_embedding", num_items)
+
+    def __call__(self, adjacency: SparseMatrix) -> tuple[jax.Array, jax.Array]:
+        """The propagated embeddings (users [U, d], items [I, d]).
+
+        Args:
+          adjacency: A~ [N, N] with N = U + I, users first: a BCOO of `graph.normalized_adjacency`, or better the
+            operator that `sparse.operator(..., symmetric=True)` makes of it.
+        """
+        num_users, _ = bound_sizes(self, adjacency)
+        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        x = jnp.concatenate([self.user_embedding, self.item_embedding])
+        total = weights[0] * x
+        for weight in weights[1:]:
+            x = spmm(adjacency, x)
+            total = total + weight * x
+        return total[:num_users], total[num_users:]
+
+    def batch_rows(
+        self, adjacency: SparseMatrix, users: jax.Array, items: jax.Array, negatives: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
+        """The rows of a batch, as taken from `self(adjacency)` and `self.ego()`, without the tables of all nodes.
+
+        A loss reads the rows of a batch only. So the layers are not summed for all nodes: each layer's rows are
+        gathered and summed, and the gradient adds to those rows of the running product. Of the last layer no other row
+        is computed, where that saves anything (`sparse.spmm_rows`).
+
+        Args:
+          adjacency: A~ [N, N], as in a call.
+          users: int32 [B].
+          items: int32 [B], their items.
+          negatives: int32 [B, M].
+
+        Returns:
+          (users [B, d], items [B, d], negatives [B, M, d]), propagated; and the same of the embeddings themselves.
+        """
+        num_users, _ = bound_sizes(self, adjacency)
+        rows = jnp.concatenate([users, num_users + items, (num_users + negatives).reshape(-1)])
+        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
+        total = weights[0] * ego
+        for weight in weights[1:-1]:
+            x, taken = with_rows(spmm(adjacency, x), rows)
+            total = total + weight * taken
+        if self.layers:
+            total = total + weights[-1] * spmm_rows(adjacency, x, rows)
+        return _by_role(total, negatives), _by_role(ego, negatives)
+
+    def ego(self) -> tuple[jax.Array, jax.Array]:
+        """The embeddings before propagation, which L2 acts on: (users [U, d], items [I, d])."""
+        return self.user_embedding, self.item_embedding
+
+    def scorer(self, adjacency: SparseMatrix) -> FactorScorer:
+        """What ranking and prediction need of the model."""
+        return FactorScorer(*self(adjacency), dim=self.dim)
+
+
+@jax.custom_vjp
+def with_rows(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A table and some of its rows, (x, x[rows]), for programs that go on with the table and need the rows too.
+
+    It is what `(x, x[rows])` is, but for the way of the gradient: that of the rows is added to that of the table in
+    place, while plain indexing would make a table of zeros, fill it, and add the two.
+
+    Args:
+      x: [N, d].
+      rows: int32 [R], in 0..N-1; a row may occur often.
+
+    Returns:
+      (x, x[rows] [R, d]).
+
+    >>> table, taken = with_rows(jnp.array([[1.0], [2.0]]), jnp.array([1, 1]))
+    >>> taken.tolist()
+    [[2.0], [2.0]]
+    """
+    return x, x[rows]
+
+
+def _with_rows_forward(x: jax.Array, rows: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    return with_rows(x, rows), rows
+
+
+def _with_rows_backward(rows: jax.Array, gradients: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, np.ndarray]:
+    of_table, of_rows = gradients
+    return of_table.at[rows].add(of_rows), np.zeros(rows.shape, jax.dtypes.float0)
+
+
+with_rows.defvjp(_with_rows_forward, _with_rows_backward)
+
+
+def _by_role(taken: jax.Array, negatives: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows [B + B + B M, d] as those of users, items and negatives."""
+    size = negatives.shape[0]
+    return taken[:size], taken[size : 2 * size], taken[2 * size :].reshape(*negatives.shape, taken.shape[1])

@@ -1,0 +1,194 @@
+"""Matrix factorisation: one vector for each user and each item, scored by their inner product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+from jaxrec.models._sizes import bound_sizes
+from jaxrec.scorers import FactorScorer
+from jaxrec.sparse import SparseMatrix, spmm
+
+Initializer = Literal["normal", "xavier"]
+
+
+class MF(nn.Module):
+    """Matrix factorisation, score(u, i) = mu + b_u + b_i + <p_u, q_i>.
+
+    `model.apply(variables)` gives (users [U, w], items [I, w]) whose inner products are the scores. Without biases w is
+    d. With them w is d + 2: the users' further columns are (mu + b_u, 1), the items' (1, b_i).
+
+    Attributes:
+      dim: d, the width of the embeddings.
+      bias: whether users and items have biases b.
+      mean: mu, the global mean of the ratings, which needs `bias`. None counts as 0, and `jaxrec.fit` with loss "mse"
+        sets it to the mean of the ratings that it trains on.
+      initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
+      scale: the standard deviation of "normal".
+      num_users: U; `jaxrec.fit` sets it.
+      num_items: I; `jaxrec.fit` sets it.
+
+    Raises:
+      JaxrecError: sizes that are not set, a width below 1, a mean without biases.
+
+    Source: Koren, Bell and Volinsky, Computer 42(8), 2009; Rendle et al., BPR, UAI 2009.
+
+    >>> model = MF(dim=4, num_users=2, num_items=3)
+    >>> variables = model.init(jax.random.key(0))
+    >>> users, items = model.apply(variables)
+    >>> users.shape, items.shape
+    ((2, 4), (3, 4))
+    """
+
+    dim: int = 64
+    bias: bool = False
+    mean: float | None = None
+    initializer: Initializer = "normal"
+    scale: float = 0.1
+    num_users: int | None = None
+    num_items: int | None = None
+
+    def __post_init__(self) -> None:
+        check_embedding_options(self)
+        if self.mean and not self.bias:
+            raise JaxrecError(f"mean={self.mean} is only used with bias=True")
+        super().__post_init__()
+
+    def setup(self) -> None:
+        num_users, num_items = bound_sizes(self)
+        self.user_embedding = embedding(self, "user_embedding", num_users)
+        self.item_embedding = embedding(self, "item_embedding", num_items)
+        if self.bias:
+            self.user_bias = self.param("user_bias", nn.initializers.zeros, (num_users,), jnp.float32)
+            self.item_bias = self.param("item_bias", nn.initializers.zeros, (num_items,), jnp.float32)
+
+    def __call__(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
+        """The vectors whose inner products are the scores: (users [U, w], items [I, w]). The adjacency is not used."""
+        if adjacency is not None:
+            bound_sizes(self, adjacency)
+        users, items = self.user_embedding, self.item_embedding
+        if not self.bias:
+            return users, items
+        return with_bias_columns(users, items, self.user_bias + (self.mean or 0.0), self.item_bias)
+
+    def ego(self) -> tuple[jax.Array, jax.Array]:
+        """The embeddings as they are learnt, which L2 acts on: (users [U, d], items [I, d]), biases as last column."""
+        if not self.bias:
+            return self.user_embedding, self.item_embedding
+        return (
+            jnp.concatenate([self.user_embedding, self.user_bias[:, None]], axis=1),
+            jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),
+        )
+
+    def user_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """What rows of the user tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        if not self.bias:
+            return rows["user_embedding"], rows["user_embedding"]
+        vectors, bias = rows["user_embedding"], rows["user_bias"][..., None]
+        mean = self.mean or 0.0
+        return _columns(vectors, bias + mean, jnp.ones_like(bias)), _columns(vectors, bias)
+
+    def item_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """What rows of the item tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        if not self.bias:
+            return rows["item_embedding"], rows["item_embedding"]
+        vectors, bias = rows["item_embedding"], rows["item_bias"][..., None]
+        return _columns(vectors, jnp.ones_like(bias), bias), _columns(vectors, bias)
+
+    def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
+        """What ranking and prediction need of the model.
+
+        With biases, users and items without an edge get zero embeddings: what is left is the mean and the other
+        side's bias.
+        """
+        users, items = self(adjacency)
+        if self.bias and adjacency is not None:
+            users, items = without_cold(users, items, adjacency, self.dim)
+        return FactorScorer(users, items, dim=self.dim)
+
+
+def with_bias_columns(
+    users: jax.Array, items: jax.Array, user_bias: jax.Array, item_bias: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Fold biases into two further columns: <users, items> gains user_bias + item_bias.
+
+    Args:
+      users: [U, d].
+      items: [I, d].
+      user_bias: [U], the global mean included.
+      item_bias: [I].
+
+    Returns:
+      (users [U, d + 2] = (p, b_u, 1), items [I, d + 2] = (q, 1, b_i)).
+
+    >>> users, items = with_bias_columns(jnp.ones((1, 1)), jnp.ones((1, 1)), jnp.array([2.0]), jnp.array([3.0]))
+    >>> (users @ items.T).item()
+    6.0
+    """
+    user_column, item_column = user_bias[:, None], item_bias[:, None]
+    return (
+        jnp.concatenate([users, user_column, jnp.ones_like(user_column)], axis=1),
+        jnp.concatenate([items, jnp.ones_like(item_column), item_column], axis=1),
+    )
+
+
+def _columns(*parts: jax.Array) -> jax.Array:
+    return jnp.concatenate(parts, axis=-1)
+
+
+def without_cold(users: jax.Array, items: jax.Array, adjacency: SparseMatrix, dim: int) -> tuple[jax.Array, jax.Array]:
+    """Vectors whose first d columns are 0 for users and items without an edge: their start was never trained.
+
+    Args:
+      users: [U, w].
+      items: [I, w].
+      adjacency: [N, N].
+      dim: d.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> edges = from_dense(jnp.array([[0, 1.0, 0], [1.0, 0, 0], [0, 0, 0]]))
+    >>> without_cold(jnp.ones((1, 2)), jnp.ones((2, 2)), edges, 1)[1].tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    nodes = spmm(adjacency, jnp.ones((adjacency.shape[1],), users.dtype)) > 0
+    embedded = jnp.arange(users.shape[1], dtype=jnp.int32) < dim
+    num_users = users.shape[0]
+    keep = nodes[:, None] | ~embedded[None, :]
+    return jnp.where(keep[:num_users], users, 0), jnp.where(keep[num_users:], items, 0)
+
+
+def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:
+    """A table of embeddings [rows, d], float32, initialised as the module's `initializer`, `scale` and `dim` say.
+
+    It is a parameter of the module that calls it in its `setup`.
+
+    >>> MF(num_users=3, num_items=1, dim=2).init(jax.random.key(0))["params"]["user_embedding"].shape
+    (3, 2)
+    """
+    normal = module.initializer == "normal"
+    initial = nn.initializers.normal(module.scale) if normal else nn.initializers.xavier_uniform()
+    return module.param(name, initial, (rows, module.dim), jnp.float32)
+
+
+def check_embedding_options(module: nn.Module) -> None:
+    """Check the options `dim`, `scale` and `initializer` of a model with embeddings.
+
+    Raises:
+      JaxrecError: a width below 1, a negative scale, an unknown initializer.
+
+    >>> MF(dim=0)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: dim must be at least 1, got 0
+    """
+    if module.dim < 1:
+        raise JaxrecError(f"dim must be at least 1, got {module.dim}")
+    if not module.scale >= 0:
+        raise JaxrecError(f"scale must not be negative, got {module.scale}")
+    if module.initializer not in ("normal", "xavier"):
+        raise JaxrecError(f'initializer must be "normal" or "xavier", got {module.initializer!r}')

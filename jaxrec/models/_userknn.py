@@ -1,0 +1,79 @@
+"""User-based nearest neighbours: items are recommended that users with a similar history have."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.scorers import UserWeightScorer
+from jaxrec.sparse import SparseOperator, map_gram_columns
+
+
+class UserKNN(nn.Module):
+    """User-kNN: score(u, i) = sum over v among the k nearest of u of s_uv R_vi, with R binary.
+
+    s is the cosine of the rows of R, s_uv = |I_u and I_v| / (sqrt(|I_u|) sqrt(|I_v|)), or, with "normalized", the inner
+    product of the rows of R~, which counts a popular item less. The diagonal is 0, or the user's own items would come
+    first; but for it, the scores of "normalized" with k = U are R~ R~^T R. Ties among neighbours go to the lower index.
+    It has no parameters: the neighbours are found when the scorer is made, with a block of the U x U matrix in memory
+    at a time.
+
+    Attributes:
+      neighbors: k, how many neighbours each user keeps.
+      similarity: "cosine" or "normalized".
+      shrink: added to the denominator of the cosine; larger values trust short histories less.
+      num_users: U; `jaxrec.fit` sets it.
+      num_items: I; `jaxrec.fit` sets it.
+
+    Raises:
+      JaxrecError: fewer than one neighbour, a negative shrink, an unknown similarity.
+
+    Source: Resnick et al., GroupLens, CSCW 1994, for the method; Sarwar et al., EC 2000, for binary data.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> r = jnp.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> adjacency = operator(from_dense(jnp.block([[jnp.zeros((2, 2)), r], [r.T, jnp.zeros((3, 3))]])), symmetric=True)
+    >>> scorer = UserKNN(num_users=2, num_items=3).apply({}, adjacency)
+    >>> scorer.scores(jnp.array([0])).round(3).tolist()
+    [[0.0, 0.5, 0.5]]
+    """
+
+    neighbors: int = 100
+    similarity: Literal["cosine", "normalized"] = "cosine"
+    shrink: float = 0.0
+    num_users: int | None = None
+    num_items: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.neighbors < 1:
+            raise JaxrecError(f"neighbors must be at least 1, got {self.neighbors}")
+        if not self.shrink >= 0:
+            raise JaxrecError(f"shrink must not be negative, got {self.shrink}")
+        if self.similarity not in ("cosine", "normalized"):
+            raise JaxrecError(f'similarity must be "cosine" or "normalized", got {self.similarity!r}')
+        super().__post_init__()
+
+    def __call__(self, adjacency: SparseOperator) -> UserWeightScorer:
+        """The scorer, from a normalised adjacency [N, N]."""
+        num_users, _ = bound_sizes(self, adjacency)
+        block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
+        counts = jnp.diff(adjacency.indptr)[:num_users].astype(jnp.float32)
+
+        def nearest(columns: jax.Array, which: jax.Array) -> tuple[jax.Array, jax.Array]:
+            if self.similarity == "cosine":
+                norms = jnp.sqrt(counts[which])[:, None] * jnp.sqrt(counts)[None, :] + self.shrink
+                columns = jnp.where(norms > 0, columns / jnp.where(norms > 0, norms, 1), 0)
+            itself = which[:, None] == jnp.arange(num_users, dtype=jnp.int32)[None, :]
+            return jax.lax.top_k(jnp.where(itself, 0, columns), min(self.neighbors, num_users))
+
+        weights, neighbors = map_gram_columns(block.T, nearest)
+        return UserWeightScorer(user_item_block(adjacency, num_users, binary=True), weights, neighbors)
+
+    def scorer(self, adjacency: SparseOperator) -> UserWeightScorer:
+        """What ranking and prediction need of the model."""
+        return self(adjacency)

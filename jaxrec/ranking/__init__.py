@@ -1,0 +1,20 @@
+"""Exact top-k over the whole catalogue, candidate rules, re-ranking, and item vectors."""
+
+from jaxrec.ranking._block_topk import top_k
+from jaxrec.ranking._candidate_rule import CandidateRule
+from jaxrec.ranking._item_vectors import ItemSpace, feature_space, item_space
+from jaxrec.ranking._reranking import greedy_dpp, mmr, rerank
+from jaxrec.ranking._topk import recommend_lists, users_per_tile
+
+__all__ = [
+    "CandidateRule",
+    "ItemSpace",
+    "feature_space",
+    "greedy_dpp",
+    "item_space",
+    "mmr",
+    "recommend_lists",
+    "rerank",
+    "top_k",
+    "users_per_tile",
+]

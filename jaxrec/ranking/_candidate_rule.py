@@ -1,0 +1,123 @@
+"""Candidate rules: which items may be recommended, besides those that a user has already."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from jaxrec.data._interactions import check_index
+from jaxrec.data._pairs import pairs_of, union_of
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError
+from jaxrec.ranking._topk import check_seen
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CandidateRule:
+    """What the caller allows to be recommended, in item indices.
+
+    A rule changes what the lists may hold, never what is relevant: a test item that it makes impossible stays in the
+    denominator of every metric, and is counted.
+
+    Attributes:
+      exclude: int32 [m], items that are recommended to nobody; None for none.
+      exclude_for: the items that are not recommended to each user, for the same U users; None for none.
+      candidates: int32 [c], the only items that may be recommended; None for the whole catalogue.
+
+    >>> CandidateRule(exclude=np.array([2])).catalogue("5 items")
+    '5 items, without 1 excluded'
+    """
+
+    exclude: np.ndarray | None = None
+    exclude_for: SeenItems | None = None
+    candidates: np.ndarray | None = None
+
+    def check(self, num_users: int, num_items: int) -> None:
+        """Check that the rule is of these users and items, and leaves something.
+
+        Raises:
+          DataError: an item index out of range.
+          MismatchError: `exclude_for` is of other users or items.
+          JaxrecError: no item is left.
+
+        >>> CandidateRule(candidates=np.array([0])).check(num_users=1, num_items=2)
+        """
+        check_seen(self.exclude_for, num_users, num_items)
+        if not self.allowed(num_items).any():
+            raise JaxrecError("candidates and exclude leave no item that could be recommended; name at least one")
+
+    def allowed(self, num_items: int) -> np.ndarray:
+        """Whether each item may be recommended to anybody, bool [I].
+
+        Raises:
+          DataError: an item index out of range.
+
+        >>> CandidateRule(exclude=np.array([1]), candidates=np.array([0, 1])).allowed(3)
+        array([ True, False, False])
+        """
+        allowed = np.ones(num_items, bool)
+        if self.candidates is not None:
+            allowed[:] = False
+            allowed[check_index(self.candidates, num_items, "candidates")] = True
+        if self.exclude is not None:
+            allowed[check_index(self.exclude, num_items, "exclude")] = False
+        return allowed
+
+    def with_seen(self, seen: SeenItems, num_items: int) -> SeenItems:
+        """The items that each user cannot get: the seen ones and those of `exclude_for`.
+
+        >>> seen = SeenItems(np.array([0, 1]), np.array([2]))
+        >>> CandidateRule(exclude_for=SeenItems(np.array([0, 1]), np.array([0]))).with_seen(seen, 3).items
+        array([0, 2], dtype=int32)
+        """
+        return seen if self.exclude_for is None else union_of(seen, self.exclude_for, num_items=num_items)
+
+    def counts(self, relevant: SeenItems, num_items: int) -> dict[str, int | float]:
+        """How many test pairs each part of the rule makes impossible; a pair may be in several counts.
+
+        Args:
+          relevant: the test items of each user.
+          num_items: I.
+
+        Returns:
+          `test_pairs_excluded` (by `exclude` or `exclude_for`), and with candidates `test_pairs_not_candidates` and
+          `candidate_items` (how many may be recommended); nothing for parts that are not set.
+
+        >>> CandidateRule(candidates=np.array([0])).counts(SeenItems(np.array([0, 2]), np.array([0, 1])), 2)
+        {'test_pairs_not_candidates': 1, 'candidate_items': 1}
+        """
+        items, counts = np.asarray(relevant.items), {}
+        if self.exclude is not None or self.exclude_for is not None:
+            excluded = np.zeros(len(items), bool)
+            if self.exclude is not None:
+                excluded |= np.isin(items, self.exclude)
+            if self.exclude_for is not None:
+                excluded |= np.isin(pairs_of(relevant, num_items), pairs_of(self.exclude_for, num_items))
+            counts["test_pairs_excluded"] = int(excluded.sum())
+        if self.candidates is not None:
+            counts["test_pairs_not_candidates"] = int((~np.isin(items, self.candidates)).sum())
+            counts["candidate_items"] = int(self.allowed(num_items).sum())
+        return counts
+
+    def masked(self, masked: str) -> str:
+        """What is left out of the lists, in words, given what is masked as seen.
+
+        >>> CandidateRule(exclude_for=SeenItems(np.array([0, 1]), np.array([0]))).masked("train")
+        'train, and 1 pairs of the caller'
+        """
+        if self.exclude_for is None:
+            return masked
+        return ", and ".join(part for part in (masked, f"{len(self.exclude_for.items):,} pairs of the caller") if part)
+
+    def catalogue(self, catalogue: str) -> str:
+        """What may be recommended, in words, given what the whole catalogue is.
+
+        >>> CandidateRule(candidates=np.array([0, 2])).catalogue("5 items")
+        '2 candidates of 5 items'
+        """
+        if self.candidates is not None:
+            catalogue = f"{len(np.unique(self.candidates)):,} candidates of {catalogue}"
+        if self.exclude is not None:
+            catalogue += f", without {len(np.unique(self.exclude)):,} excluded"
+        return catalogue

@@ -1,0 +1,347 @@
+"""Re-ranking of candidates for diversity: maximal marginal relevance, and the greedy mode of a determinantal process.
+
+Both weigh relevance against diversity by one number, the trade-off: 1 keeps the order of the scores, and less of it
+gives more diverse lists. Relevance is the score of a candidate, brought to 0..1 within the candidates of the user; at
+a trade-off of exactly 1 it is the score itself, because scaling may round two scores to one number.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import lax
+from jax.core import Tracer
+
+from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
+from jaxrec.ranking._item_vectors import ItemSpace
+
+Method = Literal["mmr", "dpp"]
+_LARGEST = np.float32(1e18)  # the square of a longer vector is beyond float32
+_LEAST = np.float32(1e-6)  # what a unit vector must keep outside of the span of the chosen ones to count as new
+
+
+def mmr(
+    scores: jax.Array,
+    vectors: jax.Array,
+    k: int,
+    trade_off: float | jax.Array,
+    *,
+    where: jax.Array | None = None,
+    distance: Distance = "euclidean",
+) -> jax.Array:
+    r"""Maximal marginal relevance: one candidate after another, relevant and far from those chosen before.
+
+    .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta) \min_{j \in Y} D_{ij} / \max D
+
+    with r the scores scaled to 0..1, (s - min s) / (max s - min s), all 0 where they are equal, and D the distances
+    between candidates. The first is the most relevant. Of equal candidates the one at the lower place is taken, so a
+    trade-off of 1 returns a list that is in order as it was. The paper subtracts the largest similarity to a chosen
+    item; the smallest distance takes its place here, so that Euclidean distance, or any other, can be asked for.
+
+    Args:
+      scores: float [n].
+      vectors: float [n, d], of the candidates, shorter than 1e18.
+      k: how many are chosen, 1 <= k <= n; static under `jax.jit`.
+      trade_off: theta, from 0 to 1. A traced value is not checked.
+      where: bool [n], the candidates that count; all by default.
+      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`, symmetric, finite and not negative;
+        see `jaxrec.metrics.pair_distances`.
+
+    Returns:
+      int32 [k], places among the candidates in the order of choice, -1 where none is left.
+
+    Raises:
+      MismatchError: shapes that do not fit.
+      JaxrecError: k outside 1..n, a trade-off outside 0..1, another name of a distance.
+
+    Source: Carbonell and Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998.
+
+    >>> scores, vectors = jnp.array([3.0, 2.9, 2.0]), jnp.array([[0.0], [0.1], [5.0]])
+    >>> mmr(scores, vectors, 2, 0.5).tolist(), mmr(scores, vectors, 2, 1.0).tolist()
+    ([0, 2], [0, 1])
+    """
+    where = _check_user(scores, vectors, k, trade_off, where)
+    check_distance(distance)
+    return _mmr(
+        jnp.asarray(scores),
+        jnp.asarray(vectors),
+        where,
+        jnp.asarray(trade_off, jnp.float32),
+        k=int(k),
+        distance=distance,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("k", "distance"))
+def _mmr(
+    scores: jax.Array, vectors: jax.Array, where: jax.Array, theta: jax.Array, *, k: int, distance: Distance
+) -> jax.Array:
+    relevance = _relevance(scores, where, theta)
+    table = pair_distances(jnp.where(where[:, None], vectors, np.float32(0)), distance=distance)
+    table = jnp.where(where[:, None] & where[None, :], table, np.float32(0))
+    largest = jnp.max(table)
+    table = table / jnp.where(largest > 0, largest, np.float32(1))
+
+    def choose(at: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        nearest, free, chosen = state
+        gain = jnp.where(free, theta * relevance + (1 - theta) * nearest, -jnp.inf)
+        best = jnp.argmax(gain).astype(jnp.int32)
+        chosen = chosen.at[at].set(jnp.where(free[best], best, -1))
+        return jnp.minimum(nearest, table[best]), free.at[best].set(False), chosen
+
+    # Before the first choice all are equally far, so the most relevant comes first.
+    start = jnp.ones_like(relevance), where, jnp.full(k, -1, jnp.int32)
+    first = choose(jnp.int32(0), start)
+    return lax.fori_loop(1, k, choose, first)[2]
+
+
+def greedy_dpp(
+    scores: jax.Array,
+    vectors: jax.Array,
+    k: int,
+    trade_off: float | jax.Array,
+    *,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    r"""The greedy mode of a determinantal point process: relevant candidates whose directions span a large volume.
+
+    .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta)
+              \left( \log \det S_{Y \cup \{i\}} - \log \det S_Y \right)
+
+    with r the scores scaled to 0..1 and S the cosines between candidates. It is the mode of the process with kernel
+    diag(q) S diag(q), q = exp(theta r / (2 (1 - theta))); in this form nothing overflows, and theta = 1 is the order of
+    the scores. S is positive semi-definite and gets no jitter. The determinants come from a Cholesky factor that grows
+    by a row a choice, O(n^2 d + k^2 n) for a user.
+
+    The algorithm of the paper stops where nothing adds volume. Here the ratio of two determinants counts as at least
+    1e-6, so a copy of a chosen candidate is still comparable, and k candidates are chosen even where k exceeds d. Once
+    none adds a direction, the rest follow in the order of their scores. A vector of zeros is at right angles to all
+    others.
+
+    Args, Returns, Raises: as `mmr`.
+
+    Source: Chen, Zhang and Zhou, "Fast greedy MAP inference for determinantal point process to improve recommendation
+    diversity", NeurIPS 2018, algorithm 1 and equation 9.
+
+    >>> vectors = jnp.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> greedy_dpp(jnp.array([3.0, 2.9, 2.0]), vectors, 2, 0.5).tolist()
+    [0, 2]
+    """
+    where = _check_user(scores, vectors, k, trade_off, where)
+    theta = jnp.asarray(trade_off, jnp.float32)
+    return _greedy_dpp(jnp.asarray(scores), jnp.asarray(vectors), where, theta, k=int(k))
+
+
+@functools.partial(jax.jit, static_argnames=("k",))
+def _greedy_dpp(scores: jax.Array, vectors: jax.Array, where: jax.Array, theta: jax.Array, *, k: int) -> jax.Array:
+    relevance = _relevance(scores, where, theta)
+    size = relevance.shape[0]
+    kept = jnp.where(where[:, None], vectors, np.float32(0)).astype(jnp.float32)
+    square = jnp.sum(jnp.square(kept), axis=1)
+    unit = kept * lax.rsqrt(jnp.where(square > 0, square, np.float32(1)))[:, None]
+    cosine = jnp.matmul(unit, unit.T, precision=lax.Precision.HIGHEST)
+    cosine = jnp.where(np.eye(size, dtype=bool), np.float32(1), cosine)
+
+    def choose(at: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        factor, rest, free, chosen = state
+        gain = theta * relevance + (1 - theta) * jnp.log(jnp.maximum(rest, _LEAST))
+        # Where all add the same small volume, its logarithm would only round the differences of the scores away.
+        gain = jnp.where(jnp.any(free & (rest > _LEAST)), gain, relevance)
+        best = jnp.argmax(jnp.where(free, gain, -jnp.inf)).astype(jnp.int32)
+        chosen = chosen.at[at].set(jnp.where(free[best], best, -1))
+        new = rest[best] > _LEAST  # otherwise it adds no direction
+        row = (cosine[best] - factor[:, best] @ factor) * lax.rsqrt(jnp.where(new, rest[best], np.float32(1)))
+        row = jnp.where(new & free[best], row, np.float32(0))
+        rest = jnp.maximum(rest - jnp.square(row), np.float32(0))
+        return factor.at[at].set(row), rest, free.at[best].set(False), chosen
+
+    start = (jnp.zeros((k, size), jnp.float32), jnp.ones(size, jnp.float32), where, jnp.full(k, -1, jnp.int32))
+    return lax.fori_loop(0, k, choose, start)[3]
+
+
+def rerank(
+    lists: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    item_vectors: ItemSpace | npt.ArrayLike,
+    k: int,
+    *,
+    trade_off: float,
+    method: Method = "mmr",
+    distance: Distance = "euclidean",
+    users_per_tile: int = 128,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose k of the n candidates of each user, by `mmr` or `greedy_dpp`.
+
+    Memory grows with the tile of users, not with all of them. Items without a vector in an `ItemSpace` have a vector of
+    zeros.
+
+    Args:
+      lists: int32 [U, n], candidate items, best first, -1 for padding.
+      scores: float32 [U, n], their scores; what padding holds is ignored.
+      item_vectors: a space, or float [I, d], each shorter than 1e18.
+      k: how many are chosen, 1 <= k <= n.
+      trade_off: from 0 (diversity alone, after the first) to 1 (the order of the scores).
+      method: "mmr" or "dpp".
+      distance: of "mmr": "euclidean", "cosine" or a function, as there. "dpp" goes by cosines whatever is said here.
+      users_per_tile: users at a time.
+
+    Returns:
+      (lists int32 [U, k], scores float32 [U, k]) in the order of choice, -1 and -inf for padding.
+
+    Raises:
+      JaxrecError: a trade-off outside 0..1, k outside 1..n, another method or distance, a tile below 1.
+      MismatchError: shapes that do not fit, or an item outside the catalogue.
+      DataError: a score or vector that is not finite, a vector too long, an item that is twice in a list, a distance
+        of the caller that is negative or not finite between two candidates.
+
+    >>> lists, scores = np.array([[0, 1, 2]], np.int32), np.array([[3.0, 2.9, 2.0]], np.float32)
+    >>> rerank(lists, scores, np.array([[0.0], [0.1], [5.0]]), 2, trade_off=0.5)[0].tolist()
+    [[0, 2]]
+    """
+    space = item_vectors.vectors if isinstance(item_vectors, ItemSpace) else item_vectors
+    with np.errstate(over="ignore"):
+        vectors = np.asarray(space).astype(np.float32)
+    if isinstance(item_vectors, ItemSpace):
+        vectors = np.where(np.asarray(item_vectors.known)[:, None], vectors, np.float32(0))
+    lists = np.asarray(lists)
+    with np.errstate(over="ignore"):  # beyond float32 it is infinite, which is refused below
+        scores = np.asarray(scores).astype(np.float32)
+    _check_name("method", method, get_args(Method))
+    check_distance(distance)
+    _check(lists, scores, vectors, k, trade_off, users_per_tile)
+    tile = min(users_per_tile, max(len(lists), 1))
+    table, theta = jnp.asarray(vectors), np.float32(trade_off)
+    parts = []
+    for start in range(0, len(lists), tile):
+        missing = max(start + tile - len(lists), 0)
+        pad = ((0, missing), (0, 0))
+        some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
+        values = np.pad(scores[start : start + tile], pad)
+        *made, bad = _rerank_tile(some, values, table, theta, k=int(k), method=method, distance=distance)
+        if (bad := np.asarray(bad)).any():
+            raise DataError(
+                f"distance {distance_name(distance)} is negative or not finite between two candidates of list "
+                f"{start + int(np.argmax(bad))}; give a finite number of at least 0 for every two items, also for zeros"
+            )
+        parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
+    if not parts:
+        return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+@functools.partial(jax.jit, static_argnames=("k", "method", "distance"))
+def _rerank_tile(
+    lists: jax.Array,
+    scores: jax.Array,
+    vectors: jax.Array,
+    trade_off: jax.Array,
+    *,
+    k: int,
+    method: Method,
+    distance: Distance,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def one_user(listed: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        where, mine = listed >= 0, vectors[jnp.maximum(listed, 0)]
+        bad = jnp.bool_(False)
+        if method == "mmr" and callable(distance):
+            between = pair_distances(jnp.where(where[:, None], mine, np.float32(0)), distance=distance)
+            bad = jnp.any(where[:, None] & where[None, :] & ~((between >= 0) & (between < jnp.inf)))
+        if method == "mmr":
+            places = mmr(values, mine, k, trade_off, where=where, distance=distance)
+        else:
+            places = greedy_dpp(values, mine, k, trade_off, where=where)
+        at = jnp.maximum(places, 0)
+        return jnp.where(places < 0, -1, listed[at]), jnp.where(places < 0, -jnp.inf, values[at]), bad
+
+    return jax.vmap(one_user)(lists, scores)
+
+
+def _relevance(scores: jax.Array, where: jax.Array, theta: jax.Array) -> jax.Array:
+    """Scores scaled to 0..1 among what counts; as they are where theta is 1."""
+    scores = jnp.where(where, scores.astype(jnp.float32), np.float32(0))
+    # A sixteenth: neither the difference of two scores overflows, nor is its reciprocal so small that it becomes 0.
+    part = scores * np.float32(1 / 16)
+    low = jnp.min(jnp.where(where, part, jnp.inf))
+    span = jnp.max(jnp.where(where, part, -jnp.inf)) - low
+    scaled = jnp.where(where & (span > 0), (part - low) / jnp.where(span > 0, span, np.float32(1)), np.float32(0))
+    return jnp.where(theta == 1, scores, scaled)
+
+
+def _check_user(
+    scores: npt.ArrayLike, vectors: npt.ArrayLike, k: int, trade_off: float | jax.Array, where: jax.Array | None
+) -> jax.Array:
+    """Check the arguments of one user; returns the mask."""
+    shape = np.shape(scores)
+    if len(shape) != 1 or np.ndim(vectors) != 2 or np.shape(vectors)[0] != shape[0]:
+        raise MismatchError(
+            f"scores must be [n] and vectors [n, d], got shapes {shape} and {np.shape(vectors)}; use jax.vmap for many"
+        )
+    _check_length(k, shape[0])
+    if not isinstance(trade_off, Tracer):
+        _check_trade_off(trade_off)
+    mask = jnp.ones(shape[0], jnp.bool_) if where is None else jnp.asarray(where)
+    if mask.shape != shape or mask.dtype != jnp.bool_:
+        raise MismatchError(
+            f"where has shape {mask.shape} and dtype {mask.dtype}, expected bool {shape}: one entry for each candidate"
+        )
+    return mask
+
+
+def _check(
+    lists: np.ndarray, scores: np.ndarray, vectors: np.ndarray, k: int, trade_off: float, users_per_tile: int
+) -> None:
+    if lists.ndim != 2 or lists.dtype.kind not in "iu" or scores.shape != lists.shape:
+        raise MismatchError(
+            f"lists must be whole numbers [U, n] and scores [U, n], got {lists.dtype}{list(lists.shape)} and "
+            f"{list(scores.shape)}"
+        )
+    if vectors.ndim != 2:
+        raise MismatchError(f"item_vectors must be [I, d], got shape {vectors.shape}")
+    _check_length(k, lists.shape[1])
+    _check_trade_off(trade_off)
+    if not _is_whole(users_per_tile) or users_per_tile < 1:
+        raise JaxrecError(f"users_per_tile must be a whole number of at least 1, got {users_per_tile!r}")
+    if lists.size and not -1 <= lists.min() <= lists.max() < len(vectors):
+        raise MismatchError(
+            f"lists has items {lists.min()}..{lists.max()}, and item_vectors has {len(vectors):,} items; -1 is padding"
+        )
+    if (bad := ~np.isfinite(vectors)).any():
+        raise DataError(f"item_vectors has a value that is not finite, at item {_first(bad)[0]}; every value must be")
+    if (long := np.linalg.norm(vectors.astype(np.float64), axis=1) > _LARGEST).any():
+        raise DataError(f"item_vectors has a vector longer than {_LARGEST:.0e}, at item {_first(long)[0]}; scale them")
+    if (bad := ~np.isfinite(scores) & (lists >= 0)).any():
+        raise DataError(f"scores has {scores[bad][0]} in list {_first(bad)[0]}; every candidate needs a finite score")
+    ordered = np.sort(lists, axis=1)
+    if (twice := (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        row, column = _first(twice)
+        raise DataError(f"lists has item {ordered[row, column]} twice in list {row}; a candidate can be chosen once")
+
+
+def _check_length(k: int, size: int) -> None:
+    if not _is_whole(k) or not 1 <= k <= size:
+        raise JaxrecError(f"k must lie in 1..{size}, the number of candidates of a user, and be whole, got {k!r}")
+
+
+def _check_trade_off(trade_off: object) -> None:
+    value = np.asarray(trade_off)
+    if value.ndim or value.dtype.kind not in "fiu" or not 0 <= value <= 1:
+        raise JaxrecError(f"trade_off must lie in 0..1 and be one number, got {trade_off}")
+
+
+def _check_name(argument: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise JaxrecError(f"{argument} must be {' or '.join(map(repr, known))}, got {name!r}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _first(mask: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(at) for at in np.argwhere(mask)[0])

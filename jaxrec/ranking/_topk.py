@@ -1,0 +1,310 @@
+"""Ranking of the whole catalogue: the k best items of each user, in tiles of users and within a stated memory.
+
+The users of a call are worked on in tiles. For one tile the scorer makes its scores [B, I], the seen items are
+overwritten with -inf, and the k best are taken; then the next tile reuses the same memory. There is no array of users x
+items beyond the tile, and one compiled program serves every tile.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import lax
+
+from jaxrec.data._interactions import check_index
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.ranking._block_topk import goes_by_blocks, top_k, top_k_by_item
+from jaxrec.types import Scorer
+
+_SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
+_CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
+_MOST_USERS = 4096  # users in one call of the compiled program
+
+
+def recommend_lists(
+    scorer: Scorer,
+    users: npt.ArrayLike,
+    k: int,
+    *,
+    seen: SeenItems | None,
+    exclude: npt.ArrayLike | None = None,
+    candidates: npt.ArrayLike | None = None,
+    memory_mb: float = 256,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best items of each user out of the whole catalogue.
+
+    Items of equal score are ranked by index, the lower first, exactly and whatever the tile (0.0 and -0.0 are equal,
+    and so are scores below the smallest normal float32). The lists depend on `memory_mb` only as far as the scores do:
+    a product of another number of rows may round its last bit differently.
+
+    Args:
+      scorer: gives float32 [B, I] for int32 [B], see `jaxrec.types.Scorer`. It is passed to the compiled program as an
+        argument, so its arrays are never constants in it.
+      users: n user indices.
+      k: length of the lists.
+      seen: items that are left out for each user; None leaves out nothing.
+      exclude: item indices that are recommended to nobody.
+      candidates: the only item indices that may be recommended; the whole catalogue by default.
+      memory_mb: bound in MiB of the buffers of scores and lists on the device, see `users_per_tile`. What the scorer
+        holds itself (its parameters, and temporaries wider than its scores) is its own affair.
+
+    Returns:
+      items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. A list of a user with fewer than k
+      remaining items ends in items -1 with scores -inf.
+
+    Raises:
+      JaxrecError: k below 1 or above I; a score that is NaN or +inf; a memory in which two users do not fit; no
+        candidate.
+      DataError: a user or item index out of range.
+      MismatchError: the scorer is no pytree, or gives another shape or dtype; `seen` is of other users or items.
+
+    >>> from jaxrec.data._seen import SeenItems
+    >>> from jaxrec.scorers import TableScorer
+    >>> table = TableScorer(jnp.array([[0.1, 0.9, 0.5], [0.7, 0.7, 0.2]]))
+    >>> seen = SeenItems(np.array([0, 1, 1], np.int32), np.array([1], np.int32))  # user 0 knows item 1
+    >>> recommend_lists(table, np.array([0, 1]), 2, seen=seen)[0]
+    array([[2, 0],
+           [0, 1]], dtype=int32)
+    """
+    num_users, num_items = int(scorer.num_users), int(scorer.num_items)
+    users = check_index(users, num_users, "user")
+    check_list_length(k, num_items)
+    check_seen(seen, num_users, num_items)
+    allowed = allowed_items(num_items, exclude, candidates)
+    tile, tiles = tile_plan(num_items, k, memory_mb, len(users))
+    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+    check_scorer(scorer, tile, num_items)
+    if seen is not None:
+        seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
+
+    items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
+    size = tile * tiles  # users in one call
+    for start in range(0, len(users), size):
+        part = users[start : start + size]
+        padded = np.zeros(size, np.int32)
+        padded[: len(part)] = part
+        # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
+        found = jax.device_get(_rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile))
+        items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
+        check_finite(part, found[2][: len(part)])
+    return items, scores
+
+
+def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
+    r"""How many users are scored at a time within a memory.
+
+    .. math:: B = \Big\lfloor \frac{3/4 \cdot \mathrm{memory} }{12\,I + 1024\,k} \Big\rfloor
+
+    with the memory in bytes: three buffers of float32 scores a user (the scorer's result, a copy where an update cannot
+    be made in place, and one for the scorer), and the candidates of the last stage. The remaining quarter holds the
+    lists. On CPU the tile is also kept to 16 MiB of scores, which is faster.
+
+    Raises:
+      JaxrecError: fewer than two users fit.
+
+    >>> users_per_tile(num_items=100_000, k=20, memory_mb=64) <= 64 * 2**20 // (12 * 100_000)
+    True
+    """
+    per_user = 12 * num_items + 1024 * k
+    bound = int(memory_mb * 2**20 * 3 / 4) // per_user
+    # A single row would go through another kernel than several rows do, and round differently.
+    if bound < 2:
+        least = 2 * per_user * 4 / 3 / 2**20
+        raise JaxrecError(
+            f"memory_mb is {memory_mb}, but two users of {num_items:,} items at k={k} need {least:.1f}; raise memory_mb"
+        )
+    if jax.default_backend() == "cpu":
+        bound = min(bound, max(_CPU_TILE // (4 * num_items), 2), 512)
+    bound = min(bound, max((2**31 - 1) // num_items, 2), _MOST_USERS)  # places in a tile are counted in int32
+    return bound - bound % 8 if bound > 8 else bound
+
+
+def check_list_length(k: int, num_items: int) -> None:
+    """Check that lists of k items can be taken from the catalogue.
+
+    Raises:
+      JaxrecError: k is no whole number in 1..I.
+
+    >>> check_list_length(10, 100)
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
+    if k > num_items:
+        raise JaxrecError(f"k is {k}, but the catalogue has only {num_items:,} items; pass k <= {num_items}")
+
+
+def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
+    """Check that the seen items are of the same users and items.
+
+    Raises:
+      MismatchError: they are not.
+
+    >>> check_seen(None, 1, 1)
+    """
+    if seen is None:
+        return
+    if seen.num_users != num_users:
+        raise MismatchError(f"seen has {seen.num_users:,} users and the scorer {num_users:,}; take both from one split")
+    if len(seen.items) and int(np.max(seen.items)) >= num_items:
+        raise MismatchError(
+            f"seen names item {int(np.max(seen.items))}, but the scorer has {num_items:,} items; "
+            "take both from one split"
+        )
+
+
+def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int]:
+    """Users in a tile, and tiles in a call; both static in the program, so they hardly depend on the count of users.
+
+    >>> tile_plan(num_items=1000, k=10, memory_mb=64, count=3)[0]  # users are halved while they hold
+    4
+    """
+    tile = users_per_tile(num_items, k, memory_mb)
+    while tile // 2 >= max(count, 2):  # a handful of users needs no full tile
+        tile //= 2
+    fit = int(memory_mb * 2**20 / 4) // (tile * k * 8)
+    return tile, max(1, min(fit, _MOST_USERS // tile))
+
+
+def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
+    """The mask bool [I] of the items that may be recommended, or None for all; arguments as in `recommend_lists`.
+
+    >>> allowed_items(3, exclude=[0], candidates=None).tolist()
+    [False, True, True]
+    """
+    if exclude is None and candidates is None:
+        return None
+    allowed = np.ones(num_items, bool)
+    if candidates is not None:
+        allowed[:] = False
+        allowed[check_index(candidates, num_items, "item")] = True
+    if exclude is not None:
+        allowed[check_index(exclude, num_items, "item")] = False
+    if not allowed.any():
+        raise JaxrecError("candidates and exclude leave no item that could be recommended; name at least one candidate")
+    return jnp.asarray(allowed)
+
+
+def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
+    """Check that a scorer can be passed to a compiled program, and gives float32 [tile, I].
+
+    Raises:
+      MismatchError: it is no pytree, or gives something else.
+
+    >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 3)
+    """
+    if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
+        raise MismatchError(
+            f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
+            "class with jax.tree_util.register_dataclass"
+        )
+    out: Any = jax.eval_shape(
+        lambda scorer, users: scorer.scores(users), scorer, jax.ShapeDtypeStruct((tile,), np.int32)
+    )
+    if getattr(out, "shape", None) != (tile, num_items) or out.dtype != np.float32:
+        told = f"{out.dtype}{list(out.shape)}" if hasattr(out, "shape") else type(out).__name__
+        raise MismatchError(
+            f"scorer gives {told} for {tile} users, expected float32[{tile}, {num_items}]; "
+            "return one float32 score for each item, and keep num_items true to it"
+        )
+
+
+def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
+    """Refuse scores that cannot be ranked.
+
+    Args:
+      users: int32 [n].
+      bad: bool [n], whether a score of the user is NaN or +inf.
+
+    Raises:
+      JaxrecError: one is.
+
+    >>> check_finite(np.array([3]), np.array([False]))
+    """
+    if bad.any():
+        whose = f"user {users[np.argmax(bad)]}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
+        raise JaxrecError(
+            f"the scores of {whose} hold NaN or +inf, which cannot be ranked; check that training stayed finite "
+            "(-inf is allowed: never recommend)"
+        )
+
+
+@functools.partial(jax.jit, static_argnames=("k", "tile"))
+def _rank(
+    scorer: Scorer,
+    users: jax.Array,
+    count: jax.Array,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    *,
+    k: int,
+    tile: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Lists of the first `count` of the users: items [n, k], scores [n, k], and whether a score is NaN or +inf [n]."""
+    by_blocks = goes_by_blocks(int(scorer.num_items), k)
+    item_axis = 0 if by_blocks else 1
+
+    def one_tile(at: jax.Array, lists: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        start = at * tile
+        batch = lax.dynamic_slice_in_dim(users, start, tile)
+        scores = scorer.scores(batch)
+        if by_blocks:
+            scores = scores.T
+        if allowed is not None:
+            scores = jnp.where(jnp.expand_dims(allowed, 1 - item_axis), scores, -jnp.inf)
+        if seen is not None:
+            real = start + jnp.arange(tile, dtype=jnp.int32) < count
+            scores = mask_seen(scores, batch, real, seen, item_axis=item_axis)
+        values, items, bad = top_k_by_item(scores, k) if by_blocks else top_k(scores, k)
+        items = jnp.where(values == -jnp.inf, jnp.int32(-1), items)
+        return tuple(
+            lax.dynamic_update_slice_in_dim(whole, part, start, 0)
+            for whole, part in zip(lists, (items, values, bad), strict=True)
+        )
+
+    size = users.shape[0]
+    empty = (jnp.zeros((size, k), jnp.int32), jnp.zeros((size, k), jnp.float32), jnp.zeros(size, jnp.bool_))
+    # The number of tiles is a value, not a shape: one program serves a full call, a part of it, and a single user.
+    items, values, bad = lax.fori_loop(jnp.int32(0), (count + tile - 1) // tile, one_tile, empty)
+    return items, values, bad
+
+
+def mask_seen(
+    table: jax.Array,
+    users: jax.Array,
+    real: jax.Array,
+    seen: SeenItems,
+    mark: float | bool = -np.inf,
+    *,
+    item_axis: int = 1,
+) -> jax.Array:
+    """A table [B, I] with a mark, -inf for scores, at the seen items of each user [B] that is real, bool [B].
+
+    With `item_axis` 0 the table is [I, B].
+
+    The seen items of the tile are one flat range, cut into steps of a fixed length. So the memory does not depend on
+    the longest history, nor the work on the product of the longest history and the number of users.
+
+    >>> seen = SeenItems(jnp.array([0, 1, 1]), jnp.array([2]))
+    >>> mask_seen(jnp.ones((2, 3), bool), jnp.array([0, 1]), jnp.ones(2, bool), seen, mark=False).tolist()
+    [[True, True, False], [True, True, True]]
+    """
+    first = jnp.asarray(seen.indptr)[users]
+    lengths = jnp.where(real, jnp.asarray(seen.indptr)[users + 1] - first, 0)
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+
+    def one_step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        start, table = state
+        place = start + jnp.arange(_SEEN_STEP, dtype=jnp.int32)
+        row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+        inside = jnp.minimum(row, ends.shape[0] - 1)  # places past the end keep their row, which the scatter drops
+        item = jnp.asarray(seen.items)[first[inside] + place - (ends[inside] - lengths[inside])]
+        at = (row, item) if item_axis == 1 else (item, row)
+        return start + _SEEN_STEP, table.at[at].set(mark, mode="drop")
+
+    return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), table))[1]

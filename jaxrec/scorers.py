@@ -1,0 +1,337 @@
+"""What a fitted model needs to score: frozen pytrees with the scores of some users for every item.
+
+A scorer is all that evaluation and recommendation know of a model, and all that is saved of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.losses import unit
+from jaxrec.sparse import SparseOperator, spmm
+
+__all__ = [
+    "FactorScorer",
+    "ItemWeightScorer",
+    "PopularityScorer",
+    "RandomScorer",
+    "TableScorer",
+    "UserWeightScorer",
+    "with_popularity",
+]
+
+
+def _static(**kwargs):
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class FactorScorer:
+    """Scores as inner products: score(u, i) = <users[u], items[i]>.
+
+    Attributes:
+      users: [U, w].
+      items: [I, w].
+      dim: d, static; the first d columns are the embedding, further ones carry biases and count only in the score.
+
+    >>> scorer = FactorScorer(jnp.ones((2, 1)), jnp.array([[3.0], [5.0]]), dim=1)
+    >>> scorer.scores(jnp.array([0])).tolist()
+    [[3.0, 5.0]]
+    """
+
+    users: jax.Array
+    items: jax.Array
+    dim: int = _static()
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.users.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.items.shape[0]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]."""
+        return self.users[users] @ self.items.T
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return jnp.sum(self.users[users] * self.items[items], axis=1)
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """The cosines between the embeddings of items (int32 [B]) and of all items, [B, I]; 0 for a zero vector."""
+        vectors = self.items[:, : self.dim]
+        norms = jnp.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = vectors / jnp.where(norms > 0, norms, 1)
+        return unit[items] @ unit.T
+
+
+@functools.partial(jax.jit, static_argnames="cosine")
+def with_popularity(
+    scorer: FactorScorer,
+    log_probability: jax.Array,
+    *,
+    weight: float | jax.Array,
+    temperature: float | jax.Array = 1.0,
+    cosine: bool = True,
+) -> FactorScorer:
+    """A scorer with the popularity of items put back: score(u, i) = sim(u, i) / t + weight log p_i.
+
+    A softmax over the items of a batch meets each item as a negative as often as it is popular. What it learns is
+    therefore sim(u, i) / t = log p(i | u) - log p_i, up to a constant of the user: how much more likely the item is for
+    this user than for anybody. With weight 1 the items are ranked by p(i | u) itself; less puts popular items lower.
+
+    Args:
+      scorer: of a model that was trained so.
+      log_probability: [I], log p_i, the share of the interactions that each item has. An item without any (-inf) is
+        taken to be as rare as the rarest that has some.
+      weight: of log p_i.
+      temperature: t, that of the training.
+      cosine: whether sim is the cosine, or the inner product.
+
+    Returns:
+      A scorer with one more column; `dim` stays, so that similar items are found by the embeddings alone.
+
+    Raises:
+      MismatchError: another number of items.
+
+    Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019, whose
+    correction is made in training; Menon et al., Long-tail learning via logit adjustment, ICLR 2021, for one made
+    afterwards.
+
+    >>> plain = FactorScorer(jnp.array([[2.0]]), jnp.array([[3.0], [-5.0]]), dim=1)
+    >>> adjusted = with_popularity(plain, jnp.log(jnp.array([0.5, 0.5])), weight=1.0, temperature=0.5)
+    >>> [f"{score:.3f}" for score in adjusted.scores(jnp.array([0]))[0].tolist()]  # 2 and -2, less log 2
+    ['1.307', '-2.693']
+    """
+    if log_probability.shape != (scorer.num_items,):
+        raise MismatchError(f"log_probability has shape {log_probability.shape}, expected ({scorer.num_items},)")
+    users, items = scorer.users, scorer.items
+    if cosine:
+        users, items = unit(users), unit(items)
+    known = jnp.isfinite(log_probability)
+    rarest = jnp.min(log_probability, where=known, initial=0)
+    prior = weight * jnp.where(known, log_probability, rarest)
+    return FactorScorer(
+        jnp.concatenate([users / temperature, jnp.ones((scorer.num_users, 1), users.dtype)], axis=1),
+        jnp.concatenate([items, prior[:, None].astype(items.dtype)], axis=1),
+        dim=scorer.dim,
+    )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ItemWeightScorer:
+    """Scores as sums over the user's own items: score(u, i) = sum over j in history(u) of weights[j, i].
+
+    Attributes:
+      history: the items of each user.
+      weights: [I, I] dense or sparse; row j holds what item j says for every other item.
+      longest: the length of the longest history, static.
+
+    >>> history = SeenItems(jnp.array([0, 1]), jnp.array([1]))
+    >>> scorer = ItemWeightScorer(history, jnp.array([[0.0, 2.0], [4.0, 0.0]]), longest=1)
+    >>> scorer.scores(jnp.array([0])).tolist()
+    [[4.0, 0.0]]
+    """
+
+    history: SeenItems
+    weights: jax.Array | SparseOperator
+    longest: int = _static()
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.history.num_users
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.weights.shape[0]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]."""
+        start, stop = self.history.indptr[users], self.history.indptr[users + 1]
+        at = start[:, None] + jnp.arange(self.longest, dtype=jnp.int32)[None, :]
+        inside = at < stop[:, None]
+        # Places outside the row go to an index past the end, where `mode="drop"` leaves them out.
+        items = jnp.where(inside, self.history.items[jnp.where(inside, at, 0)], self.num_items)
+        rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
+        histories = jnp.zeros((users.shape[0], self.num_items), self._dtype).at[rows, items].add(1, mode="drop")
+        if isinstance(self.weights, SparseOperator):
+            return spmm(self.weights.T, histories.T).T
+        return histories @ self.weights
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """How like items (int32 [B]) are to all items, [B, I]: their own neighbours, or the rows of dense weights."""
+        if isinstance(self.weights, SparseOperator):
+            # Column i holds the neighbours of i. Row i holds those that i is a neighbour of: none for a rare item.
+            chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self._dtype)
+            return spmm(self.weights, chosen).T
+        return self.weights[items]
+
+    @property
+    def _dtype(self) -> jnp.dtype:
+        return self.weights.data.dtype if isinstance(self.weights, SparseOperator) else self.weights.dtype
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class UserWeightScorer:
+    """Scores as sums over other users: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
+
+    Attributes:
+      history: R [U, I], binary.
+      weights: [U, k], what each neighbour counts.
+      neighbors: int32 [U, k], who they are, without repeats in a row.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> history = operator(from_dense(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
+    >>> scorer = UserWeightScorer(history, jnp.array([[0.5], [2.0]]), jnp.array([[1], [0]]))
+    >>> scorer.scores(jnp.array([0])).tolist()
+    [[0.5, 0.5]]
+    """
+
+    history: SparseOperator
+    weights: jax.Array
+    neighbors: jax.Array
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.history.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.history.shape[1]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]; the weights of all users take [B, U] besides."""
+        rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
+        weights = jnp.zeros((users.shape[0], self.num_users), self.weights.dtype)
+        weights = weights.at[rows, self.neighbors[users]].add(self.weights[users])
+        return spmm(self.history.T, weights.T).T
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """The cosines of the columns of R of items (int32 [B]) and of all items, [B, I]; 0 for an empty column."""
+        chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self.weights.dtype)
+        together = spmm(self.history.T, spmm(self.history, chosen)).T
+        norms = jnp.sqrt(jnp.diff(self.history.T.indptr).astype(self.weights.dtype))
+        norms = norms[items][:, None] * norms[None, :]
+        return jnp.where(norms > 0, together / jnp.where(norms > 0, norms, 1), 0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class PopularityScorer:
+    """The same scores for every user: how many users have the item.
+
+    Attributes:
+      counts: float32 [I].
+      num_users: U, static.
+
+    >>> PopularityScorer(jnp.array([3.0, 1.0]), num_users=2).scores(jnp.array([1])).tolist()
+    [[3.0, 1.0]]
+    """
+
+    counts: jax.Array
+    num_users: int = _static()
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.counts.shape[0]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]."""
+        return jnp.broadcast_to(self.counts, (users.shape[0], self.num_items))
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return self.counts[items]
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """Refused: popularity knows no likeness between items."""
+        raise JaxrecError("a popularity model has no similarity between items; use itemknn, ease, mf or lightgcn")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RandomScorer:
+    """Scores drawn uniformly from [0, 1), the same for the same key, user and item.
+
+    Attributes:
+      key_data: uint32, the data of a `jax.random` key.
+      num_users: U, static.
+      num_items: I, static.
+
+    >>> scorer = RandomScorer(jax.random.key_data(jax.random.key(0)), 2, 3)
+    >>> scorer.scores(jnp.array([1], jnp.int32)).shape
+    (1, 3)
+    """
+
+    key_data: jax.Array
+    num_users: int = _static()
+    num_items: int = _static()
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The scores of users (int32 [B]) for all items, [B, I]."""
+        key = jax.random.wrap_key_data(self.key_data)
+        draw = lambda user: jax.random.uniform(jax.random.fold_in(key, user), (self.num_items,))  # noqa: E731
+        return jax.vmap(draw)(users)
+
+    def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
+        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def similarities(self, items: jax.Array) -> jax.Array:
+        """Refused: random scores know no likeness between items."""
+        raise JaxrecError("a random model has no similarity between items; use itemknn, ease, mf or lightgcn")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableScorer:
+    """Scores that are known already, as a scorer: for rankings of other systems, and for tests.
+
+    Attributes:
+      table: float32 [U, I].
+
+    >>> TableScorer(jnp.zeros((2, 3))).num_items
+    3
+    """
+
+    table: jax.Array
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return self.table.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.table.shape[1]
+
+    def scores(self, users: jax.Array) -> jax.Array:
+        """The rows of the table for users int32 [B], float32 [B, I]."""
+        return self.table[users]

@@ -1,0 +1,243 @@
+"""Products of a sparse matrix and dense columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.sparse import BCOO, BCSR
+
+from jaxrec.errors import MismatchError
+from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+
+
+def gram(matrix: SparseOperator, block: int = 256) -> jax.Array:
+    """The dense Gram matrix of the columns, G = M^T M, of a sparse M [M, N], made `block` columns at a time.
+
+    Args:
+      matrix: operator [M, N].
+      block: columns at a time; [M, block] is the largest array besides the result.
+
+    Returns:
+      [N, N].
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> gram(operator(from_dense(jnp.array([[1.0, 2.0]])))).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
+    return map_gram_columns(matrix, lambda columns, _: columns, block)
+
+
+def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block: int = 256) -> Any:
+    """Apply a function to the columns of the Gram matrix G = M^T M, a block at a time, so that G is never held whole.
+
+    Args:
+      matrix: operator [M, N].
+      function: of (columns [block, N], which int32 [block]) to a pytree of arrays [block, ...]; row b of `columns` is
+        column `which[b]` of G. The last block is padded with repeats of column N - 1.
+      block: columns at a time.
+
+    Returns:
+      The function's results, stacked to [N, ...].
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> op = operator(from_dense(jnp.array([[1.0, 2.0]])))
+    >>> map_gram_columns(op, lambda columns, which: columns.sum(axis=1)).tolist()
+    [3.0, 6.0]
+    """
+    size = matrix.shape[1]
+    block = min(block, size)
+    blocks = -(-size // block)
+    which = jnp.minimum(jnp.arange(blocks * block, dtype=jnp.int32), size - 1).reshape(blocks, block)
+
+    def one(at: jax.Array) -> Any:
+        chosen = (jnp.arange(size, dtype=jnp.int32)[:, None] == at[None, :]).astype(matrix.data.dtype)
+        return function(spmm(matrix.T, spmm(matrix, chosen)).T, at)
+
+    stacked = jax.lax.map(one, which)
+    return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
+
+
+def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
+    """The product of a sparse matrix and dense columns, differentiable in both.
+
+    y[m] = sum over the entries (m, n) of matrix[m, n] x[n].
+
+    On CPU the product runs on the native compressed-row kernel; its gradient in x is the product with the transpose on
+    the same kernel. Elsewhere it is a gather and a sorted segment sum. Under `vmap` over x the batch is folded into the
+    columns, so the fast path stays.
+
+    Args:
+      matrix: `SparseOperator` [M, N] (fast both ways), or a BCOO [M, N] (laid out anew in every call: the forward
+        product is fast where its indices are flagged as sorted, the gradient is a plain segment sum).
+      x: [N, d] or [N], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
+
+    Returns:
+      [M, d] or [M].
+
+    Raises:
+      MismatchError: shapes or dtypes that do not fit.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> spmm(operator(from_dense(jnp.array([[1.0, 2.0]]))), jnp.array([3.0, 4.0])).tolist()
+    [11.0]
+    """
+    check_product(matrix, x)
+    x = jnp.asarray(x)  # a NumPy array would reach the gradient as it is, where a traced index cannot index it
+    if x.ndim == 1:
+        return spmm(matrix, x[:, None])[:, 0]
+    if x.dtype in (jnp.bfloat16, jnp.float16):
+        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == x.dtype else leaf, matrix)
+        return spmm(wide, x.astype(jnp.float32)).astype(x.dtype)
+    if isinstance(matrix, SparseOperator):
+        return _operator_product(matrix, x)
+    return _bcoo_product(matrix, x)
+
+
+def check_product(matrix: SparseMatrix, x: jax.Array) -> None:
+    """Refuse columns that do not fit a matrix.
+
+    Raises:
+      MismatchError: shapes or dtypes that do not fit.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> check_product(from_dense(jnp.ones((1, 2))), jnp.ones((2, 3)))
+    """
+    if matrix.data.dtype != x.dtype:
+        raise MismatchError(f"matrix is {matrix.data.dtype} and x is {x.dtype}; convert one of them")
+    if x.ndim not in (1, 2) or x.shape[0] != matrix.shape[1]:
+        raise MismatchError(f"matrix has shape {matrix.shape}, so x must be [{matrix.shape[1]}, d], got {x.shape}")
+
+
+def _bcoo_product(matrix: BCOO, x: jax.Array) -> jax.Array:
+    if not matrix.indices_sorted:
+        matrix = matrix.sort_indices()
+    rows, columns = matrix.indices[:, 0], matrix.indices[:, 1]
+    counts = jax.ops.segment_sum(jnp.ones_like(rows), rows, matrix.shape[0], indices_are_sorted=True)
+    indptr = jnp.concatenate([jnp.zeros(1, rows.dtype), jnp.cumsum(counts, dtype=rows.dtype)])
+    # The transpose is not sorted by row, so only the segment sum can use it: an empty indptr says so.
+    unsorted = (matrix.data, columns, rows, jnp.zeros(0, rows.dtype))
+    shape = (matrix.shape[0], matrix.shape[1])
+    return _operator_product(SparseOperator(matrix.data, rows, columns, indptr, unsorted, shape), x)
+
+
+@jax.custom_vjp
+def _operator_product(matrix: SparseOperator, x: jax.Array) -> jax.Array:
+    return product_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, x)
+
+
+def _product_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
+    return _operator_product(matrix, x), (matrix, x)
+
+
+def _product_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array) -> tuple[SparseOperator, jax.Array]:
+    matrix, x = residuals
+    return entry_gradient(matrix, g, x), _operator_product(matrix.T, g)
+
+
+_operator_product.defvjp(_product_forward, _product_backward)
+
+
+def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> SparseOperator:
+    """The gradient in the entries of y = A x, as an operator: that of entry (m, n) is g[m] . x[n].
+
+    Only computed where somebody asks for it: XLA drops it otherwise.
+
+    Args:
+      matrix: A [M, N].
+      g: [M, d], the gradient in y.
+      x: [N, d].
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> op = operator(from_dense(jnp.array([[1.0, 2.0]])))
+    >>> entry_gradient(op, jnp.ones((1, 1)), jnp.array([[3.0], [4.0]])).data.tolist()
+    [3.0, 4.0]
+    """
+    # Entries that pad a BCOO lie outside of it and get 0; a plain index would give them the last row's.
+    d_data = jnp.sum(g.at[matrix.rows].get(mode="fill", fill_value=0) * x[matrix.columns], axis=1)
+    # Whole numbers have no gradient; the transposed copy has none of its own, since `data` stands for both.
+    nothing = lambda leaf: (  # noqa: E731
+        jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
+    )
+    return dataclasses.replace(jax.tree.map(nothing, matrix), data=d_data)
+
+
+def fits_native(data: jax.Array, indptr: jax.Array, columns: jax.Array) -> bool:
+    """Whether the native kernel of the CPU takes a matrix of these dtypes.
+
+    >>> fits_native(jnp.ones(1), jnp.zeros(2, jnp.int32), jnp.zeros(1, jnp.int32))
+    True
+    """
+    return data.dtype in (jnp.float32, jnp.float64) and indptr.dtype == columns.dtype
+
+
+def native_product(
+    shape: tuple[int, int], data: jax.Array, columns: jax.Array, indptr: jax.Array, x: jax.Array
+) -> jax.Array:
+    """The product on the native compressed-row kernel of the CPU.
+
+    Args:
+      shape: (M, N).
+      data: [E] or longer; what lies behind the last row is not read.
+      columns: whole numbers, as long.
+      indptr: [M + 1].
+      x: [N, d].
+
+    >>> pointers = jnp.array([0, 2], jnp.int32)
+    >>> native_product((1, 2), jnp.ones(2), jnp.array([0, 1], jnp.int32), pointers, jnp.ones((2, 3))).tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    width = x.shape[1]
+    # Unless the columns are a multiple of 8, the kernel works one number at a time: 1 column takes as long as 40.
+    # Zero columns pay while they are few; from 64 on, the copies cost more than they save.
+    padding = -width % 8 if width < 64 else 0
+    if padding:
+        x = jnp.pad(x, ((0, 0), (0, padding)))
+    product = BCSR((data, columns, indptr), shape=shape) @ x
+    return product[:, :width] if padding else product
+
+
+@functools.cache
+def product_of_shape(shape: tuple[int, int]):
+    """The product for one shape, as a function of (data, rows, columns, indptr, x) with a rule for `vmap`.
+
+    >>> product = product_of_shape((1, 1))
+    >>> zero, pointers = jnp.zeros(1, jnp.int32), jnp.array([0, 1], jnp.int32)
+    >>> product(jnp.ones(1), zero, zero, pointers, jnp.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def native(data, rows, columns, indptr, x):
+        del rows
+        return native_product(shape, data, columns, indptr, x)
+
+    def segments(data, rows, columns, indptr, x):
+        return jax.ops.segment_sum(
+            data[:, None] * x[columns], rows, num_segments=shape[0], indices_are_sorted=indptr.size > 0
+        )
+
+    @jax.custom_batching.custom_vmap
+    def product(data, rows, columns, indptr, x):
+        if indptr.size == 0 or not fits_native(data, indptr, columns):
+            return segments(data, rows, columns, indptr, x)
+        return jax.lax.platform_dependent(data, rows, columns, indptr, x, cpu=native, default=segments)
+
+    @product.def_vmap
+    def rule(axis_size, in_batched, data, rows, columns, indptr, x):
+        if not any(in_batched[:4]):
+            folded = jnp.moveaxis(x, 0, 1).reshape(x.shape[1], axis_size * x.shape[2])
+            out = product(data, rows, columns, indptr, folded)
+            return jnp.moveaxis(out.reshape(shape[0], axis_size, x.shape[2]), 1, 0), True
+        arguments = (data, rows, columns, indptr, x)
+        batched = tuple(
+            array if is_batched else jnp.broadcast_to(array, (axis_size, *array.shape))
+            for array, is_batched in zip(arguments, in_batched, strict=True)
+        )
+        return jax.lax.map(lambda one: product(*one), batched), True
+
+    return product

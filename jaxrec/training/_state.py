@@ -1,0 +1,142 @@
+"""What training reads and writes: the state, the data on the device, and a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxrec.data._interactions import Interactions
+from jaxrec.data._seen import SeenItems, seen_items
+from jaxrec.errors import JaxrecError
+from jaxrec.graph import biadjacency, normalized_adjacency
+from jaxrec.sparse import SparseOperator, operator
+
+Params = Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything that changes in training, in one pytree.
+
+    Attributes:
+      params: the parameters of the model.
+      opt_state: the state of the Optax transformation, or the slots of a row rule for each table.
+      key: the key that the next step splits.
+      step: int32 scalar, how many steps were taken.
+
+    >>> init_state({"w": jnp.zeros(2)}, optax.sgd(0.1), jax.random.key(0)).step.item()
+    0
+    """
+
+    params: Params
+    opt_state: optax.OptState
+    key: jax.Array
+    step: jax.Array
+
+
+class Initialisable(Protocol):
+    """What has a state of its own before the first step: an Optax transformation, or a rule of `row_rules`."""
+
+    @property
+    def init(self) -> Callable[[Any], Any]:
+        """The function from the parameters to that state."""
+        ...
+
+
+def init_state(params: Params, optimizer: Initialisable, key: jax.Array) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      params: the parameters of the model. They are copied, because the steps donate the state.
+      optimizer: any Optax transformation, or a rule of `row_rules`.
+      key: consumed; it drives shuffling, negatives and the loss.
+
+    >>> init_state({"w": jnp.zeros(2)}, optax.adam(0.1), jax.random.key(0)).params["w"].tolist()
+    [0.0, 0.0]
+    """
+    # The key is copied too: a donated key that the caller still holds would be gone.
+    params, key = jax.tree.map(jnp.copy, params), jnp.copy(key)
+    return TrainState(params, optimizer.init(params), key, jnp.zeros((), jnp.int32))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainData:
+    """The interactions that are trained on, on the device. It is an argument of every step, never a constant in it.
+
+    Attributes:
+      adjacency: A~ [N, N] of these interactions.
+      user: int32 [E].
+      item: int32 [E].
+      rating: float32 [E] or None.
+      seen: the items of each user; negatives are drawn from the others.
+      log_probability: float32 [I], log of the share of the interactions that each item has; -inf without any.
+
+    >>> data = Interactions.from_arrays(["u", "u"], ["a", "b"])
+    >>> train_data(data).adjacency.shape
+    (3, 3)
+    """
+
+    adjacency: SparseOperator
+    user: jax.Array
+    item: jax.Array
+    rating: jax.Array | None
+    seen: SeenItems
+    log_probability: jax.Array
+
+    @property
+    def num_items(self) -> int:
+        """I."""
+        return self.log_probability.shape[0]
+
+
+def train_data(interactions: Interactions) -> TrainData:
+    """Put interactions on the device, with the adjacency and the rows that training needs.
+
+    Raises:
+      JaxrecError: no interaction at all.
+
+    >>> train_data(Interactions.from_arrays(["u", "u"], ["a", "b"])).seen.items.tolist()
+    [0, 1]
+    """
+    if len(interactions) == 0:
+        raise JaxrecError("there is no interaction to train on; loosen the filters or the split")
+    counts = np.bincount(interactions.item, minlength=interactions.num_items)
+    with np.errstate(divide="ignore"):
+        log_probability = np.log(counts / counts.sum()).astype(np.float32)
+    return TrainData(
+        adjacency=operator(normalized_adjacency(biadjacency(interactions)), symmetric=True),
+        user=jnp.asarray(interactions.user),
+        item=jnp.asarray(interactions.item),
+        rating=None if interactions.rating is None else jnp.asarray(interactions.rating),
+        seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
+        log_probability=jnp.asarray(log_probability),
+    )
+
+
+class Batch(NamedTuple):
+    """B positives with their negatives.
+
+    Attributes:
+      user: int32 [B].
+      item: int32 [B], items that the users have.
+      rating: float32 [B] or None.
+      negatives: int32 [B, M], items that the users do not have; M may be 0.
+      where: bool [B], the rows that count.
+
+    >>> Batch(jnp.array([0]), jnp.array([1]), None, jnp.zeros((1, 0), jnp.int32), jnp.array([True])).rating is None
+    True
+    """
+
+    user: jax.Array
+    item: jax.Array
+    rating: jax.Array | None
+    negatives: jax.Array
+    where: jax.Array
