@@ -1,0 +1,89 @@
+"""Frozen objects that carry options: dataclasses that are pytrees, with numbers as leaves and words as structure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.errors import MismatchError
+
+__all__ = ["is_number", "options", "stack", "static", "values_of"]
+
+T = TypeVar("T")
+
+
+def static(**kwargs: Any) -> Any:
+    """A field of an options class that belongs to its structure: a word, a size, a switch.
+
+    Another value is another program. All arguments are those of `dataclasses.field`.
+
+    >>> @options
+    ... class Scaled:
+    ...     by: float = 2.0
+    ...     size: int = static(default=3)
+    >>> jax.tree.leaves(Scaled())
+    [2.0]
+    """
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def options(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass and a pytree: fields are leaves, but for those made with `static`.
+
+    So a jitted function that takes such an object as an argument is compiled once for all numbers, several objects can
+    be stacked and mapped over, and an object of plain numbers can be hashed and compared.
+
+    >>> @options
+    ... class Power:
+    ...     exponent: float = 2.0
+    >>> jax.jit(lambda power, x: x**power.exponent)(Power(3.0), 2.0).item()
+    8.0
+    """
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a plain number, which can be looked at and checked: not one that is traced or stacked.
+
+    >>> is_number(0.5), is_number(jnp.zeros(3)), is_number(True)
+    (True, False, False)
+    """
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def stack(members: Sequence[Any], what: str = "members") -> Any:
+    """One pytree with a leading axis [S] from S pytrees of one structure.
+
+    Args:
+      members: S pytrees.
+      what: they are, for the message.
+
+    Raises:
+      MismatchError: they differ in more than their numbers.
+
+    >>> stack([{"w": 1.0}, {"w": 2.0}])["w"].tolist()
+    [1.0, 2.0]
+    """
+    first = jax.tree.structure(members[0])
+    for at, member in enumerate(members):
+        if jax.tree.structure(member) != first:
+            raise MismatchError(
+                f"{what} must differ in numbers only, so that one program serves all; {members[0]!r} and, at place "
+                f"{at}, {member!r} differ in more"
+            )
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *members)
+
+
+def values_of(thing: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, not descending into them.
+
+    >>> values_of(options(type("Made", (), {"__annotations__": {"by": float}, "by": 2.0}))())
+    {'by': 2.0}
+    """
+    return {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing) if field.init}

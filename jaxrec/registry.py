@@ -1,0 +1,194 @@
+"""The one registry: names of models, losses, metrics and all else that can be chosen by a word.
+
+Names serve the command line and convenience, as in `metrics=["recall"]`. An object can always be passed instead, and
+nothing else in the library compares a name. A package adds names by an entry point of the group "jaxrec.KIND", such as
+
+    [project.entry-points."jaxrec.loss"]
+    hinge = "mypackage.losses:Hinge"
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from jaxrec.errors import JaxrecError
+
+__all__ = ["BUILT_IN", "KINDS", "find", "make", "name_of", "names", "register", "unregister"]
+
+# A name leads to a place, which is imported when it is asked for.
+BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "model": {
+            "mf": "jaxrec.models:MF",
+            "lightgcn": "jaxrec.models:LightGCN",
+            "svdpp": "jaxrec.models:SVDPP",
+            "gcn": "jaxrec.models:GCN",
+            "nmf": "jaxrec.models:NMF",
+            "itemknn": "jaxrec.models:ItemKNN",
+            "userknn": "jaxrec.models:UserKNN",
+            "ease": "jaxrec.models:EASE",
+            "popularity": "jaxrec.models:Popularity",
+            "random": "jaxrec.models:Random",
+        },
+        "loss": {
+            "bpr": "jaxrec.losses:BPR",
+            "softmax": "jaxrec.losses:InBatchSoftmax",
+            "sampled_softmax": "jaxrec.losses:SampledSoftmax",
+            "logistic": "jaxrec.losses:Logistic",
+            "mse": "jaxrec.losses:SquaredError",
+        },
+        "regularizer": {
+            "squared": "jaxrec.losses:SquaredL2",
+            "norm": "jaxrec.losses:NormL2",
+        },
+        "negatives": {
+            "uniform": "jaxrec.sampling:Uniform",
+        },
+        "optimizer": {
+            "adam": "jaxrec.training:Adam",
+            "sgd": "jaxrec.training:SGD",
+            "adagrad": "jaxrec.training:Adagrad",
+        },
+        "metric": {},
+        "reader": {},
+        "splitter": {},
+        "reranker": {},
+        "callback": {},
+    }
+)
+KINDS = tuple(BUILT_IN)
+
+_registered: dict[tuple[str, str], Any] = {}
+
+
+def register(kind: str, name: str, thing: Any) -> None:
+    """Give a name to a class or an object of your own, in this process.
+
+    Args:
+      kind: of `KINDS`.
+      name: the word; it may not be taken.
+      thing: the class, which is made without arguments where an object is wanted, or the object.
+
+    Raises:
+      JaxrecError: an unknown kind, or a name that is taken.
+
+    >>> register("loss", "my_bpr", find("loss", "bpr"))
+    >>> name_of("loss", find("loss", "my_bpr")), unregister("loss", "my_bpr")
+    ('bpr', None)
+    """
+    if name in BUILT_IN[_kind(kind)] or _registered.get((kind, name), thing) is not thing:
+        raise JaxrecError(f"the {kind} {name!r} is there already; choose another name")
+    _registered[kind, name] = thing
+
+
+def unregister(kind: str, name: str) -> None:
+    """Take back what `register` did.
+
+    Raises:
+      JaxrecError: the name was not registered.
+
+    >>> unregister("loss", "never")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: no loss was registered as 'never'
+    """
+    if _registered.pop((_kind(kind), name), None) is None:
+        raise JaxrecError(f"no {kind} was registered as {name!r}")
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """All names of a kind: those of the library, of installed packages, and of this process.
+
+    >>> names("regularizer")
+    ('squared', 'norm')
+    """
+    own = [name for of, name in _registered if of == _kind(kind)]
+    return tuple(dict.fromkeys([*BUILT_IN[kind], *_entry_points(kind), *own]))
+
+
+def find(kind: str, word: str, *, outside: bool = False, installed: bool = True) -> Any:
+    """The class or object of a name.
+
+    Args:
+      kind: of `KINDS`.
+      word: a name, or with `outside` also a place, "package.module:Class".
+      outside: whether a place may be imported: yes for a word of the caller, no for one that a file has.
+      installed: whether the entry points of installed packages are looked at, which imports them; no for a file.
+
+    Raises:
+      JaxrecError: no such name or place.
+
+    >>> find("model", "mf").__name__, find("loss", "jaxrec.losses:BPR", outside=True).__name__
+    ('MF', 'BPR')
+    """
+    if word in BUILT_IN[_kind(kind)]:
+        return _imported(kind, BUILT_IN[kind][word])
+    if (kind, word) in _registered:
+        return _registered[kind, word]
+    if installed and word in (points := _entry_points(kind)):
+        return points[word].load()
+    if outside and ":" in word:
+        return _imported(kind, word)
+    known = names(kind)
+    near = difflib.get_close_matches(word.lower(), known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    place = ", or package.module:Class for one of your own" if outside else ""
+    raise JaxrecError(f"no {kind} is named {word!r}; {hint}the names are {', '.join(known)}{place}")
+
+
+def make(kind: str, thing: Any, *, outside: bool = False) -> Any:
+    """The object that is meant: one that is there already, or by a name, with the defaults of its class.
+
+    >>> make("loss", "bpr") == make("loss", make("loss", "bpr"))
+    True
+    """
+    if isinstance(thing, str):
+        thing = find(kind, thing, outside=outside)
+    return thing() if inspect.isclass(thing) else thing
+
+
+def name_of(kind: str, thing: Any) -> str:
+    """The name of a class or of an object's class, or its place where it has no name.
+
+    >>> name_of("model", find("model", "ease"))
+    'ease'
+    """
+    owner = thing if inspect.isclass(thing) else type(thing)
+    for name, place in BUILT_IN[_kind(kind)].items():
+        # Compared by place: what is not imported yet is no one's class.
+        room, _, attribute = place.partition(":")
+        if attribute == owner.__name__ and (owner.__module__ == room or owner.__module__.startswith(f"{room}._")):
+            return name
+    for (of, name), known in _registered.items():
+        if of == kind and known in (thing, owner):
+            return name
+    return f"{owner.__module__}:{owner.__qualname__}"
+
+
+def _kind(kind: str) -> str:
+    if kind not in BUILT_IN:
+        raise JaxrecError(f"no kind is named {kind!r}; the kinds are {', '.join(KINDS)}")
+    return kind
+
+
+def _entry_points(kind: str) -> dict[str, importlib.metadata.EntryPoint]:
+    return {point.name: point for point in importlib.metadata.entry_points(group=f"jaxrec.{kind}")}
+
+
+def _imported(kind: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise JaxrecError(f"the {kind} {place!r} cannot be imported: {error}") from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise JaxrecError(f"the {kind} {place!r} is not there: {module} has no {attribute}")
+        found = getattr(found, part)
+    return found
