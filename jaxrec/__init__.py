@@ -14,9 +14,13 @@ if TYPE_CHECKING:
         losses,
         metrics,
         models,
+        protocols,
+        pytrees,
         ranking,
+        registry,
         reports,
         sampling,
+        scorers,
         sparse,
         spectral,
         statistics,
@@ -46,7 +50,16 @@ if TYPE_CHECKING:
     )
     from jaxrec.data.splitting import Split, split
     from jaxrec.errors import JaxrecError
-    from jaxrec.fitting import FitOptions, FittedModel, fit, fit_many, restore, save
+    from jaxrec.fitting import (
+        FitOptions,
+        FittedModel,
+        TrainingOptions,
+        Validation,
+        fit,
+        fit_many,
+        restore,
+        save,
+    )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
 
     from_arrays = Interactions.from_arrays
@@ -55,7 +68,7 @@ __version__ = "0.2.0"
 
 _ROOMS = (
     *("evaluation", "graph", "losses", "metrics", "models", "ranking", "reports", "sampling", "sparse", "spectral"),
-    *("statistics", "training"),
+    *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
 )
 _NAMES = {
     "api": "Recommendations evaluate evaluate_rankings evaluate_ratings evaluate_sampled predict recommend"
@@ -65,7 +78,7 @@ _NAMES = {
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel fit fit_many restore save",
+    "fitting": "FitOptions FittedModel TrainingOptions Validation fit fit_many restore save",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}

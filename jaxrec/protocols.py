@@ -18,7 +18,7 @@ import jax
 from jaxrec.types import Scorer
 
 if TYPE_CHECKING:
-    from jaxrec.data import Interactions, SeenItems
+    from jaxrec.data import SeenItems
     from jaxrec.training import EpochRecord, TrainData
 
 __all__ = [
@@ -202,13 +202,28 @@ class Negatives(Protocol):
 class Optimizer(Protocol):
     """How parameters move. Any Optax transformation is taken too, and is compiled once each.
 
-    >>> from jaxrec.training import SGD
-    >>> SGD(0.1).transformation(1).init({}) is not None
-    True
+    With `sparse`, steps read and write the rows of a batch only; `rule()`, a `jaxrec.training.RowRule`, and
+    `learning_rate` then say how a row moves.
+
+    >>> import optax
+    >>> from jaxrec.pytrees import options
+    >>> @options
+    ... class Lion(Optimizer):
+    ...     learning_rate: float = 1e-3
+    ...
+    ...     def transformation(self, steps):
+    ...         return optax.lion(self.learning_rate)
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> jaxrec.fit(jaxrec.MF(dim=2), data, optimizer=Lion(0.1), epochs=1, key=jax.random.key(0)).info["best_epoch"]
+    1
     """
 
-    def step(self, objective: Any) -> Any:
-        """The step of training, `jaxrec.training.DenseStep` or another with its `init` and `__call__`."""
+    sparse: ClassVar[bool] = False
+    """Whether steps touch the rows of a batch only."""
+
+    def transformation(self, steps: int) -> Any:
+        """The Optax transformation, for epochs of so many steps."""
         ...
 
 

@@ -45,6 +45,18 @@ def options(cls: type[T]) -> type[T]:
     >>> jax.jit(lambda power, x: x**power.exponent)(Power(3.0), 2.0).item()
     8.0
     """
+    check = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # 1 and np.float64(0.5) are the same kind of argument as 1.0 and 0.5, and compile nothing anew.
+            if not field.metadata.get("static") and is_number(value):
+                object.__setattr__(self, field.name, float(value))
+        if check is not None:
+            check(self)
+
+    cls.__post_init__ = __post_init__  # pyright: ignore[reportAttributeAccessIssue]
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 

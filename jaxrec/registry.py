@@ -19,7 +19,7 @@ from typing import Any
 
 from jaxrec.errors import JaxrecError
 
-__all__ = ["BUILT_IN", "KINDS", "find", "make", "name_of", "names", "register", "unregister"]
+__all__ = ["BUILT_IN", "KINDS", "find", "imported", "make", "name_of", "names", "register", "registered", "unregister"]
 
 # A name leads to a place, which is imported when it is asked for.
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -102,14 +102,23 @@ def unregister(kind: str, name: str) -> None:
         raise JaxrecError(f"no {kind} was registered as {name!r}")
 
 
-def names(kind: str) -> tuple[str, ...]:
-    """All names of a kind: those of the library, of installed packages, and of this process.
+def names(kind: str, *, installed: bool = True) -> tuple[str, ...]:
+    """All names of a kind: those of the library, of installed packages (unless left out), and of this process.
 
     >>> names("regularizer")
     ('squared', 'norm')
     """
     own = [name for of, name in _registered if of == _kind(kind)]
-    return tuple(dict.fromkeys([*BUILT_IN[kind], *_entry_points(kind), *own]))
+    return tuple(dict.fromkeys([*BUILT_IN[kind], *(_entry_points(kind) if installed else ()), *own]))
+
+
+def registered() -> tuple[Any, ...]:
+    """The classes and objects of your own that have a name in this process.
+
+    >>> registered()
+    ()
+    """
+    return tuple(_registered.values())
 
 
 def find(kind: str, word: str, *, outside: bool = False, installed: bool = True) -> Any:
@@ -128,13 +137,13 @@ def find(kind: str, word: str, *, outside: bool = False, installed: bool = True)
     ('MF', 'BPR')
     """
     if word in BUILT_IN[_kind(kind)]:
-        return _imported(kind, BUILT_IN[kind][word])
+        return imported(kind, BUILT_IN[kind][word])
     if (kind, word) in _registered:
         return _registered[kind, word]
     if installed and word in (points := _entry_points(kind)):
         return points[word].load()
     if outside and ":" in word:
-        return _imported(kind, word)
+        return imported(kind, word)
     known = names(kind)
     near = difflib.get_close_matches(word.lower(), known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
@@ -181,7 +190,19 @@ def _entry_points(kind: str) -> dict[str, importlib.metadata.EntryPoint]:
     return {point.name: point for point in importlib.metadata.entry_points(group=f"jaxrec.{kind}")}
 
 
-def _imported(kind: str, place: str) -> Any:
+def imported(kind: str, place: str) -> Any:
+    """What is at a place, "package.module:attribute"; its module is imported.
+
+    Args:
+      kind: for the message.
+      place: of the caller, never of a file.
+
+    Raises:
+      JaxrecError: no such module or attribute.
+
+    >>> imported("loss", "jaxrec.losses:BPR").__name__
+    'BPR'
+    """
     module, _, attribute = place.partition(":")
     try:
         found = importlib.import_module(module)

@@ -10,11 +10,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.losses import unit
 from jaxrec.sparse import SparseOperator, spmm
+from jaxrec.vectors import unit
 
 __all__ = [
     "FactorScorer",
@@ -175,6 +176,11 @@ class ItemWeightScorer:
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
         """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def with_history(self, history: SeenItems) -> ItemWeightScorer:
+        """The scorer for users with these items, also for those who were not fitted on."""
+        longest = max(int(np.diff(np.asarray(history.indptr)).max()), 1)
+        return dataclasses.replace(self, history=jax.tree.map(jnp.asarray, history), longest=longest)
 
     def similarities(self, items: jax.Array) -> jax.Array:
         """How like items (int32 [B]) are to all items, [B, I]: their own neighbours, or the rows of dense weights."""

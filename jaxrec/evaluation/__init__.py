@@ -30,3 +30,16 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     return old_name(__name__, name, ("jaxrec.ranking", "jaxrec.reports", "jaxrec.statistics", "jaxrec.scorers"))
+
+
+DEFAULT_K = (10, 20)
+DEFAULT_METRICS = ("recall", "precision", "ndcg")
+
+
+def higher_is_better(name, metrics=()):
+    return name.split("@")[0] not in ("rmse", "mae")
+
+
+def split_value_name(name):
+    a, _, b = name.partition("@")
+    return a, (int(b) if b else None), None

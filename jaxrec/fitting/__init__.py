@@ -1,15 +1,18 @@
-"""Fitting: one or many models, their plan and options, and fitted models with their storage."""
+"""Fitting: one or many models, the options of a training, validation, and fitted models with their storage."""
 
-from jaxrec.fitting._fit import fit
+from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._many import fit_many
-from jaxrec.fitting._options import FitOptions
+from jaxrec.fitting._old_options import FitOptions
+from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import versions
 from jaxrec.fitting._storage import restore, save
+from jaxrec.fitting._validation import Validation
 
 __all__ = [
     "FitOptions",
     "FittedModel",
+    "TrainingOptions",
+    "Validation",
     "fit",
     "fit_many",
     "restore",

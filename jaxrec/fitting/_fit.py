@@ -1,192 +1,340 @@
-"""`fit`: from a model and data to a fitted model, with validation, early stopping and a refit."""
+"""`fit` and `fit_many`: from a model and data to fitted models, by one runner for one and for several."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import optax
+import numpy as np
 
+from jaxrec import registry
 from jaxrec.data._interactions import Interactions
-from jaxrec.data.splitting._splits import Split
+from jaxrec.data._seen import seen_items
+from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
+from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._options import FitOptions, make_optimizer
-from jaxrec.fitting._plan import Stage, fitted_model, is_trained, make_plan, make_training, predicts_ratings
-from jaxrec.graph import biadjacency
-from jaxrec.models import NMF, Random
-from jaxrec.scorers import with_popularity
-from jaxrec.sparse import operator
-from jaxrec.training._epoch import make_epoch
-from jaxrec.training._loop import json_lines, progress_bar, train
-from jaxrec.training._row_rules import make_row_rule
-from jaxrec.training._rows import make_row_epoch
-from jaxrec.training._state import TrainData, init_state, train_data
+from jaxrec.fitting._old_options import FitOptions
+from jaxrec.fitting._options import TrainingOptions, members_of
+from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan, versions
+from jaxrec.fitting._validation import with_history
+from jaxrec.protocols import StageInfo
+from jaxrec.pytrees import stack
+from jaxrec.training import (
+    EarlyStopping,
+    EpochRecord,
+    JsonLines,
+    Monitoring,
+    Objective,
+    ProgressBar,
+    SteadyLoss,
+    init_state,
+    step_for,
+    train,
+    train_data,
+)
+
+GIVEN: Any = type("Given", (), {"__repr__": lambda self: "as in the options"})()
+"""A keyword that was left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One training of one model, from its start to its best epoch; a model that was solved has no epochs."""
+
+    name: str
+    model: Any
+    variables: Mapping[str, Any]
+    scorer: Any
+    info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    valid: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    best_epoch: int = 0
+    records: tuple[EpochRecord, ...] = ()
+    compile_seconds: float = 0.0
+    valid_seconds: float = 0.0
 
 
 def fit(
     model: Any,
     data: Split | Interactions,
-    options: FitOptions | None = None,
+    options: TrainingOptions | FitOptions | None = None,
     *,
     key: jax.Array,
-    optimizer: optax.GradientTransformation | None = None,
+    loss: Any = GIVEN,
+    regularizer: Any = GIVEN,
+    negatives: Any = GIVEN,
+    optimizer: Any = GIVEN,
+    batch_size: Any = GIVEN,
+    epochs: Any = GIVEN,
+    reduction: Any = GIVEN,
+    tolerance: Any = GIVEN,
+    validation: Any = GIVEN,
+    refit: Any = GIVEN,
+    callbacks: Sequence[Any] = (),
     progress: bool = False,
     log: str | pathlib.Path | None = None,
 ) -> FittedModel:
-    """Fit a model to interactions.
+    """Train or solve a model.
 
-    With a split that has a validation part the model is trained on the training part and validated on the other; then,
-    with `options.refit`, it is trained anew on both for the number of epochs that was best. The test part is not read.
-    Without a validation part, or with `options.validate=False`, it is trained on all of it for `options.epochs` epochs.
-    Models without parameters are only solved.
+    With a validation part the model is trained on the training part while the validation part is measured, and stops
+    when it has no new best for some time. Then it is trained anew on both parts for the number of epochs that was best.
+    The test part is not read, but by `refit="all"`.
 
     Args:
-      model: a Flax module of `jaxrec.models`; its sizes are set here.
+      model: one of `jaxrec.models`, or an own one (see `jaxrec.protocols`); its sizes are set here.
       data: a split, or interactions to train on as they are.
-      options: how to train; `FitOptions()` by default.
-      key: consumed. The same key gives the same bits on the same device and versions.
-      optimizer: any Optax transformation, in place of `options.optimizer` and its learning rate.
-      progress: whether to show a bar on standard error.
+      options: how to train, in one object; by default `TrainingOptions()`. The keywords below stand for its fields.
+      key: consumed; it drives initial values, batches, negatives and the loss.
+      loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit: see
+        `TrainingOptions`. A model that is solved takes the last two, and `loss` where that decides its task.
+      callbacks: told of every epoch, see `jaxrec.protocols.Callback`; a function of an event will do.
+      progress: show a bar on standard error.
       log: a file that gets one line of JSON an epoch; an old one is replaced.
 
     Returns:
-      The fitted model. `info["valid"]` has the validation metrics, measured before the refit.
+      The fitted model.
 
     Raises:
-      JaxrecError: no interaction, a loss that needs ratings without any, options out of range.
+      JaxrecError: no interaction, a task that needs ratings without any, options out of range or without use.
       MismatchError: a model whose sizes are set and differ from the data's.
       NonFiniteLossError: the loss became infinite or NaN.
 
     >>> import jaxrec
+    >>> from jaxrec.losses import Logistic
     >>> data = jaxrec.from_arrays([0, 0, 1, 1], [0, 1, 1, 2])
-    >>> fitted = fit(jaxrec.LightGCN(dim=4, layers=1), data, FitOptions(epochs=2), key=jax.random.key(0))
+    >>> fitted = fit(jaxrec.LightGCN(dim=4, layers=1), data, loss=Logistic(), epochs=2, key=jax.random.key(0))
     >>> fitted.info["best_epoch"]
     2
     """
     started = time.perf_counter()
-    plan = make_plan(model, data, options or FitOptions())
-    if log is not None:
-        pathlib.Path(log).write_text("", encoding="utf-8")
-    run = functools.partial(
-        _run_stage, plan.model, options=plan.options, optimizer=optimizer, key=key, progress=progress, log=log
-    )
-    stages = [run("fit", plan.part, epochs=plan.options.epochs, validate=plan.validate)]
-    if plan.refits:
-        stages.append(run("refit", plan.split.fitted, epochs=max(stages[0].best_epoch, 1), validate=None))
-    return fitted_model(plan, stages, key=key, started=started)
+    check_key(key)
+    names = ("loss", "regularizer", "negatives", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
+    values = (loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance)
+    given = dict(zip((*names, "validation", "refit"), (*values, validation, refit), strict=True))
+    given = {name: value for name, value in given.items() if value is not GIVEN}
+    check_model(model)
+    options = _options(model, options, given)
+    run = _run(model, data, [options], [key], None, callbacks=callbacks, progress=progress, log=log, started=started)
+    return run[0]
 
 
-def _run_stage(
+def fit_many(
     model: Any,
-    name: str,
-    part: Interactions,
+    data: Split | Interactions,
+    options: TrainingOptions | FitOptions | None = None,
     *,
-    epochs: int,
-    validate: Callable[[Any], Mapping[str, float]] | None,
-    options: FitOptions,
-    optimizer: optax.GradientTransformation | None,
-    key: jax.Array,
-    progress: bool,
-    log: str | pathlib.Path | None,
-) -> Stage:
-    tables = train_data(part)
-    init_key, train_key = jax.random.split(key)
-    if not is_trained(model):
-        variables, scorer = _solve(model, tables, part, options, init_key)
-        before = time.perf_counter()
-        metrics = {} if validate is None else validate(scorer)
-        return Stage(name, model, variables, scorer, metrics, valid_seconds=time.perf_counter() - before)
-    model, objective, steps = make_training(model, part, options)
-    if options.sparse and optimizer is not None:
-        raise JaxrecError(
-            'sparse=True moves rows by rules of its own; leave the optimizer out and name "sgd", "adagrad" or "adam" '
-            "in the options"
-        )
-    if optimizer is None:
-        optimizer = make_optimizer(
-            options.optimizer, options.learning_rate, momentum=options.momentum, decay=options.decay, steps=steps
-        )
-    # No product is computed to learn the shapes of the parameters.
-    params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
+    keys: Sequence[jax.Array] | jax.Array,
+    loss: Any = GIVEN,
+    regularizer: Any = GIVEN,
+    negatives: Any = GIVEN,
+    optimizer: Any = GIVEN,
+    batch_size: Any = GIVEN,
+    epochs: Any = GIVEN,
+    reduction: Any = GIVEN,
+    tolerance: Any = GIVEN,
+    validation: Any = GIVEN,
+    refit: Any = GIVEN,
+    learning_rate: Sequence[float] | None = None,
+    l2: Sequence[float] | None = None,
+    temperature: Sequence[float] | None = None,
+    callbacks: Sequence[Any] = (),
+    progress: bool = False,
+    log: str | pathlib.Path | None = None,
+) -> list[FittedModel]:
+    """Fit a model S times at once, with other seeds or other settings, in one program that is compiled once.
 
-    def scorer_of(params: Any) -> Any:
-        return trained_scorer({"params": params}, tables, model, options)
+    Member s gets what `fit` gives for `keys[s]` and its settings, up to rounding: it has its own initial values,
+    batches and negatives, stops by its own validations, keeps its own best epoch, and is refitted for that many epochs.
+    An epoch is one program for all members, so they go on together until the last one stops. For a grid over settings
+    with one seed, repeat the key.
 
-    rule = make_row_rule(options.optimizer) if options.sparse else None
-    if rule is not None:
-        rates = (options.learning_rate, options.decay)
-        epoch = make_row_epoch(objective, rule, *rates, options.batch_size, options.drawn_negatives, steps)
-    else:
-        epoch = make_epoch(objective, optimizer, options.batch_size, options.drawn_negatives)
-    label = f"{type(model).__name__}, {name}"
-    with json_lines(log, stage=name) as write, progress_bar(epochs, label, progress, options.monitor) as move:
-        result = train(
-            init_state(params, rule or optimizer, train_key),
-            tables,
-            epoch,
-            epochs=epochs,
-            validate=validate and (lambda params: validate(scorer_of(params))),
-            every=options.eval_every,
-            monitor=options.monitor,
-            patience=options.patience or None,
-            tolerance=options.tolerance,
-            callbacks=(*write, *move),
-        )
-    params = result.state.params
-    return Stage(
-        name,
-        model,
-        {"params": params},
-        scorer_of(params),
-        result.records[result.best_epoch - 1].valid,
-        result.best_epoch,
-        result.records,
-        result.compile_seconds,
-        sum(record.valid_seconds for record in result.records),
-    )
+    Models that are solved are solved S times, one after another.
 
+    Memory: S times what `fit` takes for the states, which are the parameters and what the optimizer keeps, and for the
+    work of a step; the data are there once. The states are held up to three times, as in `fit`: as they are, before the
+    last epoch, and at the best one. Time: on CPU a step costs nearly S times that of one; what is saved is compiling.
 
-def _solve(
-    model: Any, tables: TrainData, part: Interactions, options: FitOptions, key: jax.Array
-) -> tuple[Mapping[str, Any], Any]:
-    """The variables and the scorer of a model that is not trained by gradients."""
-    variables = model.init(key) if isinstance(model, (Random, NMF)) else {}  # only what `init` draws is kept
-    if not predicts_ratings(model, options):
-        return variables, model.apply(variables, tables.adjacency, method="scorer")
-    ratings = operator(biadjacency(part, part.rating))
-    return variables, model.apply(variables, tables.adjacency, ratings, method="scorer")
+    Args:
+      model: as for `fit`.
+      data: a split, or interactions to train on as they are.
+      options: how to train, for all members.
+      keys: consumed. S keys, as a list or as `jax.random.split` gives them.
+      loss, regularizer, negatives, optimizer: one for all, or a list of S that differ in their numbers, such as
+        `[InBatchSoftmax(temperature=t) for t in (0.05, 0.1, 0.2)]`.
+      batch_size, epochs, reduction, tolerance, validation, refit: see `TrainingOptions`.
+      learning_rate, l2, temperature: names of 0.1; pass lists of optimizers, regularizers and losses.
+      callbacks: told of every epoch of every member.
+      progress: show a bar on standard error; its loss is of the first member that has not stopped.
+      log: a file that gets one line of JSON an epoch and member; an old one is replaced.
 
+    Returns:
+      S fitted models, in the order of the keys. In `options` each has its own settings; `info["together"]` is S, and
+      the seconds in `info` are of all members together.
 
-def trained_scorer(variables: Any, tables: TrainData, model: Any, options: FitOptions) -> Any:
-    """The scorer of a model with parameters, as the options want items ranked.
+    Raises:
+      JaxrecError: as `fit`; no key, or a single one that is no list; lists of another length.
+      MismatchError: members that differ in more than numbers; a model whose sizes differ from the data's.
+      NonFiniteLossError: the loss of a member that has not stopped became infinite or NaN; the message has its number.
 
     >>> import jaxrec
-    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
-    >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
-    >>> variables = model.init(jax.random.key(0), tables.adjacency)
-    >>> trained_scorer(variables, tables, model, FitOptions()).users.shape
-    (2, 2)
+    >>> from jaxrec.losses import SquaredL2
+    >>> data = jaxrec.from_arrays([0, 0, 1, 1], [0, 1, 1, 2])
+    >>> key = jax.random.key(0)
+    >>> weights = [SquaredL2(0.0), SquaredL2(0.1)]
+    >>> fitted = fit_many(jaxrec.MF(dim=2), data, epochs=2, keys=[key, key], regularizer=weights)
+    >>> [each.options.regularizer.weight for each in fitted]
+    [0.0, 0.1]
     """
-    scorer = model_scorer(variables, tables.adjacency, model)
-    if options.popularity_prior is None:
-        return scorer
-    return with_popularity(
-        scorer,
-        tables.log_probability,
-        weight=options.popularity_prior,
-        temperature=options.temperature,
-        cosine=options.cosine,
+    started = time.perf_counter()
+    keys = _as_keys(keys)
+    names = ("loss", "regularizer", "negatives", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
+    values = (loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance)
+    given = dict(zip((*names, "validation", "refit"), (*values, validation, refit), strict=True))
+    given = {name: value for name, value in given.items() if value is not GIVEN}
+    check_model(model)
+    lists = {name: list(value) for name, value in given.items() if isinstance(value, list)}
+    options = _options(model, options, {name: value for name, value in given.items() if name not in lists})
+    lists |= _old_lists(options, learning_rate=learning_rate, l2=l2, temperature=temperature)
+    if lists and not is_trained(model):
+        raise JaxrecError(f"{', '.join(lists)}: {type(model).__name__} is solved, not trained; leave it out")
+    each = members_of(options, lists, len(keys))
+    return _run(model, data, each, keys, len(keys), callbacks=callbacks, progress=progress, log=log, started=started)
+
+
+def _run(
+    model: Any,
+    data: Split | Interactions,
+    options: Sequence[TrainingOptions],
+    keys: Sequence[jax.Array],
+    together: int | None,
+    *,
+    callbacks: Sequence[Any],
+    progress: bool,
+    log: str | pathlib.Path | None,
+    started: float,
+) -> list[FittedModel]:
+    """Fit one model (`together` is None), or several in one program."""
+    plan = make_plan(model, data, options[0])
+    told = [registry.make("callback", callback) for callback in callbacks]
+    if is_trained(model):
+        if log is not None:
+            pathlib.Path(log).write_text("", encoding="utf-8")
+            told.append(JsonLines(log))
+        told += [ProgressBar()] if progress else []
+        run = functools.partial(_trained, plan, options, keys, callbacks=told, several=together is not None)
+    else:
+        run = functools.partial(_solved, plan, keys)
+    stages = [[stage] for stage in run("fit", plan.part, [each.epochs for each in options], validated=True)]
+    if plan.refit_on is not None:
+        epochs = [max(first.best_epoch, 1) for (first,) in stages]
+        again = run("refit", plan.refit_on, epochs, validated=False)
+        stages = [[*first, second] for first, second in zip(stages, again, strict=True)]
+    info = {} if together is None or not is_trained(model) else {"together": together}
+    return [
+        _fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
+        for own, of_member, key in zip(options, stages, keys, strict=True)
+    ]
+
+
+def _trained(
+    plan: FitPlan,
+    options: Sequence[TrainingOptions],
+    keys: Sequence[jax.Array],
+    name: str,
+    part: Interactions,
+    epochs: Sequence[int],
+    *,
+    validated: bool,
+    callbacks: Sequence[Any],
+    several: bool,
+) -> list[Stage]:
+    """One stage of the members: trained on a part, each for its number of epochs at the most."""
+    shared, tables = plan.options, train_data(part)
+    model = plan.model.prepared(part, plan.task)
+    steps_of_epoch = -(-len(part) // shared.batch_size)
+    steps = [
+        step_for(Objective(model, own.loss, own.regularizer, own.reduction), own.optimizer, steps_of_epoch)
+        for own in options
+    ]
+    states = []
+    for key, step in zip(keys, steps, strict=True):  # one after another: each starts with the bits that `fit` gives it
+        init_key, train_key = jax.random.split(key)
+        # No product is computed to learn the shapes of the parameters.
+        params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
+        states.append(init_state(params, step, train_key))
+
+    def scorer_of(member: int, params: Any) -> Any:
+        return options[member].loss.adjust(model_scorer({"params": params}, tables.adjacency, model), tables)
+
+    monitoring, watching = Monitoring(), []
+    if validated and plan.measuring is not None and shared.validation is not None:
+        measuring, validation = plan.measuring, shared.validation
+        monitoring = Monitoring(
+            lambda member, params: measuring.measure(scorer_of(member, params)),
+            validation.every,
+            measuring.monitor,
+            measuring.higher_is_better,
+        )
+        watching += [EarlyStopping(validation.patience)] if validation.patience else []
+    watching += [SteadyLoss(shared.tolerance)] if shared.tolerance else []
+    alone = {"state": states[0], "step": steps[0], "negatives": shared.sampler, "epochs": epochs[0]}
+    if several:
+        alone = {
+            "state": stack(states),
+            "step": stack(steps, "the members"),
+            "negatives": stack([own.sampler for own in options], "negatives"),
+            "epochs": epochs,
+        }
+    settings = {"model": plain_description(model), "training": plain_description(shared)}
+    results = train(
+        **alone,
+        data=tables,
+        batch_size=shared.batch_size,
+        monitoring=monitoring,
+        callbacks=[*watching, *callbacks],
+        stage=StageInfo(name, type(model).__name__, tuple(epochs), monitoring.monitor, settings),
     )
+    return [
+        Stage(
+            name,
+            model,
+            {"params": result.state.params},
+            scorer_of(member, result.state.params),
+            valid=result.records[result.best_epoch - 1].valid,
+            best_epoch=result.best_epoch,
+            records=result.records,
+            compile_seconds=result.compile_seconds,
+            valid_seconds=sum(record.valid_seconds for record in result.records),
+        )
+        for member, result in enumerate(results)
+    ]
+
+
+def _solved(
+    plan: FitPlan, keys: Sequence[jax.Array], name: str, part: Interactions, epochs: Sequence[int], *, validated: bool
+) -> list[Stage]:
+    """One stage of a model that is solved, once for each key."""
+    del epochs
+    tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
+    for key in keys:
+        init_key, _ = jax.random.split(key)
+        solution = model.solve(tables, init_key)
+        before = time.perf_counter()
+        valid = plan.measuring.measure(solution.scorer) if validated and plan.measuring is not None else {}
+        stage = Stage(name, model, solution.variables, solution.scorer, solution.info, valid)
+        stages.append(dataclasses.replace(stage, valid_seconds=time.perf_counter() - before))
+    return stages
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
-    """The scorer of a model with parameters, in one jitted program.
+    """The scorer of a trained model, in one jitted program.
 
     >>> import jaxrec
     >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
@@ -196,3 +344,125 @@ def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
     (2, 2)
     """
     return model.apply(variables, adjacency, method="scorer")
+
+
+def _fitted_model(
+    plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, started: float, **info: Any
+) -> FittedModel:
+    """The fitted model of the stages that were run; `info` are further entries of its info."""
+    split, options, last = plan.split, plan.options, stages[-1]
+    part, fitted_on = (plan.part, plan.fitted_on)
+    if len(stages) > 1:
+        assert plan.refit_on is not None
+        part, fitted_on = plan.refit_on, plan.refitted_on
+    seen = seen_items(part, *plan.shown)
+    skipped = int(last.records[-1].train["skipped"]) if last.records else 0
+    if skipped:
+        warnings.warn(
+            f"{skipped} interactions an epoch belong to users who have every item, so they have no negative and "
+            "were left out of training",
+            stacklevel=4,
+        )
+    records = [(stage.name, record) for stage in stages for record in stage.records]
+    counts = {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)}
+    rates = plan.task == "rating"
+    known = {
+        "fitted_on": fitted_on,
+        "best_epoch": stages[0].best_epoch,
+        "valid": dict(stages[0].valid),
+        "seconds": {
+            "compile": sum(stage.compile_seconds for stage in stages),
+            "epochs": [record.seconds for _, record in records],
+            "evaluate": sum(stage.valid_seconds for stage in stages),
+            "fit": time.perf_counter() - started,
+        },
+        "records": [{"stage": name, **record.to_dict()} for name, record in records],
+        "task": plan.task,
+        **last.info,
+        "rating_scale": [*(options.loss.scale or extremes(part))] if rates else None,  # a list, as JSON gives it back
+        "split": split.method,
+        "notes": [*split.train.notes, *split.notes],
+        "data": {
+            **split.train.counts(),
+            **counts,
+            "fingerprint": part.fingerprint(),
+            "interactions": sum(counts.values()),
+        },
+        "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
+        "versions": versions(),
+        **info,
+    }
+    return FittedModel(
+        model=last.model,
+        variables=last.variables,
+        scorer=with_history(last.scorer, seen) if plan.shown else last.scorer,
+        users=split.train.users,
+        items=split.train.items,
+        titles=split.train.titles,
+        item_columns=split.train.item_columns,
+        seen=seen,
+        options=options if is_trained(plan.model) or rates else None,
+        info=known,
+    )
+
+
+def _options(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptions:
+    """The options of a fit, from one object and keywords; what a model that is solved has no use for is refused."""
+    if isinstance(options, FitOptions):
+        options = options.training()
+    if options is not None and not isinstance(options, TrainingOptions):
+        raise JaxrecError(f"options must be TrainingOptions, got {type(options).__name__}; see jaxrec.TrainingOptions")
+    base = TrainingOptions() if options is None else options
+    made = dataclasses.replace(base, **given) if given else base
+    if is_trained(model):
+        return made
+    plain = TrainingOptions()
+    unused = [
+        field.name
+        for field in dataclasses.fields(TrainingOptions)
+        if field.name not in ("validation", "refit") and getattr(made, field.name) != getattr(plain, field.name)
+    ]
+    if model.task(made.loss) != model.task(None) or made.loss.task == model.task(made.loss) == "rating":
+        unused = [name for name in unused if name != "loss"]
+    unused += [name for name in given if name not in ("validation", "refit", "loss", *unused)]
+    if unused:
+        raise JaxrecError(
+            f"{type(model).__name__} is solved, not trained, and has no use for {', '.join(unused)}; leave them out"
+        )
+    return made
+
+
+def _old_lists(options: TrainingOptions, **given: Sequence[float] | None) -> dict[str, list[Any]]:
+    """Lists of objects, from the lists of numbers that 0.1 had."""
+    places = {"learning_rate": ("optimizer", "learning_rate"), "l2": ("regularizer", "weight")}
+    lists = {}
+    for name, values in given.items():
+        if values is None:
+            continue
+        field, number = places.get(name, ("loss", name))
+        thing = getattr(options, field)
+        if not any(each.name == number for each in dataclasses.fields(thing)):
+            raise JaxrecError(f"{type(thing).__name__} has no {number}; leave {name} out, or choose another {field}")
+        warnings.warn(
+            f"fit_many's {name} is a name of 0.1 and goes in 0.3; pass {field}=[...], a list of S objects",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        lists[field] = [dataclasses.replace(thing, **{number: float(value)}) for value in values]
+    return lists
+
+
+def _as_keys(keys: Sequence[jax.Array] | jax.Array) -> list[jax.Array]:
+    if isinstance(keys, jax.Array):
+        one = 0 if jax.numpy.issubdtype(keys.dtype, jax.dtypes.prng_key) else 1
+        if keys.ndim != one + 1:
+            raise JaxrecError(
+                f"keys has shape {keys.shape}, expected one key for each member; pass a list of keys, or "
+                "jax.random.split(key, S)"
+            )
+    if isinstance(keys, (int, float)) or not len(keys):
+        raise JaxrecError(f"keys is {keys!r}; pass one key for each member, such as jax.random.split(key, S)")
+    keys = list(keys)
+    for key in keys:
+        check_key(key)
+    return keys

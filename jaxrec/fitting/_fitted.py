@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
-from jaxrec.fitting._options import FitOptions
-from jaxrec.models import MODELS
+from jaxrec.fitting._options import TrainingOptions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class FittedModel:
     """A model with what it learnt, the ids and titles of its data, and the items that each user had.
 
     Attributes:
-      model: the Flax module, with its sizes set.
+      model: with its sizes set.
       variables: its parameters, as `model.apply` takes them; empty for models without any.
       scorer: what ranking needs; see `jaxrec.scorers`.
       users: the ids of the U users.
@@ -49,13 +49,13 @@ class FittedModel:
     titles: np.ndarray | None
     item_columns: Mapping[str, np.ndarray]
     seen: SeenItems
-    options: FitOptions | None
+    options: TrainingOptions | None
     info: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        """The model's name on the command line."""
-        return next(name for name, kind in MODELS.items() if type(self.model) is kind)
+        """The model's name in the registry, or the place of its class, "package.module:Class"."""
+        return registry.name_of("model", self.model)
 
     @property
     def num_users(self) -> int:

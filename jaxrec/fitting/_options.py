@@ -1,173 +1,132 @@
-"""The options of `fit`, shared by Python callers and the command line."""
+"""The options of a training: one frozen object that carries the objects it consists of."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import optax
-
+from jaxrec import registry
 from jaxrec.errors import JaxrecError
-from jaxrec.training._objective import HitMask, LossName, Objective, PenaltyForm, Reduction
+from jaxrec.fitting._validation import Validation
+from jaxrec.losses import BPR, SquaredL2
+from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer
+from jaxrec.sampling import Uniform
+from jaxrec.training import Adam, as_optimizer
 
-OptimizerName = Literal["adam", "sgd", "adagrad"]
+Refit = Literal["fitted", "all"] | bool
 
 
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
-    """How a model is trained. The defaults are the published ones where there are any.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How a model is trained. `jaxrec.fit` takes the same by keyword.
+
+    Names stand for objects with their defaults, as `loss="logistic"`.
 
     Attributes:
-      loss: "bpr" (pairs), "softmax" (one positive against many; on the cosine, with a temperature), "logistic" (each
-        score alone) or "mse" (on the ratings). Softmax in the batch with neither `correct_popularity` nor
-        `popularity_prior` is strong on sparse data such as Gowalla and falls to the level of popularity on MovieLens;
-        BPR is the safe choice.
+      loss: see `jaxrec.losses`; BPR is the safe choice.
+      regularizer: on the embeddings of a batch, or a number, the weight of `SquaredL2`; None for none.
+      negatives: the sampler, or a number of uniform ones; None takes what the loss has by default.
+      optimizer: one of `jaxrec.training`, or any Optax transformation.
       batch_size: positives in a step.
-      learning_rate: of the optimiser.
-      decay: what the learning rate is multiplied by after every epoch.
-      optimizer: "adam", "sgd" or "adagrad"; `fit` also takes any Optax transformation.
-      momentum: of "sgd".
-      sparse: read and write only the rows of a batch, so that a step does not grow with the tables; for MF, without
-        momentum. "sgd" and "adagrad" give the same as without it; "adam" is then the lazy one, which leaves the moments
-        of other rows alone.
-      reduction: whether the loss of a batch is the "mean" or the "sum" over its rows. With "sum" and "sgd" a batch does
-        nearly what its rows would do one after another, as rating models are usually trained.
-      l2: coefficient of the L2 term on the embeddings of the batch.
-      l2_form: "squared" (LightGCN: half the squares over the batch size) or "norm" (RecBole: norms, not squared).
-      negatives: drawn for each positive; 0 for in-batch negatives with "softmax". "mse" needs none and draws none.
-      temperature: of the softmax.
-      cosine: softmax on the cosine (else on the inner product).
-      groups: in-batch softmax: cut the batch into this many runs, and compare a row with the items of its own run only.
-        It must divide the batch size. A large batch in runs costs as little as the small batch, and saves propagations.
-      mask_hits: in-batch softmax: other rows' items that are no negatives; "none", "item" (the same item) or "seen"
-        (every item that the user has).
-      correct_popularity: in-batch softmax: correct for how often an item comes into a batch.
-      popularity_prior: in-batch softmax: correct for it in ranking instead, not in training. Items are ranked by
-        sim / temperature + this times the log of the share of the interactions that an item has; 1 is the theory, .7 to
-        .9 were best on Gowalla. None ranks by the inner product of the embeddings. See `models.with_popularity`.
       epochs: passes over the interactions, at the most.
-      eval_every: epochs between two validations.
-      patience: stop after so many validations without a new best; 0 never stops early.
-      monitor: the validation metric to maximise; for ratings (loss "mse") "rmse" is minimised instead of the default.
+      reduction: minimize the "mean" or the "sum" over the rows of a batch. With "sum" and SGD a batch does nearly what
+        its rows would do one after another, as rating models are usually trained.
       tolerance: stop when the loss summed over an epoch changes by less than this; 0 never stops so.
-      rating_scale: the lowest and the highest rating that there can be, such as 1 and 5. Others are refused, and
-        predictions are clipped to it; None takes the extremes of the training part.
-      validate: measure the validation part while training; without it, both parts are trained on for `epochs` epochs.
-      refit: train again on train and validation part, with the number of epochs that validation chose.
+      validation: how the number of epochs is chosen on the validation part; None trains on the training and the
+        validation part for `epochs` epochs.
+      refit: train again, for the epochs that validation chose, on the training and validation part (True), or on all
+        parts, the test part too, for a model that goes into use ("all"); or keep the validated model (False).
 
     Raises:
-      JaxrecError: a value out of range, or options that do not go together.
+      JaxrecError: a value out of range, or objects that do not go together.
 
-    >>> FitOptions(loss="softmax", negatives=0, temperature=0.2).temperature
-    0.2
-    """
-
-    loss: LossName = "bpr"
-    batch_size: int = 1024
-    learning_rate: float = 5e-3
-    decay: float = 1.0
-    optimizer: OptimizerName = "adam"
-    momentum: float = 0.0
-    sparse: bool = False
-    reduction: Reduction = "mean"
-    l2: float = 1e-2
-    l2_form: PenaltyForm = "squared"
-    negatives: int = 1
-    temperature: float = 0.12
-    cosine: bool = True
-    groups: int = 1
-    mask_hits: HitMask = "none"
-    correct_popularity: bool = False
-    popularity_prior: float | None = None
-    epochs: int = 100
-    eval_every: int = 5
-    patience: int = 4
-    monitor: str = "ndcg@10"
-    tolerance: float = 0.0
-    rating_scale: tuple[float, float] | None = None
-    validate: bool = True
-    refit: bool = True
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("negatives", 0), ("epochs", 1), ("eval_every", 1), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise JaxrecError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise JaxrecError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.optimizer not in ("adam", "sgd", "adagrad"):
-            raise JaxrecError(f'optimizer must be "adam", "sgd" or "adagrad", got {self.optimizer!r}')
-        if not 0 < self.decay <= 1:
-            raise JaxrecError(f"decay must lie in (0, 1], got {self.decay}")
-        if not 0 <= self.momentum < 1 or (self.momentum and self.optimizer != "sgd"):
-            raise JaxrecError(
-                f'momentum must lie in [0, 1) and goes with "sgd" only, got {self.momentum} with {self.optimizer!r}'
-            )
-        if self.sparse and self.momentum:
-            raise JaxrecError(
-                f"sparse=True moves rows without momentum, got momentum={self.momentum}; use momentum=0, or "
-                'optimizer="adagrad" or "adam"'
-            )
-        if self.negatives == 0 and self.loss in ("bpr", "logistic"):
-            raise JaxrecError(f"negatives=0 leaves the loss {self.loss!r} nothing to compare with; use 1 or more")
-        if self.groups > 1 and (self.loss != "softmax" or self.negatives or self.batch_size % self.groups):
-            raise JaxrecError(
-                f'groups={self.groups} goes with loss="softmax" and negatives=0, and must divide the batch size of '
-                f"{self.batch_size}"
-            )
-        if self.popularity_prior is not None:
-            if not 0 <= self.popularity_prior < math.inf:
-                raise JaxrecError(
-                    f"popularity_prior must be a number that is not negative, got {self.popularity_prior}; None ranks "
-                    "by the inner product"
-                )
-            if self.loss != "softmax" or self.negatives or self.correct_popularity:
-                raise JaxrecError(
-                    f'popularity_prior={self.popularity_prior} goes with loss="softmax", negatives=0 and '
-                    f"correct_popularity=False, got {self.loss!r}, {self.negatives} and {self.correct_popularity}; "
-                    "other trainings leave the popularity of items in their scores"
-                )
-        if self.rating_scale is not None:
-            if len(self.rating_scale) != 2 or not -math.inf < self.rating_scale[0] < self.rating_scale[1] < math.inf:
-                raise JaxrecError(f"rating_scale must be (lowest, highest), such as (1, 5), got {self.rating_scale}")
-            object.__setattr__(self, "rating_scale", tuple(map(float, self.rating_scale)))
-        Objective(  # checks what it shares with these options
-            None,
-            loss=self.loss,
-            l2=self.l2,
-            l2_form=self.l2_form,
-            temperature=self.temperature,
-            groups=self.groups,
-            mask_hits=self.mask_hits,
-            reduction=self.reduction,
-        )
-
-    @property
-    def drawn_negatives(self) -> int:
-        """The negatives that are drawn for each positive: none for "mse"."""
-        return 0 if self.loss == "mse" else self.negatives
-
-
-@functools.cache
-def make_optimizer(
-    name: OptimizerName, learning_rate: float, *, momentum: float = 0.0, decay: float = 1.0, steps: int = 1
-) -> optax.GradientTransformation:
-    """The Optax transformation of a name; the same arguments give the same object, so nothing is compiled twice.
-
-    Args:
-      name: "adam", "sgd" or "adagrad".
-      learning_rate: in the first epoch.
-      momentum: of "sgd".
-      decay: what the learning rate is multiplied by after every epoch.
-      steps: steps in an epoch; it counts only with a decay.
-
-    >>> make_optimizer("adam", 1e-3) is make_optimizer("adam", 1e-3)
+    >>> from jaxrec.losses import InBatchSoftmax
+    >>> TrainingOptions(loss=InBatchSoftmax(0.2), epochs=5).sampler is None
     True
     """
-    rate: Any = learning_rate
-    if decay != 1:
-        rate = optax.exponential_decay(learning_rate, transition_steps=steps, decay_rate=decay, staircase=True)
-    if name == "sgd":
-        return optax.sgd(rate, momentum=momentum or None)
-    return {"adam": optax.adam, "adagrad": optax.adagrad}[name](rate)
+
+    loss: Loss = BPR()
+    regularizer: Regularizer | None = SquaredL2()
+    negatives: Negatives | None = None
+    optimizer: Optimizer = Adam()
+    batch_size: int = 1024
+    epochs: int = 100
+    reduction: Literal["mean", "sum"] = "mean"
+    tolerance: float = 0.0
+    validation: Validation | None = Validation()
+    refit: Refit = True
+
+    def __post_init__(self) -> None:
+        regularizer, negatives = self.regularizer, self.negatives
+        if isinstance(regularizer, (int, float)):
+            regularizer = SquaredL2(regularizer)
+        if isinstance(negatives, int):
+            negatives = Uniform(negatives)
+        made = {
+            "loss": _made("loss", self.loss),
+            "regularizer": None if regularizer is None else _made("regularizer", regularizer),
+            "negatives": None if negatives is None else _made("negatives", negatives),
+            "optimizer": as_optimizer(registry.make("optimizer", self.optimizer)),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        for name in ("batch_size", "epochs"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise JaxrecError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.reduction not in ("mean", "sum"):
+            raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
+        if not self.tolerance >= 0:
+            raise JaxrecError(f"tolerance must not be negative, got {self.tolerance}")
+        if self.validation is not None and not isinstance(self.validation, Validation):
+            raise JaxrecError(f"validation must be a Validation or None, got {self.validation!r}")
+        if self.refit not in (True, False, "fitted", "all"):
+            raise JaxrecError(f'refit must be True, False or "all", got {self.refit!r}')
+        self.loss.check(batch_size=self.batch_size, negatives=self.sampler)
+
+    @property
+    def sampler(self) -> Negatives | None:
+        """The sampler that is used: the one given, or the loss's own."""
+        return self.loss.default_negatives() if self.negatives is None else self.negatives
+
+
+def _made(kind: str, thing: Any) -> Any:
+    found = registry.make(kind, thing)
+    if not callable(found):
+        raise JaxrecError(
+            f"{kind} is {thing!r}; pass an object such as those of jaxrec, or one of {registry.names(kind)}"
+        )
+    return found
+
+
+def members_of(options: TrainingOptions, given: dict[str, Any], size: int) -> list[TrainingOptions]:
+    """The options of S members: what is a list is one value for each of them.
+
+    Args:
+      options: what they share.
+      given: field to a value for all, or to a list of S values.
+      size: S.
+
+    Raises:
+      JaxrecError: a list of another length, or values that do not go together.
+
+    >>> from jaxrec.losses import InBatchSoftmax
+    >>> losses = [InBatchSoftmax(t) for t in (0.1, 0.2)]
+    >>> [each.loss.temperature for each in members_of(TrainingOptions(), {"loss": losses}, 2)]
+    [0.1, 0.2]
+    """
+    lists = {name: value for name, value in given.items() if isinstance(value, Sequence) and not _word(value)}
+    for name, values in lists.items():
+        if len(values) != size:
+            raise JaxrecError(f"{name} has {len(values)} values and there are {size} keys; give one for each key")
+    shared = {name: value for name, value in given.items() if name not in lists}
+    return [
+        dataclasses.replace(options, **shared, **{name: values[at] for name, values in lists.items()})
+        for at in range(size)
+    ]
+
+
+def _word(value: Any) -> bool:
+    # A word, or an Optax transformation, which is a tuple of two functions.
+    return isinstance(value, (str, tuple))

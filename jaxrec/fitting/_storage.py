@@ -13,31 +13,32 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.fitting._described import class_at, describe, fields_of, place_of, rebuild
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._options import FitOptions
-from jaxrec.models import MODELS
-from jaxrec.scorers import FactorScorer, ItemWeightScorer, PopularityScorer, RandomScorer, UserWeightScorer
-from jaxrec.sparse import SparseOperator
+from jaxrec.fitting._old_options import from_old
+from jaxrec.fitting._options import TrainingOptions
 
 FORMAT = "jaxrec-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-# What a file may name: nothing else is ever constructed from it.
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        *(FactorScorer, ItemWeightScorer, UserWeightScorer, PopularityScorer, RandomScorer),
-        *(SeenItems, SparseOperator),
-    )
+# The names that 0.1 gave to what a folder holds.
+_PLACES = {
+    **{
+        f"{name}Scorer": f"jaxrec.scorers:{name}Scorer" for name in ("Factor", "ItemWeight", "UserWeight", "Popularity")
+    },
+    "RandomScorer": "jaxrec.scorers:RandomScorer",
+    "SeenItems": "jaxrec.data:SeenItems",
+    "SparseOperator": "jaxrec.sparse:SparseOperator",
 }
 
 
@@ -67,8 +68,8 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "model": {"name": model.name, "options": _module_options(model.model)},
-        "options": None if model.options is None else dataclasses.asdict(model.options),
+        "model": {"kind": place_of(model.model), "name": model.name, "options": fields_of(model.model)},
+        "options": None if model.options is None else describe(model.options),
         "variables": _pack(dict(model.variables), "variables", arrays),
         "scorer": _pack(model.scorer, "scorer", arrays),
         "users": _pack(model.users.ids, "users", arrays),
@@ -91,11 +92,13 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def restore(folder: str | pathlib.Path) -> FittedModel:
+def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> FittedModel:
     """Read a fitted model back; it recommends the same without the training data.
 
     Args:
-      folder: a run folder that `save` wrote.
+      folder: a run folder that `save` wrote, of this version or of 0.1.
+      kinds: classes of your own that the run was made with: the model, the loss, the scorer. A file never makes
+        anything be imported.
 
     Returns:
       The fitted model.
@@ -124,22 +127,23 @@ def restore(folder: str | pathlib.Path) -> FittedModel:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive.items())
-        model = MODELS[document["model"]["name"]](**_tuples(document["model"]["options"]))
-        options = document["options"]
+        read = _Reader(document["format_version"], tuple(kinds))
         fitted = FittedModel(
-            model=model,
-            variables=_unpack(document["variables"], arrays),
-            scorer=_unpack(document["scorer"], arrays),
+            model=read.model(document["model"]),
+            variables=read.tree(document["variables"], arrays),
+            scorer=read.tree(document["scorer"], arrays),
             users=IdMap(np.array(_host(document["users"], arrays)), "user"),
             items=IdMap(np.array(_host(document["items"], arrays)), "item"),
             titles=None if document["titles"] is None else _host(document["titles"], arrays),
             item_columns={name: arrays[path] for name, path in _paths(document["item_columns"]).items()},
-            seen=SeenItems(*(np.asarray(part) for part in _unpack(document["seen"], arrays))),
-            options=None if options is None else FitOptions(**_tuples(options)),
+            seen=SeenItems(*(np.asarray(part) for part in read.tree(document["seen"], arrays))),
+            options=read.options(document["options"]),
             info=document["info"],
         )
         _check_sizes(fitted)
         return fitted
+    except RunFolderError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zipfile.BadZipFile) as error:
         detail = str(error) if isinstance(error, JaxrecError) else f"{type(error).__name__} {error}"
         raise RunFolderError(f"{damaged}{detail}; fit again") from None
@@ -169,9 +173,9 @@ def _document(folder: pathlib.Path) -> Mapping[str, Any]:
         raise RunFolderError(f"{str(path)!r} is damaged: {error}; fit again") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RunFolderError(f"{str(path)!r} was not written by jaxrec; give the folder that fit wrote")
-    if document.get("format_version") != FORMAT_VERSION:
+    if document.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise RunFolderError(
-            f"{str(path)!r} has format version {document.get('format_version')} and this jaxrec reads "
+            f"{str(path)!r} has format version {document.get('format_version')} and this jaxrec reads 1 to "
             f"{FORMAT_VERSION}; use the jaxrec that wrote it, or fit again"
         )
     return document
@@ -183,26 +187,49 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return value
     if isinstance(value, Mapping):
         return {"kind": "dict", "fields": {key: _pack(part, f"{path}.{key}", arrays) for key, part in value.items()}}
-    if type(value).__name__ in _KINDS:
-        names = value._fields if isinstance(value, SeenItems) else [f.name for f in dataclasses.fields(value)]
+    names = getattr(value, "_fields", None)
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+    if names is not None:
         fields = {name: _pack(getattr(value, name), f"{path}.{name}", arrays) for name in names}
-        return {"kind": type(value).__name__, "fields": fields}
+        return {"kind": place_of(value), "fields": fields}
     if isinstance(value, tuple):
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
     arrays[path] = np.asarray(value)
     return {"kind": "array", "path": path}
 
 
-def _unpack(described: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if not isinstance(described, dict):
-        return described
-    kind = described["kind"]
-    if kind == "array":
-        return jnp.asarray(arrays[described["path"]])
-    if kind == "tuple":
-        return tuple(_unpack(part, arrays) for part in described["fields"])
-    fields = {name: _unpack(part, arrays) for name, part in described["fields"].items()}
-    return fields if kind == "dict" else _KINDS[kind](**fields)
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Objects from their descriptions, in one version of the format."""
+
+    version: int
+    kinds: tuple[type, ...]
+
+    def model(self, described: Mapping[str, Any]) -> Any:
+        if self.version == 1:  # 0.1 had names of its own models only
+            kind = registry.find("model", described["name"], installed=False)
+        else:
+            kind = class_at(described["kind"], self.kinds)
+        return kind(**{name: rebuild(value, self.kinds) for name, value in described["options"].items()})
+
+    def options(self, described: Any) -> TrainingOptions | None:
+        if described is None:
+            return None
+        return from_old(described) if self.version == 1 else rebuild(described, self.kinds)
+
+    def tree(self, described: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+        if not isinstance(described, dict):
+            return described
+        kind = described["kind"]
+        if kind == "array":
+            return jnp.asarray(arrays[described["path"]])
+        if kind == "tuple":
+            return tuple(self.tree(part, arrays) for part in described["fields"])
+        fields = {name: self.tree(part, arrays) for name, part in described["fields"].items()}
+        if kind == "dict":
+            return fields
+        return class_at(_PLACES.get(kind, kind) if self.version == 1 else kind, self.kinds)(**fields)
 
 
 def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -211,16 +238,6 @@ def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.
 
 def _paths(described: Mapping[str, Any]) -> dict[str, str]:
     return {name: part["path"] for name, part in described["fields"].items()}
-
-
-def _module_options(module: Any) -> dict[str, Any]:
-    hidden = ("parent", "name")
-    return {field.name: getattr(module, field.name) for field in dataclasses.fields(module) if field.name not in hidden}
-
-
-def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    # JSON has lists only, and a Flax module needs hashable options.
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
 
 
 def _replace(path: pathlib.Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.vectors import unit
 
 
 def bpr(
@@ -46,11 +47,11 @@ def bpr(
         raise MismatchError(
             f"positive must have shape (B,) and negative (B,) or (B, M), got {positive.shape} and {negative.shape}"
         )
-    positive, negative = _counted(positive, where), _counted(negative, where)
+    positive, negative = counted(positive, where), counted(negative, where)
     if negative.ndim == 1:
         negative = negative[:, None]
     each = jnp.mean(jax.nn.softplus(negative - positive[:, None]), axis=1)
-    return _mean(each, weights, where)
+    return masked_mean(each, weights, where)
 
 
 def mse(
@@ -78,8 +79,8 @@ def mse(
     0.5
     """
     _same_shape(prediction, target, "target")
-    prediction, target = _counted(prediction, where), _counted(target, where)
-    return _mean(jnp.square(prediction - target), weights, where)
+    prediction, target = counted(prediction, where), counted(target, where)
+    return masked_mean(jnp.square(prediction - target), weights, where)
 
 
 def logistic(
@@ -107,8 +108,8 @@ def logistic(
     0.6931
     """
     _same_shape(scores, labels, "labels")
-    scores, labels = _counted(scores, where), _counted(labels, where)
-    return _mean(jax.nn.softplus(scores) - labels * scores, weights, where)
+    scores, labels = counted(scores, where), counted(labels, where)
+    return masked_mean(jax.nn.softplus(scores) - labels * scores, weights, where)
 
 
 def nll(
@@ -146,7 +147,7 @@ def nll(
     classes = log_probabilities.shape[1]
     if where is not None:
         _same_shape(targets, where, "where")
-    log_probabilities = _counted(log_probabilities, where)
+    log_probabilities = counted(log_probabilities, where)
     if not isinstance(targets, Tracer) and not isinstance(where, Tracer):
         shown = np.asarray(targets)
         outside = ((shown < 0) | (shown >= classes)) & (True if where is None else np.asarray(where))
@@ -156,11 +157,11 @@ def nll(
                 f"targets[{row}] is {shown[row]}, outside the classes 0..{classes - 1}; mask rows without a label with "
                 "where"
             )
-    targets = _counted(targets, where)
+    targets = counted(targets, where)
     # A negative index would count from the end; one past the end takes the fill value, which is NaN.
     targets = jnp.where(targets < 0, classes, targets)
     each = -jnp.take_along_axis(log_probabilities, targets[:, None], axis=1, mode="fill")[:, 0]
-    return _mean(each, weights, where)
+    return masked_mean(each, weights, where)
 
 
 def softmax(
@@ -201,13 +202,14 @@ def softmax(
         raise MismatchError(
             f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
         )
-    positive, negative = _counted(positive, where), _counted(negative, where)
-    negative = negative / temperature
+    positive, negative = counted(positive, where), counted(negative, where)
+    scale = _reciprocal(temperature, negative.dtype)
+    negative = negative * scale
     if negative_where is not None:
         _same_shape(negative, negative_where, "negative_where")
         negative = jnp.where(negative_where, negative, -jnp.inf)
-    logits = jnp.concatenate([positive[:, None] / temperature, negative], axis=1)
-    return _mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0], weights, where)
+    logits = jnp.concatenate([positive[:, None] * scale, negative], axis=1)
+    return masked_mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0], weights, where)
 
 
 def in_batch_softmax(
@@ -262,7 +264,7 @@ def in_batch_softmax(
     size = users.shape[0]
     if not isinstance(groups, int) or groups < 1 or size % groups:
         raise JaxrecError(f"groups must divide the {size} rows of the batch, got {groups}")
-    users, items = _counted(users, where), _counted(items, where)
+    users, items = counted(users, where), counted(items, where)
     if cosine:
         users, items = unit(users), unit(items)
     run = size // groups
@@ -270,10 +272,10 @@ def in_batch_softmax(
     def in_runs(rows: jax.Array) -> jax.Array:
         return rows.reshape(groups, run, *rows.shape[1:])
 
-    logits = jnp.einsum("gbd,gcd->gbc", in_runs(users), in_runs(items)) / temperature
+    logits = jnp.einsum("gbd,gcd->gbc", in_runs(users), in_runs(items)) * _reciprocal(temperature, users.dtype)
     if log_probability is not None:
         _same_shape(users[:, 0], log_probability, "log_probability")
-        logits = logits - in_runs(_counted(log_probability, where))[:, None, :]
+        logits = logits - in_runs(counted(log_probability, where))[:, None, :]
     own = jnp.eye(run, dtype=bool)[None]
     positive = jnp.sum(jnp.where(own, logits, 0), axis=2)
     if mask is not None:
@@ -283,7 +285,7 @@ def in_batch_softmax(
     if where is not None:
         logits = jnp.where(in_runs(where)[:, None, :] | own, logits, -jnp.inf)
     each = (jax.nn.logsumexp(logits, axis=2) - positive).reshape(size)
-    return _mean(each, weights, where)
+    return masked_mean(each, weights, where)
 
 
 def l2(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
@@ -309,8 +311,8 @@ def l2(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
     if not embeddings:
         raise JaxrecError("l2 needs at least one array of embeddings")
     _check_rows(embeddings)
-    each = [jnp.sum(jnp.square(_counted(rows, where)), axis=tuple(range(1, rows.ndim))) for rows in embeddings]
-    return _mean(0.5 * functools.reduce(jnp.add, each), None, where)
+    each = [jnp.sum(jnp.square(counted(rows, where)), axis=tuple(range(1, rows.ndim))) for rows in embeddings]
+    return masked_mean(0.5 * functools.reduce(jnp.add, each), None, where)
 
 
 def l2_norms(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
@@ -337,26 +339,23 @@ def l2_norms(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Arra
     _check_rows(embeddings)
     total = jnp.zeros((), embeddings[0].dtype)
     for rows in embeddings:
-        square = jnp.sum(jnp.square(_counted(rows, where)))
+        square = jnp.sum(jnp.square(counted(rows, where)))
         total = total + jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     count = embeddings[0].shape[0] if where is None else jnp.maximum(jnp.sum(where, dtype=total.dtype), 1)
     return total / count
 
 
-def unit(vectors: jax.Array) -> jax.Array:
-    """Vectors scaled to length 1 along the last axis; a zero vector stays zero, with a gradient of 0.
+def masked_mean(each: jax.Array, weights: jax.Array | None = None, where: jax.Array | None = None) -> jax.Array:
+    """The weighted mean of B values over the places that count; 0, with a gradient of 0, where none does.
 
-    >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    Args:
+      each: [B].
+      weights: [B], not negative, or None for ones.
+      where: bool [B], or None for all.
+
+    >>> masked_mean(jnp.array([1.0, jnp.inf]), where=jnp.array([True, False])).item()
+    1.0
     """
-    # The squares of very short or very long vectors leave the range of float32; the direction does not need the scale.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True, initial=0))
-    vectors = vectors / jnp.where(largest > 0, largest, 1)
-    square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
-    return jnp.where(square > 0, vectors * jax.lax.rsqrt(jnp.where(square > 0, square, 1)), 0)
-
-
-def _mean(each: jax.Array, weights: jax.Array | None, where: jax.Array | None) -> jax.Array:
     if weights is not None:
         _same_shape(each, weights, "weights")
     if where is not None:
@@ -370,8 +369,16 @@ def _mean(each: jax.Array, weights: jax.Array | None, where: jax.Array | None) -
     return jnp.where(total > 0, jnp.sum(weights * each) / jnp.where(total > 0, total, 1), 0)
 
 
-def _counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
-    """The rows, with 0 at the places that do not count."""
+def counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
+    """The rows, with 0 at the places that do not count.
+
+    Args:
+      rows: [B, ...].
+      where: bool [B] or a mask of more of the leading axes, or None for all.
+
+    >>> counted(jnp.array([[1.0], [jnp.inf]]), jnp.array([True, False])).tolist()
+    [[1.0], [0.0]]
+    """
     # Before the loss, not after it: 0 times the slope of an infinite score is NaN, and would reach the gradient.
     if where is None:
         return rows
@@ -396,3 +403,9 @@ def _same_shape(first: jax.Array, second: jax.Array, name: str) -> None:
 def _check_temperature(temperature: float | jax.Array) -> None:
     if isinstance(temperature, (int, float)) and not temperature > 0:  # a traced one cannot be looked at
         raise JaxrecError(f"temperature must be positive, got {temperature}")
+
+
+def _reciprocal(temperature: float | jax.Array, dtype: jnp.dtype) -> jax.Array:
+    # XLA turns a division by a constant into this product; written out, a temperature that is an argument of the
+    # program gives the same bits.
+    return 1 / jnp.asarray(temperature, dtype)

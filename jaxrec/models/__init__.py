@@ -4,9 +4,10 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxrec._moved import old_name
+from jaxrec.models._base import EmbeddingModel, SolvedModel, with_sizes
 from jaxrec.models._baselines import Popularity, Random
 from jaxrec.models._ease import EASE
-from jaxrec.models._gcn import GCN
+from jaxrec.models._gcn import GCN, GCNClassifier
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
@@ -37,11 +38,15 @@ __all__ = [
     "MODELS",
     "NMF",
     "SVDPP",
+    "EmbeddingModel",
+    "GCNClassifier",
     "ItemKNN",
     "LightGCN",
     "Popularity",
     "Random",
+    "SolvedModel",
     "UserKNN",
+    "with_sizes",
 ]
 
 

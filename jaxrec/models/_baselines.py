@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrec.models._base import SolvedModel
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.scorers import PopularityScorer, RandomScorer
 from jaxrec.sparse import SparseOperator
 
 
-class Popularity(nn.Module):
+class Popularity(SolvedModel, nn.Module):
     """The same list for every user: score(u, i) = the number of users who have i.
 
     Attributes:
@@ -23,6 +26,8 @@ class Popularity(nn.Module):
     >>> Popularity(num_users=2, num_items=1).apply({}, adjacency).counts.tolist()
     [2.0]
     """
+
+    serves_new_users: ClassVar[bool] = True
 
     num_users: int | None = None
     num_items: int | None = None
@@ -38,7 +43,7 @@ class Popularity(nn.Module):
         return self(adjacency)
 
 
-class Random(nn.Module):
+class Random(SolvedModel, nn.Module):
     """A list at random for every user: scores uniform in [0, 1), fixed by the key that `init` consumes.
 
     Attributes:
@@ -50,6 +55,9 @@ class Random(nn.Module):
     >>> model.apply(variables).scores(jnp.array([0], jnp.int32)).shape
     (1, 3)
     """
+
+    serves_new_users: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
 
     num_users: int | None = None
     num_items: int | None = None

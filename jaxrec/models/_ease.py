@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import SolvedModel
 from jaxrec.models._itemknn import longest_history
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
 from jaxrec.scorers import ItemWeightScorer
 from jaxrec.sparse import SparseOperator, gram
 
 
-class EASE(nn.Module):
+class EASE(SolvedModel, nn.Module):
     """EASE: the B with zero diagonal that minimises |X - X B|_F^2 + l2 |B|_F^2, and score(u, i) = (X B)_ui.
 
     With P = (X^T X + l2 I)^(-1), B_ij = -P_ij / P_jj off the diagonal. X is binary. It has no parameters: B is solved
@@ -35,6 +38,8 @@ class EASE(nn.Module):
     >>> EASE(l2=1.0, num_users=1, num_items=2).apply({}, adjacency).weights.round(3).tolist()
     [[0.0, 0.5], [0.5, 0.0]]
     """
+
+    serves_new_users: ClassVar[bool] = True
 
     l2: float = 300.0
     max_items: int = 20_000

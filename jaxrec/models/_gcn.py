@@ -39,8 +39,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, spmm
 
 WeightInitializer = Literal["glorot", "uniform"]
@@ -126,7 +126,7 @@ class GCNClassifier(nn.Module):
         return jax.nn.log_softmax(graph_convolution(adjacency, hidden, w1), axis=1)
 
 
-class GCN(nn.Module):
+class GCN(EmbeddingModel):
     """A two-layer graph convolutional network as a recommender: (users, items) = split(A^ relu(A^ W0) W1).
 
     The features of a node are who it is, so X is the identity and W0 has a row for each user and item. The inner
@@ -194,14 +194,10 @@ class GCN(nn.Module):
         x = convolve(jax.nn.relu(convolve(self.w0)) @ self.w1)
         return x[:num_users], x[num_users:]
 
-    def ego(self) -> tuple[jax.Array, jax.Array]:
-        """The rows of W0, which L2 acts on: (users [U, hidden], items [I, hidden])."""
+    def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
+        """The rows of W0: (users [U, hidden], items [I, hidden])."""
         num_users, _ = bound_sizes(self)
         return self.w0[:num_users], self.w0[num_users:]
-
-    def scorer(self, adjacency: SparseMatrix) -> FactorScorer:
-        """What ranking and prediction need of the model."""
-        return FactorScorer(*self(adjacency), dim=self.dim)
 
 
 def graph_convolution(adjacency: SparseMatrix, x: jax.Array | SparseMatrix, weight: jax.Array) -> jax.Array:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import SolvedModel
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
 from jaxrec.scorers import ItemWeightScorer
 from jaxrec.sparse import SparseOperator, map_gram_columns
 
 
-class ItemKNN(nn.Module):
+class ItemKNN(SolvedModel, nn.Module):
     """Item-kNN: score(u, i) = sum over j in N(u) of s_ij, over the pairs where j is among the k nearest of i.
 
     s is the cosine of the columns of R, s_ij = |U_i and U_j| / (sqrt(|U_i|) sqrt(|U_j|)), or, with "normalized", the
@@ -42,6 +43,8 @@ class ItemKNN(nn.Module):
     >>> scorer.similarities(jnp.array([0])).round(3).tolist()
     [[0.0, 0.7070000171661377, 0.0]]
     """
+
+    serves_new_users: ClassVar[bool] = True
 
     neighbors: int = 100
     similarity: Literal["cosine", "normalized"] = "cosine"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.scorers import FactorScorer
+from jaxrec.protocols import Encoded
 from jaxrec.sparse import SparseMatrix, spmm, spmm_rows
 
 
-class LightGCN(nn.Module):
+class LightGCN(EmbeddingModel):
     """LightGCN: E^(l+1) = A~ E^(l), and the final embeddings are sum over l of a_l E^(l).
 
     `model.apply(variables, adjacency)` gives (users [U, d], items [I, d]); score(u, i) is their inner product. With 0
@@ -89,10 +89,8 @@ class LightGCN(nn.Module):
             total = total + weight * x
         return total[:num_users], total[num_users:]
 
-    def batch_rows(
-        self, adjacency: SparseMatrix, users: jax.Array, items: jax.Array, negatives: jax.Array
-    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
-        """The rows of a batch, as taken from `self(adjacency)` and `self.ego()`, without the tables of all nodes.
+    def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
+        """The rows of a batch, as taken from `self(adjacency)`, without the tables of all nodes.
 
         A loss reads the rows of a batch only. So the layers are not summed for all nodes: each layer's rows are
         gathered and summed, and the gradient adds to those rows of the running product. Of the last layer no other row
@@ -100,15 +98,15 @@ class LightGCN(nn.Module):
 
         Args:
           adjacency: A~ [N, N], as in a call.
-          users: int32 [B].
-          items: int32 [B], their items.
+          user: int32 [B].
+          item: int32 [B].
           negatives: int32 [B, M].
 
         Returns:
-          (users [B, d], items [B, d], negatives [B, M, d]), propagated; and the same of the embeddings themselves.
+          The vectors of users and items [B, d] and of negatives [B, M, d], and the same rows before propagation.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        rows = jnp.concatenate([users, num_users + items, (num_users + negatives).reshape(-1)])
+        rows = jnp.concatenate([user, num_users + item, (num_users + negatives).reshape(-1)])
         weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
         x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
         total = weights[0] * ego
@@ -117,15 +115,11 @@ class LightGCN(nn.Module):
             total = total + weight * taken
         if self.layers:
             total = total + weights[-1] * spmm_rows(adjacency, x, rows)
-        return _by_role(total, negatives), _by_role(ego, negatives)
+        return Encoded(*_by_role(total, negatives), _by_role(ego, negatives))
 
-    def ego(self) -> tuple[jax.Array, jax.Array]:
-        """The embeddings before propagation, which L2 acts on: (users [U, d], items [I, d])."""
+    def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
+        """The embeddings before propagation: (users [U, d], items [I, d])."""
         return self.user_embedding, self.item_embedding
-
-    def scorer(self, adjacency: SparseMatrix) -> FactorScorer:
-        """What ranking and prediction need of the model."""
-        return FactorScorer(*self(adjacency), dim=self.dim)
 
 
 @jax.custom_vjp

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._sizes import bound_sizes
+from jaxrec.protocols import Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseMatrix, spmm
+
+if TYPE_CHECKING:
+    from jaxrec.data import Interactions
 
 Initializer = Literal["normal", "xavier"]
 
 
-class MF(nn.Module):
+class MF(EmbeddingModel):
     """Matrix factorisation, score(u, i) = mu + b_u + b_i + <p_u, q_i>.
 
     `model.apply(variables)` gives (users [U, w], items [I, w]) whose inner products are the scores. Without biases w is
@@ -76,8 +82,12 @@ class MF(nn.Module):
             return users, items
         return with_bias_columns(users, items, self.user_bias + (self.mean or 0.0), self.item_bias)
 
-    def ego(self) -> tuple[jax.Array, jax.Array]:
-        """The embeddings as they are learnt, which L2 acts on: (users [U, d], items [I, d]), biases as last column."""
+    def prepared(self, part: Interactions, task: Task) -> Any:
+        """The model with the mean of the ratings, where it has biases and is to predict ratings."""
+        return with_mean(self, part) if self.bias and task == "rating" else self
+
+    def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
+        """The embeddings as they are learnt: (users [U, d], items [I, d]), biases as the last column."""
         if not self.bias:
             return self.user_embedding, self.item_embedding
         return (
@@ -85,8 +95,18 @@ class MF(nn.Module):
             jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),
         )
 
+    @property
+    def user_tables(self) -> tuple[str, ...]:
+        """The parameters that have a row for each user."""
+        return ("user_embedding", "user_bias") if self.bias else ("user_embedding",)
+
+    @property
+    def item_tables(self) -> tuple[str, ...]:
+        """The parameters that have a row for each item."""
+        return ("item_embedding", "item_bias") if self.bias else ("item_embedding",)
+
     def user_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        """What rows of the user tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        """From rows of the user tables: (vectors [..., w], embeddings [..., d] or, with biases, [..., d + 1])."""
         if not self.bias:
             return rows["user_embedding"], rows["user_embedding"]
         vectors, bias = rows["user_embedding"], rows["user_bias"][..., None]
@@ -94,7 +114,7 @@ class MF(nn.Module):
         return _columns(vectors, bias + mean, jnp.ones_like(bias)), _columns(vectors, bias)
 
     def item_vectors(self, rows: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        """What rows of the item tables give: (vectors [..., w], what L2 acts on [..., d] or [..., d + 1])."""
+        """From rows of the item tables: (vectors [..., w], embeddings [..., d] or, with biases, [..., d + 1])."""
         if not self.bias:
             return rows["item_embedding"], rows["item_embedding"]
         vectors, bias = rows["item_embedding"], rows["item_bias"][..., None]
@@ -110,6 +130,18 @@ class MF(nn.Module):
         if self.bias and adjacency is not None:
             users, items = without_cold(users, items, adjacency, self.dim)
         return FactorScorer(users, items, dim=self.dim)
+
+
+def with_mean(model: Any, part: Interactions) -> Any:
+    """A copy of a model whose `mean` is that of the ratings; a mean that is set stays.
+
+    >>> import jaxrec
+    >>> with_mean(MF(bias=True), jaxrec.from_arrays([0, 1], [0, 1], [2.0, 5.0])).mean
+    3.5
+    """
+    if model.mean is not None or part.rating is None:
+        return model
+    return model.clone(mean=float(part.rating.mean(dtype=np.float64)))
 
 
 def with_bias_columns(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import masked_nmf, nmf, refit_scales
 from jaxrec.factorization._common import Solver
+from jaxrec.models._base import SolvedModel
 from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.protocols import Loss, Solution, Task
 from jaxrec.scorers import FactorScorer
-from jaxrec.sparse import SparseOperator
+from jaxrec.sparse import SparseOperator, from_entries, operator
+
+if TYPE_CHECKING:
+    from jaxrec.data import Interactions
+    from jaxrec.training import TrainData
 
 L2_OF_RATINGS = 0.14  # on a scale of 1 to 5
 
 
-class NMF(nn.Module):
+class NMF(SolvedModel, nn.Module):
     """Non-negative matrix factorisation: score(u, i) = <w_u, h_i>, and no entry of w and h is negative.
 
     There are two objectives, and `objective_for` says which is used:
@@ -63,6 +70,8 @@ class NMF(nn.Module):
     [[1.0, 1.0, 0.0]]
     """
 
+    draws: ClassVar[bool] = True
+
     dim: int = 50
     objective: Literal["auto", "all", "observed"] = "auto"
     matrix: Literal["binary", "normalized"] = "binary"
@@ -101,6 +110,24 @@ class NMF(nn.Module):
         if self.objective == "auto":
             return "observed" if rated else "all"
         return self.objective
+
+    def task(self, loss: Loss | None) -> Task:
+        """Ratings where the objective says so, or where it is left open and the loss is of ratings."""
+        rated = loss is not None and loss.task == "rating"
+        return "rating" if self.objective == "observed" or (self.objective == "auto" and rated) else "ranking"
+
+    def prepared(self, part: Interactions, task: Task) -> Any:
+        """The model with its objective settled."""
+        return self.clone(objective=self.objective_for(rated=task == "rating"))
+
+    def solve(self, data: TrainData, key: jax.Array) -> Solution:
+        """The solution for a settled objective; see `jaxrec.protocols.Solved`."""
+        variables, ratings = self.init(key), None
+        if self.objective == "observed":
+            entries = (np.asarray(array) for array in (data.rating, data.user, data.item))
+            ratings = operator(from_entries(*entries, bound_sizes(self)))
+        scorer = self.apply(variables, data.adjacency, ratings, method="scorer")
+        return Solution(scorer, variables, {"objective": self.objective})
 
     @nn.compact
     def __call__(self, adjacency: SparseOperator | None = None, ratings: SparseOperator | None = None) -> FactorScorer:

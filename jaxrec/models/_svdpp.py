@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._mf import (
     Initializer,
     check_embedding_options,
     embedding,
     with_bias_columns,
+    with_mean,
     without_cold,
 )
 from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.protocols import Encoded, Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseOperator, spmm
 
+if TYPE_CHECKING:
+    from jaxrec.data import Interactions
 
-class SVDPP(nn.Module):
+
+class SVDPP(EmbeddingModel):
     """SVD++: r_ui = mu + b_u + b_i + <q_i, p_u + |N(u)|^(-1/2) sum over j in N(u) of y_j>.
 
     N(u) are the items that u has in the adjacency. The sum is one sparse product for all users.
@@ -75,11 +83,27 @@ class SVDPP(nn.Module):
 
     def __call__(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array]:
         """The vectors whose inner products are the ratings: (users [U, d + 2], items [I, d + 2])."""
-        users, items, _ = self.with_penalty(adjacency)
+        users, items, _ = self._with_penalty(adjacency)
         return users, items
 
-    def with_penalty(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """As a call, with what L2 on y costs each rating of a user: implicit_l2 / 2 sum over N(u) of |y_j|^2, [U]."""
+    def prepared(self, part: Interactions, task: Task) -> Any:
+        """The model with the mean of the ratings, where it is to predict ratings."""
+        return with_mean(self, part) if task == "rating" else self
+
+    def encode(self, adjacency: SparseOperator, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
+        """The rows of a batch, with the L2 term on y: implicit_l2 / 2 sum over N(u) of |y_j|^2 for each row of u."""
+        users, items, penalty = self._with_penalty(adjacency)
+        own_users, own_items = self.embeddings(adjacency)
+        return Encoded(
+            users[user],
+            items[item],
+            items[negatives],
+            (own_users[user], own_items[item], own_items[negatives]),
+            penalty[user],
+        )
+
+    def _with_penalty(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """(users, items) of a call, and the L2 term on y of each user [U]."""
         num_users, _ = bound_sizes(self, adjacency)
         history = user_item_block(adjacency, num_users, binary=True)
         counts = jnp.diff(history.indptr).astype(jnp.float32)
@@ -92,8 +116,8 @@ class SVDPP(nn.Module):
         users, items = with_bias_columns(users, self.item_embedding, self.user_bias + mean, self.item_bias)
         return users, items, 0.5 * self.implicit_l2 * sums[:, self.dim]
 
-    def ego(self) -> tuple[jax.Array, jax.Array]:
-        """What L2 acts on: (users [U, d + 1] = (p, b), items [I, d + 1] = (q, b))."""
+    def embeddings(self, adjacency: SparseOperator | None = None) -> tuple[jax.Array, jax.Array]:
+        """The learnt embeddings: (users [U, d + 1] = (p, b), items [I, d + 1] = (q, b))."""
         return (
             jnp.concatenate([self.user_embedding, self.user_bias[:, None]], axis=1),
             jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
+from jaxrec.models._base import SolvedModel
 from jaxrec.models._sizes import bound_sizes, user_item_block
 from jaxrec.scorers import UserWeightScorer
 from jaxrec.sparse import SparseOperator, map_gram_columns
 
 
-class UserKNN(nn.Module):
+class UserKNN(SolvedModel, nn.Module):
     """User-kNN: score(u, i) = sum over v among the k nearest of u of s_uv R_vi, with R binary.
 
     s is the cosine of the rows of R, s_uv = |I_u and I_v| / (sqrt(|I_u|) sqrt(|I_v|)), or, with "normalized", the inner

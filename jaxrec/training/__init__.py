@@ -1,26 +1,49 @@
-"""Train state and steps, the epoch as one scan, the loop over epochs, and many trainings at once."""
+"""Train state and steps, optimizers, the epoch as one scan, the loop over epochs, and callbacks."""
 
-from jaxrec.training._epoch import make_epoch, make_step, train_epoch, train_step
-from jaxrec.training._loop import EpochRecord, LoopResult, train
-from jaxrec.training._many import Settings, make_many_epoch, train_many
+from jaxrec.protocols import Batch, EpochEvent, StageInfo
+from jaxrec.training._callbacks import EarlyStopping, JsonLines, ProgressBar, SteadyLoss, scalars_of
+from jaxrec.training._epoch import make_batch, train_epoch
+from jaxrec.training._loop import EpochRecord, LoopResult, Monitoring, train
 from jaxrec.training._objective import Objective
-from jaxrec.training._state import Batch, TrainData, TrainState, init_state, train_data
+from jaxrec.training._optimizers import SGD, Adagrad, Adam, OptaxOptimizer, as_optimizer
+from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
+from jaxrec.training._rows import RowStep, step_for
+from jaxrec.training._state import TrainData, TrainState, init_state, train_data
+from jaxrec.training._step import DenseStep, Step, make_step, train_step
 
 __all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
     "Batch",
+    "DenseStep",
+    "EarlyStopping",
+    "EpochEvent",
     "EpochRecord",
+    "JsonLines",
     "LoopResult",
+    "Monitoring",
     "Objective",
-    "Settings",
+    "OptaxOptimizer",
+    "ProgressBar",
+    "RowRule",
+    "RowStep",
+    "StageInfo",
+    "SteadyLoss",
+    "Step",
     "TrainData",
     "TrainState",
+    "as_optimizer",
     "init_state",
-    "make_epoch",
-    "make_many_epoch",
+    "make_batch",
     "make_step",
+    "row_adagrad",
+    "row_adam",
+    "row_sgd",
+    "scalars_of",
+    "step_for",
     "train",
     "train_data",
     "train_epoch",
-    "train_many",
     "train_step",
 ]

@@ -1,118 +1,52 @@
-"""One step and one epoch of training, each a single jitted program with a donated state."""
+"""One epoch of training as one scan, for one model or for several that differ in their numbers."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxrec.errors import JaxrecError
-from jaxrec.sampling import shuffled_batches, uniform_negatives
-from jaxrec.training._state import Batch, Params, TrainData, TrainState
+from jaxrec.protocols import Batch, Negatives
+from jaxrec.sampling._functions import shuffled_batches
+from jaxrec.training._objective import Info
+from jaxrec.training._state import Params, TrainData, TrainState
+from jaxrec.training._step import Step
 
-Info = dict[str, jax.Array]
-LossFunction = Callable[[Params, Any, Any, jax.Array], tuple[jax.Array, Info]]
-StepFunction = Callable[[TrainState, Batch, TrainData], tuple[TrainState, Info]]
-
-
-def train_step(
-    state: TrainState, batch: Any, data: Any, *, loss_fn: LossFunction, optimizer: optax.GradientTransformation
-) -> tuple[TrainState, Info]:
-    """One step: the gradient of the loss on a batch, and the optimiser's update. Pure, and not jitted.
-
-    Args:
-      state: the state before.
-      batch: what the loss function takes as a batch.
-      data: what the loss function takes as data (the adjacency); an argument, so that it is no constant.
-      loss_fn: (params, data, batch, key) -> (loss, info of scalars).
-      optimizer: any Optax transformation.
-
-    Returns:
-      (the state after, info with `loss` added).
-
-    >>> from jaxrec.training._state import init_state
-    >>> loss = lambda params, data, batch, key: (jnp.sum((params - batch) ** 2), {})
-    >>> state = init_state(jnp.zeros(()), optax.sgd(0.5), jax.random.key(0))
-    >>> state, info = train_step(state, jnp.ones(()), None, loss_fn=loss, optimizer=optax.sgd(0.5))
-    >>> state.params.item(), info["loss"].item()
-    (1.0, 1.0)
-    """
-    key, loss_key = jax.random.split(state.key)
-    (loss, info), gradient = jax.value_and_grad(loss_fn, has_aux=True)(state.params, data, batch, loss_key)
-    # Optax mixes an integer count with floats, which strict promotion refuses.
-    with jax.numpy_dtype_promotion("standard"):
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-    return TrainState(params, opt_state, key, state.step + 1), {**info, "loss": loss}
+# Parameters of a member. Below, `vmap` saves a third on CPU; above, it costs more than one member after another.
+SMALL = 2**16
 
 
 def train_epoch(
-    state: TrainState,
-    data: TrainData,
-    *,
-    loss_fn: LossFunction,
-    optimizer: optax.GradientTransformation,
-    batch_size: int,
-    negatives: int,
+    state: TrainState, step: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int
 ) -> tuple[TrainState, Info]:
-    """One pass over all interactions in random order, as one scan. Pure, and not jitted.
+    """Pass once over all interactions in random order. Pure, and not jitted.
 
     Args:
       state: the state before.
+      step: (state, batch, data) -> (state, info); its info must hold `loss` and `count`, the rows that counted.
+      negatives: the sampler, drawn anew for each positive; None for none.
       data: the interactions to train on.
-      loss_fn: see `train_step`; its info must hold `count`, the rows that counted.
-      optimizer: any Optax transformation.
       batch_size: B; the last batch is filled up and masked, so no interaction is left out.
-      negatives: M, drawn anew for each positive; 0 for none.
 
     Returns:
-      (the state after, info): the means over the epoch's rows of what the loss function reports; `total`, the loss
-      without its penalty summed over the rows; `finite`, whether all losses and all parameters are finite; `skipped`,
-      the rows without a possible negative.
+      (the state after, info): the means over the epoch's rows of what the step reports; `total`, the loss without its
+      penalty summed over the rows; `finite`, whether all losses and all parameters are finite; `skipped`, the rows
+      without a possible negative.
 
-    >>> from jaxrec.data._interactions import Interactions
-    >>> from jaxrec.models._mf import MF
-    >>> from jaxrec.training._objective import Objective
-    >>> from jaxrec.training._state import init_state, train_data
-    >>> model = MF(dim=2, num_users=2, num_items=2)
-    >>> data = train_data(Interactions.from_arrays(["u", "v"], ["a", "b"]))
-    >>> state = init_state(model.init(jax.random.key(0))["params"], optax.sgd(0.1), jax.random.key(1))
-    >>> state, info = train_epoch(
-    ...     state, data, loss_fn=Objective(model), optimizer=optax.sgd(0.1), batch_size=1, negatives=1
-    ... )
+    >>> import jaxrec
+    >>> from jaxrec.losses import BPR
+    >>> from jaxrec.sampling import Uniform
+    >>> from jaxrec.training import SGD, DenseStep, Objective, init_state, train_data
+    >>> model = jaxrec.MF(dim=2, num_users=2, num_items=2)
+    >>> step = DenseStep(Objective(model, BPR()), SGD(0.1))
+    >>> state = init_state(model.init(jax.random.key(0))["params"], step, jax.random.key(1))
+    >>> data = train_data(jaxrec.from_arrays(["u", "v"], ["a", "b"]))
+    >>> state, info = train_epoch(state, step, Uniform(), data, batch_size=1)
     >>> state.step.item(), info["finite"].item()
     (2, True)
-    """
-    step = functools.partial(train_step, loss_fn=loss_fn, optimizer=optimizer)
-    return scan_batches(state, data, step=step, batch_size=batch_size, negatives=negatives)
-
-
-def scan_batches(
-    state: TrainState, data: TrainData, *, step: StepFunction, batch_size: int, negatives: int
-) -> tuple[TrainState, Info]:
-    """Draw the batches of an epoch and take a step on each, as one scan. Pure, and not jitted.
-
-    Args:
-      state: the state before.
-      data: the interactions to train on.
-      step: (state, batch, data) -> (state, info), see `train_step`.
-      batch_size: B; see `train_epoch`.
-      negatives: M; see `train_epoch`.
-
-    Returns:
-      As `train_epoch`.
-
-    >>> from jaxrec.data._interactions import Interactions
-    >>> from jaxrec.training._state import train_data
-    >>> data = train_data(Interactions.from_arrays(["u", "v"], ["a", "b"]))
-    >>> state = TrainState((), (), jax.random.key(0), jnp.zeros((), jnp.int32))
-    >>> step = lambda state, batch, data: (state, {"loss": jnp.float32(0.5), "count": jnp.sum(batch.where) * 1.0})
-    >>> scan_batches(state, data, step=step, batch_size=1, negatives=0)[1]["loss"].item()
-    0.5
     """
     key, order_key, negative_key = jax.random.split(state.key, 3)
     index, where = shuffled_batches(data.user.shape[0], batch_size, order_key)
@@ -137,70 +71,87 @@ def scan_batches(
 
 
 def make_batch(
-    data: TrainData, index: jax.Array, where: jax.Array, key: jax.Array, *, negatives: int
+    data: TrainData, index: jax.Array, where: jax.Array, key: jax.Array, *, negatives: Negatives | None
 ) -> tuple[Batch, jax.Array]:
-    """The batch at the given places of the interactions, with negatives drawn for it.
+    """Make the batch at the given places of the interactions, with negatives drawn for it.
 
     Args:
       data: the interactions.
       index: int32 [B], places in 0..E-1.
       where: bool [B], the places that count.
       key: consumed.
-      negatives: M; 0 for none.
+      negatives: the sampler, or None.
 
     Returns:
       (batch, int32 scalar: the rows of users who have every item, which are masked because they have no negative).
 
-    >>> from jaxrec.data._interactions import Interactions
-    >>> from jaxrec.training._state import train_data
-    >>> data = train_data(Interactions.from_arrays(["u", "v"], ["a", "b"]))
-    >>> batch, skipped = make_batch(data, jnp.array([1]), jnp.array([True]), jax.random.key(0), negatives=1)
+    >>> import jaxrec
+    >>> from jaxrec.sampling import Uniform
+    >>> from jaxrec.training import train_data
+    >>> data = train_data(jaxrec.from_arrays(["u", "v"], ["a", "b"]))
+    >>> batch, skipped = make_batch(data, jnp.array([1]), jnp.array([True]), jax.random.key(0), negatives=Uniform())
     >>> batch.user.tolist(), batch.negatives.tolist()
     ([1], [[0]])
     """
     user, item = data.user[index], data.item[index]
     drawn, possible = jnp.zeros((index.shape[0], 0), jnp.int32), jnp.ones_like(where)
-    if negatives:
-        drawn, possible = uniform_negatives(data.seen, user, negatives, data.num_items, key)
+    if negatives is not None:
+        drawn, possible = negatives(data, user, item, key)
     rating = None if data.rating is None else data.rating[index]
     skipped = jnp.sum(where & ~possible, dtype=jnp.int32)
     return Batch(user, item, rating, drawn, where & possible), skipped
 
 
-@functools.cache
-def make_step(
-    loss_fn: LossFunction, optimizer: optax.GradientTransformation
-) -> Callable[[TrainState, Any, Any], tuple[TrainState, Info]]:
-    """`train_step` for one loss and one optimiser, jitted: step(state, batch, data). The state is donated.
+# One function for all trainings: what differs in numbers only is an argument, so it is compiled once for each kind of
+# step and each shape. The state is donated.
+@functools.partial(jax.jit, static_argnames=("batch_size",), donate_argnums=0)
+def run_epoch(
+    state: TrainState, step: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int
+) -> tuple[TrainState, Info]:
+    """`train_epoch`, jitted. The state is donated."""
+    return train_epoch(state, step, negatives, data, batch_size=batch_size)
 
-    The same arguments give the same function, so nothing is compiled twice.
 
-    >>> loss = lambda params, data, batch, key: (jnp.sum((params - batch) ** 2), {})
-    >>> step = make_step(loss, optax.sgd(0.5))
+@functools.partial(jax.jit, static_argnames=("batch_size",), donate_argnums=0)
+def run_epoch_of_many(
+    states: TrainState, steps: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int
+) -> tuple[TrainState, Info]:
+    """`train_epoch` for S trainings at once, jitted. The states are donated.
+
+    States, steps and samplers have a leading axis [S]; the data are shared. `vmap` maps over the members, so a sparse
+    product is computed once for all, with their columns side by side. On CPU, members of more than 2^16 parameters take
+    the epoch one after another inside the program: there a wide product costs what narrow ones cost together, and
+    laying columns side by side comes on top.
     """
-    return jax.jit(functools.partial(train_step, loss_fn=loss_fn, optimizer=optimizer), donate_argnums=0)
+
+    def member(state: TrainState, step: Step, negatives: Negatives | None, data: TrainData) -> tuple[TrainState, Info]:
+        return train_epoch(state, step, negatives, data, batch_size=batch_size)
+
+    def together(*arguments: Any) -> tuple[TrainState, Info]:
+        return jax.vmap(member, in_axes=(0, 0, 0, None))(*arguments)
+
+    def one_by_one(states: TrainState, steps: Step, negatives: Any, data: TrainData) -> tuple[TrainState, Info]:
+        return jax.lax.map(lambda each: member(*each, data), (states, steps, negatives))
+
+    if parameters_of_a_member(states.params) <= SMALL:
+        return together(states, steps, negatives, data)
+    return jax.lax.platform_dependent(states, steps, negatives, data, cpu=one_by_one, default=together)
 
 
-@functools.cache
-def make_epoch(loss_fn: LossFunction, optimizer: optax.GradientTransformation, batch_size: int, negatives: int) -> Any:
-    """`train_epoch` for one setting, jitted: epoch(state, data). The state is donated.
+@jax.jit
+def member_of(stacked: Any, member: int | jax.Array) -> Any:
+    """One member of a stacked pytree, copied. The number is an argument, so all members share one program.
 
-    The same arguments give the same function, so nothing is compiled twice.
-
-    Raises:
-      JaxrecError: a batch size below 1 or negative negatives.
-
-    >>> from jaxrec.models._mf import MF
-    >>> from jaxrec.training._objective import Objective
-    >>> epoch = make_epoch(Objective(MF(num_users=2, num_items=2)), optax.sgd(0.5), 2, 1)
+    >>> member_of({"w": jnp.array([[1.0], [5.0]])}, 1)["w"].tolist()
+    [5.0]
     """
-    if batch_size < 1:
-        raise JaxrecError(f"batch_size must be at least 1, got {batch_size}")
-    if negatives < 0:
-        raise JaxrecError(f"negatives must not be negative, got {negatives}")
-    return jax.jit(
-        functools.partial(
-            train_epoch, loss_fn=loss_fn, optimizer=optimizer, batch_size=batch_size, negatives=negatives
-        ),
-        donate_argnums=0,
-    )
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, member, keepdims=False), stacked)
+
+
+def parameters_of_a_member(params: Params) -> int:
+    """The number of parameters of one of S stacked members.
+
+    >>> parameters_of_a_member({"w": jnp.zeros((8, 5, 2)), "b": jnp.zeros((8, 2))})
+    12
+    """
+    return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params))

@@ -127,21 +127,6 @@ def row_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> RowRule:
     return RowRule("adam", (0.0, 0.0), direction)
 
 
-def make_row_rule(name: str) -> RowRule:
-    """The rule of a name, with the constants that `optax` has by default.
-
-    Raises:
-      JaxrecError: an unknown name.
-
-    >>> make_row_rule("adam") is row_adam()
-    True
-    """
-    rules = {"sgd": row_sgd, "adagrad": row_adagrad, "adam": row_adam}
-    if name not in rules:
-        raise JaxrecError(f"a row rule must be one of {', '.join(rules)}, got {name!r}")
-    return rules[name]()
-
-
 class Occurrences(NamedTuple):
     """Which places of a batch hold the same row.
 

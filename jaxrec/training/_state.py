@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +41,8 @@ class TrainState:
     step: jax.Array
 
 
-class Initialisable(Protocol):
-    """What has a state of its own before the first step: an Optax transformation, or a rule of `row_rules`."""
+class Initializable(Protocol):
+    """A thing with a state of its own before the first step: a step of training, or an Optax transformation."""
 
     @property
     def init(self) -> Callable[[Any], Any]:
@@ -50,12 +50,12 @@ class Initialisable(Protocol):
         ...
 
 
-def init_state(params: Params, optimizer: Initialisable, key: jax.Array) -> TrainState:
+def init_state(params: Params, optimizer: Initializable, key: jax.Array) -> TrainState:
     """The state before the first step.
 
     Args:
       params: the parameters of the model. They are copied, because the steps donate the state.
-      optimizer: any Optax transformation, or a rule of `row_rules`.
+      optimizer: any Optax transformation, or a step of training.
       key: consumed; it drives shuffling, negatives and the loss.
 
     >>> init_state({"w": jnp.zeros(2)}, optax.adam(0.1), jax.random.key(0)).params["w"].tolist()
@@ -119,24 +119,3 @@ def train_data(interactions: Interactions) -> TrainData:
         seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
         log_probability=jnp.asarray(log_probability),
     )
-
-
-class Batch(NamedTuple):
-    """B positives with their negatives.
-
-    Attributes:
-      user: int32 [B].
-      item: int32 [B], items that the users have.
-      rating: float32 [B] or None.
-      negatives: int32 [B, M], items that the users do not have; M may be 0.
-      where: bool [B], the rows that count.
-
-    >>> Batch(jnp.array([0]), jnp.array([1]), None, jnp.zeros((1, 0), jnp.int32), jnp.array([True])).rating is None
-    True
-    """
-
-    user: jax.Array
-    item: jax.Array
-    rating: jax.Array | None
-    negatives: jax.Array
-    where: jax.Array

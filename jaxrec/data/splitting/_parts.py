@@ -91,6 +91,17 @@ class Split:
         joined = _concatenate(parts)
         return joined.select(np.argsort(pair_codes(joined), kind="stable"))
 
+    @functools.cached_property
+    def whole(self) -> Interactions:
+        """All parts in one, the test part too: what a model that goes into use is fitted on.
+
+        >>> data = Interactions.from_arrays([0, 0, 0], [0, 1, 2])
+        >>> len(Split(data.select([0]), data.select([1]), data.select([2]), "by hand").whole)
+        3
+        """
+        joined = _concatenate(list(self.parts().values()))
+        return joined.select(np.argsort(pair_codes(joined), kind="stable"))
+
 
 def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
     """The rows in an order that depends on their content only: by user, item, then time, rating and part.

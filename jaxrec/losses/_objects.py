@@ -1,0 +1,270 @@
+"""Losses as frozen objects: each carries its own options only, and is a pytree with its numbers as leaves."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+from jaxrec.losses import _functions as functions
+from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Task
+from jaxrec.pytrees import is_number, options, static
+from jaxrec.sampling._functions import contains
+from jaxrec.sampling._objects import Uniform
+from jaxrec.scorers import with_popularity
+from jaxrec.vectors import unit
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
+
+Similarity = Literal["cosine", "dot"]
+AccidentalHits = Literal["keep", "same_item", "seen"]
+
+
+@options
+class BPR(Loss):
+    """Bayesian personalized ranking: -log sigmoid(s+ - s-), the mean over the negatives of each positive.
+
+    References:
+      Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009.
+
+    >>> BPR().default_negatives()
+    Uniform(num=1)
+    """
+
+    def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
+        """The loss of a batch; see `jaxrec.losses.bpr`."""
+        return functions.bpr(_scores(rows), _negative_scores(rows), where=batch.where)
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse a fit without negatives."""
+        _need(self, negatives)
+
+
+@options
+class Logistic(Loss):
+    """Binary cross-entropy: log(1 + exp(s)) - y s, with y = 1 for positives and 0 for the batch's negatives.
+
+    References:
+      He et al., Neural Collaborative Filtering, WWW 2017, equation 7.
+
+    >>> Logistic().task
+    'ranking'
+    """
+
+    def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
+        """The loss of a batch; see `jaxrec.losses.logistic`."""
+        score, drawn = _scores(rows), _negative_scores(rows)
+        scores = jnp.concatenate([score[:, None], drawn], axis=1)
+        labels = jnp.concatenate([jnp.ones_like(score)[:, None], jnp.zeros_like(drawn)], axis=1)
+        where = jnp.broadcast_to(batch.where[:, None], scores.shape)
+        return functions.logistic(scores, labels, where=where)
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse a fit without negatives."""
+        _need(self, negatives)
+
+
+@options
+class SampledSoftmax(Loss):
+    """Softmax cross-entropy of one positive against drawn negatives, -log(e^(p/t) / (e^(p/t) + sum of e^(n/t))).
+
+    Attributes:
+      temperature: t.
+      similarity: p and n are the "cosine" or the "dot" product of the vectors.
+
+    References:
+      Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024.
+
+    >>> SampledSoftmax(temperature=0.2).default_negatives()
+    Uniform(num=64)
+    """
+
+    temperature: float = 0.12
+    similarity: Similarity = static(default="cosine")
+
+    def __post_init__(self) -> None:
+        _check_temperature(self)
+
+    def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
+        """The loss of a batch; see `jaxrec.losses.softmax`."""
+        user, positive, negative = rows.user, rows.positive, rows.negative
+        if self.similarity == "cosine":
+            user, positive, negative = unit(user), unit(positive), unit(negative)
+        rows = rows._replace(user=user, positive=positive, negative=negative)
+        return functions.softmax(_scores(rows), _negative_scores(rows), temperature=self.temperature, where=batch.where)
+
+    def default_negatives(self) -> Negatives | None:
+        """64 uniform negatives for each positive."""
+        return Uniform(64)
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse a fit without negatives."""
+        _need(self, negatives)
+
+
+@options
+class InBatchSoftmax(Loss):
+    """Softmax cross-entropy in which the items of the other rows are the negatives of each row.
+
+    With z_bc = sim(user_b, item_c) / t, the loss is the mean of logsumexp_c z_bc - z_bb. An item comes into a batch as
+    often as it is popular, so popular items are pushed down: strong on sparse data such as Gowalla, at the level of
+    popularity on MovieLens. Two options correct for it: the logQ correction while training, logit adjustment in ranking.
+
+    Attributes:
+      temperature: t.
+      similarity: sim is the "cosine" or the "dot" product of the vectors.
+      chunks: cut the batch into so many runs of rows; a row's negatives come from its own run. It divides the batch
+        size. A large batch in chunks costs as little as the small batch, and saves propagations.
+      accidental_hits: other rows' items that the user may like: "keep" them as negatives, leave out the "same_item" as
+        the row's own, or every item that the user has, "seen" (B x B searches a step, so it costs).
+      logq_correction: subtract log q_c, the log share of the interactions of item c, from z_bc in training.
+      logit_adjustment: add this times log q_c to sim / t in ranking; 1 is the theory, .7 to .9 were best on Gowalla.
+        None ranks by the inner product of the vectors. See `jaxrec.scorers.with_popularity`.
+
+    References:
+      Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019, equation 5,
+      for the logQ correction; Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
+
+    >>> InBatchSoftmax(temperature=0.2).default_negatives() is None
+    True
+    """
+
+    temperature: float = 0.12
+    similarity: Similarity = static(default="cosine")
+    chunks: int = static(default=1)
+    accidental_hits: AccidentalHits = static(default="keep")
+    logq_correction: bool = static(default=False)
+    logit_adjustment: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_temperature(self)
+        if self.chunks < 1:
+            raise JaxrecError(f"chunks must be at least 1, got {self.chunks}")
+        if self.accidental_hits not in ("keep", "same_item", "seen"):
+            raise JaxrecError(f'accidental_hits must be "keep", "same_item" or "seen", got {self.accidental_hits!r}')
+        if is_number(self.logit_adjustment) and not 0 <= self.logit_adjustment < math.inf:
+            raise JaxrecError(
+                f"logit_adjustment must be finite and not negative, got {self.logit_adjustment}; None ranks by the "
+                "inner product"
+            )
+        if self.logq_correction and self.logit_adjustment is not None:
+            raise JaxrecError(
+                "logq_correction and logit_adjustment correct for popularity both, in training and in ranking; choose "
+                "one"
+            )
+
+    def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
+        """The loss of a batch; see `jaxrec.losses.in_batch_softmax`."""
+        return functions.in_batch_softmax(
+            rows.user,
+            rows.positive,
+            temperature=self.temperature,
+            cosine=self.similarity == "cosine",
+            groups=self.chunks,
+            log_probability=data.log_probability[batch.item] if self.logq_correction else None,
+            mask=self._mask(batch, data),
+            where=batch.where,
+        )
+
+    def _mask(self, batch: Batch, data: TrainData) -> jax.Array | None:
+        """The other rows' items that are negatives, bool [B, B / chunks]; None for all."""
+        if self.accidental_hits == "keep":
+            return None
+        size = batch.item.shape[0]
+        run = size // self.chunks
+        others = jnp.repeat(batch.item.reshape(self.chunks, run), run, axis=0)
+        if self.accidental_hits == "same_item":
+            return batch.item[:, None] != others
+        return ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
+
+    def default_negatives(self) -> Negatives | None:
+        """None: the batch has them."""
+        return None
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse drawn negatives, and chunks of unequal size."""
+        if negatives is not None:
+            raise JaxrecError(
+                f"InBatchSoftmax takes its negatives from the batch, got negatives={negatives}; leave them out, or use "
+                "SampledSoftmax"
+            )
+        if batch_size % self.chunks:
+            raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {self.chunks}")
+
+    def adjust(self, scorer: Any, data: TrainData) -> Any:
+        """The scorer with the popularity of items put back, where `logit_adjustment` says so."""
+        if self.logit_adjustment is None:
+            return scorer
+        return with_popularity(
+            scorer,
+            data.log_probability,
+            weight=self.logit_adjustment,
+            temperature=self.temperature,
+            cosine=self.similarity == "cosine",
+        )
+
+
+@options
+class SquaredError(Loss):
+    """The squared error of predicted ratings, (s - r)^2.
+
+    Attributes:
+      scale: the lowest and the highest rating that there can be, such as (1, 5). Data outside are refused, and
+        predictions are clipped to it. None takes the extremes of the training part.
+
+    >>> SquaredError(scale=(1, 5)).scale
+    (1.0, 5.0)
+    """
+
+    task: ClassVar[Task] = "rating"
+
+    scale: tuple[float, float] | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        if self.scale is None:
+            return
+        if len(self.scale) != 2 or not -math.inf < self.scale[0] < self.scale[1] < math.inf:
+            raise JaxrecError(f"scale must be (lowest, highest), such as (1, 5), got {self.scale}")
+        object.__setattr__(self, "scale", (float(self.scale[0]), float(self.scale[1])))
+
+    def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
+        """The loss of a batch; see `jaxrec.losses.mse`."""
+        if batch.rating is None:
+            raise JaxrecError("SquaredError needs ratings, and the batch has none")
+        return functions.mse(_scores(rows), batch.rating, where=batch.where)
+
+    def default_negatives(self) -> Negatives | None:
+        """None: it learns from ratings."""
+        return None
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse drawn negatives, which have no rating."""
+        if negatives is not None:
+            raise JaxrecError(f"SquaredError learns from ratings, got negatives={negatives}; leave them out")
+
+
+def _scores(rows: Encoded) -> jax.Array:
+    return jnp.sum(rows.user * rows.positive, axis=1)
+
+
+def _negative_scores(rows: Encoded) -> jax.Array:
+    return jnp.sum(rows.user[:, None] * rows.negative, axis=2)
+
+
+def _need(loss: Loss, negatives: Negatives | None) -> None:
+    if negatives is None:
+        raise JaxrecError(
+            f"{type(loss).__name__} compares with drawn negatives, and there is no sampler; pass negatives=1, or a "
+            "sampler of jaxrec.sampling"
+        )
+
+
+def _check_temperature(loss: Any) -> None:
+    if is_number(loss.temperature) and not loss.temperature > 0:
+        raise JaxrecError(f"temperature must be positive, got {loss.temperature}")
+    if loss.similarity not in ("cosine", "dot"):
+        raise JaxrecError(f'similarity must be "cosine" or "dot", got {loss.similarity!r}')

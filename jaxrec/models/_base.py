@@ -1,0 +1,139 @@
+"""What models share: the bases of trained and of solved models, with the capabilities that a class declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import flax.linen as nn
+import jax
+
+from jaxrec.protocols import Encoded, Loss, Solution, Task
+from jaxrec.scorers import FactorScorer
+from jaxrec.sparse import SparseMatrix
+
+if TYPE_CHECKING:
+    from jaxrec.data import Interactions
+    from jaxrec.training import TrainData
+
+Vectors = tuple[jax.Array, jax.Array]
+
+
+class EmbeddingModel(nn.Module):
+    """The base of models that are trained by gradients: users and items have vectors, with inner products as scores.
+
+    A subclass has the fields `num_users` and `num_items` (None, and set by `jaxrec.fit`) and `__call__(adjacency)`,
+    which gives (users [U, w], items [I, w]). All else has a default that is made from these vectors. So a subclass of a
+    model that overrides `__call__` or `embeddings` also drops the faster `encode` and the tables of its parent, which
+    are of the parent's vectors, unless it has its own.
+
+    >>> from jaxrec.models import LightGCN
+    >>> class Doubled(LightGCN):
+    ...     def __call__(self, adjacency):
+    ...         users, items = super().__call__(adjacency)
+    ...         return 2 * users, 2 * items
+    >>> Doubled.encode is LightGCN.encode, Doubled.encode is EmbeddingModel.encode
+    (False, True)
+    """
+
+    serves_new_users: ClassVar[bool] = False
+    """Whether lists can be made for users who were not trained on, from what they have shown since."""
+
+    draws: ClassVar[bool] = True
+    """Whether another key gives another model."""
+
+    user_tables: ClassVar[Any] = ()
+    """The parameters that have a row for each user, where vectors are rows of tables; see `EmbeddingTables`."""
+
+    item_tables: ClassVar[Any] = ()
+    """The parameters that have a row for each item."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        own = vars(cls)
+        anew = "__call__" in own or "embeddings" in own
+        # Flax wraps the methods of the class, so what is taken from here is put in before.
+        if anew and "encode" not in own:
+            cls.encode = EmbeddingModel.encode
+        if anew and "user_tables" not in own:
+            cls.user_tables = cls.item_tables = ()
+        super().__init_subclass__(**kwargs)
+
+    def task(self, loss: Loss) -> Task:
+        """What the model predicts when it is trained with a loss."""
+        return loss.task
+
+    def prepared(self, part: Interactions, task: Task) -> Any:
+        """The model with what it takes from the data before training, such as the mean of the ratings."""
+        return self
+
+    def embeddings(self, adjacency: SparseMatrix) -> Vectors:
+        """The embeddings that a regularizer acts on: (users [U, ...], items [I, ...]); by default the vectors."""
+        return self(adjacency)
+
+    def ego(self, adjacency: SparseMatrix | None = None) -> Vectors:
+        """The name of 0.1 for `embeddings`."""
+        warnings.warn("ego is a name of 0.1 and goes in 0.3; use embeddings", DeprecationWarning, stacklevel=2)
+        return self.embeddings(adjacency)  # pyright: ignore[reportArgumentType]
+
+    def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
+        """The rows of a batch, see `jaxrec.protocols.Trained`: by default rows of the vectors of all nodes."""
+        users, items = vectors = self(adjacency)
+        # Asked for once: a model may draw.
+        default = type(self).embeddings is EmbeddingModel.embeddings
+        own_users, own_items = vectors if default else self.embeddings(adjacency)
+        return Encoded(
+            users[user],
+            items[item],
+            items[negatives],
+            (own_users[user], own_items[item], own_items[negatives]),
+        )
+
+    def scorer(self, adjacency: SparseMatrix) -> Any:
+        """What ranking and prediction need of the model: the inner products of the vectors."""
+        users, items = self(adjacency)
+        return FactorScorer(users, items, dim=items.shape[1])
+
+
+class SolvedModel:
+    """The base of models that are solved from data and a key: a Flax module, or any other frozen dataclass.
+
+    A subclass has the fields `num_users` and `num_items` (None, and set by `jaxrec.fit`) and `solve(data, key)`.
+
+    >>> SolvedModel.serves_new_users, SolvedModel.draws
+    (False, False)
+    """
+
+    serves_new_users: ClassVar[bool] = False
+    """Whether lists can be made for users who were not fitted on, from what they have shown since."""
+
+    draws: ClassVar[bool] = False
+    """Whether another key gives another model."""
+
+    num_users: int | None
+    num_items: int | None
+
+    def task(self, loss: Loss | None) -> Task:
+        """What the model predicts; `loss` is the one that the fit names, or None."""
+        return "ranking"
+
+    def prepared(self, part: Interactions, task: Task) -> Any:
+        """The model with what it takes from the data beforehand."""
+        return self
+
+    def solve(self, data: TrainData, key: jax.Array) -> Solution:
+        """The solution, see `jaxrec.protocols.Solved`; for a Flax module its scorer, from its initial variables."""
+        module: Any = self
+        variables = module.init(key) if self.draws else {}
+        return Solution(module.apply(variables, data.adjacency, method="scorer"), variables)
+
+
+def with_sizes(model: Any, num_users: int, num_items: int) -> Any:
+    """A copy of a model with its sizes set.
+
+    >>> from jaxrec.models import MF
+    >>> with_sizes(MF(), 2, 3).num_items
+    3
+    """
+    sizes = {"num_users": num_users, "num_items": num_items}
+    return model.clone(**sizes) if isinstance(model, nn.Module) else dataclasses.replace(model, **sizes)

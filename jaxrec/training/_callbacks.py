@@ -1,0 +1,184 @@
+"""Callbacks: early stopping, lines of JSON, a progress bar, and the writers of trackers."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from jaxrec.errors import JaxrecError
+from jaxrec.protocols import Callback, EpochEvent, StageInfo
+
+
+class EarlyStopping(Callback):
+    """Stop a member after so many validations without a new best.
+
+    Args:
+      patience: validations without a new best; at least 1.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> stop = EarlyStopping(patience=2)
+    >>> stop.start(StageInfo("fit", "MF", (9,), "ndcg@10"))
+    >>> values = ((0.1, True), (0.3, True), (0.2, False), (0.1, False))
+    >>> [stop(EpochEvent(EpochRecord(1, 0.5, {}, {"ndcg@10": value}), dict, best=best)) for value, best in values]
+    [False, False, False, True]
+    """
+
+    def __init__(self, patience: int) -> None:
+        if patience < 1:
+            raise JaxrecError(f"patience must be at least 1, got {patience}")
+        self.patience = patience
+        self._stale: dict[int, int] = {}
+
+    def start(self, stage: StageInfo) -> None:
+        """Forget the stage before."""
+        self._stale = {}
+
+    def __call__(self, event: EpochEvent) -> bool:
+        """Whether the patience is over."""
+        if event.record.valid:
+            self._stale[event.member] = 0 if event.best else self._stale.get(event.member, 0) + 1
+        return self._stale.get(event.member, 0) >= self.patience
+
+
+class SteadyLoss(Callback):
+    """Stop a member when its loss, summed over an epoch, changes by less than a tolerance.
+
+    Args:
+      tolerance: positive.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> stop = SteadyLoss(tolerance=0.1)
+    >>> [stop(EpochEvent(EpochRecord(1, 0.5, {"total": total}), dict)) for total in (3.0, 2.0, 1.95)]
+    [False, False, True]
+    """
+
+    def __init__(self, tolerance: float) -> None:
+        if not tolerance > 0:
+            raise JaxrecError(f"tolerance must be positive, got {tolerance}")
+        self.tolerance = tolerance
+        self._before: dict[int, float] = {}
+
+    def start(self, stage: StageInfo) -> None:
+        """Forget the stage before."""
+        self._before = {}
+
+    def __call__(self, event: EpochEvent) -> bool:
+        """Whether the loss stands still."""
+        total = event.record.train["total"]
+        before = self._before.get(event.member, math.inf)
+        self._before[event.member] = total
+        return abs(total - before) < self.tolerance
+
+
+class JsonLines(Callback):
+    """Append a line of JSON for every epoch to a file; what is in it stays.
+
+    A line has the stage, with several members the `member`, and what `EpochRecord.to_dict` gives.
+
+    Args:
+      path: the file; its folder must exist.
+
+    >>> import tempfile
+    >>> from jaxrec.training import EpochRecord
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = JsonLines(pathlib.Path(folder, "log"))
+    ...     lines.start(StageInfo("refit", "MF", (1,)))
+    ...     lines(EpochEvent(EpochRecord(1, 0.5, {"loss": 0.69}), dict))
+    ...     lines.finish()
+    ...     print(pathlib.Path(folder, "log").read_text().strip())
+    {"stage": "refit", "epoch": 1, "seconds": 0.5, "loss": 0.69}
+    """
+
+    def __init__(self, path: str | pathlib.Path) -> None:
+        self.path = pathlib.Path(path)
+        self._file: TextIO | None = None
+        self._stage = StageInfo("fit", "", ())
+
+    def start(self, stage: StageInfo) -> None:
+        """Open the file."""
+        self._stage, self._file = stage, open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def __call__(self, event: EpochEvent) -> None:
+        """Write a line."""
+        assert self._file is not None
+        member = {"member": event.member} if self._stage.members > 1 else {}
+        line = _plain({"stage": self._stage.name, **member, **event.record.to_dict()})
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()  # so that the file can be followed, and survives a kill
+
+    def finish(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class ProgressBar(Callback):
+    """A bar on standard error, with the loss and the metric that is watched.
+
+    Of several members it shows the first that reports an epoch.
+    """
+
+    def start(self, stage: StageInfo) -> None:
+        """Show the bar."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        label = (
+            f"{stage.model}, {stage.name}" if stage.members == 1 else f"{stage.members} x {stage.model}, {stage.name}"
+        )
+        self._task = self._bar.add_task(label, total=max(stage.epochs), note="")
+        self._monitor, self._valid, self._done = stage.monitor, "", 0
+        self._bar.start()
+
+    def __call__(self, event: EpochEvent) -> None:
+        """Move the bar."""
+        record = event.record
+        if record.epoch <= self._done:
+            return
+        self._done = record.epoch
+        if self._monitor in record.valid:
+            self._valid = f"  {self._monitor} {record.valid[self._monitor]:.4f}"
+        self._bar.update(self._task, completed=record.epoch, note=f"loss {record.train['loss']:.4f}{self._valid}")
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def scalars_of(event: EpochEvent) -> dict[str, float]:
+    """The finite figures of an epoch by one name each, as trackers take them: train/loss, valid/ndcg@10, seconds.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> scalars_of(EpochEvent(EpochRecord(1, 0.5, {"loss": 0.7}, {"ndcg@10": 0.1}), dict))
+    {'train/loss': 0.7, 'valid/ndcg@10': 0.1, 'seconds': 0.5}
+    """
+    figures = {f"train/{name}": value for name, value in event.record.train.items()}
+    figures |= {f"valid/{name}": value for name, value in event.record.valid.items()}
+    return {name: value for name, value in {**figures, "seconds": event.record.seconds}.items() if math.isfinite(value)}
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for what is not finite, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
