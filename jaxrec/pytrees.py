@@ -20,7 +20,7 @@ T = TypeVar("T")
 def static(**kwargs: Any) -> Any:
     """A field of an options class that belongs to its structure: a word, a size, a switch.
 
-    Another value is another program. All arguments are those of `dataclasses.field`.
+    Another value is another program. The arguments are those of `dataclasses.field`.
 
     >>> @options
     ... class Scaled:
@@ -29,7 +29,7 @@ def static(**kwargs: Any) -> Any:
     >>> jax.tree.leaves(Scaled())
     [2.0]
     """
-    return dataclasses.field(metadata={"static": True}, **kwargs)
+    return dataclasses.field(metadata={**kwargs.pop("metadata", {}), "static": True}, **kwargs)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))

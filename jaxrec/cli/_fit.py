@@ -7,68 +7,112 @@ import importlib.util
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from tyro import conf
 
+from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, table, write_json
-from jaxrec.cli._parsing import ComputeOptions, Switch, model_name, optional, parse, twin, values_of
+from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
 from jaxrec.cli._run_folder import claimed, device, metrics_document, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._fit import fit
+from jaxrec.evaluation import DEFAULT_K
+from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._many import fit_many
-from jaxrec.fitting._options import FitOptions
-from jaxrec.fitting._plan import is_trained, predicts_ratings
+from jaxrec.fitting._options import TrainingOptions
+from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._storage import save
-from jaxrec.models import MODELS, NMF
+from jaxrec.fitting._validation import Validation
+from jaxrec.losses import SquaredError
 from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
-DEFAULT_K = (10, 20)
+_PLAIN = TrainingOptions()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitCommand(ComputeOptions):
-    """What `fit` has for every model.
+    """Options for every model.
 
     Attributes:
       data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
-      model: its name; it decides which further options there are.
+      model: its name, or package.module:Class for one of your own; it decides which further options there are.
       out: the run folder; by default a new one, runs/DATA-MODEL.
       seed: of initial values, shuffling and negatives.
       seeds: how many seeds are trained, SEED, SEED + 1 and so on, at once in one program. The figures are then their
         means, with the interval over users and the spread over seeds; the run folder keeps the model of the first.
       k: lengths of the lists that are measured.
-      no_test: leave the test part alone, while settings are chosen on the validation part.
+      no_test: do not measure the test part, while settings are chosen on the validation part; the model is fitted on
+        the training and the validation part as ever.
+      all_data: fit the saved model on all parts, the test part too, for use; the epochs are those that validation
+        chose, and the figures are of validation.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       memory_mb: the most that the scores of a chunk of users may take while lists are measured, in MiB.
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[str, conf.arg(metavar="{" + ",".join(MODELS) + "}")] = "lightgcn"
+    model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
     seed: int = 0
     seeds: int = 1
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
     no_test: Switch = False
+    all_data: Switch = False
     no_distances: Switch = False
     memory_mb: int = 256
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskOptions:
-    """What NMF, which is solved and not trained, has of the options of training.
+class TrainingFlags:
+    """Options of the training; `--loss NAME --help` shows those of another loss, and likewise for the other choices.
 
     Attributes:
-      loss: mse predicts ratings from the observed ones; by default all pairs are factorised, to rank.
+      loss: its name, or package.module:Class.
+      negatives: a number of uniform negatives for each positive, or the name of a sampler, or package.module:Class; by
+        default what the loss has.
+      regularizer: its name, package.module:Class, or none.
+      optimizer: its name, or package.module:Class.
+      batch_size: positives in a step.
+      epochs: passes over the interactions, at the most.
+      reduction: minimize the mean or the sum over the rows of a batch.
+      tolerance: stop when the loss summed over an epoch changes by less than this; 0 never stops so.
+      eval_every: epochs between two validations.
+      patience: stop after so many validations without a new best; 0 never stops early.
+      monitor: the validation metric to watch, such as recall@50; by default ndcg@10, or rmse for ratings.
+      validate: measure the validation part while training; without it, both parts are trained on for all epochs.
+      refit: train again on training and validation part, with the number of epochs that validation chose.
+      callbacks: names, or package.module:Class, of what is told of every epoch, such as tensorboard.
+    """
+
+    loss: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("loss", _PLAIN.loss)
+    negatives: Annotated[str | None, optional("N|NAME")] = None
+    regularizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("regularizer", _PLAIN.regularizer)
+    optimizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("optimizer", _PLAIN.optimizer)
+    batch_size: int = _PLAIN.batch_size
+    epochs: int = _PLAIN.epochs
+    reduction: Literal["mean", "sum"] = _PLAIN.reduction
+    tolerance: float = _PLAIN.tolerance
+    eval_every: int = Validation().every
+    patience: int = Validation().patience
+    monitor: Annotated[str | None, optional("METRIC@K")] = None
+    validate: bool = True
+    refit: bool = True
+    callbacks: Annotated[tuple[str, ...], optional("NAME ...")] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskFlags:
+    """Options of a model that is solved, and may predict ratings.
+
+    Attributes:
+      loss: mse predicts ratings from the observed ones; by default all pairs are factorized, to rank.
       rating_scale: the lowest and the highest rating that there can be; by default the extremes of the training part.
     """
 
@@ -76,45 +120,111 @@ class TaskOptions:
     rating_scale: Annotated[tuple[float, float] | None, optional("LOW HIGH")] = None
 
 
-def command_for(name: str) -> type[FitCommand]:
-    """The options of `fit` for a model: those of every model, its own, and those of training if it is trained.
+_NONE = "none"
+_CHOICES = ("loss", "negatives", "regularizer", "optimizer")
 
-    >>> [field.name for field in dataclasses.fields(command_for("ease"))][-2:]
-    ['data_and_split', 'ease']
+
+class Choices:
+    """The classes that the words of a command choose, and the command that has their options.
+
+    >>> choices = Choices(["ratings.csv", "--model", "mf", "--loss", "softmax"])
+    >>> [field.name for field in dataclasses.fields(choices.command())][-5:]
+    ['model_options', 'training', 'loss_options', 'regularizer_options', 'optimizer_options']
     """
-    kind = MODELS[name]
-    own = twin(kind, f"{name}_options", _summary(kind))
-    nested = [(name, conf.OmitArgPrefixes[own], dataclasses.field(default=own()))]
-    if is_trained(kind()):
-        how = twin(FitOptions, "training_options", _summary(FitOptions))
-        nested.append(("training", conf.OmitArgPrefixes[how], dataclasses.field(default=how())))
-    elif kind is NMF:
-        nested.append(("training", conf.OmitArgPrefixes[TaskOptions], dataclasses.field(default=TaskOptions())))
-    return dataclasses.make_dataclass(
-        "FitCommand", nested, bases=(FitCommand,), frozen=True, kw_only=True, namespace={"__doc__": FitCommand.__doc__}
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.model_word = word_of(argv, "--model", "lightgcn")
+        self.model = class_of("model", self.model_word)
+        made = self.model if not dataclasses.is_dataclass(self.model) else _anyhow(self.model)
+        self.trained = is_trained(made)
+        # A model that is solved says by its answer to a loss of ratings whether there is a choice.
+        self.rates = not self.trained and made.task(SquaredError()) != made.task(None)
+        self.parts: dict[str, type] = {}
+        for kind in _CHOICES if self.trained else ():
+            word = word_of(argv, f"--{kind}", getattr(TrainingFlags, kind, None) or "")
+            if word and word != _NONE and not word.isdigit():
+                self.parts[kind] = class_of(kind, word)
+
+    def command(self) -> type[FitCommand]:
+        """The options of `fit` for these choices."""
+        groups = [("model_options", twin(self.model, "ModelOptions", summary_of(self.model)))]
+        if self.trained:
+            groups.append(("training", TrainingFlags))
+            groups += [
+                (f"{kind}_options", twin(part, f"{kind.capitalize()}Options", summary_of(part)))
+                for kind, part in self.parts.items()
+            ]
+        elif self.rates:
+            groups.append(("training", TaskFlags))
+        taken: set[str] = {field.name for owner in (FitCommand, DataOptions) for field in dataclasses.fields(owner)}
+        nested = []
+        for name, group in groups:
+            flags = {str(field.metadata.get("flag", field.name)) for field in dataclasses.fields(group)}
+            # A flag that another group has gets the group's name in front of it.
+            kind: Any = group if flags & taken else conf.OmitArgPrefixes[group]
+            taken |= flags
+            nested.append((name, kind, dataclasses.field(default=_anyhow(group))))
+        return dataclasses.make_dataclass(
+            "FitCommand",
+            nested,
+            bases=(FitCommand,),
+            frozen=True,
+            kw_only=True,
+            namespace={"__doc__": FitCommand.__doc__},
+        )
+
+    def options(self, command: FitCommand) -> tuple[TrainingOptions, Mapping[str, Any]]:
+        """The options of the training, and the flags that they come from."""
+        flags = getattr(command, "training", None)
+        refit = {"refit": "all"} if command.all_data else {}
+        if isinstance(flags, TaskFlags):
+            loss = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
+            return TrainingOptions(**loss, **refit), values_of(flags)
+        if flags is None:
+            return TrainingOptions(**refit), {}
+        made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
+        if flags.regularizer == _NONE:
+            made["regularizer"] = None
+        if flags.negatives is not None and flags.negatives.isdigit():
+            # 0.1 said "none" by 0.
+            made["negatives"] = int(flags.negatives) or None
+        validation = Validation(flags.eval_every, flags.patience, flags.monitor) if flags.validate else None
+        shared = {name: getattr(flags, name) for name in ("batch_size", "epochs", "reduction", "tolerance", "refit")}
+        options = TrainingOptions(**{**made, **shared, "validation": validation, **refit})
+        given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}
+        return options, {**values_of(flags), **{name: value for own in given.values() for name, value in own.items()}}
+
+
+def _anyhow(kind: type) -> Any:
+    """An object of a class of options with its defaults; MISSING where a field has none, for the parser to ask."""
+    missing = any(
+        field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        for field in dataclasses.fields(kind)
     )
+    return dataclasses.MISSING if missing else kind()
 
 
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec fit`; see `FitCommand` for the options."""
     started = time.perf_counter()
-    name = model_name(argv)
+    choices = Choices(argv)
+    name = choices.model_word
     description = (
-        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {', '.join(MODELS)}. "
-        f"Below are the options of {name}; `jaxrec fit --model NAME --help` shows those of another."
+        "Train a model on DATA, measure it on the test part, and leave a run folder. Models: "
+        f"{', '.join(registry.names('model'))}, or package.module:Class. Below are the options of {name}; "
+        "`jaxrec fit --model NAME --help` shows those of another."
     )
-    command = parse(command_for(name), argv, f"fit --model {name}", description)
-    module = MODELS[name](**values_of(getattr(command, name)))
-    training = getattr(command, "training", None)
-    given = {} if training is None else values_of(training)
-    options = FitOptions(**{option: value for option, value in given.items() if value is not None}) if given else None
+    command = parse(choices.command(), argv, f"fit --model {name}", description)
+    module = choices.model(**values_of(command.model_options))  # pyright: ignore[reportAttributeAccessIssue]
+    options, given = choices.options(command)
+    callbacks = [registry.make("callback", class_of("callback", word)) for word in given.get("callbacks", ())]
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     use_cache(command.cache_dir)
     device()
-    with claimed(command.out, command.data, name) as folder:
+    with claimed(command.out, command.data, name.rpartition(":")[2].lower()) as folder:
         data, data_options = read_data(command.data, command.data_and_split)
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
@@ -123,13 +233,16 @@ def run(argv: Sequence[str]) -> None:
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
-        progress = not command.quiet and sys.stderr.isatty()
         log = folder / "log.jsonl"
-        log_of_epochs = log if is_trained(module) else None
+        how: dict[str, Any] = {
+            "progress": not command.quiet and sys.stderr.isatty(),
+            "log": log if choices.trained else None,
+            "callbacks": callbacks,
+        }
         if command.seeds == 1:
-            models = [fit(module, parts, options, key=keys[0], progress=progress, log=log_of_epochs)]
+            models = [fit(module, parts, options, key=keys[0], **how)]
         else:
-            models = fit_many(module, parts, options, keys=keys, progress=progress, log=log_of_epochs)
+            models = fit_many(module, parts, options, keys=keys, **how)
         model = models[0]
         source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
@@ -144,8 +257,8 @@ def run(argv: Sequence[str]) -> None:
             reports[0] if reports else None,
             source=source,
             config={
-                "model": {"name": name, **values_of(getattr(command, name))},
-                "fit": dataclasses.asdict(options) if options is not None and is_trained(module) else given or None,
+                "model": {"name": name, **values_of(command.model_options)},  # pyright: ignore[reportAttributeAccessIssue]
+                "fit": {**given, "all_data": command.all_data} if given or command.all_data else None,
                 "evaluate": {"k": k},
             },
             seed=command.seed,
@@ -156,14 +269,14 @@ def run(argv: Sequence[str]) -> None:
         if command.seeds > 1:
             document["seeds"] = seeds_document(models, reports, seeds)
         write_json(folder / "metrics.json", document)
-        if options is None:
+        if not choices.trained:
             log.unlink(missing_ok=True)
         _draw(model, folder, command.quiet)
     emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
 
 
 def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:
-    """The lengths of the lists that are measured; the default ones only where the catalogue is long enough.
+    """The lengths of the lists that are measured; the default ones only where the catalog is long enough.
 
     Raises:
       JaxrecError: no length, or one below 1 or above the number of items.
@@ -171,7 +284,7 @@ def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, 
     items = parts.train.num_items
     if tuple(asked) == DEFAULT_K and items < max(DEFAULT_K):
         asked = [cut for cut in DEFAULT_K if cut <= items] or [items]
-        note(f"the catalogue has only {items} items, so the lists have {', '.join(map(str, asked))}", quiet)
+        note(f"the catalog has only {items} items, so the lists have {', '.join(map(str, asked))}", quiet)
     if not asked:
         raise JaxrecError("-k names no length; pass one or more, for example -k 10 20")
     for cut in asked:
@@ -179,15 +292,15 @@ def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, 
     return tuple(asked)
 
 
-def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: FitOptions | None, quiet: bool) -> None:
+def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: TrainingOptions, quiet: bool) -> None:
     rated = parts.train.rating is not None and parts.train.rating.min() < parts.train.rating.max()
-    if rated and data.min_rating is None and not predicts_ratings(module, options or FitOptions()):
+    if rated and data.min_rating is None and module.task(options.loss) == "ranking":
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 
 def _measure(command: FitCommand, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
     """The reports of the test part, one for each model; none where nothing is measured."""
-    if command.no_test:
+    if command.no_test or command.all_data:
         return []
     if not len(parts.test):
         note("there is no test part, so nothing was measured on it", command.quiet)
@@ -238,16 +351,11 @@ def _text(
 
 
 def _seeds_table(models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int]) -> str:
-    """A row for each seed: its best epoch, and the accuracy on the test part or, without one, the validation part."""
+    """A row for each seed: its best epoch, and the values of the test part or, without one, of the validation part."""
     figures = [{name: report.mean(name) for name in report.names} for report in reports]
     figures = figures or [model.info["valid"] for model in models]
-    names = [name for name in figures[0] if name.split("@")[0] in ("recall", "precision", "ndcg", "rmse", "mae")]
+    names = [name for name in figures[0] if name in models[0].info["valid"]] or list(figures[0])
     rows = [("seed", "best epoch", *names)]
     for seed, model, values in zip(seeds, models, figures, strict=True):
         rows.append((str(seed), str(model.info["best_epoch"]), *(f"{values[name]:.4f}" for name in names)))
     return table(rows, right=range(len(rows[0])))
-
-
-def _summary(source: Any) -> str:
-    """The first sentence of a docstring."""
-    return (source.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")

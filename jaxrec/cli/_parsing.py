@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import inspect
 import io
 import pathlib
 import re
+import sys
 import typing
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar
@@ -16,8 +16,8 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from tyro import conf
 
+from jaxrec import registry
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
-from jaxrec.models import MODELS
 
 T = TypeVar("T")
 
@@ -119,22 +119,30 @@ def twin(source: type, name: str, summary: str) -> type:
     """A dataclass with the fields, defaults and help of another one, without its checks.
 
     Flags come from the dataclasses that Python callers use. The checks are left to the original, which is made from
-    the twin's values, so that both ways of calling give the same message.
+    the twin's values, so that both ways of calling give the same message. A field's metadata may name its `flag`.
 
     Args:
-      source: `FitOptions` or a model; sizes that `fit` sets are left out.
+      source: a frozen class of options, of the library or from outside; sizes that `fit` sets are left out.
       name: of the new class.
-      summary: what its help starts with.
+      summary: the start of its help.
 
-    >>> [field.name for field in dataclasses.fields(twin(MODELS["itemknn"], "Options", ""))]
+    >>> import jaxrec
+    >>> [field.name for field in dataclasses.fields(twin(jaxrec.ItemKNN, "Options", ""))]
     ['neighbors', 'similarity', 'shrink']
     """
-    hints = typing.get_type_hints(source)
-    fields: list[Any] = [
-        (field.name, hints[field.name], dataclasses.field(default=field.default))
-        for field in dataclasses.fields(source)
-        if field.name not in _SIZES
-    ]
+    hints, fields = typing.get_type_hints(source, include_extras=True), []
+    for field in dataclasses.fields(source):
+        if field.name in _SIZES or not field.init:
+            continue
+        hint: Any = hints[field.name]
+        if "flag" in field.metadata:
+            hint = Annotated[hint, conf.arg(name=field.metadata["flag"])]
+        default = {
+            key: value
+            for key in ("default", "default_factory")
+            if (value := getattr(field, key)) is not dataclasses.MISSING
+        }
+        fields.append((field.name, hint, dataclasses.field(**default)))
     attributes = inspect.cleandoc(source.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
     help_text = f"{summary}\n\nAttributes:{attributes}"
     return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True, namespace={"__doc__": help_text})
@@ -149,26 +157,45 @@ def values_of(options: Any) -> dict[str, Any]:
     return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
 
 
-def model_name(argv: Sequence[str], default: str = "lightgcn") -> str:
-    """The value of --model among the words, since it decides which other flags there are.
+def word_of(argv: Sequence[str], flag: str, default: str) -> str:
+    """The word after a flag that decides which other flags there are; the last one counts.
+
+    >>> word_of(["gowalla", "--model", "mf"], "--model", "lightgcn"), word_of(["--model=ease"], "--model", "lightgcn")
+    ('mf', 'ease')
+    """
+    word = default
+    for at, given in enumerate(argv):
+        if given == flag and at + 1 < len(argv):
+            word = argv[at + 1]
+        elif given.startswith(f"{flag}="):
+            word = given.partition("=")[2]
+    return word
+
+
+def class_of(kind: str, word: str) -> type:
+    """The class of a name of the registry, or of a place, "package.module:Class", which is imported.
+
+    The folder that the command runs in is looked at too, as with `python -m`.
 
     Raises:
-      JaxrecError: no model has this name.
-
-    >>> model_name(["gowalla", "--model", "mf"]), model_name(["gowalla", "--model=ease"]), model_name([])
-    ('mf', 'ease', 'lightgcn')
+      JaxrecError: no such name or place, or no class.
     """
-    name = default
-    for at, word in enumerate(argv):
-        if word == "--model" and at + 1 < len(argv):
-            name = argv[at + 1]
-        elif word.startswith("--model="):
-            name = word.partition("=")[2]
-    if name not in MODELS:
-        near = difflib.get_close_matches(name.lower(), MODELS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise JaxrecError(f"no model is named {name!r}; {hint}the models are {', '.join(MODELS)}")
-    return name
+    folder = str(pathlib.Path.cwd())
+    if ":" in word and folder not in sys.path:
+        sys.path.append(folder)
+    found = registry.find(kind, word, outside=True)
+    if not inspect.isclass(found):
+        raise JaxrecError(f"the {kind} {word!r} is no class but {type(found).__name__}; name its class")
+    return found
+
+
+def summary_of(source: Any) -> str:
+    """The first paragraph of a docstring in one line.
+
+    >>> summary_of(OutputOptions)
+    'What every command has.'
+    """
+    return (source.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
 
 
 def expand(groups: Iterable[Iterable[str]], flag: str) -> list[str]:

@@ -112,7 +112,7 @@ class InBatchSoftmax(Loss):
 
     With z_bc = sim(user_b, item_c) / t, the loss is the mean of logsumexp_c z_bc - z_bb. An item comes into a batch as
     often as it is popular, so popular items are pushed down: strong on sparse data such as Gowalla, at the level of
-    popularity on MovieLens. Two options correct for it: the logQ correction while training, logit adjustment in ranking.
+    popularity on MovieLens. Two options correct for it: the logQ correction in training, logit adjustment in ranking.
 
     Attributes:
       temperature: t.
@@ -222,7 +222,7 @@ class SquaredError(Loss):
 
     task: ClassVar[Task] = "rating"
 
-    scale: tuple[float, float] | None = static(default=None)
+    scale: tuple[float, float] | None = static(default=None, metadata={"flag": "rating_scale"})
 
     def __post_init__(self) -> None:
         if self.scale is None:
