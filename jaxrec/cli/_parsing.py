@@ -142,7 +142,7 @@ def twin(source: type, name: str, summary: str) -> type:
             for key in ("default", "default_factory")
             if (value := getattr(field, key)) is not dataclasses.MISSING
         }
-        fields.append((field.name, hint, dataclasses.field(**default)))
+        fields.append((field.name, hint, dataclasses.field(**default, metadata=dict(field.metadata))))
     attributes = inspect.cleandoc(source.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
     help_text = f"{summary}\n\nAttributes:{attributes}"
     return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True, namespace={"__doc__": help_text})
