@@ -26,12 +26,12 @@ import jax
 class Scorer(Protocol):
     """What ranks a catalogue: any frozen pytree that gives a score for every item.
 
-    A class becomes a pytree with `jax.tree_util.register_dataclass`. The arrays are its data; `num_users` and
+    A class becomes a pytree with `jaxrec.pytrees.register`. The arrays are its data; `num_users` and
     `num_items` are Python integers and belong to its static part.
 
     >>> import dataclasses
-    >>> import functools
-    >>> @functools.partial(jax.tree_util.register_dataclass, data_fields=["users", "items"], meta_fields=[])
+    >>> from jaxrec.pytrees import register
+    >>> @register
     ... @dataclasses.dataclass(frozen=True)
     ... class Dot:
     ...     users: jax.Array

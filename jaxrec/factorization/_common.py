@@ -13,13 +13,14 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import register
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator
 
 Solver = Literal["cd", "mu"]
 Start = tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class NMFResult:
     """A factorisation X ~ W H without negative entries, and how it was reached. It is a pytree.

@@ -19,6 +19,7 @@ from jax import lax
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, top_k, top_k_by_item
 from jaxrec.types import Scorer
 
@@ -90,7 +91,9 @@ def recommend_lists(
         padded = np.zeros(size, np.int32)
         padded[: len(part)] = part
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
-        found = jax.device_get(_rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile))
+        found = jax.device_get(
+            _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile, structure=structure_of(scorer))
+        )
         items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
         check_finite(part, found[2][: len(part)])
     return items, scores
@@ -201,7 +204,7 @@ def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
-            "class with jax.tree_util.register_dataclass"
+            "class with jaxrec.pytrees.register"
         )
     out: Any = jax.eval_shape(
         lambda scorer, users: scorer.scores(users), scorer, jax.ShapeDtypeStruct((tile,), np.int32)
@@ -234,7 +237,7 @@ def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnames=("k", "tile"))
+@functools.partial(jax.jit, static_argnames=("k", "tile", "structure"))
 def _rank(
     scorer: Scorer,
     users: jax.Array,
@@ -244,6 +247,7 @@ def _rank(
     *,
     k: int,
     tile: int,
+    structure: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Lists of the first `count` of the users: items [n, k], scores [n, k], and whether a score is NaN or +inf [n]."""
     by_blocks = goes_by_blocks(int(scorer.num_items), k)

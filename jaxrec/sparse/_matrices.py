@@ -11,11 +11,12 @@ import numpy as np
 from jax.experimental.sparse import BCOO
 
 from jaxrec.errors import MismatchError
+from jaxrec.pytrees import register
 
 Array = jax.Array | np.ndarray
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class SparseOperator:
     """A sparse matrix [M, N] laid out for fast products with it and with its transpose.

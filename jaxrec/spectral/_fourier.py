@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import register
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._krylov import dot
 from jaxrec.spectral._laplacians import check_square, host_entries
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class FourierBasis:
     """The eigenvalues and eigenvectors of a Laplacian, L = U diag(lambda) U^T.
