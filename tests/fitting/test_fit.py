@@ -260,7 +260,7 @@ BAD_CALLS = {
     ),
     "scale": (
         {"data": RATED, "loss": SquaredError((1, 4))},
-        r"scale is 1 to 4, but \d+ of the \d+ ratings of the train part lie outside, the first 5 \(user",
+        r"the rating scale is 1 to 4, but \d+ of the \d+ ratings of the train part lie outside, the first 5 \(user",
     ),
     "options of another kind": ({"options": {"epochs": 3}}, "options must be TrainingOptions, got dict"),
     "solved": ({"model": EASE(), "options": None, "epochs": 3}, "EASE is solved, not trained, .* epochs"),
