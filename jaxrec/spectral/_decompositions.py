@@ -171,8 +171,9 @@ def _truncated_svd(
     wide = matrix.shape[0] <= matrix.shape[1]
     m = matrix if wide else matrix.T  # the basis is on the smaller side
     left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), m.shape[0], how, key, m.data.dtype)
-    # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The singular values come from here, since their squares have
-    # half the digits. One QR decomposition is affordable, and its basis is orthonormal even if singular values are 0.
+    # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The singular values come from here, since their squares
+    # have half the digits. One QR decomposition is affordable, and its basis is orthonormal even if singular values
+    # are 0.
     basis, triangle = jnp.linalg.qr(spmm(m.T, left))
     u, s, vt = jnp.linalg.svd(triangle.T)
     near, far = dot(left, u[:, :rank]), dot(basis, vt[:rank].T)

@@ -130,8 +130,8 @@ def _krylov_basis(
         projected = projected.at[end - parts.shape[0] : end, end - width : end].set(parts)
         if index + 1 == blocks:
             break
-        # A direction that the space holds but for rounding is replaced by a random one. Its numbers are the same, rolled,
-        # since a draw in each step would take longer to compile than all the rest.
+        # A direction that the space holds but for rounding is replaced by a random one: the same numbers, rolled, since
+        # a draw in each step would take longer to compile than all the rest.
         norm = jnp.maximum(norm, jnp.max(jnp.sum(new * new, axis=0)))
         next_block, kept = _rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
         next_block = jnp.where(kept[None, :], next_block, jnp.roll(fresh, index, axis=0))
