@@ -251,11 +251,11 @@ def test_any_rows_of_any_matrix_of_small_rows(lengths, rows, seed):
 
 
 @given(st.lists(st.integers(0, 9), max_size=70), st.integers(2, 9))
-def test_therunning_sum_is_the_exact_one(numbers, block):
+def test_the_running_sum_is_the_exact_one(numbers, block):
     np.testing.assert_array_equal(running_sum(jnp.array(numbers, jnp.float32), block), np.cumsum(numbers))
 
 
-def test_therunning_sum_of_many_is_exact():
+def test_the_running_sum_of_many_is_exact():
     numbers = np.random.default_rng(0).integers(0, 2, 500_001)
     np.testing.assert_array_equal(jax.jit(running_sum)(numbers.astype(np.float32)), np.cumsum(numbers))
 
