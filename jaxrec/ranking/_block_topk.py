@@ -53,7 +53,7 @@ def top_k_by_item(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.
 
     Args:
       scores: float32 [I, B].
-      k: at most the number of blocks, static; true if `goes_by_blocks` is.
+      k: static, at most the number of blocks, as `goes_by_blocks` ensures.
 
     Returns:
       values float32 [B, k], descending; indices int32 [B, k], ties to the lower; invalid bool [B], True if a score of
