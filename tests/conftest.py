@@ -36,9 +36,9 @@ hypothesis.settings.load_profile("jaxrec")
 
 def pytest_configure(config):
     """Empty the kept programs once they are too many; JAX's own limit reads the whole folder at every program."""
-    if not hasattr(config, "workerinput") and PROGRAMS.is_dir():
-        if sum(file.stat().st_size for file in PROGRAMS.iterdir()) > MOST_BYTES:
-            shutil.rmtree(PROGRAMS, ignore_errors=True)
+    kept = PROGRAMS.iterdir() if PROGRAMS.is_dir() and not hasattr(config, "workerinput") else ()
+    if sum(file.stat().st_size for file in kept) > MOST_BYTES:
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
 
 
 @pytest.fixture
