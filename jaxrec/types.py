@@ -17,9 +17,15 @@ B       users (or pairs) that are worked on at a time
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    Array = jax.Array
+else:
+    Array = jax.Array | np.ndarray  # functions on arrays of JAX take those of NumPy too, which it converts
 
 
 @runtime_checkable

@@ -29,7 +29,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 import hypothesis
 import jax
 import pytest
+import shapes
 
+shapes.check_from_now_on()
 hypothesis.settings.register_profile("jaxrec", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("jaxrec")
 
