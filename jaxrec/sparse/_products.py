@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.sparse import BCOO, BCSR
+from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+from jaxrec.types import Array
 
 
-def gram(matrix: SparseOperator, block: int = 256) -> jax.Array:
+def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "N N"]:
     """The dense Gram matrix of the columns, G = M^T M, of a sparse M [M, N], made `block` columns at a time.
 
     Args:
@@ -63,7 +65,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
+def spmm(matrix: SparseMatrix, x: Inexact[Array, " N *d"]) -> Inexact[Array, " M *d"]:
     """The product of a sparse matrix and dense columns, differentiable in both.
 
     y[m] = sum over the entries (m, n) of matrix[m, n] x[n].
