@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._fourier import FourierBasis, fourier, fourier_basis, inverse_fourier
+from jaxrec.types import Array
 
 Response = Callable[[jax.Array], jax.Array]
 """A function of eigenvalues [P] to gains [P], entry by entry."""
 
 
-def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array:
+def heat_kernel(eigenvalues: Float[Array, " P"], *, time: float | Float[Array, ""]) -> Float[Array, " P"]:
     """The response of diffusion, h(lambda) = exp(-time lambda).
 
     With it, h(L) x is the heat x after `time`, the solution of dx/dt = -L x.
@@ -35,7 +37,7 @@ def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array
     return jnp.exp(-jnp.asarray(time, eigenvalues.dtype) * eigenvalues)
 
 
-def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
+def low_pass(eigenvalues: Float[Array, " P"], *, cutoff: float | Float[Array, ""]) -> Float[Array, " P"]:
     """The ideal low-pass response, h(lambda) = 1 where lambda <= cutoff and 0 elsewhere.
 
     It jumps, so a polynomial can only follow it with ripples on both sides (the Gibbs phenomenon): whatever its order,
@@ -55,7 +57,9 @@ def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
     return (eigenvalues <= jnp.asarray(cutoff, eigenvalues.dtype)).astype(eigenvalues.dtype)
 
 
-def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array) -> jax.Array:
+def polynomial(
+    eigenvalues: Float[Array, " P"], coefficients: Sequence[float] | Float[Array, " K"]
+) -> Float[Array, " P"]:
     """The polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
 
     `chebyshev_coefficients` of the same order represents it exactly.
@@ -79,7 +83,9 @@ def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array
     return jnp.polyval(terms[::-1], eigenvalues)
 
 
-def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Array) -> jax.Array:
+def filter_exact(
+    laplacian: SparseMatrix | FourierBasis, h: Response, x: Float[Array, " N *d"]
+) -> Float[Array, " N *d"]:
     """Filter signals exactly, h(L) x = U diag(h(lambda)) U^T x: for small graphs.
 
     Args:

@@ -7,11 +7,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._krylov import dot
 from jaxrec.spectral._laplacians import check_square, host_entries
+from jaxrec.types import Array
 
 
 @jax.tree_util.register_dataclass
@@ -71,7 +73,7 @@ def fourier_basis(laplacian: SparseMatrix, *, max_nodes: int = 4096) -> FourierB
     return FourierBasis(eigenvalues, vectors)
 
 
-def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
+def fourier(x: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """The graph Fourier transform x^ = U^T x of signals on the nodes.
 
     It keeps inner products (Parseval): the sum of x y equals the sum of x^ y^.
@@ -94,7 +96,7 @@ def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
     return dot(basis.vectors.T, x)
 
 
-def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
+def inverse_fourier(xhat: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """The inverse graph Fourier transform x = U x^.
 
     Args:
@@ -115,7 +117,7 @@ def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
     return dot(basis.vectors, xhat)
 
 
-def convolve(x: jax.Array, y: jax.Array, basis: FourierBasis) -> jax.Array:
+def convolve(x: Float[Array, " N *d"], y: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """The convolution of two signals on a graph, x * y = U ((U^T x) (U^T y)), with the product taken entry by entry.
 
     A graph has no shifts, so the convolution theorem serves as the definition. On a ring, in the basis of the discrete

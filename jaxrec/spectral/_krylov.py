@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Key
 
 from jaxrec.errors import JaxrecError
+from jaxrec.types import Array
 
 # On accelerators the default product of float32 matrices may round to fewer digits, and orthogonality would be lost.
 dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -59,8 +61,8 @@ def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
 
 
 def leading_subspace(
-    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: jax.Array, dtype: jax.typing.DTypeLike
-) -> jax.Array:
+    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: Key[Array, ""], dtype: jax.typing.DTypeLike
+) -> Float[Array, "size width"]:
     """The space of the eigenvectors of the largest eigenvalues of a symmetric matrix (traced).
 
     It is the best part of the Krylov space that is spanned by the blocks X, M X, ..., M^(blocks - 1) X of a random X,
@@ -99,7 +101,7 @@ def leading_subspace(
     return space
 
 
-def fix_signs(vectors: jax.Array) -> jax.Array:
+def fix_signs(vectors: Float[Array, "N c"]) -> Float[Array, " c"]:
     """A sign for each column, -1 or 1 [c], that makes its entry of largest size positive.
 
     >>> fix_signs(jnp.array([[1.0, 2.0], [-3.0, 1.0]])).tolist()

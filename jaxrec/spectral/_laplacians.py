@@ -7,9 +7,11 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, from_entries
+from jaxrec.types import Array
 
 
 def combinatorial_laplacian(adjacency: BCOO) -> BCOO:
@@ -80,7 +82,7 @@ def normalized_laplacian(adjacency: BCOO, isolated: Literal["one", "zero"] = "on
     return _diagonal_minus(diagonal, data * root[rows] * root[columns], rows, columns, size, data.dtype)
 
 
-def largest_eigenvalue_bound(matrix: SparseMatrix) -> jax.Array:
+def largest_eigenvalue_bound(matrix: SparseMatrix) -> Float[Array, ""]:
     """An upper bound on the eigenvalues of a symmetric matrix, from its rows alone.
 
     max over n of M[n, n] + sum over m != n of |M[n, m]|
