@@ -12,13 +12,14 @@ import sys
 
 import jax
 import jaxtyping
+import numpy as np
 import typeguard
 
 ROOMS = tuple(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spectral", "ranking"))
 
 
 def speaks_of_shapes(annotation):
-    return isinstance(annotation, str) and "[Array, " in annotation
+    return isinstance(annotation, str) and ("[Array, " in annotation or "[np.ndarray, " in annotation)
 
 
 def checked(function):
@@ -33,12 +34,15 @@ def checked(function):
             hints.update({name: eval(text, function.__globals__) for name, text in texts.items()})
         given = {**signature.bind(*args, **kwargs).arguments, "return": result}
         with jaxtyping.jaxtyped("context"):
+            for name, size in given.items():
+                if type(size) is int and size >= 0:  # from here on the letter k in a shape is the argument k
+                    assert isinstance(np.broadcast_to(np.int8(0), (size,)), jaxtyping.Shaped[np.ndarray, name])
             for name in hints.keys() & given.keys():
                 try:
                     typeguard.check_type(given[name], hints[name])
                 except typeguard.TypeCheckError as error:
-                    what = f"{function.__module__}.{function.__name__}: {name} is {jax.tree.map(jax.typeof, given[name])}"
-                    raise AssertionError(f"{what}, not {texts[name]}") from error
+                    what = jax.tree.map(jax.typeof, given[name])
+                    raise AssertionError(f"{function.__name__}: {name} is {what}, not {texts[name]}") from error
         return result
 
     return call
