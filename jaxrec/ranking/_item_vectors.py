@@ -132,7 +132,7 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
 
 
 def feature_space(
-    features: Real[Array, "I f"],
+    features: Real[Array, "I r"],
     *,
     known: Bool[np.ndarray, " I"] | None = None,
     description: str = "item features of the caller",

@@ -56,7 +56,7 @@ class SparseOperator:
 SparseMatrix = BCOO | SparseOperator
 
 
-def from_dense(matrix: Shaped[Array, "M N"]) -> BCOO:
+def from_dense(matrix: Shaped[Array, "P Q"]) -> BCOO:
     """Convert a dense matrix [P, Q] to a BCOO with sorted indices. Runs on the host, not under jit.
 
     >>> from_dense(jnp.eye(3)).nse
@@ -68,7 +68,10 @@ def from_dense(matrix: Shaped[Array, "M N"]) -> BCOO:
 
 
 def from_entries(
-    data: Shaped[Array, " E"] | Sequence[float], rows: Integer[Array, " E"] | Sequence[int], columns: Integer[Array, " E"] | Sequence[int], shape: tuple[int, int]
+    data: Shaped[Array, " E"] | Sequence[float],
+    rows: Integer[Array, " E"] | Sequence[int],
+    columns: Integer[Array, " E"] | Sequence[int],
+    shape: tuple[int, int],
 ) -> BCOO:
     """Build a BCOO from entries at distinct places, sorted by row and then column. Runs on the host, not under jit.
 

@@ -18,7 +18,7 @@ from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
 from jaxrec.types import Array
 
 
-def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "N N"]:
+def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "Q Q"]:
     """Compute the dense Gram matrix of the columns, G = X^T X, of a sparse X [P, Q].
 
     Args:
@@ -65,7 +65,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: SparseMatrix, x: Inexact[Array, " N *d"]) -> Inexact[Array, " M *d"]:
+def spmm(matrix: SparseMatrix, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].

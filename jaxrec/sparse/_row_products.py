@@ -28,7 +28,7 @@ BLOCK = 64
 _EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "N d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
+def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].

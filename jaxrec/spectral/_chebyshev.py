@@ -113,8 +113,8 @@ def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) ->
 
 
 def chebyshev_response(
-    coefficients: Sequence[float] | Float[Array, " K"], eigenvalues: Float[Array, " P"], interval: Interval
-) -> Float[Array, " P"]:
+    coefficients: Sequence[float] | Float[Array, " terms"], eigenvalues: Float[Array, " n"], interval: Interval
+) -> Float[Array, " n"]:
     """Evaluate the response of `chebyshev_filter`, sum over j of c[j] T_j(t), at given eigenvalues.
 
     t = (2 lambda - low - high) / (high - low)
@@ -140,7 +140,7 @@ def chebyshev_response(
 
 def chebyshev_filter(
     matrix: SparseMatrix,
-    coefficients: Sequence[float] | Float[Array, " K"],
+    coefficients: Sequence[float] | Float[Array, " terms"],
     x: Float[Array, " N *d"],
     interval: Interval,
 ) -> Float[Array, " N *d"]:

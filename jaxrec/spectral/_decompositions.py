@@ -120,7 +120,7 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, it
 
 def truncated_svd(
     matrix: SparseMatrix, rank: int, key: Key[Array, ""], *, oversampling: int = 16, iterations: int = 8
-) -> tuple[Float[Array, "M rank"], Float[Array, " rank"], Float[Array, "rank N"]]:
+) -> tuple[Float[Array, "P rank"], Float[Array, " rank"], Float[Array, "rank Q"]]:
     """Compute the leading singular triplets of a sparse matrix, M ~ U diag(s) V^T, by block Krylov iteration.
 
     Args:

@@ -17,7 +17,7 @@ Response = Callable[[jax.Array], jax.Array]
 """A function of eigenvalues [P] to gains [P], entry by entry."""
 
 
-def heat_kernel(eigenvalues: Float[Array, " P"], *, time: float | Float[Array, ""]) -> Float[Array, " P"]:
+def heat_kernel(eigenvalues: Float[Array, " n"], *, time: float | Float[Array, ""]) -> Float[Array, " n"]:
     """Compute the response of heat diffusion, h(lambda) = exp(-time lambda).
 
     h(L) x is the heat after `time`, the solution of dx/dt = -L x.
@@ -38,7 +38,7 @@ def heat_kernel(eigenvalues: Float[Array, " P"], *, time: float | Float[Array, "
     return jnp.exp(-jnp.asarray(time, eigenvalues.dtype) * eigenvalues)
 
 
-def low_pass(eigenvalues: Float[Array, " P"], *, cutoff: float | Float[Array, ""]) -> Float[Array, " P"]:
+def low_pass(eigenvalues: Float[Array, " n"], *, cutoff: float | Float[Array, ""]) -> Float[Array, " n"]:
     """Compute the ideal low-pass response, h(lambda) = 1 for lambda <= cutoff and 0 above.
 
     A polynomial follows the jump only with ripples on both sides (the Gibbs phenomenon): whatever its order, it
@@ -59,8 +59,8 @@ def low_pass(eigenvalues: Float[Array, " P"], *, cutoff: float | Float[Array, ""
 
 
 def polynomial(
-    eigenvalues: Float[Array, " P"], coefficients: Sequence[float] | Float[Array, " K"]
-) -> Float[Array, " P"]:
+    eigenvalues: Float[Array, " n"], coefficients: Sequence[float] | Float[Array, " terms"]
+) -> Float[Array, " n"]:
     """Compute the polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
 
     `chebyshev_coefficients` of the same order represents it exactly.

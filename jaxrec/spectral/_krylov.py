@@ -103,7 +103,7 @@ def leading_subspace(
     return space
 
 
-def fix_signs(vectors: Float[Array, "N c"]) -> Float[Array, " c"]:
+def fix_signs(vectors: Float[Array, "N d"]) -> Float[Array, " d"]:
     """Return the sign, -1 or 1 [d], that makes the largest entry (in absolute value) of each column positive.
 
     >>> fix_signs(jnp.array([[1.0, 2.0], [-3.0, 1.0]])).tolist()
