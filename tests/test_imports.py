@@ -55,4 +55,4 @@ def test_only_the_reader_of_published_pickles_imports_pickle():
         if {name.partition(".")[0] for name in imported_by(path)} & {"pickle", "dill", "cloudpickle", "joblib"}
         or "allow_pickle=True" in path.read_text(encoding="utf-8")
     }
-    assert knowing <= {"data/pickles.py"}
+    assert knowing <= {"data/datasets/_pickles.py"}
