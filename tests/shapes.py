@@ -8,6 +8,7 @@ signature says, with one size for each letter.
 import functools
 import importlib.machinery
 import inspect
+import re
 import sys
 
 import jax
@@ -19,7 +20,7 @@ ROOMS = tuple(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spe
 
 
 def speaks_of_shapes(annotation):
-    return isinstance(annotation, str) and ("[Array, " in annotation or "[np.ndarray, " in annotation)
+    return isinstance(annotation, str) and re.search(r"\[(Array|np\.ndarray), ['\"]", annotation)
 
 
 def checked(function):
