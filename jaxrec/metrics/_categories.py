@@ -22,7 +22,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics._novelty import take_listed
 
 
-def calibration(
+def miscalibration(
     items: jax.Array, history: jax.Array, item_categories: jax.Array, *, smoothing: float = 0.01
 ) -> jax.Array:
     r"""How far the categories of the list are from those of the user's history: KL divergence in nats, 0 is best.
@@ -54,9 +54,9 @@ def calibration(
 
     >>> table = jnp.array([[1, 0], [0, 1]])
     >>> history = jnp.array([0.5, 0.5])
-    >>> calibration(jnp.array([0, 1]), history, table) < 1e-6
+    >>> miscalibration(jnp.array([0, 1]), history, table) < 1e-6
     Array(True, dtype=bool)
-    >>> round(float(calibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
+    >>> round(float(miscalibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
     1.9585
     """
     table = _check_table(item_categories)

@@ -143,7 +143,7 @@ def mean_pair_distance(distances: jax.Array, where: jax.Array | None = None) -> 
     return total / jnp.maximum(jnp.sum(counted, dtype=jnp.float32), np.float32(1))
 
 
-def catalogue_coverage(lists: jax.Array, num_items: int) -> jax.Array:
+def catalog_coverage(lists: jax.Array, num_items: int) -> jax.Array:
     r"""The share of the catalogue that is in at least one list.
 
     .. math:: \frac{1}{I} \, \Big| \bigcup_u L_u \Big|
@@ -164,7 +164,7 @@ def catalogue_coverage(lists: jax.Array, num_items: int) -> jax.Array:
       MismatchError: `lists` is not [U, k].
       JaxrecError: I below 1.
 
-    >>> catalogue_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
+    >>> catalog_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
     Array(0.5, dtype=float32)
     """
     if jnp.ndim(lists) != 2:

@@ -295,10 +295,10 @@ def r_precision(hits: jax.Array, num_relevant: jax.Array, /) -> jax.Array:
     return _share(jnp.sum(jnp.where(inside, top, np.float32(0))), num_relevant)
 
 
-def recall_min(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def capped_recall(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
     """`recall` over min(k, relevant); arguments, result and errors are those of `recall`.
 
-    >>> recall_min(jnp.array([True, False]), jnp.array(4))
+    >>> capped_recall(jnp.array([True, False]), jnp.array(4))
     Array(0.5, dtype=float32)
     """
     return recall(hits, num_relevant, k=k, over="min")
@@ -331,7 +331,7 @@ RANKING_METRICS: Mapping[str, RankingMetric] = types.MappingProxyType(
         "ndcg": ndcg,
         "average_precision": average_precision,
         "reciprocal_rank": reciprocal_rank,
-        "recall_min": recall_min,
+        "capped_recall": capped_recall,
         "ndcg_k": ndcg_k,
         "average_precision_min": average_precision_min,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.reports._values import higher_is_better, split_value_name
 from jaxrec.statistics._comparison import Comparison, holm
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS
@@ -19,9 +20,6 @@ from jaxrec.text import aligned_text, number_text
 
 if TYPE_CHECKING:
     from jaxrec.reports._report import Report
-
-LOWER_IS_BETTER = ("rmse", "mae", "user_rmse", "user_mae", "calibration", "popularity", "gini")
-"""Metrics, without their @k, of which the best value is the lowest."""
 
 _LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -38,7 +36,7 @@ def comparison_table(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
@@ -58,7 +56,7 @@ def comparison_table(
         shows counts in the correction, as it must.
       reference: the label with which the others are compared; by default each mean is compared with the best other one
         of its column: the best with the second, the rest with the best.
-      lower: names, or names without their @k, of which the lowest is the best.
+      lower: names of values, or of metrics, of which the lowest is the best; by default what the metrics say.
 
     Raises:
       MismatchError: `comparisons` lacks a pair that the table shows, is a part of what was tested, or is of other
@@ -97,7 +95,7 @@ def comparison_markdown(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
 ) -> str:
     """`comparison_table` as a Markdown table; what the signs mean is a list below it.
 
@@ -125,7 +123,7 @@ def comparison_latex(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
 ) -> str:
     r"""`comparison_table` as a LaTeX tabular with the rules of the package booktabs; below it what the signs mean.
 
@@ -176,7 +174,7 @@ def _content(
     level: float,
     comparisons: Sequence[Comparison] | None,
     reference: str | None,
-    lower: Collection[str],
+    lower: Collection[str] | None,
     bold: str,
 ) -> tuple[list[str], list[list[_Cell]], list[str]]:
     """The head, the rows, and the sentences below the table."""
@@ -191,7 +189,7 @@ def _content(
     columns = {}
     for name in names:
         means = {label: report.mean(name) for label, report in reports.items()}
-        down = name in lower or name.partition("@")[0] in lower
+        down = _goes_down(name, reports, lower)
         defined = {label: mean for label, mean in means.items() if not math.isnan(mean)}
         order = sorted(defined, key=defined.__getitem__, reverse=not down)
         column = {}
@@ -219,6 +217,13 @@ def _content(
     return ["", *names, *further], rows, _notes(reports, names, level, comparisons, reference, lower, bold)
 
 
+def _goes_down(name: str, reports: Mapping[str, Report], lower: Collection[str] | None) -> bool:
+    """Whether the lowest value is the best."""
+    if lower is not None:
+        return name in lower or split_value_name(name).name in lower
+    return any(name in report.lower for report in reports.values()) or not higher_is_better(name)
+
+
 def _users(report: Report, name: str, level: float) -> str:
     low, high = report.interval(name, level) if name in report.per_user else (math.nan, math.nan)
     return "" if math.isnan(low) else f" ±{_short((high - low) / 2)}"
@@ -238,7 +243,7 @@ def _notes(
     level: float,
     comparisons: Sequence[Comparison] | None,
     reference: str | None,
-    lower: Collection[str],
+    lower: Collection[str] | None,
     bold: str,
 ) -> list[str]:
     several = any(report.runs > 1 for report in reports.values())
@@ -251,7 +256,7 @@ def _notes(
     if several:
         notes.append("(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.")
     if comparisons is not None:
-        down = [name for name in names if name in lower or name.partition("@")[0] in lower]
+        down = [name for name in names if _goes_down(name, reports, lower)]
         lowest = f" (the lowest of {', '.join(down)})" if down else ""
         notes.append(f"{bold}: the best mean of its column{lowest}; alone it claims no difference.")
     if comparisons is not None and len(of_all) < len(names):
