@@ -533,8 +533,8 @@ class Metric(Protocol):
     ...     def __call__(self, user, *, k):
     ...         return user.hits[0]
     >>> import jaxrec
-    >>> lists = {"ann": [1, 3], "bob": [2, 1]}
-    >>> report = jaxrec.evaluate_rankings(lists, (["ann", "bob"], [1, 1]), k=2, metrics=["recall", FirstHit()])
+    >>> lists = {"ann": [1, 3], "bob": [1, 3]}
+    >>> report = jaxrec.evaluate_rankings(lists, (["ann", "bob"], [1, 3]), k=2, metrics=["recall", FirstHit()])
     >>> report.mean("first_hit@2")
     0.5
     """

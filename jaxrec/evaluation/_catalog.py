@@ -372,14 +372,13 @@ def with_companions(metrics: Iterable[Metric], *, distances: bool) -> tuple[Metr
     ['recall', 'recall_known', 'ild', 'coverage']
     """
     metrics = tuple(metrics)
-    more = [name for metric in metrics for name in metric.also]
-    more += [IntraListDistance.name, Coverage.name] if distances else [Coverage.name]
-    found = {metric.name: metric for metric in metrics}
-    for name in more:
-        metric = registry.make("metric", name)
-        if found.setdefault(name, metric) != metric:
-            raise JaxrecError(f"metric {name!r} has a name that every report uses itself; choose another name")
-    return tuple(found.values())
+    unasked = {name: registry.make("metric", name) for name in (*recall.also, IntraListDistance.name, Coverage.name)}
+    for metric in metrics:
+        if unasked.get(metric.name, metric) != metric:
+            raise JaxrecError(f"metric {metric.name!r} has a name that every report uses itself; choose another name")
+    more = [registry.make("metric", name) for metric in metrics for name in metric.also]
+    more += [IntraListDistance(), Coverage()] if distances else [Coverage()]
+    return tuple({metric.name: metric for metric in (*metrics, *more)}.values())
 
 
 def _some(word: Any) -> list[Metric]:

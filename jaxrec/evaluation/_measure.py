@@ -56,6 +56,8 @@ def measure_lists(lists: np.ndarray, judged: Judgments) -> Report:
       MismatchError: lists of another number of users, or shorter than the largest cutoff.
       JaxrecError: a distance of the caller that is not finite.
 
+    >>> from jaxrec.data import Interactions, seen_items
+    >>> from jaxrec.evaluation import judgments
     >>> truth = Interactions.from_arrays([0, 1], [1, 0])
     >>> judged = judgments(truth, seen=seen_items(truth.select([])), k=1, metrics="recall")
     >>> measure_lists(np.array([[0, 1], [0, 1]], np.int32), judged).mean("recall@1")

@@ -87,7 +87,8 @@ def accuracy_diversity_curve(
       JaxrecError: no trade-off, or one outside 0..1; k outside 1..candidates; candidates above the number of items.
       DataError: `truth` is empty.
 
-    >>> from jaxrec.ranking._item_vectors import feature_space
+    >>> from jaxrec.data import seen_items
+    >>> from jaxrec.ranking import feature_space
     >>> from jaxrec.scorers import TableScorer
     >>> data = Interactions.from_arrays([0, 0, 0, 0], [0, 1, 2, 3])
     >>> table = TableScorer(np.array([[0.0, 3.0, 2.9, 2.0]], np.float32))

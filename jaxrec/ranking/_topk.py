@@ -223,6 +223,7 @@ def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
     Raises:
       MismatchError: it is no pytree, or gives something else.
 
+    >>> from jaxrec.scorers import TableScorer
     >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 3)
     """
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):

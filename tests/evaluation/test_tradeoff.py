@@ -81,7 +81,7 @@ def test_rows_have_means_and_intervals():
         ({"k": 11}, "k=11 and candidates=10"),
         ({"k": 0}, "k=0 and candidates=10"),
         ({"candidates": ITEMS + 1}, "31"),
-        ({"metrics": ("calibration",)}, "calibration"),
+        ({"metrics": ("miscalibration",)}, "miscalibration"),
     ],
 )
 def test_mistakes_are_named(options, message):

@@ -162,7 +162,7 @@ def _items() -> dict[str, Case]:
     groups = np.stack([np.roll(categories, shift, axis=0) for shift in range(GROUPS)])
     shares = groups / np.maximum(groups.sum(axis=2, keepdims=True), 1)
     each = lambda function, *more: np.array([function(own, *more) for own in lists])  # noqa: E731
-    pairs = [(beyond.serendipity, lists, truth, popular), (beyond.calibration, lists, history)]
+    pairs = [(beyond.serendipity, lists, truth, popular), (beyond.miscalibration, lists, history)]
     surprise, divergence = (np.array([f(*row) if f is beyond.serendipity else f(*row, categories)
                             for row in zip(*rows, strict=True)]) for f, *rows in pairs)  # fmt: skip
     by_popularity = each(beyond.average_popularity, popularity)
@@ -178,7 +178,7 @@ def _items() -> dict[str, Case]:
             "long_tail_share", metrics.long_tail_share, (lists,), (tail,), each(beyond.long_tail_share, tail_items)
         ),
         "serendipity": Case("serendipity", metrics.serendipity, (hits, lists, popular), (), surprise),
-        "calibration": Case("calibration", metrics.calibration, (lists, history), (categories,), divergence),
+        "miscalibration": Case("miscalibration", metrics.miscalibration, (lists, history), (categories,), divergence),
         "category_distribution": Case(
             "category_distribution", metrics.category_distribution, (lists,), (categories,),
             each(beyond.category_distribution, categories),
@@ -229,20 +229,20 @@ def _distances() -> dict[str, Case]:
 def _all_lists() -> dict[str, Case]:
     groups = example().lists.reshape(GROUPS, USERS // GROUPS, LENGTH)
     counts = np.array([beyond.exposure(own, ITEMS) for own in groups], np.int32)
-    entropy = np.array([beyond.exposure_entropy(own) for own in counts.tolist()])
-    normalized = functools.partial(metrics.exposure_entropy, normalized=True)
+    entropy = np.array([beyond.shannon_entropy(own) for own in counts.tolist()])
+    normalized = functools.partial(metrics.shannon_entropy, normalized=True)
     return {
         "exposure": Case("exposure", lambda own: metrics.exposure(own, ITEMS), (groups,), (), counts),
         "gini": Case("gini", metrics.gini, (counts,), (), np.array([beyond.gini(own) for own in counts.tolist()])),
-        "entropy": Case("exposure_entropy", metrics.exposure_entropy, (counts,), (), entropy),
-        "entropy_normalized": Case("exposure_entropy", normalized, (counts,), (), entropy / np.log(ITEMS)),
-        "personalisation": Case(
-            "personalisation", lambda own: metrics.personalisation(own, USERS // GROUPS, LENGTH), (counts,), (),
-            np.array([beyond.personalisation(own, LENGTH) for own in groups]),
+        "shannon_entropy": Case("shannon_entropy", metrics.shannon_entropy, (counts,), (), entropy),
+        "entropy_normalized": Case("shannon_entropy", normalized, (counts,), (), entropy / np.log(ITEMS)),
+        "personalization": Case(
+            "personalization", lambda own: metrics.personalization(own, USERS // GROUPS, LENGTH), (counts,), (),
+            np.array([beyond.personalization(own, LENGTH) for own in groups]),
         ),
         "coverage": Case(
-            "catalogue_coverage", lambda own: metrics.catalogue_coverage(own, ITEMS), (groups,), (),
-            np.array([slow.catalogue_coverage(own.tolist(), ITEMS) for own in groups]),
+            "catalog_coverage", lambda own: metrics.catalog_coverage(own, ITEMS), (groups,), (),
+            np.array([slow.catalog_coverage(own.tolist(), ITEMS) for own in groups]),
         ),
     }  # fmt: skip
 

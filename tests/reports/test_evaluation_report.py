@@ -211,7 +211,9 @@ def test_only_runs_of_one_setting_are_averaged():
     with pytest.raises(
         MismatchError, match="the reports differ in masked: 'train' and ''; average runs of one setting"
     ):
-        average_reports([report([1.0], masked="train"), report([1.0])])
+        average_reports(
+            [report([1.0], masked="train", setting={"masked": "a"}), report([1.0], setting={"masked": "b"})]
+        )
     with pytest.raises(MismatchError, match=r"the reports differ in what they hold \(coverage@10\)"):
         average_reports([report([1.0], overall={"coverage@10": 1.0}), report([1.0])])
     with pytest.raises(MismatchError, match="the reports are on different users"):
