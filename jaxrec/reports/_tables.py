@@ -37,6 +37,7 @@ def comparison_table(
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
     lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
@@ -57,6 +58,7 @@ def comparison_table(
       reference: the label with which the others are compared; by default each mean is compared with the best other one
         of its column: the best with the second, the rest with the best.
       lower: names of values, or of metrics, of which the lowest is the best; by default what the metrics say.
+      trainings: label to how many trainings there are of a model; by default those that its report is the mean of.
 
     Raises:
       MismatchError: `comparisons` lacks a pair that the table shows, is a part of what was tested, or is of other
@@ -83,7 +85,7 @@ def comparison_table(
     paired bootstrap over users). It is about users, for these trained models.
     Trainings: mf 1, random 1. A claim about methods needs at least 5 seeds of each model that a seed changes.
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**", trainings)
     return "\n".join([aligned_text([head, *([cell.text("**", "**") for cell in row] for row in rows)]), *notes])
 
 
@@ -96,6 +98,7 @@ def comparison_markdown(
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
     lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     """`comparison_table` as a Markdown table; what the signs mean is a list below it.
 
@@ -107,7 +110,7 @@ def comparison_markdown(
     |---|---|
     | random | 0.5000 ±.0000 |
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**bold**")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**bold**", trainings)
     texts = [head[1:], *([cell.text("**", "**") for cell in row] for row in rows)]
     cells = [[text.replace("|", r"\|") for text in row] for row in texts]
     lines = [" | ".join(["|", *cells[0]]) + " |", "|" + "---|" * len(head)]
@@ -124,6 +127,7 @@ def comparison_latex(
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
     lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     r"""`comparison_table` as a LaTeX tabular with the rules of the package booktabs; below it what the signs mean.
 
@@ -139,7 +143,7 @@ def comparison_latex(
     \bottomrule
     \end{tabular}
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "bold")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "bold", trainings)
     # Markup goes around what is escaped already: the means, which are numbers.
     texts = [
         [dataclasses.replace(cell, mean=_latex(cell.mean), rest=_latex(cell.rest)) for cell in row] for row in rows
@@ -176,6 +180,7 @@ def _content(
     reference: str | None,
     lower: Collection[str] | None,
     bold: str,
+    trainings: Mapping[str, int] | None,
 ) -> tuple[list[str], list[list[_Cell]], list[str]]:
     """The head, the rows, and the sentences below the table."""
     if not reports:
@@ -214,7 +219,7 @@ def _content(
         ]
         for label in reports
     ]
-    return ["", *names, *further], rows, _notes(reports, names, level, comparisons, reference, lower, bold)
+    return ["", *names, *further], rows, _notes(reports, names, level, comparisons, reference, lower, bold, trainings)
 
 
 def _goes_down(name: str, reports: Mapping[str, Report], lower: Collection[str] | None) -> bool:
@@ -245,6 +250,7 @@ def _notes(
     reference: str | None,
     lower: Collection[str] | None,
     bold: str,
+    trainings: Mapping[str, int] | None,
 ) -> list[str]:
     several = any(report.runs > 1 for report in reports.values())
     if comparisons is None and not several:
@@ -270,8 +276,9 @@ def _notes(
         )
     if comparisons is not None and of_all:
         notes.append(f"Of all lists together, not tested over users: {', '.join(of_all)}.")
-    trained = ", ".join(f"{label} {report.runs}" for label, report in reports.items())
-    few = any(report.runs < ENOUGH_SEEDS for report in reports.values())
+    numbers = {label: report.runs for label, report in reports.items()} | dict(trainings or {})
+    trained = ", ".join(f"{label} {numbers[label]}" for label in reports)
+    few = any(numbers[label] < ENOUGH_SEEDS for label in reports)
     claim = (
         f" A claim about methods needs at least {ENOUGH_SEEDS} seeds of each model that a seed changes." if few else ""
     )
