@@ -61,7 +61,7 @@ class CompareCommand(ComputeOptions):
     seed: int = 0
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
-    data_and_split: conf.OmitArgPrefixes[DataOptions] = DataOptions()
+    data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -244,6 +244,6 @@ def _seeds_text(seeds: Mapping[str, Mapping[str, Any]], names: Sequence[str]) ->
         cells = [f"{spreads[one]['mean']:.4f} ({spreads[one]['std']:.4f})" if one in spreads else "" for one in shown]
         rows.append((label, str(len(some["runs"])), *cells))
     return (
-        "\n\nmean (standard deviation) over seeds, from metrics.json; the tests above are of the first seed, whose model "
-        f"the folder has:\n{table(rows)}"
+        "\n\nmean (standard deviation) over seeds, from metrics.json; the tests above are of the first seed, whose "
+        f"model the folder has:\n{table(rows)}"
     )

@@ -60,7 +60,7 @@ class EvaluateCommand(ComputeOptions):
     no_distances: Switch = False
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
-    data_and_split: conf.OmitArgPrefixes[DataOptions] = DataOptions()
+    data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
 def run(argv: Sequence[str]) -> None:

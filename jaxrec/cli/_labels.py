@@ -29,7 +29,8 @@ def read_labels(name: str, what: Literal["user", "item"], flag: str) -> dict[str
     for place, one, label in _rows(name, what, "group", flag):
         if labels.setdefault(one, label) != label:
             raise DataError(
-                f"{place}: {what} {one!r} is in two groups, {labels[one]!r} and {label!r}; keep one line for each {what}"
+                f"{place}: {what} {one!r} is in two groups, {labels[one]!r} and {label!r}; keep one line for each "
+                f"{what}"
             )
     return labels
 

@@ -42,8 +42,8 @@ def split_of(folder: str, model: FittedModel, data: str | None, options: DataOpt
         return split_again(described, moved_to=data, data_dir=options.data_dir), described
     if data is None:
         raise RunFolderError(
-            f"{folder!r} does not say which data and split it is of, since `jaxrec fit` did not write it; name them with "
-            "--data and the options of the split, such as --split, --test, --valid and --split-seed"
+            f"{folder!r} does not say which data and split it is of, since `jaxrec fit` did not write it; name them "
+            "with --data and the options of the split, such as --split, --test, --valid and --split-seed"
         )
     read, options = read_data(data, options)
     parts = split_data(read, options)
