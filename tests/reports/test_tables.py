@@ -246,3 +246,13 @@ def test_rows_that_do_not_belong_to_the_table_are_refused(options, error, messag
 def test_reports_that_cannot_be_compared_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_metric_from_outside_says_its_direction_and_trainings_are_counted():
+    down = {name: Report(np.arange(2), {"mine@5": np.full(2, value)}, lower=frozenset({"mine@5"}))
+            for name, value in (("a", 0.25), ("b", 0.5))}  # fmt: skip
+    rows = rows_of(down, {("mine@5", "a", "b"): 1.0})
+    table = comparison_markdown(down, ["mine@5"], comparisons=rows, trainings={"a": 5, "b": 7})
+    assert "| a | **0.2500**" in table
+    assert table.endswith("Trainings: a 5, b 7.")
+    assert "| b | **0.5000**" in comparison_markdown(down, ["mine@5"], comparisons=rows, lower=())
