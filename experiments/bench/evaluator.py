@@ -17,7 +17,7 @@ from jaxrec.data._seen import seen_items
 from jaxrec.evaluation._evaluator import evaluate_scorer
 from jaxrec.metrics._ranking import RANKING_METRICS
 from jaxrec.ranking._item_vectors import item_space
-from jaxrec.ranking._reranking import rerank
+from jaxrec.ranking._reranking import MMR, GreedyDPP, rerank
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.reports._report import Report
 
@@ -45,9 +45,9 @@ def run(options: Options) -> list[Row]:
         "AUC too": measured("auc"),
     }
     pool, scores = recommend_lists(scorer, users, POOL, seen=seen)[:2]
-    for method in ("mmr", "dpp"):
+    for method, reranker in {"mmr": MMR(0.8), "dpp": GreedyDPP(0.8)}.items():
         works[f"re-ranking {POOL} to {K} by {method.upper()}"] = functools.partial(
-            rerank, pool, scores, space, K, trade_off=0.8, method=method
+            rerank, pool, scores, space, K, reranker
         )
     found = by_turns(works, options.repeats)
     alone = float(np.median(found["top-k alone"].wall))

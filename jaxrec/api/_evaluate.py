@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._pairs import pair_codes
+from jaxrec.data._pairs import is_among, pair_codes, pairs_of
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
@@ -236,9 +236,7 @@ def default_space(split: Split, rank: int = 64) -> ItemSpace:
 
 def _refuse_leak(model: FittedModel, truth: Interactions, part: str) -> None:
     seen = SeenItems(*(np.asarray(array) for array in model.seen))
-    users = np.repeat(np.arange(model.num_users, dtype=np.int64), np.diff(seen.indptr))
-    fitted = users * model.num_items + seen.items
-    both = int(np.isin(pair_codes(truth), fitted).sum())
+    both = int(is_among(pair_codes(truth), pairs_of(seen, model.num_items)).sum())
     if both:
         remedy = (
             "its validation metrics, from before the refit, are in model.info['valid']"

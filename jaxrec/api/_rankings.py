@@ -12,7 +12,7 @@ import numpy as np
 from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalog, rows_of, space_of
 from jaxrec.data._ids import factorize
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._pairs import pair_codes
+from jaxrec.data._pairs import is_among, pair_codes
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics
@@ -207,4 +207,4 @@ def _ties(user: np.ndarray, rank: np.ndarray, score: np.ndarray, at: np.ndarray,
 
 def _in_training(lists: np.ndarray, users: np.ndarray, train: Interactions) -> int:
     listed = (users[:, None].astype(np.int64) * train.num_items + lists)[lists >= 0]
-    return int(np.isin(listed, pair_codes(train)).sum())
+    return int(is_among(listed, np.sort(pair_codes(train))).sum())

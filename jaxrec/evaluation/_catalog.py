@@ -392,7 +392,8 @@ def _some(word: Any) -> list[Metric]:
                 f"the metric {word!r} is a name of 0.1 and goes in 0.3; use {new!r}", DeprecationWarning, stacklevel=5
             )
             return [_renamed(registry.make("metric", new), word)]
-        if word not in registry.names("metric"):
+        # Entry points are looked at for names of others only, since reading them takes time.
+        if word not in registry.BUILT_IN["metric"] and word not in registry.names("metric"):
             raise JaxrecError(
                 f"unknown metric {word!r}; choose from {', '.join(registry.names('metric'))}, or pass a metric or "
                 "{name: function} of your own"

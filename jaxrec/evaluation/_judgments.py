@@ -115,7 +115,7 @@ class Judgments:
             "test": _digest(*self.relevant),
             "masked": _digest(*self.left_out),
             "catalog": _digest(rule.exclude, rule.candidates, np.array(self.num_items)),
-            "space": "" if space is None else f"{_digest(space.vectors, space.known)} {distance_name(self.distance)}",
+            "space": "" if space is None else f"{space.fingerprint} {distance_name(self.distance)}",
         }
 
 

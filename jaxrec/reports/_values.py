@@ -79,6 +79,6 @@ def higher_is_better(value_name: str, metrics: Iterable[Any] = ()) -> bool:
         for metric in metrics:
             if getattr(metric, "name", None) == word:
                 return metric.higher_is_better
-        if word in registry.names("metric"):
+        if word in registry.BUILT_IN["metric"] or word in registry.names("metric"):
             return registry.make("metric", word).higher_is_better
     return True

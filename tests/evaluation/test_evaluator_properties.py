@@ -14,10 +14,11 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.evaluation import evaluate_scorer, training_statistics
 from jaxrec.metrics import RANKING_METRICS
-from jaxrec.ranking import feature_space, rerank
+from jaxrec.ranking import MMR, GreedyDPP, feature_space, rerank
 from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, CUTS = 32, 24, (1, 5, 12)
+RULES = {"mmr": MMR, "dpp": lambda trade_off, _: GreedyDPP(trade_off)}
 NAMES = (
     "novelty",
     "average_popularity",
@@ -192,7 +193,7 @@ def test_re_ranked_lists_are_subsets_without_repeats_and_at_1_the_first_of_the_l
     scores = -np.sort(-rng.integers(0, spread, lists.shape), axis=1).astype(np.float32)  # sorted, many equal
     vectors = rng.integers(-1, 2, (ITEMS, 3)).astype(np.float32)
     for trade_off in (0.0, 0.4, 1.0):
-        made, values = rerank(lists, scores, vectors, 5, trade_off=trade_off, method=method, distance=distance)
+        made, values = rerank(lists, scores, vectors, 5, RULES[method](trade_off, distance))
         for own, mine, length in zip(lists.tolist(), made.tolist(), lengths[:, 0], strict=True):
             kept = mine[: min(5, length)]
             assert len(set(kept)) == len(kept)

@@ -21,6 +21,7 @@ import scipy.spatial.distance
 import scipy.stats
 from reference.metric_cases import (
     CUTS,
+    FUNCTIONS,
     GROUPS,
     ITEMS,
     LENGTH,
@@ -32,7 +33,7 @@ from reference.metric_cases import (
     listed_vectors,
 )
 
-from jaxrec import metrics
+from jaxrec import metrics, registry
 
 RANX_NAMES = {
     "recall": "recall",
@@ -267,6 +268,11 @@ def test_every_metric_agrees_with_its_oracle(row):
     some = ~np.isnan(theirs)
     assert some.sum() > len(theirs) / 2
     np.testing.assert_allclose(our_values()[row.label][some], theirs[some], atol=1e-6, rtol=0)
+
+
+def test_every_metric_of_the_catalog_has_a_case():
+    named = {FUNCTIONS.get(name, name) for name in registry.names("metric")}
+    assert named - {case.metric for case in cases().values()} == {"hits"}  # a count, see test_groups.py
 
 
 def test_every_metric_is_in_the_table():

@@ -14,10 +14,22 @@ import numpy as np
 from reference import beyond_accuracy as beyond
 from reference import metrics as slow
 
-from jaxrec import metrics
+from jaxrec import metrics, registry
 
 USERS, ITEMS, LENGTH, MOST, CATEGORIES, GROUPS = 48, 50, 20, 30, 5, 4
 CUTS = (1, 5, 10, 20)
+# What the catalog takes from a function of `jaxrec.metrics` with another name than its own.
+FUNCTIONS = {
+    "recall_known": "recall",
+    "precision_length": "precision",
+    "graded_ndcg_exponential": "graded_ndcg",
+    "ild": "intra_list_distance",
+    "coverage": "catalog_coverage",
+    "long_tail": "long_tail_share",
+}
+OF_HITS = tuple(
+    name for name in registry.names("metric") if name != "hits" and hasattr(registry.make("metric", name), "function")
+)
 NUM_USERS = 9  # of the training data, so that the largest popularity has no information
 GAINS = {"linear": lambda grade: grade, "exponential": lambda grade: 2**grade - 1}
 
@@ -129,7 +141,8 @@ def _accuracy() -> dict[str, Case]:
 
     made = {"r_precision": Case("r_precision", metrics.r_precision, (hits, counts), (), twin(slow.r_precision))}
     for k in CUTS:
-        for name, metric in metrics.RANKING_METRICS.items():
+        for name in OF_HITS:
+            metric = registry.make("metric", name).function
             expected = twin(slow.RANKING[name], k)
             made[f"{name}@{k}"] = Case(name, functools.partial(metric, k=k), (hits, counts), (), expected)
         made[f"precision_of_length@{k}"] = Case(
