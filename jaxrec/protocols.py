@@ -37,6 +37,7 @@ __all__ = [
     "Model",
     "Negatives",
     "Optimizer",
+    "RatedPairs",
     "Regularizer",
     "Reranker",
     "Scorer",
@@ -522,6 +523,21 @@ class AllLists(NamedTuple):
     popularity: Any = None
 
 
+class RatedPairs(NamedTuple):
+    """Ratings of n pairs of a user and an item.
+
+    Attributes:
+      predicted: float64 [n].
+      actual: float64 [n].
+
+    >>> RatedPairs(jnp.array([4.0]), jnp.array([5.0])).actual.shape
+    (1,)
+    """
+
+    predicted: Any
+    actual: Any
+
+
 class Metric(Protocol):
     """A figure of an evaluation: a pure function of one user, which is lifted by `jax.vmap`, or of all lists.
 
@@ -543,7 +559,7 @@ class Metric(Protocol):
     """The values are NAME@k, or NAME where `at_k` is False."""
 
     over: Literal["user", "scores", "lists", "ratings"] = "user"
-    """What it is given: a `UserList`, `UserScores`, `AllLists`, or predicted and actual ratings of pairs."""
+    """What it is given: a `UserList`, `UserScores`, `AllLists`, or `RatedPairs`."""
 
     needs: frozenset[str] = frozenset()
     """What it asks for, words of `NEEDS`."""
@@ -564,10 +580,9 @@ class Metric(Protocol):
         """The value, a number; NaN leaves the user out of the mean.
 
         Args:
-          given: see `over`. With "ratings" there are two arguments, float64 [n] each, and no k: the predicted and the
-            actual ratings of n pairs; the result is a number for each pair, and `of_mean` makes the value of their
+          given: see `over`. With "ratings" the result is a number for each pair, and `of_mean` makes the value of their
             mean.
-          k: the list is cut here; a Python integer.
+          k: the list is cut here; a Python integer, or None where `at_k` is False.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jaxrec.metrics._categories import category_coverage, miscalibration
 from jaxrec.metrics._diversity import catalog_coverage, mean_pair_distance
 from jaxrec.metrics._exposure import gini, personalization, shannon_entropy
 from jaxrec.metrics._novelty import average_popularity, long_tail_share, novelty, serendipity
-from jaxrec.protocols import NEEDS, AllLists, Metric, UserList, UserScores
+from jaxrec.protocols import NEEDS, AllLists, Metric, RatedPairs, UserList, UserScores
 from jaxrec.reports._values import OLD_METRIC_NAMES
 
 Metrics = str | Metric | Mapping[str, Callable[..., Any]] | Sequence[str | Metric | Mapping[str, Callable[..., Any]]]
@@ -306,9 +306,9 @@ class RMSE(Metric):
     at_k = False
     higher_is_better = False
 
-    def __call__(self, predicted: np.ndarray, actual: np.ndarray, *, k: None = None) -> np.ndarray:
+    def __call__(self, pairs: RatedPairs, *, k: None) -> np.ndarray:
         """The squared errors."""
-        return (predicted - actual) ** 2
+        return (pairs.predicted - pairs.actual) ** 2
 
     def of_mean(self, mean: Any) -> Any:
         """The root."""
@@ -323,9 +323,9 @@ class MAE(Metric):
     at_k = False
     higher_is_better = False
 
-    def __call__(self, predicted: np.ndarray, actual: np.ndarray, *, k: None = None) -> np.ndarray:
+    def __call__(self, pairs: RatedPairs, *, k: None) -> np.ndarray:
         """The absolute errors."""
-        return abs(predicted - actual)
+        return abs(pairs.predicted - pairs.actual)
 
 
 DEFAULT_RATING_METRICS = ("rmse", "mae")
@@ -398,14 +398,15 @@ def _some(word: Any) -> list[Metric]:
                 f"unknown metric {word!r}; choose from {', '.join(registry.names('metric'))}, or pass a metric or "
                 "{name: function} of your own"
             )
-    metric = registry.make("metric", word)
-    name = getattr(metric, "name", None)
-    if not isinstance(name, str) or not callable(metric):
+    made = registry.make("metric", word)
+    name = getattr(made, "name", None)
+    if not isinstance(name, str) or not callable(made):
         raise JaxrecError(
             f"{word!r} is no metric; pass a name, {{name: function}}, or an object of a class that derives from "
             "jaxrec.protocols.Metric"
         )
     _check_name(name)
+    metric = cast(Metric, made)
     if metric.over not in _OVER:
         raise JaxrecError(f"the metric {name!r} is over {metric.over!r}; choose one of {', '.join(_OVER)}")
     if unknown := sorted(set(metric.needs) - set(NEEDS)):

@@ -254,5 +254,5 @@ def _trained_items(seen: SeenItems, known: np.ndarray | None, num_items: int) ->
 def _digest(*arrays: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        digest.update(b"none" if array is None else np.ascontiguousarray(array))
+        digest.update(b"none" if array is None else np.asarray(array).tobytes())
     return digest.hexdigest()

@@ -162,7 +162,8 @@ def _of_users(lists: np.ndarray, judged: Judgments) -> dict[str, np.ndarray]:
     tile = int(max(1, min(_TILE, judged.memory_mb * 2**20 // bytes_each)))
     tables = _tables(judged)
     popular = judged.popular if judged.needs("popular") else None
-    history = training.history[users] if tables.categories is not None and training is not None else None
+    past = None if training is None else training.history
+    history = None if past is None or tables.categories is None else past[users]
     # Rows are halved until they are empty, so as often as the longest has binary digits.
     halvings = np.int32(int(judged.sizes.max()).bit_length())
     parts = []

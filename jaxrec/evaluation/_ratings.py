@@ -11,6 +11,7 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_RATING_METRICS, Metrics, resolve_metrics
+from jaxrec.protocols import RatedPairs
 from jaxrec.reports._report import Report
 
 _CHUNK = 4096  # pairs at a time: some scorers make a whole row of scores for a pair
@@ -94,9 +95,10 @@ def evaluate_rating_scorer(
     predicted, actual = predict_pairs(scorer, truth.user, truth.item, scale).astype(np.float64), truth.rating
     users, row = np.unique(truth.user, return_inverse=True)
     sizes = np.bincount(row)
+    pairs = RatedPairs(predicted, actual.astype(np.float64))
     per_user, overall = {}, {}
     for metric in measured:
-        errors = np.asarray(metric(predicted, actual.astype(np.float64), k=None))
+        errors = np.asarray(metric(pairs, k=None))
         per_user[f"user_{metric.name}"] = np.asarray(metric.of_mean(np.bincount(row, errors) / sizes))
         overall[metric.name] = float(metric.of_mean(errors.mean()))
     lower = [metric.name for metric in measured if not metric.higher_is_better]

@@ -70,8 +70,8 @@ class ItemSpace:
     @functools.cached_property
     def fingerprint(self) -> str:
         """A hash of the vectors."""
-        digest = hashlib.blake2b(self.vectors, digest_size=16)
-        digest.update(self.known)
+        digest = hashlib.blake2b(self.vectors.tobytes(), digest_size=16)
+        digest.update(self.known.tobytes())
         return digest.hexdigest()
 
     @property

@@ -336,7 +336,8 @@ def chosen_reranker(
         )
     if method is not None and method not in registry.names("reranker"):
         raise JaxrecError(f"method must be {' or '.join(map(repr, registry.names('reranker')))}, got {method!r}")
-    chosen = registry.find("reranker", method or reranker) if isinstance(method or reranker, str) else reranker
+    word: Any = method or reranker
+    chosen = registry.find("reranker", word) if isinstance(word, str) else reranker
     how = {} if trade_off is None else {"trade_off": trade_off}
     if chosen is None or chosen is MMR:
         return MMR(distance="euclidean" if distance is None else distance, **how)

@@ -143,7 +143,7 @@ def check_k(k: Lengths, num_items: int) -> tuple[int, ...]:
     (10, 20)
     """
     several = isinstance(k, (Iterable, np.ndarray)) and not isinstance(k, (str, bytes)) and np.ndim(k) > 0
-    lengths = tuple(k) if several else (k,)  # pyright: ignore[reportArgumentType]
+    lengths: tuple[Any, ...] = tuple(k) if several else (k,)  # pyright: ignore[reportArgumentType]
     if not lengths:
         raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
     for one in lengths:

@@ -65,8 +65,8 @@ class Bias(Metric):
     at_k = False
     higher_is_better = False
 
-    def __call__(self, predicted, actual, *, k=None):
-        return predicted - actual
+    def __call__(self, pairs, *, k):
+        return pairs.predicted - pairs.actual
 
 
 def measured(metrics, **options):
