@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["aligned_text", "number_text"]
+__all__ = ["aligned_text", "natural_key", "number_text"]
 
 
 def aligned_text(rows: Sequence[Sequence[str]]) -> str:
@@ -28,3 +30,15 @@ def number_text(value: float) -> str:
     ('0.5000', '-')
     """
     return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def natural_key(label: Any) -> tuple[Any, ...]:
+    """A key that sorts labels as people do: numbers by their value, also within texts.
+
+    >>> sorted(["10", "2", "b", 1.5, "a10", "a9"], key=natural_key)
+    [1.5, '2', '10', 'a9', 'a10', 'b']
+    """
+    if isinstance(label, (int, float)):
+        return ((0, label, ""),)
+    parts = re.split(r"(\d+)", str(label))
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)

@@ -52,7 +52,18 @@ def common_pairs(a: SeenItems, b: SeenItems, *, num_items: int) -> int:
     >>> common_pairs(one, two, num_items=4)
     1
     """
-    return int(np.isin(pairs_of(a, num_items), pairs_of(b, num_items)).sum())
+    return int(is_among(pairs_of(a, num_items), pairs_of(b, num_items)).sum())
+
+
+def is_among(codes: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """A mask of the codes that are in an ascending array. np.isin hashes, which takes many times as long.
+
+    >>> is_among(np.array([5, 1, 9]), np.array([1, 5]))
+    array([ True,  True, False])
+    """
+    if not len(ascending):
+        return np.zeros(len(codes), bool)
+    return ascending[np.minimum(np.searchsorted(ascending, codes), len(ascending) - 1)] == codes
 
 
 def pairs_of(rows: SeenItems, num_items: int) -> np.ndarray:

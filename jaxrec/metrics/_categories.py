@@ -24,7 +24,7 @@ from jaxrec.metrics._novelty import take_listed
 from jaxrec.types import Array
 
 
-def calibration(
+def miscalibration(
     items: Int[Array, " k"],
     history: Float[Array, " C"],
     item_categories: Shaped[Array, "I C"],
@@ -60,9 +60,9 @@ def calibration(
 
     >>> table = jnp.array([[1, 0], [0, 1]])
     >>> history = jnp.array([0.5, 0.5])
-    >>> calibration(jnp.array([0, 1]), history, table) < 1e-6
+    >>> miscalibration(jnp.array([0, 1]), history, table) < 1e-6
     Array(True, dtype=bool)
-    >>> round(float(calibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
+    >>> round(float(miscalibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
     1.9585
     """
     table = _check_table(item_categories)

@@ -145,7 +145,7 @@ def mean_pair_distance(distances: Float[Array, "k k"], where: Bool[Array, " k"] 
     return total / jnp.maximum(jnp.sum(counted, dtype=jnp.float32), np.float32(1))
 
 
-def catalogue_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array, ""]:
+def catalog_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array, ""]:
     r"""The share of the catalogue that is in at least one list.
 
     .. math:: \frac{1}{I} \, \Big| \bigcup_u L_u \Big|
@@ -166,7 +166,7 @@ def catalogue_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array,
       MismatchError: `lists` is not [U, k].
       JaxrecError: I below 1.
 
-    >>> catalogue_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
+    >>> catalog_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
     Array(0.5, dtype=float32)
     """
     if jnp.ndim(lists) != 2:

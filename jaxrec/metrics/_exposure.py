@@ -7,7 +7,7 @@ users: with few lists, most of a large catalogue cannot appear. Compare them ove
 >>> counts = exposure(lists, num_items=4)
 >>> counts
 Array([3, 1, 1, 0], dtype=int32)
->>> round(float(gini(counts)), 4), round(float(personalisation(counts, num_users=3, k=2)), 4)
+>>> round(float(gini(counts)), 4), round(float(personalization(counts, num_users=3, k=2)), 4)
 (0.45, 0.5)
 """
 
@@ -30,7 +30,7 @@ def exposure(lists: Int[Array, "U k"], num_items: int) -> Int[Array, " I"]:
     .. math:: c_i = \sum_u \sum_{j=1}^{k} [L_{uj} = i]
 
     Counts of several chunks of users add up to those of all users. An item that is twice in one list counts twice; then
-    c_i is no longer a number of users, which `personalisation` needs, so check lists from elsewhere for duplicates.
+    c_i is no longer a number of users, which `personalization` needs, so check lists from elsewhere for duplicates.
 
     Args:
       lists: int [U, k], the item index at each place, below I; -1 for padding, which is not counted.
@@ -95,7 +95,7 @@ def gini(counts: Real[Array, " I"]) -> Float[Array, ""]:
     return jnp.sum(weight * (gap / _total(counts)))
 
 
-def exposure_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> Float[Array, ""]:
+def shannon_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> Float[Array, ""]:
     r"""The Shannon entropy of exposure, in nats: high if the places are spread evenly over many items.
 
     .. math:: H = - \sum_{i : c_i > 0} p_i \ln p_i, \qquad p_i = c_i \Big/ \sum_j c_j
@@ -116,9 +116,9 @@ def exposure_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> 
     Raises:
       MismatchError: `counts` is not [I] with I >= 1.
 
-    >>> round(float(exposure_entropy(jnp.array([5, 5, 0, 0]))), 4)  # ln 2
+    >>> round(float(shannon_entropy(jnp.array([5, 5, 0, 0]))), 4)  # ln 2
     0.6931
-    >>> round(float(exposure_entropy(jnp.array([5, 5, 0, 0]), normalized=True)), 4)  # ln 2 / ln 4
+    >>> round(float(shannon_entropy(jnp.array([5, 5, 0, 0]), normalized=True)), 4)  # ln 2 / ln 4
     0.5
     """
     counts = _check_counts(counts)
@@ -129,7 +129,7 @@ def exposure_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> 
     return jnp.sum(terms) / np.float32(whole)
 
 
-def personalisation(counts: Real[Array, " I"], num_users: int | Int[Array, ""], k: int) -> Float[Array, ""]:
+def personalization(counts: Real[Array, " I"], num_users: int | Int[Array, ""], k: int) -> Float[Array, ""]:
     r"""How different the lists of two users are: the mean inter-list distance over all pairs of users.
 
     .. math:: \frac{2}{U (U - 1)} \sum_{u < v} \Big( 1 - \frac{|L_u \cap L_v|}{k} \Big)
@@ -159,7 +159,7 @@ def personalisation(counts: Real[Array, " I"], num_users: int | Int[Array, ""], 
       MismatchError: `counts` is not [I] with I >= 1, or `num_users` not a scalar.
       JaxrecError: k or a concrete `num_users` below 1.
 
-    >>> personalisation(jnp.array([2, 1, 1]), num_users=2, k=2)  # lists {0, 1} and {0, 2}
+    >>> personalization(jnp.array([2, 1, 1]), num_users=2, k=2)  # lists {0, 1} and {0, 2}
     Array(0.5, dtype=float32)
     """
     counts = _check_counts(counts)

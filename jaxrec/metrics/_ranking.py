@@ -314,12 +314,12 @@ def r_precision(hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /) -> 
     return _share(jnp.sum(jnp.where(inside, top, np.float32(0))), num_relevant)
 
 
-def recall_min(
+def capped_recall(
     hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None
 ) -> Float[Array, ""]:
     """`recall` over min(k, relevant); arguments, result and errors are those of `recall`.
 
-    >>> recall_min(jnp.array([True, False]), jnp.array(4))
+    >>> capped_recall(jnp.array([True, False]), jnp.array(4))
     Array(0.5, dtype=float32)
     """
     return recall(hits, num_relevant, k=k, over="min")
@@ -354,7 +354,7 @@ RANKING_METRICS: Mapping[str, RankingMetric] = types.MappingProxyType(
         "ndcg": ndcg,
         "average_precision": average_precision,
         "reciprocal_rank": reciprocal_rank,
-        "recall_min": recall_min,
+        "capped_recall": capped_recall,
         "ndcg_k": ndcg_k,
         "average_precision_min": average_precision_min,
     }

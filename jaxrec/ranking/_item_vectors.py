@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 
 import jax
 import numpy as np
@@ -66,6 +68,13 @@ class ItemSpace:
     def num_items(self) -> int:
         """I."""
         return self.vectors.shape[0]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the vectors."""
+        digest = hashlib.blake2b(self.vectors.tobytes(), digest_size=16)
+        digest.update(self.known.tobytes())
+        return digest.hexdigest()
 
     @property
     def rank(self) -> int:

@@ -8,6 +8,7 @@ serves every tile.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +24,9 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, top_k, top_k_by_item
 from jaxrec.types import Array, Scorer
+
+Lengths = int | Sequence[int] | np.ndarray
+"""One length of lists, or several."""
 
 _SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
@@ -131,17 +135,40 @@ def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
     return bound - bound % 8 if bound > 8 else bound
 
 
-def check_list_length(k: int, num_items: int) -> None:
-    """Check that lists of k items can be taken from the catalogue.
+def check_k(k: Lengths, num_items: int) -> tuple[int, ...]:
+    """The lengths of lists that are meant, ascending and each once.
+
+    Args:
+      k: a whole number, or several in a sequence or an array.
+      num_items: I.
 
     Raises:
-      JaxrecError: k is no whole number in 1..I.
+      JaxrecError: no length, or one that is not whole or lies outside 1..I.
+
+    >>> check_k(np.array([20, 10, 10]), 100)
+    (10, 20)
+    """
+    several = isinstance(k, (Iterable, np.ndarray)) and not isinstance(k, (str, bytes)) and np.ndim(k) > 0
+    lengths: tuple[Any, ...] = tuple(k) if several else (k,)  # pyright: ignore[reportArgumentType]
+    if not lengths:
+        raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
+    for one in lengths:
+        check_list_length(one, num_items)
+    return tuple(sorted({int(one) for one in lengths}))
+
+
+def check_list_length(k: object, num_items: int) -> None:
+    """Check one length of lists.
+
+    Raises:
+      JaxrecError: it is not whole or lies outside 1..I.
 
     >>> check_list_length(10, 100)
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
-    if k > num_items:
+    whole = isinstance(k, (int, np.integer)) or (isinstance(k, np.ndarray) and k.ndim == 0 and k.dtype.kind in "iu")
+    if isinstance(k, bool) or not whole or k < 1:  # pyright: ignore[reportOperatorIssue]
+        raise JaxrecError(f"k is {k}; pass a whole number of at least 1")
+    if k > num_items:  # pyright: ignore[reportOperatorIssue]
         raise JaxrecError(f"k is {k}, but the catalogue has only {num_items:,} items; pass k <= {num_items}")
 
 
