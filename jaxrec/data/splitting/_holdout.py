@@ -29,7 +29,7 @@ def generator_of(key: jax.Array | None) -> np.random.Generator:
     if key is None:
         key = jax.random.key(0)
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise JaxrecError(f"key is {key!r}; pass one jax.random key, for example jax.random.key(0)")
+        raise JaxrecError(f"key is {key!r}; a key is one jax.random.key: pass jax.random.key(0)")
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
