@@ -20,7 +20,7 @@ from typing import Any
 
 from jaxrec.errors import JaxrecError
 
-__all__ = ["BUILT_IN", "KINDS", "find", "make", "name_of", "names", "register", "unregister"]
+__all__ = ["BUILT_IN", "KINDS", "find", "make", "name_of", "names", "options_of", "register", "unregister"]
 
 # A name leads to a place, which is imported when it is asked for.
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -63,8 +63,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "movielens-csv": "jaxrec.data.reading:MovieLensCSV",
             "lightgcn": "jaxrec.data.reading:LightGCNText",
             "recbole": "jaxrec.data.reading:RecBole",
-            "delimited": "jaxrec.data.reading:Delimited",
             "parquet": "jaxrec.data.reading:Parquet",
+            "delimited": "jaxrec.data.reading:Delimited",
         },
         "splitter": {
             "user_temporal": "jaxrec.data.splitting:UserTemporal",
@@ -186,13 +186,23 @@ def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, 
                 f"{name} is {value!r}, and {thing!r} carries its own options; set {name} there, or leave it out"
             )
         return thing
-    fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
-    accepted = [field.name for field in fields if field.init]
+    accepted = options_of(thing)
     for name, value in given.items():
         if name not in accepted:
             has = f"it takes {', '.join(accepted)}" if accepted else "it has none"
             raise JaxrecError(f"{name} is {value!r}, and the {kind} {called!r} has no such option; {has}")
     return thing(**given)
+
+
+def options_of(thing: Any) -> tuple[str, ...]:
+    """The names of the options that a class takes; none of an object, which has its own.
+
+    >>> options_of(find("splitter", "user_random"))
+    ('test', 'valid')
+    """
+    if not inspect.isclass(thing) or not dataclasses.is_dataclass(thing):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(thing) if field.init)
 
 
 def name_of(kind: str, thing: Any) -> str:

@@ -193,7 +193,7 @@ def _headed(text: str, path: Path, name: str) -> tuple[list[str], list[list[str]
         raise DataError(f"{path}: the file is empty")
     recbole = name.endswith(".item")
     delimiter = "\t" if recbole else next((mark for mark in (",", "\t", ";", "|") if mark in first), ",")
-    header = header_names(first, Layout("recbole" if recbole else "delimited", delimiter), f"{path}:{number}")
+    header = header_names(first, Layout(delimiter, quotes=not recbole, typed=recbole), f"{path}:{number}")
     wanted = {"user": None, "rating": None, "timestamp": None}
     found = find_columns(header, wanted, f"{path}:{number}", required=("item",))
     order = [found["item"], *([found["title"]] if "title" in found else [])]

@@ -433,3 +433,33 @@ def _timed(data: Interactions, method: str, instead: str) -> Interactions:
         also = ", or method='predefined' for the published parts" if data.part is not None else ""
         raise DataError(f"method {method!r} needs timestamps and the data have none; pass {instead}{also}")
     return data
+
+
+# The functions of 0.1, of which each splitter was one.
+_OLD = {
+    "global_temporal": GlobalTemporal,
+    "leave_one_out": LeaveOneOut,
+    "predefined": Predefined,
+    "random": RandomSplit,
+    "user_kfold": UserKFold,
+    "user_kfolds": UserKFold,
+    "user_random": UserRandom,
+    "user_temporal": UserTemporal,
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OLD:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    kind = _OLD[name]
+    warnings.warn(
+        f"jaxrec.data.splitting.{name} is a name of 0.1 and goes in 0.3; use jaxrec.split(data, {kind.__name__}(...))",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+
+    def old(data: Any, *fold: int, key: Any = None, **options: Any) -> Any:
+        splitter = kind(*fold, **options)
+        return (one(data, key) for one in splitter.rounds()) if name == "user_kfolds" else splitter(data, key)
+
+    return old
