@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
 from jaxrec.errors import DataError
+from jaxrec.text import html_table, last_notes
 
 TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
 
@@ -134,6 +135,36 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def _summary(self) -> tuple[str, str]:
+        """The counts, and the further columns, each in a line."""
+        have = [
+            f"{name} {values.min():g} to {values.max():g}"
+            for name, values in (("rating", self.rating),)
+            if values is not None and len(values)
+        ]
+        if self.timestamp is not None and len(self):
+            have.append(f"timestamp {self.timestamp.min()} to {self.timestamp.max()}")
+        have += ["titles"] if self.titles is not None else []
+        have += ["published parts"] if self.part is not None else []
+        have += [f"item columns {', '.join(self.item_columns)}"] if self.item_columns else []
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts().items())
+        return counts, "; ".join(have)
+
+    def __repr__(self) -> str:
+        counts, have = self._summary()
+        lines = [f"Interactions: {counts}", *([have] if have else [])]
+        return "\n  ".join([*lines, *(f"note: {note}" for note in last_notes(self.notes))])
+
+    def _repr_html_(self) -> str:
+        counts, have = self._summary()
+        columns = {"user": self.users.ids[self.user[:5]], "item": self.items.ids[self.item[:5]]}
+        columns |= {} if self.titles is None else {"title": self.titles[self.item[:5]]}
+        columns |= {} if self.rating is None else {"rating": self.rating[:5]}
+        columns |= {} if self.timestamp is None else {"timestamp": self.timestamp[:5]}
+        rows = [list(columns), *zip(*(values.tolist() for values in columns.values()), strict=True)]
+        more = ["..."] if len(self) > 5 else []
+        return html_table(f"Interactions: {counts}", rows, [*more, *([have] if have else []), *last_notes(self.notes)])
 
     @property
     def num_users(self) -> int:

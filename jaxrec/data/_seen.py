@@ -35,6 +35,9 @@ class SeenItems(NamedTuple):
         """U, the number of rows."""
         return self.indptr.shape[0] - 1
 
+    def __repr__(self) -> str:
+        return f"SeenItems of {self.num_users:,} users: {self.items.shape[0]:,} pairs"
+
     def of(self, user: int) -> Array:
         """The items of one user, ascending (on the host).
 

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
+from jaxrec.data._seen import seen_items
+from jaxrec.data.splitting import split
 from jaxrec.errors import DataError
+from jaxrec.reports import Report
 
 USERS, ITEMS = IdMap(np.array(["ann", "bo"]), "user"), IdMap(np.array([10, 20, 30]), "item")
 rows = st.lists(
@@ -168,3 +171,54 @@ def test_the_fingerprint_sees_every_value():
     assert small(**base).fingerprint() == prints[0]
     strange = IdMap(np.array(["\ud800", "b"]), "user")  # half a surrogate pair is a valid Python string
     assert len(small(users=strange).fingerprint()) == 64
+
+
+def large():
+    """Data whose arrays would fill many screens, with titles that a page must escape."""
+    rng = np.random.default_rng(0)
+    user, item = np.divmod(np.sort(rng.choice(200 * 300, 20_000, replace=False)), 300)
+    titles = {one: f"<i>film</i> {one}" for one in range(300)}
+    data = Interactions.from_arrays(user, item, rng.integers(1, 6, 20_000), np.arange(20_000), titles=titles)
+    for step in range(30):
+        data = data.with_note(f"step {step}: " + "<words> " * 40)
+    return data
+
+
+def test_what_is_shown_unasked_fits_a_screen_and_counts():
+    data = large()
+    parts = split(data, "user_random")
+    for thing, words in (
+        (data, "200 users, 300 items, 20,000 interactions"),
+        (parts, ", ".join(f"{len(part):,} {name}" for name, part in parts.parts().items()) + " interactions"),
+        (data.users, "IdMap of 200 user ids: 0, 1, 2, ..., 199"),
+        (seen_items(data), "SeenItems of 200 users: 20,000 pairs"),
+    ):
+        shown = repr(thing)
+        assert words in shown
+        assert shown.count("\n") < 10
+        assert len(shown) < 1200
+    assert "rating 1 to 5; timestamp 0 to 19999; titles" in repr(data)
+    assert "note: ... 26 earlier notes" in repr(data)
+    assert repr(IdMap(np.array(["a", "b"]), "item")) == "IdMap of 2 item ids: 'a', 'b'"
+    assert "0 interactions" in repr(data.select([]))
+
+
+def test_pages_of_data_and_splits_are_escaped():
+    data = large()
+    for thing in (data, split(data, "user_random")):
+        page = thing._repr_html_()
+        assert page.startswith("<p><b>")
+        assert "<words>" not in page
+        assert "<i>" not in page
+        assert len(page) < 4000
+    assert "&lt;i&gt;film&lt;/i&gt;" in data._repr_html_()
+    assert "<td>train</td>" in split(data, "user_random")._repr_html_()
+
+
+def test_a_page_of_a_report_is_escaped():
+    report = Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}, {"coverage@10": 0.25}, fitted="<train>")
+    page = report._repr_html_()
+    assert "<td>recall@10</td><td>0.5000</td>" in page
+    assert "fitted: &lt;train&gt;" in page
+    assert "<train>" not in page
+    assert repr(report) == str(report)

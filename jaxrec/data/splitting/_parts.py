@@ -13,6 +13,7 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
 from jaxrec.data._pairs import pair_codes, repeated
 from jaxrec.errors import DataError, MismatchError
+from jaxrec.text import html_table, last_notes
 
 FOLD_IN = 3  # a code beside TRAIN, VALID and TEST
 _NAMES = {TRAIN: "train", VALID: "valid", TEST: "test", FOLD_IN: "fold_in"}
@@ -66,6 +67,22 @@ class Split:
                         "one part only, so remove it from one of them"
                     )
             earlier.append((name, codes))
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts().items())
+        lines = [
+            f"Split ({self.method}): {sizes} interactions",
+            f"{self.train.num_users:,} users, {self.train.num_items:,} items",
+        ]
+        return "\n  ".join([*lines, *(f"note: {note}" for note in last_notes(self.notes))])
+
+    def _repr_html_(self) -> str:
+        rows = [["part", "interactions", "users", "items"]]
+        for name, part in self.parts().items():
+            users, items = (len(np.unique(index)) for index in (part.user, part.item))
+            rows.append([name, f"{len(part):,}", f"{users:,}", f"{items:,}"])
+        catalog = f"{self.train.num_users:,} users, {self.train.num_items:,} items"
+        return html_table(f"Split ({self.method}) of {catalog}", rows, last_notes(self.notes))
 
     def parts(self) -> dict[str, Interactions]:
         """The parts by name: train, valid, test and, where there is one, fold_in.
