@@ -12,7 +12,9 @@ import dataclasses
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from jaxrec.errors import JaxrecError
 
@@ -119,10 +121,8 @@ def use_cache(folder: str | None) -> None:
     """Keep compiled programs in a folder, so that a second run need not compile them again.
 
     Args:
-      folder: made if need be; None takes the one that JAXREC_CACHE names, if any.
-
-    Raises:
-      JaxrecError: the folder cannot be made or written to.
+      folder: made if need be; None takes the one that JAXREC_CACHE names, if any. Where it cannot be made or written
+        to, a warning tells, and nothing is kept.
 
     >>> use_cache("")  # no folder, no cache
     """
@@ -132,15 +132,38 @@ def use_cache(folder: str | None) -> None:
     path = pathlib.Path(folder).expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
     except OSError as error:
-        raise JaxrecError(f"the cache folder {folder!r} cannot be made: {error.strerror}; name another") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise JaxrecError(f"the cache folder {folder!r} cannot be written to; name another")
+        told = f"the cache folder {folder!r} cannot be used ({error.strerror}), so compiled programs are not kept"
+        warnings.warn(told, UserWarning, stacklevel=2)
+        return
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(path))
     # By default only what took a second to compile is kept, and a small job is a hundred programs below that.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def devices() -> list[Any]:
+    """The devices that JAX computes on.
+
+    Raises:
+      JaxrecError: there is no device of the kind that JAX_PLATFORMS asks for.
+
+    >>> len(devices()) > 0
+    True
+    """
+    import jax
+
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where no plugin knows the platform
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = " ".join(str(error).split()) or f"nothing here makes {asked!r} available"
+        raise JaxrecError(
+            f"JAX finds no device: {reason}; JAX_PLATFORMS is {asked!r}, and unset it takes what there is"
+        ) from None
 
 
 def _version(text: str) -> tuple[int, ...]:

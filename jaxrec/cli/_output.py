@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.cli._flags import in_flags
 from jaxrec.errors import JaxrecError
 
 
@@ -27,7 +28,7 @@ def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
 def note(text: str, quiet: bool = False) -> None:
     """Say something on standard error that is no part of the result."""
     if not quiet:
-        print(f"note: {text}", file=sys.stderr)
+        print(f"note: {in_flags(text)}", file=sys.stderr)
 
 
 def plain(value: Any) -> Any:

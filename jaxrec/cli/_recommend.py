@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> None:
         restore(command.run),
         users,
         k=command.k,
-        seen=command.seen,
+        filter_seen=not command.seen,
         unknown=command.unknown,
         exclude=exclude,
         candidates=candidates,

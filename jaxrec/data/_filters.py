@@ -20,7 +20,7 @@ class Preparation:
 
     Attributes:
       min_rating: keep ratings of at least this, on the data's own scale; None keeps all.
-      deduplicate: one interaction for each pair, the last one; see `deduplicate`.
+      deduplicate: one interaction for each pair: the rule of `deduplicate`, True for "last", False for none.
       k_core: every user and every item keeps at least this many interactions; None keeps all.
 
     >>> str(Preparation(min_rating=4, k_core=5))
@@ -28,7 +28,7 @@ class Preparation:
     """
 
     min_rating: float | None = None
-    deduplicate: bool = True
+    deduplicate: bool | Keep = True
     k_core: int | None = None
 
     def __str__(self) -> str:
@@ -209,10 +209,10 @@ def prepare(
     data: Interactions,
     *,
     min_rating: float | None = None,
-    deduplicate: bool = True,
+    deduplicate: bool | Keep = True,
     k_core: int | None = None,
 ) -> Interactions:
-    """Apply the usual filters in their order: rating filter, de-duplication ("last"), k-core.
+    """Apply the usual filters in their order: rating filter, de-duplication, k-core.
 
     They come before the split, as in most published work. So the k-core counts test interactions too: that a user or
     an item is in the data at all says that it has k interactions over all parts, which a system in use would not
@@ -221,7 +221,7 @@ def prepare(
     Args:
       data: E interactions.
       min_rating: see `min_rating`; None leaves the step out.
-      deduplicate: see `deduplicate`; False leaves the step out.
+      deduplicate: the rule of `deduplicate`, True for "last"; False leaves the step out.
       k_core: see `k_core`; None leaves the step out.
 
     Returns:
@@ -237,7 +237,7 @@ def prepare(
     if min_rating is not None:
         data = _min_rating(data, min_rating)
     if deduplicate:
-        data = _deduplicate(data)
+        data = _deduplicate(data, "last" if deduplicate is True else deduplicate)
     if k_core is not None:
         data = _k_core(data, k_core)
     return data

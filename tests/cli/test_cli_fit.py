@@ -243,9 +243,9 @@ def test_default_lengths_are_cut_to_the_catalogue_and_others_refused(capsys):
         ("userId,movieId,rating\n1,2,3\n", "--k-core 2", "no interaction left in the 2-core"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k 5", "k is 5, but the catalogue has only 4 items; pass k <= 4"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k", "-k names no length"),
-        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--memory-mb 0", "memory_mb is 0"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--memory-mb 0", "--memory-mb is 0"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_temporal", "needs timestamps and the data have none"),
-        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split time", "method is 'time', which is none of user_temporal"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split time", "no splitter is named 'time'; the names are user_temporal"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_random --fold 1", "has no such option"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--test 1.5", "test is 1.5; pass a fraction"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--columns user=u", "no column 'u' for the user"),
@@ -276,7 +276,7 @@ def test_loss_on_ratings_needs_ratings(cli, tmp_path):
     path = tmp_path / "clicks.csv"
     path.write_text("user,item\n1,2\n1,3\n1,4\n1,5\n")
     error = cli("fit", path, "--model", "mf", "--loss", "mse", "--out", tmp_path / "run", "--quiet").error
-    assert 'loss="mse" needs ratings' in error
+    assert "--loss mse needs ratings" in error
 
 
 def test_a_run_of_python_does_not_say_its_data(cli, tmp_path):

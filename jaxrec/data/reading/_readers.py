@@ -120,8 +120,8 @@ def read_split(
       encoding: see `read`.
       items: see `read`; "auto" looks beside `train_path`.
       overlap: what to do when a pair of user and item is in two parts. "raise" refuses; "drop" keeps it in the earlier
-        part only (train before valid before test); "keep" leaves both, for data in which users repeat themselves. The
-        last two count the pairs in a note.
+        part only (train before valid before test); "keep" leaves both, for uses other than `jaxrec.split`, which
+        refuses them. The last two count the pairs in a note.
 
     Returns:
       Interactions whose `part` says `TRAIN`, `VALID` or `TEST`: first those of train, then valid, then test. The id
@@ -284,7 +284,7 @@ def _separate(data: Interactions, overlap: str, paths: Mapping[str, Path]) -> In
         raise DataError(
             f"{files}: {count:,} interactions are of a user and item that an earlier part has too (the first: user "
             f"{user!r}, item {item!r}), so the parts leak into each other; pass overlap='drop' to leave them out of "
-            "the later part, or overlap='keep'"
+            "the later part"
         )
     if overlap == "keep":
         return data.with_note(f"{count:,} interactions repeat a user and item of an earlier part; they are kept")

@@ -83,7 +83,9 @@ def split(
     """
     if not isinstance(data, Interactions):
         raise DataError(f"data is of type {type(data).__name__}; pass Interactions, as jaxrec.from_frame makes them")
-    splitter = make("splitter", method, options={name: value for name, value in options.items() if value is not None})
+    splitter = make(
+        "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
+    )
     if not callable(splitter):
         raise JaxrecError(f"method is {method!r}; pass the name of a splitter, or a splitter such as UserTemporal()")
     one_of("k_core_on", k_core_on, ("data", "train"))
