@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from jaxrec.api._lookup import item_indices
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._fitted import FittedModel
 from jaxrec.ranking._candidate_rule import CandidateRule
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 
 def candidate_rule(

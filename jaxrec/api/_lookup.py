@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxrec.data._ids import id_list
 from jaxrec.errors import JaxrecError, UnknownIdError
-from jaxrec.fitting._fitted import FittedModel
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 
 def check_model(model: Any) -> None:
@@ -18,7 +20,7 @@ def check_model(model: Any) -> None:
     Raises:
       JaxrecError: another kind of object.
     """
-    if not isinstance(model, FittedModel):
+    if not all(hasattr(model, name) for name in ("scorer", "users", "items", "seen", "info")):
         raise JaxrecError(
             f"model is of type {type(model).__name__}; pass a fitted model, as jaxrec.fit and jaxrec.restore give it"
         )

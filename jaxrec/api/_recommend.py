@@ -7,7 +7,7 @@ import json
 import pathlib
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,11 +18,13 @@ from jaxrec.data._ids import id_list
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
 from jaxrec.evaluation._ratings import predict_pairs
-from jaxrec.fitting._fitted import FittedModel
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import PopularityScorer
 from jaxrec.text import html_table, last_notes
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 OnUnknown = Literal["raise", "skip", "popular"]
 

@@ -83,7 +83,7 @@ def split(
     """
     if not isinstance(data, Interactions):
         raise DataError(f"data is of type {type(data).__name__}; pass Interactions, as jaxrec.from_frame makes them")
-    splitter = make(
+    splitter: Any = make(
         "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
     )
     if not callable(splitter):
