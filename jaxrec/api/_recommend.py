@@ -265,7 +265,8 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
       k: the length of a list.
 
     Returns:
-      For each item, the others, the most similar first.
+      For each item, the others, the most similar first. A note tells of an item without an interaction in the fitted
+      part.
 
     Raises:
       JaxrecError: k below 1 or not below the number of items, or a model without similarities.
@@ -287,7 +288,9 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
         model.items.ids[item].item(): _suggestions(model, np.asarray(found[at]), np.asarray(scores[at]))
         for at, item in enumerate(index)
     }
-    return Recommendations("item", lists)
+    strangers = [str(model.items.ids[item]) for item in index if not (np.asarray(model.seen.items) == item).any()]
+    notes = [f"item {name} has no interaction in the fitted part, so its list says little" for name in strangers]
+    return Recommendations("item", lists, tuple(notes))
 
 
 def predict(model: FittedModel, users: Any, items: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxrec.data._interactions import Interactions
+from jaxrec.data._interactions import Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes, repeated
 from jaxrec.errors import DataError, JaxrecError
 
@@ -60,10 +60,11 @@ def min_rating(data: Interactions, threshold: float) -> Interactions:
     >>> min_rating(data, 4).notes
     ('minimum rating 4: kept 2 of 3 interactions, 2 of 2 users, 2 of 2 items',)
     """
+    check_interactions(data)
     if data.rating is None:
         raise DataError("min_rating needs ratings and the data have none; leave the rating filter out")
-    if not np.isfinite(threshold):
-        raise JaxrecError(f"min_rating threshold is {threshold}; pass a finite number on the data's rating scale")
+    if not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
+        raise JaxrecError(f"min_rating threshold is {threshold!r}; pass a finite number on the data's rating scale")
     # Ratings are float32: 3.3 must find the stored 3.3, which is below the float64 of that name.
     kept = data.select(data.rating >= np.float32(threshold)).compact()
     if not len(kept):
@@ -95,6 +96,7 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
     >>> deduplicate(data).rating, deduplicate(data, "max").rating
     (array([3., 2.], dtype=float32), array([4., 2.], dtype=float32))
     """
+    check_interactions(data)
     if keep not in ("last", "first", "max"):
         raise JaxrecError(f"keep is {keep!r}; pass 'last', 'first' or 'max'")
     if keep == "max" and data.rating is None:
@@ -142,6 +144,7 @@ def k_core(
     >>> k_core(data, 2).notes
     ('2-core: kept 4 of 5 interactions, 2 of 3 users, 2 of 3 items (1 round)',)
     """
+    check_interactions(data)
     if k is None and user_k is None and item_k is None:
         raise JaxrecError("k_core needs k, user_k or item_k; pass one of them, for example k=5")
     default = 1 if k is None else k
@@ -234,6 +237,7 @@ def prepare(
     >>> len(prepare(data, min_rating=4, k_core=2))
     4
     """
+    check_interactions(data)
     if min_rating is not None:
         data = _min_rating(data, min_rating)
     if deduplicate:

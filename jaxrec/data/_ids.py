@@ -60,8 +60,9 @@ def as_ids(values: Any, name: str) -> np.ndarray:
 
 def _array(values: Any, name: str) -> np.ndarray:
     """The ids as an array of one plain dtype, after a look at the type of every id where there may be several."""
-    if isinstance(values, (str, bytes)):
-        raise DataError(f"{name} is the single text {values!r}; pass a sequence with one id per interaction")
+    if isinstance(values, (str, bytes, Mapping)):
+        kind = "mapping" if isinstance(values, Mapping) else "single text"
+        raise DataError(f"{name} is the {kind} {_short(values)}; pass a sequence with one id per interaction")
     if hasattr(values, "__array__"):
         values = np.asarray(values)
         if values.dtype.kind not in "OT" or values.ndim != 1:

@@ -114,8 +114,10 @@ class Interactions:
         user_ids, user_index = factorize(as_ids(user, "user"))
         item_ids, item_index = factorize(as_ids(item, "item"))
         columns, notes = {}, []
-        for name, values in {"title": titles, **(item_columns or {})}.items():
+        given = {"title": titles, **_mapping(item_columns or {}, "item_columns", "name to mapping")}
+        for name, values in given.items():
             if values is not None:
+                values = _mapping(values, "titles" if values is titles else name, "item id to value")
                 missing = "" if any(isinstance(value, str) for value in values.values()) else np.nan
                 columns[name] = np.array([values.get(item_id, missing) for item_id in item_ids.tolist()])
                 unused = len(values) - sum(item_id in values for item_id in item_ids.tolist())
@@ -138,11 +140,9 @@ class Interactions:
 
     def _summary(self) -> tuple[str, str]:
         """The counts, and the further columns, each in a line."""
-        have = [
-            f"{name} {values.min():g} to {values.max():g}"
-            for name, values in (("rating", self.rating),)
-            if values is not None and len(values)
-        ]
+        have = []
+        if self.rating is not None and len(self):
+            have.append(f"rating {self.rating.min():g} to {self.rating.max():g}")
         if self.timestamp is not None and len(self):
             have.append(f"timestamp {self.timestamp.min()} to {self.timestamp.max()}")
         have += ["titles"] if self.titles is not None else []
@@ -259,6 +259,30 @@ class Interactions:
                 digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
             digest.update(f"{array.shape}{array.dtype.kind}".encode())
         return digest.hexdigest()
+
+
+def check_interactions(data: Any, name: str = "data") -> None:
+    """Refuse anything but interactions.
+
+    Raises:
+      DataError: another kind of object.
+
+    >>> check_interactions([1, 2])
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: data is of type list; pass Interactions, as jaxrec.read or jaxrec.from_frame gives
+    """
+    if not isinstance(data, Interactions):
+        raise DataError(
+            f"{name} is of type {type(data).__name__}; pass Interactions, as jaxrec.read or jaxrec.from_frame gives"
+        )
+
+
+def _mapping(values: Any, name: str, of: str) -> Mapping[Any, Any]:
+    values = values.to_dict() if hasattr(values, "to_dict") else values  # a series of pandas
+    if not isinstance(values, Mapping):
+        raise DataError(f"{name} is of type {type(values).__name__}; pass a mapping from {of}")
+    return values
 
 
 def _frozen(array: np.ndarray, given: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxrec.data._interactions import Interactions, check_index
+from jaxrec.data._interactions import Interactions, check_index, check_interactions
 from jaxrec.errors import DataError, MismatchError
 
 Array = np.ndarray | jax.Array
@@ -47,8 +47,8 @@ class SeenItems(NamedTuple):
         >>> SeenItems(np.array([0, 2]), np.array([3, 5])).of(0)
         array([3, 5])
         """
-        if not 0 <= user < self.num_users:
-            raise DataError(f"user index {user} is outside 0..{self.num_users - 1}; pass an index of this data")
+        if not isinstance(user, (int, np.integer)) or not 0 <= user < self.num_users:
+            raise DataError(f"user index {user!r} is outside 0..{self.num_users - 1}; pass an index of this data")
         return self.items[int(self.indptr[user]) : int(self.indptr[user + 1])]
 
 
@@ -64,6 +64,8 @@ def seen_items(*parts: Interactions) -> SeenItems:
     """
     if not parts:
         raise MismatchError("seen_items needs at least one part; pass the interactions whose items count as seen")
+    for part in parts:
+        check_interactions(part, "a part")
     if not all(parts[0].same_catalogue(other) for other in parts[1:]):
         raise MismatchError("the given interactions have different catalogues; take them from one split")
     user = np.concatenate([part.user for part in parts])

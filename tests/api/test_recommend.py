@@ -367,3 +367,11 @@ def test_many_lists_are_shown_in_part_and_everything_is_escaped():
     assert "<b>One" not in page
     assert "Two &amp; more" in page
     assert "Recommendations: 500 lists" in page
+
+
+def test_an_item_without_data_is_told_of():
+    data = jaxrec.from_arrays([1, 1, 2, 2, 3], [5, 6, 6, 7, 8])
+    model = jaxrec.fit(ItemKNN(), data.select(data.item != 3), key=jax.random.key(0))
+    assert jaxrec.similar_items(model, [5, 8], k=1).notes == (
+        "item 8 has no interaction in the fitted part, so its list says little",
+    )

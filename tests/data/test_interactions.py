@@ -3,15 +3,18 @@
 import dataclasses
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxrec.data._filters import deduplicate, k_core, min_rating, prepare
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
 from jaxrec.data._seen import seen_items
+from jaxrec.data.reading import read, to_frame, to_networkx, to_scipy
 from jaxrec.data.splitting import split
-from jaxrec.errors import DataError
+from jaxrec.errors import DataError, JaxrecError
 from jaxrec.reports import Report
 
 USERS, ITEMS = IdMap(np.array(["ann", "bo"]), "user"), IdMap(np.array([10, 20, 30]), "item")
@@ -173,6 +176,9 @@ def test_the_fingerprint_sees_every_value():
     assert len(small(users=strange).fingerprint()) == 64
 
 
+DATA = Interactions.from_arrays(["ann", "ann", "bo", "bo"], [1, 2, 1, 3], [5, 4, 3, 2])
+
+
 def large():
     """Data whose arrays would fill many screens, with titles that a page must escape."""
     rng = np.random.default_rng(0)
@@ -222,3 +228,40 @@ def test_a_page_of_a_report_is_escaped():
     assert "fitted: &lt;train&gt;" in page
     assert "<train>" not in page
     assert repr(report) == str(report)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: Interactions.from_arrays([1], [2], titles=["x"]),
+            "titles is of type list; pass a mapping from",
+        ),
+        (
+            lambda: Interactions.from_arrays([1], [2], item_columns={"year": [1995]}),
+            "year is of type list; pass a mapping from item id to value",
+        ),
+        (lambda: Interactions.from_arrays([1], [2], item_columns=["year"]), "item_columns is of type list; pass a map"),
+        (lambda: Interactions.from_arrays({1: 2}, [3]), r"user is the mapping \{1: 2\}; pass a sequence"),
+        (lambda: prepare(None, k_core=2), "data is of type NoneType; pass Interactions"),
+        (lambda: k_core([1], 2), "data is of type list; pass Interactions"),
+        (lambda: deduplicate("x"), "data is of type str; pass Interactions"),
+        (lambda: min_rating({}, 2), "data is of type dict; pass Interactions"),
+        (lambda: min_rating(DATA, "4"), "min_rating threshold is '4'; pass a finite number"),
+        (lambda: seen_items(split(DATA, "random", test=0.5, valid=0)), "a part is of type Split; pass Interactions"),
+        (lambda: seen_items(DATA).of("ann"), "user index 'ann' is outside"),
+        (lambda: to_frame(np.ones(3)), "data is of type ndarray; pass Interactions"),
+        (lambda: to_scipy(None), "data is of type NoneType; pass Interactions"),
+        (lambda: to_networkx(None), "data is of type NoneType; pass Interactions"),
+        (lambda: read(pandas.DataFrame({"user": [1]})), "which is no path .*; from_frame reads frames"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(call, message):
+    with pytest.raises(JaxrecError, match=message):
+        call()
+
+
+def test_titles_may_be_a_series():
+    data = Interactions.from_arrays([1, 2], [3, 4], titles=pandas.Series({3: "Three", 5: "Five"}))
+    assert data.titles.tolist() == ["Three", ""]
+    assert data.notes == ("title: 1 of 2 are of items without interactions, left out",)

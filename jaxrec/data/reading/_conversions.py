@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, factorize
-from jaxrec.data._interactions import Interactions, check_rating, check_timestamp
+from jaxrec.data._interactions import Interactions, check_interactions, check_rating, check_timestamp
 from jaxrec.errors import DataError
 
 
@@ -48,6 +48,12 @@ def from_scipy(
             f"matrix is of type {type(matrix).__name__} with shape {getattr(matrix, 'shape', None)}; pass a scipy "
             "sparse matrix [users, items], for example scipy.sparse.csr_array(matrix)"
         )
+    for side, size in zip(("user", "item"), matrix.shape, strict=True):
+        if size > np.iinfo(np.int32).max:  # told before ids of this size are made
+            raise DataError(
+                f"matrix has shape {matrix.shape}, and {size:,} {side}s do not fit in int32 indices; where its rows or "
+                "columns are ids, pass these: jaxrec.from_arrays(matrix.row, matrix.col, matrix.data) of a COO matrix"
+            )
     stored = matrix.nnz
     matrix = matrix.tocsr(copy=True)
     if matrix.dtype.kind not in "biuf":
@@ -101,6 +107,7 @@ def to_scipy(data: Interactions, *, add_repeated: bool = False) -> Any:
     """
     import scipy.sparse
 
+    check_interactions(data)
     values = np.ones(len(data), dtype=np.float32) if data.rating is None else data.rating
     matrix = scipy.sparse.coo_array((values, (data.user, data.item)), shape=(data.num_users, data.num_items)).tocsr()
     matrix.sum_duplicates()
@@ -259,6 +266,7 @@ def to_networkx(data: Interactions) -> Any:
     """
     import networkx
 
+    check_interactions(data)
     users, items = data.users.ids.tolist(), data.items.ids.tolist()
     shared = not set(users).isdisjoint(items)
     user_nodes = [("user", user) if shared else user for user in users]

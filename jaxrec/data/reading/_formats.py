@@ -257,6 +257,8 @@ class Delimited(_Table):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.header not in (None, True, False):
+            raise DataError(f"header is {self.header!r}; pass True or False, or None to find it")
         mark = self.delimiter
         if mark is not None and (not isinstance(mark, str) or not mark or set(mark) & set('\n\r"\0')):
             raise DataError(f"delimiter is {mark!r}; pass one or more characters other than a line end or a quote")
@@ -282,7 +284,7 @@ class Delimited(_Table):
         values = split_line(lines[0], Layout(mark))
         stated = wanted_columns(self.columns).values()
         named = any(isinstance(value, str) and value in values for value in stated)
-        header = (named or not any(map(_is_number, values))) if self.header is None else bool(self.header)
+        header = (named or not any(map(_is_number, values))) if self.header is None else self.header
         return Layout(mark, header, encoding)
 
 

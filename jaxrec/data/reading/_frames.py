@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrec._moved import old_name
 from jaxrec.data._ids import IdMap, as_ids, factorize
-from jaxrec.data._interactions import Interactions, check_rating
+from jaxrec.data._interactions import Interactions, check_interactions, check_rating
 from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
 from jaxrec.errors import DataError
 
@@ -100,6 +100,7 @@ def to_frame(data: Interactions) -> Any:
     >>> list(to_frame(data).columns)
     ['user', 'item', 'rating']
     """
+    check_interactions(data)
     try:
         import pandas
     except ImportError:

@@ -168,7 +168,9 @@ def _existing(path: Any, name: str) -> Path:
     except JaxrecError:
         raise
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise DataError(f"{name} is {path!r}, which is no path ({error}); pass the path of a file") from None
+        shown = repr(path) if len(repr(path)) < 200 else f"of type {type(path).__name__}"
+        frame = "; from_frame reads frames" if hasattr(path, "columns") else ""
+        raise DataError(f"{name} is {shown}, which is no path ({error}); pass the path of a file{frame}") from None
     hint = f"did you mean {near[0]}?" if near else "check the path"
     raise MissingFileError(f"{found}: no such file; {hint}")
 

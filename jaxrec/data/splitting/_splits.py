@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxrec.data._filters import k_core as core_of
-from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
+from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes
 from jaxrec.data.splitting._holdout import (
     Ties,
@@ -81,8 +81,7 @@ def split(
     >>> len(split(data, UserTemporal(test=0.3)).test)
     3
     """
-    if not isinstance(data, Interactions):
-        raise DataError(f"data is of type {type(data).__name__}; pass Interactions, as jaxrec.from_frame makes them")
+    check_interactions(data)
     splitter: Any = make(
         "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
     )

@@ -194,3 +194,9 @@ def same_id():
 def test_bad_graphs_are_refused(graph, options, message):
     with pytest.raises(DataError, match=message):
         from_networkx(graph, **options)
+
+
+def test_a_matrix_whose_columns_are_ids_is_told_before_memory_runs_out():
+    matrix = scipy.sparse.coo_matrix((np.ones(3), ([0, 1, 2], [5, 7, 2_999_999_999])), shape=(3, 3_000_000_000))
+    with pytest.raises(DataError, match=r"3,000,000,000 items do not fit .*from_arrays\(matrix.row, matrix.col"):
+        from_scipy(matrix)

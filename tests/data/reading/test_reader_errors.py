@@ -125,6 +125,7 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
             r"columns is \('user', 'item'\), and the reader 'lightgcn' has no such option; it takes encoding$",
         ),
         (GOOD, {"format": "parquet", "header": True}, "header is True, and the reader 'parquet' has no such option"),
+        (GOOD, {"header": "yes"}, "header is 'yes'; pass True or False, or None to find it"),
         (GOOD, {"format": 3}, "format is 3; pass the name of a format, or a reader"),
         (GOOD, {"delimiter": ""}, "delimiter is ''; pass one or more characters"),
         (GOOD, {"delimiter": "\n"}, r"delimiter is '\\n'; pass one or more characters"),
