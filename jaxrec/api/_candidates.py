@@ -23,7 +23,7 @@ def candidate_rule(
     exclude_for: Mapping[Any, Iterable[Any]] | Interactions | None = None,
     candidates: Iterable[Any] | None = None,
 ) -> CandidateRule:
-    """The rule in indices of a model's users and items.
+    """Make a candidate rule in indices of a model's users and items.
 
     Args:
       model: a fitted or restored model.

@@ -27,7 +27,7 @@ def check_model(model: Any) -> None:
 
 
 def item_indices(model: FittedModel, items: Any, name: str = "items") -> np.ndarray:
-    """The indices of items that are named by id or by title.
+    """Find items by id or by title.
 
     An id is tried first, then the whole title, then the title without its year; case does not count in titles.
 
@@ -92,7 +92,7 @@ def _without_year(title: str) -> str:
 
 
 def title_of(model: FittedModel, item: int) -> str:
-    """The title of an item, or its id as text where it has none.
+    """Give the title of an item, or its id as text without one.
 
     >>> import jax, jaxrec
     >>> model = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays(["u"], [7]), key=jax.random.key(0))

@@ -38,7 +38,7 @@ class Suggestion:
     Attributes:
       item: the item's id, as the caller's data has it.
       title: its title, or its id as text.
-      score: what the model gives it; comparable within one list only.
+      score: of the model; comparable within one list only.
 
     >>> Suggestion(7, "Heat (1995)", 1.25).title
     'Heat (1995)'
@@ -51,12 +51,12 @@ class Suggestion:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recommendations:
-    """One ranked list for each asked user or item; iterating gives (who, list of suggestions).
+    """Ranked lists, one for each requested user or item; iterating gives (id, list of suggestions).
 
     Attributes:
-      kind: "user" or "item": what the lists are for.
-      lists: for each asked id (in the caller's ids), its suggestions, the best first.
-      notes: which users were skipped or got the most popular items, and which lists are short.
+      kind: "user" or "item", the kind of the requested ids.
+      lists: requested id (in the caller's ids) to its suggestions, the best first.
+      notes: users without a list of their own, and short lists.
 
     >>> lists = Recommendations("user", {42: [Suggestion(7, "Heat (1995)", 1.25)]})
     >>> print(lists)
@@ -83,7 +83,7 @@ class Recommendations:
         raise KeyError(asked)
 
     def rows(self) -> Iterator[tuple[Any, int, Any, str, float]]:
-        """Rows (asked id, rank from 1, item id, title, score), list by list.
+        """Iterate over rows (requested id, rank from 1, item id, title, score), list by list.
 
         >>> list(Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).rows())
         [(42, 1, 7, 'Heat', 1.5)]
@@ -93,7 +93,7 @@ class Recommendations:
                 yield asked, rank, one.item, one.title, one.score
 
     def to_dict(self) -> dict[str, Any]:
-        """The lists as plain values for JSON.
+        """Convert to plain values for JSON.
 
         >>> Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).to_dict()["lists"][0]["user"]
         42
@@ -108,7 +108,7 @@ class Recommendations:
         }
 
     def to_frame(self) -> Any:
-        """The rows as a pandas frame with columns user (or item), rank, item, title, score.
+        """Convert to a pandas frame with the columns user (or similar_to), rank, item, title, score.
 
         Raises:
           JaxrecError: pandas is not installed.
@@ -330,7 +330,7 @@ def _check_k(k: Any, most: int, what: str) -> None:
 
 
 def popularity_of(model: FittedModel) -> PopularityScorer:
-    """The popularity of the items among the interactions that a model was fitted on.
+    """Score items by their popularity in the fitted part.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])

@@ -16,7 +16,7 @@ Keep = Literal["last", "first", "max"]
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-    """The options of `prepare`, as a record that a data set or a configuration can carry.
+    """The options of `prepare`, as a record for a data set or a configuration.
 
     Attributes:
       min_rating: keep ratings of at least this, on the data's own scale; None keeps all.
@@ -74,7 +74,7 @@ def min_rating(data: Interactions, threshold: float) -> Interactions:
 
 
 def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
-    """Keep one interaction for each (user, item) pair, by a rule that does not look at the order of the rows.
+    """Keep one interaction for each (user, item) pair, by a rule independent of the order of the rows.
 
     - "last": the latest timestamp; among equal times, and where there are no times, the highest rating.
     - "first": the earliest timestamp; among equal times, and where there are no times, the highest rating.
@@ -122,7 +122,7 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
 def k_core(
     data: Interactions, k: int | None = None, *, user_k: int | None = None, item_k: int | None = None
 ) -> Interactions:
-    """The largest part of the data in which every user has at least `user_k` and every item `item_k` interactions.
+    """Keep the largest part with at least `user_k` interactions of every user and `item_k` of every item.
 
     Users and items below their bound are removed, round after round, until none is; the result does not depend on
     the order of removal. Repeated pairs count each time: de-duplicate first.
@@ -178,7 +178,7 @@ def check_bound(bound: int, name: str) -> int:
 
 
 def core_rows(data: Interactions, user_k: int, item_k: int) -> tuple[np.ndarray, list[int]]:
-    """The rows of the core [at most E], and the number of rows left after each round; see `k_core`.
+    """Find the rows of the k-core [at most E], and the number of rows left after each round.
 
     >>> core_rows(Interactions.from_arrays([1, 1, 2, 2, 3], [5, 6, 5, 6, 7]), 2, 2)
     (array([0, 1, 2, 3]), [4])

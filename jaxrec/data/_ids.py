@@ -107,7 +107,7 @@ def _kind(value: Any, name: str) -> str:
 
 
 def id_list(values: Any, name: str) -> list[Any]:
-    """The ids of a caller as a plain list: of one id, a list, an array, a column, or a table of one column.
+    """Turn one id, a list, an array, a column or a table of one column into a plain list.
 
     Args:
       values: one id, or an iterable of ids; columns of pandas, polars and Arrow, and tables of one column, are taken.
@@ -152,7 +152,7 @@ def _short(value: Any) -> str:
 
 
 def factorize(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sorted ids without repeats, and the place of each given id among them.
+    """Sort ids without repeats, and find the place of each given id among them.
 
     Args:
       ids: array [E], int64 or unicode, as `as_ids` returns it.
@@ -223,7 +223,7 @@ class IdMap:
         return {str(value): at for at, value in enumerate(self.ids.tolist())}
 
     def find(self, value: Any) -> int:
-        """The index of one id, or -1 where the map does not have it.
+        """Find the index of one id; -1 for an unknown one.
 
         >>> IdMap(np.array(["a", "b"]), "item").find("z")
         -1
@@ -243,7 +243,7 @@ class IdMap:
         return found
 
     def index(self, values: Iterable[Any]) -> np.ndarray:
-        """The indices of several ids.
+        """Find the indices of several ids.
 
         Args:
           values: n ids, or one.
@@ -309,7 +309,7 @@ def _plain(value: Any) -> Any:
 
 
 def check_columns(columns: Mapping[str, Any], size: int, what: str) -> dict[str, np.ndarray]:
-    """Check that every extra column has one value for each id, and keep it as an array that needs no pickle.
+    """Check extra columns for one value per id, and make them arrays without Python objects.
 
     >>> check_columns({"year": [1995, 1999]}, 2, "item")
     {'year': array([1995, 1999])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +21,8 @@ TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
 class Interactions:
     """E interactions between U users and I items. Arrays are NumPy, on the host, and never written to.
 
-    The catalogue is `items`: it may hold items (and `users` may hold users) without an interaction, which is how the
-    parts of a split share one catalogue.
+    The catalog, `users` and `items`, may hold users and items without an interaction. So the parts of a split share
+    one catalog.
 
     Attributes:
       user: int32 [E], the index of the user of each interaction, in 0..U-1.
@@ -34,7 +35,7 @@ class Interactions:
       item_columns: further item columns by name, each [I] (year, genres).
       part: uint8 [E], the part of a published split that each interaction belongs to (`TRAIN`, `VALID`, `TEST`), or
         None.
-      notes: what was done to the data so far, one sentence a step, with counts.
+      notes: the steps so far, one sentence each, with counts.
 
     Raises:
       DataError: arrays of different lengths, an index that is negative or too large, a rating that is not finite.
@@ -177,7 +178,7 @@ class Interactions:
         return len(self.items)
 
     def select(self, rows: np.ndarray, note: str | None = None) -> Interactions:
-        """The interactions at `rows` (a mask [E] or indices), in the same catalogue.
+        """Select the interactions at `rows` (a mask [E] or indices), in the same catalog.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
         >>> part = data.select(data.user == 0)
@@ -196,7 +197,7 @@ class Interactions:
         )
 
     def compact(self) -> Interactions:
-        """The same interactions in a catalogue without the users and items that have none.
+        """Drop the users and items without an interaction from the catalog.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
         >>> data.select(data.user == 0).compact().num_users
@@ -215,18 +216,18 @@ class Interactions:
         )
 
     def with_note(self, note: str) -> Interactions:
-        """The same interactions with one more sentence in `notes`.
+        """Add a sentence to `notes`.
 
         >>> Interactions.from_arrays([1], [2]).with_note("read from memory").notes
         ('read from memory',)
         """
         return dataclasses.replace(self, notes=(*self.notes, note))
 
-    def same_catalogue(self, other: Interactions) -> bool:
-        """Whether both have the same users and the same items, in the same order.
+    def same_catalog(self, other: Interactions) -> bool:
+        """Compare the catalogs: the same users and items, in the same order.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
-        >>> data.same_catalogue(data.select([0]))
+        >>> data.same_catalog(data.select([0]))
         True
         """
         return all(
@@ -234,8 +235,14 @@ class Interactions:
             for mine, theirs in ((self.users, other.users), (self.items, other.items))
         )
 
+    def same_catalogue(self, other: Interactions) -> bool:
+        """The name of 0.1 for `same_catalog`; deprecated."""
+        told = "same_catalogue is a name of 0.1 and goes in 0.3; use same_catalog"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        return self.same_catalog(other)
+
     def counts(self) -> dict[str, int]:
-        """The numbers of users, items and interactions, as plain integers.
+        """Count users, items and interactions, as plain integers.
 
         >>> Interactions.from_arrays([1, 2], [5, 5]).counts()
         {'users': 2, 'items': 1, 'interactions': 2}
@@ -243,7 +250,7 @@ class Interactions:
         return {"users": self.num_users, "items": self.num_items, "interactions": len(self)}
 
     def fingerprint(self) -> str:
-        """A hash (SHA-256, hexadecimal) of ids, indices, ratings and times; row order counts.
+        """Hash ids, indices, ratings and times (SHA-256, hexadecimal); row order counts.
 
         >>> len(Interactions.from_arrays([1, 2], [5, 5]).fingerprint())
         64
@@ -323,7 +330,7 @@ def check_index(values: Any, size: int, name: str) -> np.ndarray:
         if not 0 <= array[at] < size:
             raise DataError(
                 f"{name} index {array[at]} at position {at} is outside 0..{size - 1}; "
-                "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalogue"
+                "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalog"
             )
     return array.astype(np.int32, copy=False)
 

@@ -46,7 +46,7 @@ def test_indices_do_not_depend_on_the_order_of_rows(given_rows, random):
     one, other = (
         Interactions.from_arrays([r[0] for r in some], [r[1] for r in some]) for some in (given_rows, shuffled)
     )
-    assert one.same_catalogue(other)
+    assert one.same_catalog(other)
     assert one.users.ids.tolist() == sorted({row[0] for row in given_rows})
 
 
@@ -134,7 +134,7 @@ def test_the_arrays_are_read_only_and_those_of_the_caller_are_left_alone():
     assert np.shares_memory(data.with_note("x").rating, data.rating)
 
 
-def test_select_keeps_the_catalogue_and_compact_drops_what_is_unused():
+def test_select_keeps_the_catalog_and_compact_drops_what_is_unused():
     data = small(
         rating=[5, 4, 3], timestamp=[7, 8, 9], part=[0, 1, 2], titles=["a", "b", "c"], item_columns={"year": [1, 2, 3]}
     )
@@ -142,13 +142,13 @@ def test_select_keeps_the_catalogue_and_compact_drops_what_is_unused():
         one = data.select(selection, "second row")
         assert (one.user.tolist(), one.item.tolist(), one.rating.tolist()) == ([0], [2], [4])
         assert (one.timestamp.tolist(), one.part.tolist(), one.notes) == ([8], [1], ("second row",))
-        assert one.same_catalogue(data)
+        assert one.same_catalog(data)
         assert one.counts() == {"users": 2, "items": 3, "interactions": 1}
     compact = one.compact()
     assert compact.counts() == {"users": 1, "items": 1, "interactions": 1}
     assert (compact.users.ids.tolist(), compact.items.ids.tolist()) == (["ann"], [30])
     assert (compact.titles.tolist(), compact.item_columns["year"].tolist()) == (["c"], [3])
-    assert not compact.same_catalogue(data)
+    assert not compact.same_catalog(data)
 
 
 def test_no_interaction_is_possible():
@@ -265,3 +265,8 @@ def test_titles_may_be_a_series():
     data = Interactions.from_arrays([1, 2], [3, 4], titles=pandas.Series({3: "Three", 5: "Five"}))
     assert data.titles.tolist() == ["Three", ""]
     assert data.notes == ("title: 1 of 2 are of items without interactions, left out",)
+
+
+def test_the_old_name_of_comparing_catalogs_works_and_tells_the_new_one():
+    with pytest.warns(DeprecationWarning, match="use same_catalog"):
+        assert DATA.same_catalogue(DATA.select([0]))

@@ -45,7 +45,7 @@ _LIKELY = types.MappingProxyType(
 
 
 def wanted_columns(columns: Columns | None) -> dict[str, str | int | None]:
-    """The stated columns as a mapping of role to name or position, checked.
+    """Check the stated columns, and make them a mapping of role to name or position.
 
     Args:
       columns: role to name or position, None for "leave it out"; or the role of each column in order, None for a
@@ -147,7 +147,7 @@ def find_columns(
 
 
 def describe(names: Sequence[str], found: Mapping[str, int]) -> str:
-    """The columns that were taken and those that were left out, as words for a note.
+    """Name the taken and the unused columns, for a note.
 
     >>> describe(["u", "i", "ordered_at"], {"user": 0, "item": 1})
     "user = 'u', item = 'i'; left out: 'ordered_at' (the timestamp? columns={'timestamp': 'ordered_at'})"

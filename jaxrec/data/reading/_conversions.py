@@ -22,7 +22,7 @@ def from_scipy(
 ) -> Interactions:
     """Make interactions from a sparse matrix R [U, I]: an entry (u, i) is an interaction of user u with item i.
 
-    Entries at one place are added up, as scipy defines it. Rows and columns without an entry stay in the catalogue.
+    Entries at one place are added up, as scipy defines it. Rows and columns without an entry stay in the catalog.
 
     Args:
       matrix: a scipy sparse matrix or array of any format, of real numbers.
@@ -89,7 +89,7 @@ def _ids(ids: Any, size: int, name: str) -> IdMap:
 
 
 def to_scipy(data: Interactions, *, add_repeated: bool = False) -> Any:
-    """The interactions as a sparse matrix R [U, I] in CSR format.
+    """Make a sparse matrix R [U, I] in CSR format.
 
     Args:
       data: the interactions.
@@ -132,7 +132,7 @@ def from_networkx(
     """Make interactions from a bipartite graph: an edge between a user and an item is an interaction.
 
     The direction of an edge does not count, and each edge of a multigraph is an interaction. Nodes without an edge stay
-    in the catalogue. The id of a node is its attribute `id` if every node has one, else the node itself.
+    in the catalog. The id of a node is its attribute `id` if every node has one, else the node itself.
 
     Args:
       graph: a networkx graph.
@@ -249,7 +249,7 @@ def _of_edges(edges: list[dict[str, Any]], name: str | None, role: str, optional
 
 
 def to_networkx(data: Interactions) -> Any:
-    """The interactions as a bipartite graph.
+    """Make a bipartite graph of users and items.
 
     Args:
       data: the interactions.

@@ -25,7 +25,7 @@ _SAMPLE = 1 << 16  # bytes looked at to find the format
 
 
 def find_reader(path: Path, options: Mapping[str, Any]) -> Reader:
-    """The reader of a file: the first that has all stated options and says that it reads the file.
+    """Find the reader of a file: the first with all stated options that recognizes it.
 
     Readers from outside are asked before those of the library.
 
@@ -76,7 +76,7 @@ class _Table(Reader):
             check_encoding(self.encoding)
 
     def layout_of(self, path: Path) -> Layout:
-        """The layout of a file, whose encoding may show in its first bytes."""
+        """Give the layout, with the encoding that the first bytes of the file show."""
         return dataclasses.replace(self.layout, encoding=_encoding(path, self.encoding) or self.layout.encoding)
 
     def __call__(self, path: Path) -> Interactions:
@@ -238,7 +238,7 @@ class Parquet(Reader):
 
 @dataclasses.dataclass(frozen=True)
 class Delimited(_Table):
-    """Delimited text; what is not stated of its layout is found in its first lines.
+    """Delimited text; the first lines show the part of its layout that is not stated.
 
     Attributes:
       columns: see `jaxrec.read`.
@@ -264,7 +264,7 @@ class Delimited(_Table):
             raise DataError(f"delimiter is {mark!r}; pass one or more characters other than a line end or a quote")
 
     def layout_of(self, path: Path) -> Layout:
-        """The layout of a file, found in its first lines as far as it is not stated.
+        """Find the layout in the first lines of a file, as far as it is not stated.
 
         Raises:
           DataError: no text, or text whose layout cannot be told.

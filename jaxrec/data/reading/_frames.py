@@ -84,7 +84,7 @@ def from_frame(
 
 
 def to_frame(data: Interactions) -> Any:
-    """The interactions as a pandas frame, one a row, in the caller's ids.
+    """Make a pandas frame with one interaction a row, in the caller's ids.
 
     Args:
       data: the interactions.

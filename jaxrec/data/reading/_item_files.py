@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def sibling_item_file(path: Path) -> Path | None:
-    """The item file that belongs to a file of ratings by its name, where it is there.
+    """Find the item file that belongs to a file of ratings by its name; None without one.
 
     movies.csv belongs to ratings.csv, movies.dat to ratings.dat, u.item to u.data, u1.base, ua.test and so on, and
     NAME.item to NAME.inter. Each may have .gz behind it.

@@ -107,7 +107,7 @@ def read_split(
     items: PathLike | None = "auto",
     overlap: Literal["raise", "drop", "keep"] = "raise",
 ) -> Interactions:
-    """Read a published split, one file a part, into interactions that share one catalogue.
+    """Read a published split, one file a part, into interactions that share one catalog.
 
     Args:
       train_path: the file of the training part.
@@ -225,7 +225,7 @@ def _stated_reader(format: Any, options: Mapping[str, Any]) -> Reader:
 
 
 def _join(parts: Mapping[str, Interactions]) -> Interactions:
-    """The parts of a split one after the other, in the union of their catalogues."""
+    """The parts of a split one after the other, in the union of their catalogs."""
     each = list(parts.values())
     notes = [note for data in each for note in data.notes]
     maps = {}

@@ -33,10 +33,10 @@ _RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a text file is laid out.
+    """The layout of a text file.
 
     Attributes:
-      delimiter: what separates the columns, one or more characters; " " stands for any run of white space.
+      delimiter: between the columns, one or more characters; " " stands for any run of white space.
       header: whether the first line names the columns.
       encoding: the name of the encoding.
       quotes: whether a value may stand in double quotes; RecBole and MovieLens' older files take quotes as they are.
@@ -63,7 +63,7 @@ class Layout:
 
 
 def split_line(line: str, layout: Layout) -> list[str]:
-    """The values of one line, such as the header.
+    """Split one line, such as the header, into its values.
 
     >>> split_line('user,"the item"', Layout())
     ['user', 'the item']
@@ -79,7 +79,7 @@ def split_line(line: str, layout: Layout) -> list[str]:
 
 
 def header_names(line: str, layout: Layout, where: str) -> list[str]:
-    """The names of the columns; the types of a RecBole header are checked and taken off.
+    """Split the header into names; the types of a RecBole header are checked and removed.
 
     Raises:
       DataError: a RecBole column without a known type.
@@ -199,7 +199,7 @@ def _start(
 
 
 def first_texts(item: np.ndarray, texts: np.ndarray, num_items: int) -> tuple[np.ndarray, list[str]]:
-    """The first text that is not empty of each item, "" where there is none, and a note where an item has several.
+    """Choose the first text of each item that is not empty, or ""; a note counts items with several.
 
     >>> first_texts(np.array([1, 1, 0]), np.array(["", "b", "c"]), 2)
     (array(['c', 'b'], dtype='<U1'), [])

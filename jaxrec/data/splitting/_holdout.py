@@ -15,7 +15,7 @@ Ties = Literal["shuffle", "together"]
 
 
 def generator_of(key: jax.Array | None) -> np.random.Generator:
-    """A NumPy generator seeded with the words of a JAX key: host-side shuffles without a trip to the device.
+    """Seed a NumPy generator with a JAX key, for shuffles on the host.
 
     Args:
       key: one `jax.random.key`, consumed; None stands for `jax.random.key(0)`.
@@ -36,7 +36,7 @@ def generator_of(key: jax.Array | None) -> np.random.Generator:
 def from_end(
     group: np.ndarray, time: np.ndarray | None, generator: np.random.Generator, ties: Ties = "shuffle"
 ) -> np.ndarray:
-    """The place of each row from the end of its group, 0 for the last one, by time and then at random.
+    """Rank each row from the end of its group, 0 for the last one, by time and then at random.
 
     Args:
       group: ascending, [E].

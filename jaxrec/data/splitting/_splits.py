@@ -377,7 +377,7 @@ class UserKFold(Splitter):
             raise JaxrecError("test is 0; user_kfold needs a part of the held-out users' interactions to predict")
 
     def rounds(self) -> tuple[UserKFold, ...]:
-        """The splitters of all folds, of which this one says the number.
+        """Give one splitter for each fold.
 
         >>> [one.fold for one in UserKFold(folds=3).rounds()]
         [0, 1, 2]

@@ -266,7 +266,7 @@ def test_empty_lines_and_white_space_are_skipped():
     assert (data.users.ids.tolist(), data.items.ids.tolist()) == ([1, 3], [2, 4])
 
 
-def test_a_split_shares_one_catalogue(tmp_path):
+def test_a_split_shares_one_catalog(tmp_path):
     for name, text in (("train", "0 10 11\n1 11\n"), ("valid", "0 12\n"), ("test", "0\n1 10\n2 13\n")):
         (tmp_path / name).write_text(text)
     data = read_split(tmp_path / "train", tmp_path / "test", tmp_path / "valid")
@@ -333,7 +333,7 @@ def test_movielens_100k_and_its_published_fold():
     assert data.item_columns["genres"][data.items.find(1)] == "Animation|Children's|Comedy"
     fold = read_split(real("ml-100k/u1.base"), real("ml-100k/u1.test"))
     assert (fold.part == TRAIN).sum() == 80_000
-    assert fold.same_catalogue(data)
+    assert fold.same_catalog(data)
     assert fold.titles.tolist() == data.titles.tolist()
     order, fold_order = (np.lexsort((some.item, some.user)) for some in (data, fold))
     np.testing.assert_array_equal(data.rating[order], fold.rating[fold_order])

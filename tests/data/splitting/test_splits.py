@@ -71,7 +71,7 @@ def test_parts_are_disjoint_and_complete_and_do_not_depend_on_row_order(method, 
     found = [row for part in parts.parts().values() for row in rows_of(part)]
     assert sorted(found) == sorted(rows_of(data))
     assert len({row[:2] for row in found}) == len(data)
-    assert all(part.same_catalogue(data) for part in parts.parts().values())
+    assert all(part.same_catalog(data) for part in parts.parts().values())
 
     order.shuffle(rows)
     again = split_quietly(make(rows), method, key=jax.random.key(3), **options)
@@ -250,7 +250,7 @@ def test_k_core_on_data_counts_test_interactions_and_on_train_does_not():
 
 
 @given(PAIRS)
-def test_train_core_is_the_core_of_train_and_one_catalogue(pairs):
+def test_train_core_is_the_core_of_train_and_one_catalog(pairs):
     data = make(pairs.items())
     parts = attempt(data, "user_random")
     assume(np.bincount(parts.train.user).min() >= 1)
@@ -291,7 +291,7 @@ DATA = Interactions.from_arrays([1, 1, 1, 2, 2], [5, 6, 7, 5, 6], timestamp=[1, 
 UNTIMED = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 5, 6])
 
 
-def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
+def test_a_split_by_hand_must_not_leak_or_mix_catalogs():
     for train, valid, test, names in (
         ([0, 1], [2], [1], "train and in test"),
         ([0, 1], [1], [2], "train and in valid"),
@@ -299,7 +299,7 @@ def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
     ):
         with pytest.raises(MismatchError, match=f"1 .* pairs are in {names}, for example user 1 with item 6"):
             Split(DATA.select(train), DATA.select(valid), DATA.select(test), "by hand")
-    with pytest.raises(MismatchError, match="test and train have different catalogues"):
+    with pytest.raises(MismatchError, match="test and train have different catalogs"):
         Split(DATA, DATA.select([]), UNTIMED, "by hand")
     with pytest.raises(MismatchError, match="in test and in fold_in"):
         Split(DATA.select([0]), DATA.select([]), DATA.select([1]), "by hand", fold_in=DATA.select([1]))
