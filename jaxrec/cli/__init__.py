@@ -1,4 +1,4 @@
-"""The command line: which command is meant, and how every mistake ends in one line and exit status 2."""
+"""The command line: the choice of the command, and every mistake in one line with exit status 2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = (
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
-    ("similar", "similar", "the items most like an item"),
+    ("similar", "similar", "the most similar items of an item"),
     ("predict", "predict", "the scores of pairs of a user and an item"),
     ("datasets", "datasets", "the data sets that fit knows by name"),
     ("doctor", "doctor", "versions, devices, memory settings, data folders"),

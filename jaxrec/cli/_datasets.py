@@ -1,4 +1,4 @@
-"""`jaxrec datasets`: the data sets that `fit` knows by name, and which of them are on this machine."""
+"""`jaxrec datasets`: the named data sets, and their place on this machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from jaxrec.data.datasets._download import ENVIRONMENT, cache_folder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetsCommand(OutputOptions):
-    """What `datasets` has.
+    """The options of `datasets`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, looked at before the others.
+      data_dir: a folder that holds the folders of data sets, searched first.
     """
 
     data_dir: Annotated[str | None, optional("FOLDER")] = None

@@ -1,4 +1,4 @@
-"""`jaxrec doctor`: what a run on this machine would meet: versions, devices, memory settings, data, caches."""
+"""`jaxrec doctor`: versions, devices, memory settings, data folders and caches of this machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _OPTIONAL = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DoctorCommand(OutputOptions):
-    """What `doctor` has.
+    """The options of `doctor`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, looked at before the others.
+      data_dir: a folder that holds the folders of data sets, searched first.
       cache_dir: a folder for compiled programs; by default the environment variable JAXREC_CACHE, or none.
     """
 
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def diagnose(data_dir: str | None = None, cache_dir: str | None = None) -> dict[str, Any]:
-    """Everything that `doctor` tells, as plain values.
+    """Collect the findings of `doctor` as plain values.
 
     >>> sorted(diagnose())
     ['cache', 'data', 'devices', 'memory', 'optional', 'versions']

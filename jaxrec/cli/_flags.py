@@ -21,7 +21,7 @@ _CALLS = {"jaxrec.data.deduplicate(data)": "--duplicates last"}
 
 
 def in_flags(message: str) -> str:
-    """A message of the library with flags in place of arguments.
+    """Put flags in place of Python's arguments in a message of the library.
 
     >>> in_flags("raise the bound, or pass k_core_on='train'")
     'raise the bound, or pass --k-core-on train'

@@ -1,4 +1,4 @@
-"""Memory settings that must be there before the process starts, and the cache of compiled programs.
+"""Memory settings of a new process, the devices, and the cache of compiled programs.
 
 On Linux every large array is mapped afresh, in pages of 4 KiB, and touching them is a large part of the cost of a
 sparse product. glibc 2.35 and newer asks for pages of 2 MiB if the environment variable GLIBC_TUNABLES holds
@@ -27,7 +27,7 @@ _KERNEL = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @dataclasses.dataclass(frozen=True)
 class HugePages:
-    """What this machine and this process say about large pages.
+    """The settings of large pages on this machine and in this process.
 
     Attributes:
       glibc: the version of the GNU C library, or "" without one.
@@ -54,7 +54,7 @@ class HugePages:
         return self.kernel == "always" or (self.possible and any(f"{TUNABLE}={value}" in words for value in "12"))
 
     def advice(self) -> str:
-        """One sentence for the doctor.
+        """Describe the settings in a sentence for the doctor.
 
         >>> HugePages("2.31", "madvise", "").advice()
         'large pages need glibc 2.35 or newer, this is 2.31'
@@ -73,7 +73,7 @@ class HugePages:
 
 
 def huge_pages(environ: Mapping[str, str] = os.environ) -> HugePages:
-    """The settings of this machine and this process.
+    """Find the settings of this machine and this process.
 
     >>> huge_pages({"GLIBC_TUNABLES": "a=b"}).tunables
     'a=b'
@@ -90,7 +90,7 @@ def huge_pages(environ: Mapping[str, str] = os.environ) -> HugePages:
 
 
 def restart_environment(environ: Mapping[str, str], pages: HugePages) -> dict[str, str] | None:
-    """The environment to start again with, or None where that would change nothing or is not wanted.
+    """Make the environment of a restart; None where a restart changes nothing or is not wanted.
 
     >>> restart_environment({"PATH": "/bin"}, HugePages("2.36", "madvise", ""))["GLIBC_TUNABLES"]
     'glibc.malloc.hugetlb=1'
@@ -105,7 +105,7 @@ def restart_environment(environ: Mapping[str, str], pages: HugePages) -> dict[st
 
 
 def restart_with_huge_pages() -> None:
-    """Replace this process by one with large pages, where that helps; otherwise return."""
+    """Replace this process by one with large pages, or return where that does not help."""
     environment = restart_environment(os.environ, huge_pages())
     if environment is None or not sys.platform.startswith("linux") or not sys.executable:
         return
@@ -146,7 +146,7 @@ def use_cache(folder: str | None) -> None:
 
 
 def devices() -> list[Any]:
-    """The devices that JAX computes on.
+    """Find the devices that JAX computes on.
 
     Raises:
       JaxrecError: there is no device of the kind that JAX_PLATFORMS asks for.

@@ -1,4 +1,4 @@
-"""From DATA and its options to a split, and back again from what a run folder says of them."""
+"""From DATA and its options to a split, and back from the description in a run folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATHS = ("test_file", "valid_file", "items", "data_dir")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """What is read, what is kept of it, and what is held out.
+    """The options of reading, filtering and splitting.
 
     Attributes:
       test_file: the test part of a published split; DATA is then the file of its training part.
@@ -41,25 +41,25 @@ class DataOptions:
       columns: the role of each column in order, - for none ("user item - rating"), or the column of each role by name
         or position from 0, - for none ("user=customer item=sku rating=-"); the roles are user, item, rating, timestamp,
         title.
-      delimiter: what separates the columns.
-      encoding: of the text; by default UTF-8, or what the format says.
+      delimiter: between the columns.
+      encoding: of the text; by default UTF-8, or the one of the format.
       data_dir: a folder that holds the folders of named data sets.
       raw: take the data as they are, without the filters of a named data set and without de-duplication.
       duplicates: the interaction of a repeated pair of user and item that counts, by time or rating, or keep for all;
         by default last, and keep of a published split.
-      min_rating: keep ratings of at least this; by default what a named data set has, and all ratings of a file.
-      k_core: every user and item keeps at least this many interactions; by default what a named data set has.
+      min_rating: keep ratings of at least this; by default the bound of a named data set, and all ratings of a file.
+      k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
       split: user_temporal, user_random, random, global_temporal, leave_one_out, user_kfold or predefined, or
         package.module:Class; by default predefined where the data carry a published split, user_temporal where they
         have timestamps, or user_random.
-      test: the fraction that is held out for the test; by default 0.2.
-      valid: the fraction that is held out for validation; by default 0.1, and none of a published split.
+      test: the fraction held out for the test; by default 0.2.
+      valid: the fraction held out for validation; by default 0.1, and none of a published split.
       ties: of equal timestamps, "shuffle" or "together".
       order: of leave_one_out and user_kfold, "time" or "random".
-      folds: of user_kfold, how many there are.
-      fold: of user_kfold, which one is tested, from 0.
-      split_seed: of the split. It is not --seed, so that several seeds are measured on one split.
+      folds: of user_kfold, their number.
+      fold: of user_kfold, the tested one, from 0.
+      split_seed: seed of the split, apart from --seed, so that several seeds are measured on one split.
     """
 
     test_file: Annotated[str | None, optional("FILE")] = None
@@ -124,7 +124,7 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
 
 
 def split_data(data: Interactions, options: DataOptions) -> Split:
-    """Hold out a test and a validation part, by the method given or by the one that fits the data.
+    """Hold out a test and a validation part, by the given splitter or the default for the data.
 
     Args:
       data: what `read_data` gave.
@@ -151,7 +151,7 @@ def split_data(data: Interactions, options: DataOptions) -> Split:
 
 
 def describe(name: str, options: DataOptions, parts: Split) -> dict[str, Any]:
-    """What a run folder keeps, so that `evaluate` can make the same split again and knows that it is the same.
+    """Describe data and split for a run folder, so that `evaluate` can make the same split again and check it.
 
     >>> data = Interactions.from_arrays([1] * 10, range(10))
     >>> described = describe("ratings.csv", DataOptions(), split_data(data, DataOptions()))
@@ -234,7 +234,7 @@ def _of_kinds(kind: str, word: Any, kinds: Sequence[Any]) -> Any:
 
 
 def fingerprint(parts: Split) -> str:
-    """A hash (SHA-256, hexadecimal) of all parts of a split; the same data split in another way have another one.
+    """Hash all parts of a split (SHA-256, hexadecimal); another split of the same data has another hash.
 
     >>> data = Interactions.from_arrays([1] * 10, range(10))
     >>> one, other = (fingerprint(split_data(data, DataOptions(split_seed=seed))) for seed in (0, 1))
@@ -248,7 +248,7 @@ def fingerprint(parts: Split) -> str:
 
 
 def random_key(seed: int, flag: str) -> jax.Array:
-    """The key of a seed.
+    """Make the key of a seed.
 
     Raises:
       JaxrecError: a seed that does not fit in 32 bits.
