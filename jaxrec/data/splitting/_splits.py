@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import numpy as np
@@ -82,7 +82,7 @@ def split(
     3
     """
     check_interactions(data)
-    splitter: Any = make(
+    splitter = make(
         "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
     )
     if not callable(splitter):
@@ -94,7 +94,7 @@ def split(
         generator_of(key)  # refuses another kind of key here, for splitters from outside too
     if k_core is not None and k_core_on == "data":
         data = core_of(data, k_core)
-    parts = splitter(data, key)
+    parts = cast(Splitter, splitter)(data, key)
     return train_core(parts, k_core) if k_core is not None and k_core_on == "train" else parts
 
 
