@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 import jax
 import jax.numpy as jnp
 
+from jaxrec.registry import make
 from jaxrec.types import Scorer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxrec.data import Interactions, SeenItems
+    from jaxrec.data.splitting import Split
     from jaxrec.training import EpochRecord, TrainData
 
 __all__ = [
@@ -38,11 +42,13 @@ __all__ = [
     "Negatives",
     "Optimizer",
     "RatedPairs",
+    "Reader",
     "Regularizer",
     "Reranker",
     "Scorer",
     "Solution",
     "Solved",
+    "Splitter",
     "StageInfo",
     "Task",
     "Trained",
@@ -134,9 +140,7 @@ class Loss(Protocol):
 
     def default_negatives(self) -> Negatives | None:
         """The sampler for a fit that names none; None where the loss needs no drawn negatives."""
-        from jaxrec.sampling import Uniform
-
-        return Uniform(1)
+        return make("negatives", "uniform")  # by name, since samplers are in a room above this file
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse what does not go with the loss, with a `JaxrecError`."""
@@ -650,3 +654,70 @@ class Reranker(Protocol):
     def fault(self) -> str:
         """The reason of `refuses`, as words that "of list 3" follows."""
         return "the vectors cannot be used"
+
+
+class Reader(Protocol):
+    """A file format: an object that turns a file into interactions.
+
+    >>> import pathlib, tempfile
+    >>> import jaxrec
+    >>> class Arrows(Reader):
+    ...     def reads(self, name, start):
+    ...         return name.endswith(".arrows")
+    ...
+    ...     def __call__(self, path):
+    ...         return jaxrec.from_arrays(*zip(*(line.split(" -> ") for line in path.read_text().splitlines())))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "likes.arrows")
+    ...     _ = path.write_text("ann -> heat\\nbo -> jaws\\n")
+    ...     jaxrec.read(path, format=Arrows()).counts()
+    {'users': 2, 'items': 2, 'interactions': 2}
+    """
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """Whether a file is of this format, for `format="auto"` once the reader has a name; by default no.
+
+        Args:
+          name: of the file, without its folder.
+          start: its first bytes, at most 65,536, after gzip.
+        """
+        return False
+
+    def __call__(self, path: Path) -> Interactions:
+        """Read a file that exists.
+
+        Raises:
+          DataError: the file is not of this format.
+        """
+        ...
+
+
+class Splitter(Protocol):
+    """A rule for the held-out interactions. A frozen dataclass with its options.
+
+    >>> import jaxrec
+    >>> from jaxrec.data.splitting import Split
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class LastRows(Splitter):
+    ...     test: int = 1
+    ...
+    ...     def __call__(self, data, key):
+    ...         train, test = data.select(slice(None, -self.test)), data.select(slice(-self.test, None))
+    ...         return Split(train, data.select([]), test, "last_rows")
+    >>> parts = jaxrec.split(jaxrec.from_arrays([1, 1, 2], [5, 6, 5]), LastRows(test=1))
+    >>> {name: len(part) for name, part in parts.parts().items()}
+    {'train': 2, 'valid': 0, 'test': 1}
+    """
+
+    def __call__(self, data: Interactions, key: jax.Array | None) -> Split:
+        """Split interactions.
+
+        Args:
+          data: E interactions.
+          key: consumed; None for `jax.random.key(0)`.
+        """
+        ...
+
+    def rounds(self) -> tuple[Splitter, ...]:
+        """The splits of a cross-validation, one splitter each; by default this one alone."""
+        return (self,)

@@ -9,6 +9,7 @@ nothing else in the library compares a name. A package adds names by an entry po
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import importlib.metadata
@@ -19,7 +20,19 @@ from typing import Any
 
 from jaxrec.errors import JaxrecError
 
-__all__ = ["BUILT_IN", "KINDS", "find", "imported", "make", "name_of", "names", "register", "registered", "unregister"]
+__all__ = [
+    "BUILT_IN",
+    "KINDS",
+    "find",
+    "imported",
+    "make",
+    "name_of",
+    "names",
+    "options_of",
+    "register",
+    "registered",
+    "unregister",
+]
 
 # A name leads to a place, which is imported when it is asked for.
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -87,8 +100,24 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "rmse": "jaxrec.evaluation._catalog:RMSE",
             "mae": "jaxrec.evaluation._catalog:MAE",
         },
-        "reader": {},
-        "splitter": {},
+        "reader": {
+            "movielens-data": "jaxrec.data.reading:MovieLensData",
+            "movielens-dat": "jaxrec.data.reading:MovieLensDat",
+            "movielens-csv": "jaxrec.data.reading:MovieLensCSV",
+            "lightgcn": "jaxrec.data.reading:LightGCNText",
+            "recbole": "jaxrec.data.reading:RecBole",
+            "parquet": "jaxrec.data.reading:Parquet",
+            "delimited": "jaxrec.data.reading:Delimited",
+        },
+        "splitter": {
+            "user_temporal": "jaxrec.data.splitting:UserTemporal",
+            "user_random": "jaxrec.data.splitting:UserRandom",
+            "random": "jaxrec.data.splitting:RandomSplit",
+            "global_temporal": "jaxrec.data.splitting:GlobalTemporal",
+            "leave_one_out": "jaxrec.data.splitting:LeaveOneOut",
+            "user_kfold": "jaxrec.data.splitting:UserKFold",
+            "predefined": "jaxrec.data.splitting:Predefined",
+        },
         "reranker": {
             "mmr": "jaxrec.ranking:MMR",
             "dpp": "jaxrec.ranking:GreedyDPP",
@@ -185,15 +214,50 @@ def find(kind: str, word: str, *, outside: bool = False, installed: bool = True)
     raise JaxrecError(f"no {kind} is named {word!r}; {hint}the names are {', '.join(known)}{place}")
 
 
-def make(kind: str, thing: Any, *, outside: bool = False) -> Any:
+def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, Any] | None = None) -> Any:
     """The object that is meant: one that is there already, or by a name, with the defaults of its class.
+
+    Args:
+      kind: of `KINDS`.
+      thing: a name, a class or an object.
+      outside: see `find`.
+      options: of the class, in place of its defaults.
+
+    Raises:
+      JaxrecError: no such name, or an option that the class does not have.
 
     >>> make("loss", "bpr") == make("loss", make("loss", "bpr"))
     True
+    >>> make("splitter", "user_random", options={"test": 0.5}).test
+    0.5
     """
+    called = thing
     if isinstance(thing, str):
         thing = find(kind, thing, outside=outside)
-    return thing() if inspect.isclass(thing) else thing
+    given = dict(options or {})
+    if not inspect.isclass(thing):
+        for name, value in given.items():
+            raise JaxrecError(
+                f"{name} is {value!r}, and {thing!r} carries its own options; set {name} there, or leave it out"
+            )
+        return thing
+    accepted = options_of(thing)
+    for name, value in given.items():
+        if name not in accepted:
+            has = f"it takes {', '.join(accepted)}" if accepted else "it has none"
+            raise JaxrecError(f"{name} is {value!r}, and the {kind} {called!r} has no such option; {has}")
+    return thing(**given)
+
+
+def options_of(thing: Any) -> tuple[str, ...]:
+    """The names of the options that a class takes; none of an object, which has its own.
+
+    >>> options_of(find("splitter", "user_random"))
+    ('test', 'valid')
+    """
+    if not inspect.isclass(thing) or not dataclasses.is_dataclass(thing):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(thing) if field.init)
 
 
 def name_of(kind: str, thing: Any) -> str:

@@ -20,7 +20,7 @@ from jaxrec.fitting._storage import restore
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictCommand(ComputeOptions):
-    """What `predict` has. The first user goes with the first item, the second with the second.
+    """The options of `predict`. The first user goes with the first item, the second with the second.
 
     Attributes:
       run: the run folder.

@@ -21,7 +21,7 @@ _ENDINGS = (".csv", ".json", ".parquet")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecommendCommand(ComputeOptions):
-    """What `recommend` has. Wherever ids are given, @FILE stands for the lines of a file, and @@x for an id @x.
+    """The options of `recommend`. Among ids, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
@@ -29,11 +29,11 @@ class RecommendCommand(ComputeOptions):
       all: all users of the data.
       k: the length of a list.
       out: a file for the lists, .csv, .json or .parquet, instead of standard output.
-      seen: let items be in the lists that the user has already.
-      unknown: what to do with a user whom the model does not know: raise an error, skip, or give what is popular.
+      seen: include the user's own items.
+      unknown: treatment of users without an interaction in the fitted part: an error, no list, or the popular items.
       exclude: items, by id or title, that are never recommended.
       candidates: items, by id or title, that alone may be recommended.
-      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      memory_mb: bound of the scores of a chunk of users, in MiB.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> None:
         restore(command.run),
         users,
         k=command.k,
-        seen=command.seen,
+        filter_seen=not command.seen,
         unknown=command.unknown,
         exclude=exclude,
         candidates=candidates,

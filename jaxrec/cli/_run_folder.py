@@ -11,11 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-
-from jaxrec.cli._memory import huge_pages
+from jaxrec.cli._memory import devices, huge_pages
 from jaxrec.cli._output import plain
-from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.errors import RunFolderError
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import versions
 from jaxrec.fitting._storage import FORMAT
@@ -182,10 +180,7 @@ def device() -> dict[str, Any]:
     >>> sorted(device())
     ['count', 'huge_pages', 'kind', 'platform']
     """
-    try:
-        found = jax.devices()
-    except RuntimeError as error:
-        raise JaxrecError(f"JAX finds no device: {error}; see the environment variable JAX_PLATFORMS") from None
+    found = devices()
     return {
         "platform": found[0].platform,
         "kind": found[0].device_kind,

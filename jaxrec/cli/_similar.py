@@ -19,7 +19,7 @@ from jaxrec.fitting._storage import restore
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimilarCommand(ComputeOptions):
-    """What `similar` has.
+    """The options of `similar`.
 
     Attributes:
       run: the run folder.
@@ -34,7 +34,12 @@ class SimilarCommand(ComputeOptions):
 
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec similar`; see `SimilarCommand` for the options."""
-    command = parse(SimilarCommand, argv, "similar", "The items most like an item, by what the model learnt.")
+    command = parse(
+        SimilarCommand,
+        argv,
+        "similar",
+        "The most similar items of an item, by the embeddings or item weights of the model.",
+    )
     items = expand(command.item, "--item")
     if not items:
         raise JaxrecError("name an item with --item, by its id or its title")

@@ -9,7 +9,7 @@ from jaxrec.data._seen import SeenItems, seen_from_pairs
 
 
 def pair_codes(data: Interactions) -> np.ndarray:
-    """One int64 number for each (user, item) pair, ascending by user, then item: `user * I + item`, shape [E].
+    """Number the (user, item) pairs: `user * I + item`, int64 [E], ascending by user, then item.
 
     >>> pair_codes(Interactions.from_arrays([1, 2], [5, 6]))
     array([0, 3])
@@ -18,7 +18,7 @@ def pair_codes(data: Interactions) -> np.ndarray:
 
 
 def repeated(codes: np.ndarray) -> np.ndarray:
-    """A mask [E] of the entries whose value occurs more than once.
+    """Mark the entries [E] with a value that occurs more than once.
 
     >>> repeated(np.array([3, 1, 3]))
     array([ True, False,  True])
@@ -29,7 +29,7 @@ def repeated(codes: np.ndarray) -> np.ndarray:
 
 
 def union_of(a: SeenItems, b: SeenItems, *, num_items: int) -> SeenItems:
-    """The items that each user has in one or the other.
+    """Unite the items of each user in two tables.
 
     Args:
       a: of U users.
@@ -46,7 +46,7 @@ def union_of(a: SeenItems, b: SeenItems, *, num_items: int) -> SeenItems:
 
 
 def common_pairs(a: SeenItems, b: SeenItems, *, num_items: int) -> int:
-    """How many pairs of user and item both have.
+    """Count the common pairs of user and item.
 
     >>> one, two = (SeenItems(np.array([0, 2]), np.array(items)) for items in ([1, 3], [2, 3]))
     >>> common_pairs(one, two, num_items=4)
@@ -67,7 +67,7 @@ def is_among(codes: np.ndarray, ascending: np.ndarray) -> np.ndarray:
 
 
 def pairs_of(rows: SeenItems, num_items: int) -> np.ndarray:
-    """`pair_codes` of who has what: int64 [E], `user * I + item`.
+    """Number the pairs of seen items: `user * I + item`, int64 [E].
 
     >>> pairs_of(SeenItems(np.array([0, 1, 2]), np.array([1, 0])), 3)
     array([1, 3])

@@ -19,6 +19,7 @@ from jaxrec.evaluation import (
     evaluate_rating_scorer,
     evaluate_scorer,
     higher_is_better,
+    resolve_metrics,
     split_value_name,
 )
 from jaxrec.protocols import HistoryScorer

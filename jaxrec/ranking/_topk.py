@@ -185,6 +185,11 @@ def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
     """
     if seen is None:
         return
+    if not hasattr(seen, "indptr"):
+        raise MismatchError(
+            f"seen is of type {type(seen).__name__}; pass SeenItems, which "
+            "jaxrec.data.seen_items(split.fitted) makes of Interactions"
+        )
     if seen.num_users != num_users:
         raise MismatchError(f"seen has {seen.num_users:,} users and the scorer {num_users:,}; take both from one split")
     if len(seen.items) and int(np.max(seen.items)) >= num_items:

@@ -14,7 +14,7 @@ from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.statistics._intervals import normal_interval
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS, SeedSpread, spread_of
-from jaxrec.text import aligned_text, number_text
+from jaxrec.text import aligned_text, html_table, number_text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -277,6 +277,22 @@ class Report:
             raise JaxrecError('to_frame needs pandas: pip install "jaxrec[data]"') from None
         users = self.users if self.user_ids is None else self.user_ids
         return pandas.DataFrame({"user": users, **self.per_user})
+
+    def _repr_html_(self) -> str:
+        rows = [["", "mean", "95% interval over users"]]
+        for name in self.names:
+            ends = _ends(*self.interval(name)) if name in self.per_user else ""
+            rows.append([name, number_text(self.mean(name)), ends])
+        told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
+        runs = f", mean of {self.runs} runs" if self.runs > 1 else ""
+        return html_table(
+            f"Report of {len(self.users):,} users{runs}",
+            rows,
+            [f"{name}: {text}" for name, text in told.items() if text],
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         several = self.runs > 1

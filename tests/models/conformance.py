@@ -164,7 +164,7 @@ class ModelConformance:
             assert not set(items) & own
             scores = [one.score for one in shown]
             assert scores == sorted(scores, reverse=True)
-        everything = jaxrec.recommend(fitted, [0], k=ALL, seen=True)[0]
+        everything = jaxrec.recommend(fitted, [0], k=ALL, filter_seen=False)[0]
         assert {one.item for one in everything} == set(data.items.ids.tolist())
 
     def test_predictions_are_the_scores_of_the_lists(self, fitted, lists):
