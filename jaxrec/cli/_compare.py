@@ -13,24 +13,23 @@ from jaxrec.api._evaluate import default_space, evaluate
 from jaxrec.cli._fit import DEFAULT_K, list_lengths
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, table, writable, write_text
-from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
 from jaxrec.cli._source import random_key, split_again
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.fitting._storage import restore
 from jaxrec.reports._comparisons import compare_reports
 from jaxrec.reports._tables import comparison_latex, comparison_markdown, comparison_table
 from jaxrec.statistics._resampling import check_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareCommand(ComputeOptions):
+class CompareCommand(RunOptions):
     """What `compare` has.
 
     Attributes:
       runs: the run folders, of models that were fitted on one and the same split.
       k: lengths of the lists.
-      metrics: names of metrics.
+      metrics: names of metrics, or package.module:Class.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       resamples: of the bootstrap over users.
       level: the probability of the intervals; 1 less it is the level of the tests.
@@ -83,15 +82,17 @@ def run(argv: Sequence[str]) -> None:
     device()
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
-    models = [restore(folder) for folder in command.runs]
+    models = [command.restored(folder) for folder in command.runs]
     described = _one_split(command.runs, models)
-    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir, kinds=command.kinds())
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     k = list_lengths(command.k, parts, command.quiet)
     space = None if command.no_distances else default_space(parts)
     reports = {
-        label: evaluate(model, parts, k=k, metrics=command.metrics, space=space, memory_mb=command.memory_mb)
+        label: evaluate(
+            model, parts, k=k, metrics=metrics_of(command.metrics), space=space, memory_mb=command.memory_mb
+        )
         for label, model in zip(labels, models, strict=True)
     }
     first = next(iter(reports.values()))

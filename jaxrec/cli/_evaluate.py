@@ -13,24 +13,23 @@ from jaxrec.cli._fit import DEFAULT_K, list_lengths
 from jaxrec.cli._labels import read_labels
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
 from jaxrec.cli._source import split_again
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.fitting._storage import restore
 from jaxrec.reports._group_tables import by_item_group, group_table
 from jaxrec.reports._groups import activity_groups, popularity_groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(ComputeOptions):
+class EvaluateCommand(RunOptions):
     """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
       part: "test", or "valid" for a model that was not fitted on the validation part.
       k: lengths of the lists.
-      metrics: names of ranking metrics.
+      metrics: names of ranking metrics, or package.module:Class.
       mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
       exclude: items, by id or title, that are recommended to nobody.
       candidates: items, by id or title, that alone may be recommended.
@@ -70,7 +69,7 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
-    model = restore(command.run)
+    model = command.restored(command.run)
     described = model.info.get("source")
     if not isinstance(described, dict):
         raise RunFolderError(
@@ -82,7 +81,7 @@ def run(argv: Sequence[str]) -> None:
             f"the model was fitted on {model.info['fitted_on']}, so the validation part says nothing about it; what it "
             f"had there before the refit is `valid` in {command.run}/metrics.json, or fit with --no-refit"
         )
-    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir, kinds=command.kinds())
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     trained = parts.train if command.part == "valid" else parts.fitted
@@ -105,7 +104,7 @@ def run(argv: Sequence[str]) -> None:
             model,
             parts,
             k=list_lengths(command.k, parts, command.quiet),
-            metrics=command.metrics,
+            metrics=metrics_of(command.metrics),
             part=command.part,
             mask=None if command.mask == "nothing" else command.mask,
             exclude=exclude,

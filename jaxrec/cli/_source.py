@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
 import jax
@@ -21,6 +21,7 @@ from jaxrec.data.reading._readers import read, read_split
 from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
+from jaxrec.fitting._described import class_at
 
 _FILE_OPTIONS = ("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding")
 _PATHS = ("test_file", "valid_file", "items", "data_dir")
@@ -168,13 +169,16 @@ def describe(name: str, options: DataOptions, parts: Split) -> dict[str, Any]:
     }
 
 
-def split_again(described: Mapping[str, Any], *, moved_to: str | None, data_dir: str | None) -> Split:
+def split_again(
+    described: Mapping[str, Any], *, moved_to: str | None, data_dir: str | None, kinds: Sequence[type] = ()
+) -> Split:
     """Make the split of a run folder again.
 
     Args:
       described: what `describe` gave.
       moved_to: where the data are now, if not where they were.
       data_dir: where named data sets are now, likewise.
+      kinds: classes of the caller; a reader among them may be named in the description.
 
     Raises:
       MismatchError: the split is not the one of the fit, because the data or the versions have changed.
@@ -192,6 +196,10 @@ def split_again(described: Mapping[str, Any], *, moved_to: str | None, data_dir:
         ) from None
     if data_dir is not None:
         options = dataclasses.replace(options, data_dir=data_dir)
+    if options.format is not None and ":" in options.format:
+        # A place that a file names is looked up among the caller's classes, and never imported.
+        reader: Any = class_at(options.format, kinds)()
+        options = dataclasses.replace(options, format=reader)
     try:
         # The filters are in the options by now, so those of the named data set are not looked up again.
         data, options = read_data(moved_to or name, options)
