@@ -1,12 +1,17 @@
 """Every model of the library under the conformance suite."""
 
+import dataclasses
+
 import pytest
-from conformance import ModelConformance
 
-from jaxrec import EASE, GCN, MF, NMF, SVDPP, FitOptions, ItemKNN, LightGCN, Popularity, Random, UserKNN
+from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN
+from jaxrec.losses import InBatchSoftmax, Logistic
 from jaxrec.models import MODELS
+from jaxrec.testing import ModelConformance, SolverConformance
+from jaxrec.training import Adam
 
-BPR = FitOptions(epochs=40, batch_size=32, learning_rate=0.05, l2=0.01)
+BPR = TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.05), regularizer=0.01)
+LOGISTIC = dataclasses.replace(BPR, loss=Logistic(), negatives=2)
 
 
 class TestMF(ModelConformance):
@@ -16,7 +21,7 @@ class TestMF(ModelConformance):
 
 class TestMFWithBiases(ModelConformance):
     model = MF(dim=4, bias=True, initializer="xavier")
-    options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
+    options = LOGISTIC
 
 
 class TestLightGCN(ModelConformance):
@@ -26,14 +31,14 @@ class TestLightGCN(ModelConformance):
 
 class TestLightGCNSoftmax(ModelConformance):
     model = LightGCN(dim=8, layers=1, layer_weights=(0.5, 0.5), initializer="xavier")
-    options = FitOptions(
-        loss="softmax", negatives=0, temperature=0.2, mask_hits="item", epochs=40, batch_size=32, learning_rate=0.02
+    options = dataclasses.replace(
+        BPR, loss=InBatchSoftmax(temperature=0.2, accidental_hits="same_item"), optimizer=Adam(0.02)
     )
 
 
 class TestSVDPP(ModelConformance):
     model = SVDPP(dim=4)
-    options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
+    options = LOGISTIC
 
 
 class TestGCN(ModelConformance):
@@ -65,6 +70,14 @@ class TestEASE(ModelConformance):
     traced = False
 
 
+class TestEASESolved(SolverConformance):
+    model = EASE(l2=2.0)
+
+
+class TestNMFSolved(SolverConformance):
+    model = NMF(dim=2)
+
+
 class TestPopularity(ModelConformance):
     model = Popularity()
     personal = False
@@ -77,5 +90,7 @@ class TestRandom(ModelConformance):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_of_the_library_is_here(name):
-    suites = [suite for suite in ModelConformance.__subclasses__() if type(suite.model) is MODELS[name]]
+    suites = [
+        suite for suite in ModelConformance.__subclasses__() if type(getattr(suite, "model", None)) is MODELS[name]
+    ]
     assert suites

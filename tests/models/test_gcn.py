@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
-from conformance import ModelConformance
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
@@ -17,6 +16,7 @@ from reference import losses as slow_losses
 from jaxrec import FitOptions, graph, losses, sparse
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._gcn import GCN, GCNClassifier, drop, transposed_order
+from jaxrec.testing import ModelConformance
 
 NODES, FEATURES, HIDDEN, CLASSES = 7, 5, 4, 3
 RNG = np.random.default_rng(0)
