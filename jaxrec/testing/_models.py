@@ -135,13 +135,6 @@ class ModelConformance:
             drawn = jnp.sum(rows.user * rows.negative[:, at], axis=1)
             np.testing.assert_allclose(drawn, scorer.pair_scores(user, negatives[:, at]), **close)
 
-    def test_sizes_that_do_not_fit_raise(self, sized, variables, data):
-        smaller = adjacency_of(data.select(data.user > 0).compact())
-        with pytest.raises(MismatchError, match=f"{2 * SIZE - 1}.*{2 * ALL}|{2 * ALL}.*{2 * SIZE - 1}"):
-            sized.apply(variables, smaller, method="scorer")
-        with pytest.raises(JaxrecError, match="num_users"):
-            self.model.init(jax.random.key(0), smaller)
-
     def test_sizes_other_than_those_of_the_data_are_refused(self, data):
         wrong = with_sizes(self.model, ALL + 1, ALL)
         with pytest.raises(MismatchError, match=f"{ALL + 1}"):
@@ -245,7 +238,3 @@ class SolverConformance(ModelConformance):
 
     def test_encoded_rows_are_those_of_the_scorer(self):
         pytest.skip("this model is solved, not trained")
-
-    def test_sizes_that_do_not_fit_raise(self, data):
-        with pytest.raises((JaxrecError, ValueError, TypeError)):
-            self.model.solve(train_data(data), jax.random.key(0))

@@ -2,16 +2,32 @@
 
 import dataclasses
 
+import jax
 import pytest
 
 from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN
+from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import MODELS
-from jaxrec.testing import ModelConformance, SolverConformance
+from jaxrec.models import MODELS, with_sizes
+from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
+ALL = 17  # users, and items, of the checkerboard
 BPR = TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.05), regularizer=0.01)
 LOGISTIC = dataclasses.replace(BPR, loss=Logistic(), negatives=2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_that_do_not_fit_raise(name):
+    model, data = MODELS[name](), checkerboard()
+    sized = with_sizes(model, ALL, ALL)
+    key, adjacency = jax.random.key(0), adjacency_of(data)
+    variables = sized.init(key, adjacency)
+    smaller = adjacency_of(data.select(data.user > 0).compact())
+    with pytest.raises(MismatchError, match=f"{smaller.shape[0]}.*{2 * ALL}|{2 * ALL}.*{smaller.shape[0]}"):
+        sized.apply(variables, smaller, method="scorer")
+    with pytest.raises(JaxrecError, match="num_users"):
+        model.init(key, smaller)
 
 
 class TestMF(ModelConformance):

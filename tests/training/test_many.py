@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxrec.training._many import member_of, stack
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import JaxrecError, NonFiniteLossError
@@ -16,7 +17,6 @@ from jaxrec.fitting._options import make_optimizer
 from jaxrec.models import MF, LightGCN
 from jaxrec.training import Objective, Settings, init_state, make_epoch, make_many_epoch, train_data, train_many
 from jaxrec.training import _many as many
-from jaxrec.training._many import member_of, stack
 
 KERNEL = "cpu_csr_sparse_dense_ffi"
 USERS, ITEMS, DIM = 9, 7, 3
