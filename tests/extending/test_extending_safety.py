@@ -68,7 +68,9 @@ def test_a_format_that_a_run_folder_names_is_not_imported(trap, ratings, tmp_pat
     document = json.loads((run / "model.json").read_text())
     document["info"]["source"]["options"]["format"] = trap
     (run / "model.json").write_text(json.dumps(document))
-    assert f"--kind {trap}" in cli("evaluate", run, "-k", "3", "--no-distances").error
+    error = cli("evaluate", run, "-k", "3", "--no-distances").error
+    assert trap in error
+    assert "--kind" in error
     assert "trap_module" not in sys.modules
 
 
