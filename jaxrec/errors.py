@@ -1,30 +1,40 @@
-"""The exceptions that jaxrec raises, each with a message that names the argument, its value and the remedy."""
+"""The exceptions of jaxrec. Each message names the argument, its value and the remedy."""
 
 
 class JaxrecError(ValueError):
-    """Bad input, refused before anything is traced or trained.
+    """Bad input, refused before tracing or training.
 
-    Every error that a caller can cause is of this class, so one `except` catches them all. The command line prints
-    the message on one line and exits with 2.
+    All errors that a caller can cause derive from it, so one `except` catches them. The command line prints the message
+    on one line and exits with status 2.
 
-    >>> issubclass(JaxrecError, ValueError)
-    True
+    >>> import jaxrec
+    >>> try:
+    ...     jaxrec.read("nowhere.csv")
+    ... except JaxrecError as error:
+    ...     print(error)
+    nowhere.csv: no such file; check the path
     """
 
 
 class DataError(JaxrecError):
-    """Data that cannot be read or that do not make sense; the message gives file and line where there is one.
+    """Data that cannot be read or are inconsistent; the message gives file and line if there is a file.
 
-    >>> issubclass(DataError, JaxrecError)
-    True
+    >>> import jaxrec
+    >>> jaxrec.from_arrays([0], [0], rating=[float("nan")])
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: rating at position 0 is nan; ...
     """
 
 
 class MissingFileError(DataError, FileNotFoundError):
-    """A file or folder that is not there.
+    """A file or folder that does not exist; also a `FileNotFoundError`.
 
-    >>> issubclass(MissingFileError, FileNotFoundError)
-    True
+    >>> import jaxrec
+    >>> jaxrec.read("nowhere.csv")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MissingFileError: nowhere.csv: no such file; ...
     """
 
     def __str__(self) -> str:
@@ -32,39 +42,53 @@ class MissingFileError(DataError, FileNotFoundError):
 
 
 class DownloadError(JaxrecError):
-    """A data set that could not be fetched, or whose bytes are not the expected ones.
+    """A data set that cannot be downloaded, or whose checksum is wrong.
 
-    >>> issubclass(DownloadError, JaxrecError)
-    True
+    >>> try:
+    ...     raise DownloadError("gowalla.zip has another checksum; nothing was kept")
+    ... except JaxrecError as error:
+    ...     print(error)
+    gowalla.zip has another checksum; nothing was kept
     """
 
 
 class UnknownIdError(JaxrecError, LookupError):
-    """A user, item or title that the data do not have, or a title that several items share.
+    """A user, item or title that is not in the data, or a title that several items share; also a `LookupError`.
 
-    >>> issubclass(UnknownIdError, LookupError)
-    True
+    >>> import jax, jaxrec
+    >>> model = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays(["ann"], ["tea"]), key=jax.random.key(0))
+    >>> jaxrec.recommend(model, ["ben"], k=1)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.UnknownIdError: unknown user 'ben': ...
     """
 
 
 class MismatchError(JaxrecError):
     """A model and data, or two arrays, that do not fit each other.
 
-    >>> issubclass(MismatchError, JaxrecError)
-    True
+    >>> import jax.numpy as jnp
+    >>> from jaxrec.sparse import from_dense, spmm
+    >>> spmm(from_dense(jnp.eye(2)), jnp.ones(3))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: matrix has shape (2, 2), so x must be [2, d], got (3,)
     """
 
 
 class RunFolderError(JaxrecError):
-    """A run folder that is damaged, incomplete, or was not written by jaxrec.
+    """A run folder that is damaged, incomplete, or not written by jaxrec.
 
-    >>> issubclass(RunFolderError, JaxrecError)
-    True
+    >>> import jaxrec
+    >>> jaxrec.restore("nowhere")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.RunFolderError: no run folder at 'nowhere'; ...
     """
 
 
 class NonFiniteLossError(JaxrecError, FloatingPointError):
-    """Training stopped because the loss was not finite; `state` is the last good training state.
+    """A training that was stopped because its loss was not finite; `state` is the last good training state.
 
     >>> NonFiniteLossError("loss is nan").state is None
     True

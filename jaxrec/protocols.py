@@ -214,7 +214,7 @@ class Optimizer(Protocol):
     ...     def transformation(self, steps):
     ...         return optax.lion(self.learning_rate)
     >>> import jaxrec
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> jaxrec.fit(jaxrec.MF(dim=2), data, optimizer=Lion(0.1), epochs=1, key=jax.random.key(0)).info["best_epoch"]
     1
     """
@@ -254,9 +254,9 @@ class Trained(Protocol):
     ...         draw = nn.initializers.normal(0.1)
     ...         sizes = {"users": self.num_users, "items": self.num_items}
     ...         return tuple(self.param(side, draw, (size, self.dim)) for side, size in sizes.items())
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> jaxrec.fit(Tables(), data, epochs=1, key=jax.random.key(0)).scorer.num_items
-    2
+    3
     """
 
     def lazy_init(self, *args: Any, **kwargs: Any) -> Any:
@@ -418,7 +418,7 @@ class Callback(Protocol):
     ...         print(event.record.epoch, sorted(event.params()))
     ...         return event.record.epoch == 2
     >>> import jaxrec
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, epochs=9, callbacks=[Printer()], key=jax.random.key(0))
     1 ['item_embedding', 'user_embedding']
     2 ['item_embedding', 'user_embedding']

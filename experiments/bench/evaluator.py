@@ -1,4 +1,4 @@
-"""What measuring costs beside ranking: metrics of lists, distances, R-precision, AUC, re-ranking; and the memory."""
+"""The cost of evaluation beside ranking: list metrics, distances, R-precision, AUC, re-ranking; and peak memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from experiments.bench.data import ranking_split
 from experiments.bench.process import run_measured
 from experiments.bench.timing import Row, Work, by_turns
 from experiments.bench.topk import K, factors
-from jaxrec.data._seen import seen_items
-from jaxrec.evaluation._evaluator import evaluate_scorer
-from jaxrec.metrics._ranking import RANKING_METRICS
-from jaxrec.ranking._item_vectors import item_space
-from jaxrec.ranking._reranking import rerank
-from jaxrec.ranking._topk import recommend_lists
-from jaxrec.reports._report import Report
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.metrics import RANKING_METRICS
+from jaxrec.ranking import item_space, recommend_lists, rerank
+from jaxrec.reports import Report
 
 UNIT = "s for all users"
 LISTS = (*RANKING_METRICS, "precision_length")
@@ -28,7 +26,7 @@ CHUNKS = (64, 256, 1024)  # MiB
 
 
 def run(options: Options) -> list[Row]:
-    """The top-k alone, with everything that lists give, and with what needs more; then peaks by the size of a chunk."""
+    """Time the top-k alone, with list metrics, and with further metrics; measure the peak memory by chunk size."""
     split = ranking_split(options)
     scorer, seen = factors(split.train, options), seen_items(split.train)
     space = item_space(split.train, jax.random.key(options.seed), rank=options.factors)
@@ -67,7 +65,7 @@ def run(options: Options) -> list[Row]:
 
 
 def evaluate_once(memory_mb: float, quick: bool) -> Report:
-    """One evaluation in chunks of so many MiB; the peak of a process that does nothing else."""
+    """Evaluate once with a memory limit, for the peak memory of a separate process."""
     options = Options(quick=quick, factors=8 if quick else 64)
     split = ranking_split(options)
     scorer, seen = factors(split.train, options), seen_items(split.train)

@@ -1,4 +1,4 @@
-"""Train by a recipe, read recall@20 of the test part on its schedule, and write seconds against recall."""
+"""Train by a recipe, measure recall@20 on the test part on its schedule, and write recall against seconds."""
 
 from __future__ import annotations
 
@@ -12,32 +12,30 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
+import optax
 import tyro
 
 import jaxrec
 from experiments.time_to_recall.config import RECIPES, Recipe
-from jaxrec.data._seen import seen_items
-from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.fitting import versions
 from jaxrec.fitting._fit import trained_scorer
-from jaxrec.fitting._options import make_optimizer
-from jaxrec.fitting._plan import versions
-from jaxrec.training._epoch import make_epoch
-from jaxrec.training._objective import Objective
-from jaxrec.training._state import TrainData, init_state, train_data
+from jaxrec.training import Objective, TrainData, init_state, make_epoch, train_data
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Seconds until a recall is reached on a published split.
+    """Measure the training time until a recall is reached on a published split.
 
     Attributes:
       dataset: a data set with a published split.
       target: recall@20 on the test part.
       recipe: "softmax" or "bpr", see config.py.
-      seeds: how many trainings; the median counts.
-      max_seconds: a training that has not reached the target by then ends.
+      seeds: number of trainings; the median counts.
+      max_seconds: time limit of a training.
       out: the JSON file, or None.
-      tune: measure on a tenth of the training part instead, held out; the test part is not read.
+      tune: measure on a held-out tenth of the training part instead; the test part is not read.
     """
 
     dataset: str = "gowalla"
@@ -68,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """All trainings; `seconds_to_target` is the median over seeds, None where more than half missed it."""
+    """Run all trainings; `seconds_to_target` is the median over seeds, None if more than half missed it."""
     split = jaxrec.split(jaxrec.load(options.dataset), "predefined", valid=0.1 if options.tune else 0.0)
     truth, recipe = (split.valid if options.tune else split.test), RECIPES[options.recipe]
     data = train_data(split.train)
@@ -96,12 +94,12 @@ def run(
     seed: int,
     options: Options,
 ) -> dict[str, Any]:
-    """One training. The clock starts before the parameters are drawn and runs through compilation and evaluation."""
+    """Train once. The clock starts before the parameters are drawn, and includes compilation and evaluation."""
     started = time.perf_counter()
     chosen = recipe.options
     model = recipe.model.clone(num_users=train.num_users, num_items=train.num_items)
     objective = Objective(model, loss=chosen.loss, l2=chosen.l2, temperature=chosen.temperature, groups=chosen.groups)
-    optimizer = make_optimizer(chosen.optimizer, chosen.learning_rate)
+    optimizer = optax.adam(chosen.learning_rate)
     init_key, train_key = jax.random.split(jax.random.key(seed))
     params = model.lazy_init(init_key, jax.eval_shape(lambda: data.adjacency))["params"]
     state = init_state(params, optimizer, train_key)

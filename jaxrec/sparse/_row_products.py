@@ -1,4 +1,4 @@
-"""Some rows of a sparse product, where a batch needs no others: without the others, and with a gradient to match."""
+"""Selected rows of a sparse product, for batches: computed without the other rows, forward and backward."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from jaxrec.sparse._products import (
     spmm,
 )
 
-# Copying an entry costs as much as multiplying two or three of 64 columns, so rows are picked while they hold few.
-SHARE_OF_ENTRIES = 4
-SHARE_OF_ROWS = 4
+# Copying an entry costs as much as multiplying two or three at 64 columns, so only few entries are worth copying.
+_SHARE_OF_ENTRIES = 4
+_SHARE_OF_ROWS = 4
 BLOCK = 64
-EXACT = 2**24  # whole numbers up to here are exact in float32
+_EXACT = 2**24  # integers up to here are exact in float32
 
 
 def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
-    """Some rows of a product, (matrix x)[rows], differentiable in the matrix and in x.
+    """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
-    y[r] = sum over the entries (rows[r], n) of matrix[rows[r], n] x[n].
+    y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
 
-    On CPU an operator's entries in these rows are copied and multiplied, if they are at most a quarter of all entries;
-    the gradient in x is the product of the transpose and a table that has, besides one row of zeros, the rows of the
-    batch only, and so lies in a nearer cache. Elsewhere than on CPU, for a BCOO, for many rows and under `vmap` it is
-    the whole product and a gather.
+    On CPU the entries of these rows are copied and multiplied if they are at most a quarter of all entries of the
+    operator. The gradient in x is the product of the transpose and a small table, which holds the rows of the batch and
+    one row of zeros, and so lies in a nearer cache. On other platforms, for a BCOO, for many rows and under `vmap` it
+    is the whole product and a gather.
 
     Args:
-      matrix: `SparseOperator` [M, N], or a BCOO [M, N].
-      x: [N, d], of the matrix's dtype.
-      rows: int32 [R], in 0..M-1, in any order; a row may occur often.
+      matrix: `SparseOperator` [P, Q], or a BCOO [P, Q].
+      x: [Q, d], of the matrix's dtype.
+      rows: int32 [R], in 0..P-1, in any order; a row may occur several times.
 
     Returns:
       [R, d].
@@ -64,7 +64,7 @@ def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 def _table(size: int, g: jax.Array, rows: jax.Array) -> jax.Array:
-    """The table [size, d] that has the rows g [R, d] at `rows`, added up, and is 0 elsewhere."""
+    """Build the table [size, d] that is g [R, d] at `rows`, repeated rows summed, and 0 elsewhere."""
     return jnp.zeros((size, g.shape[1]), g.dtype).at[rows].add(g)
 
 
@@ -77,10 +77,10 @@ def _plain_spread(shape, data, entry_rows, columns, indptr, g, rows):
 
 
 def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
-    """The rows' entries as a matrix [R, N] of its own, if they are few enough; the product with it."""
-    size, capacity = rows.shape[0], -(-data.shape[0] // SHARE_OF_ENTRIES)
+    """Multiply with a matrix [R, Q] of the entries of the rows, if they are few; otherwise take the whole product."""
+    size, capacity = rows.shape[0], -(-data.shape[0] // _SHARE_OF_ENTRIES)
     plain = functools.partial(_plain_taken, shape)
-    if not few_rows(size, shape[0]):
+    if not _few_rows(size, shape[0]):
         return plain(data, entry_rows, columns, indptr, x, rows)
     starts = indptr[rows]
     lengths = indptr[rows + 1] - starts
@@ -96,33 +96,33 @@ def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
         copied, of_column = (array.at[places].get(mode="clip") for array in (data, columns))
         return native_product((size, shape[1]), copied, of_column, pointers, x)
 
-    # Rows may occur so often that their entries overflow the whole numbers, and this sum, but not both tests.
+    # Rows may repeat so often that their entries overflow the integers and this sum, but not both tests.
     whole = jnp.sum(lengths, dtype=lengths.dtype) <= capacity
     few = whole & (jnp.sum(lengths.astype(jnp.float32)) < 2 * capacity + 1)
     return jax.lax.cond(few, picked, plain, data, entry_rows, columns, indptr, x, rows)
 
 
 def _native_spread(shape, data, entry_rows, columns, indptr, g, rows):
-    """The product with the table [R + 1, d] of the given rows and one of zeros, the columns renumbered."""
+    """Multiply with the table [R + 1, d] of the given rows and one row of zeros, columns renumbered."""
     size = rows.shape[0]
-    if not few_rows(size, shape[1]):
+    if not _few_rows(size, shape[1]):
         return _plain_spread(shape, data, entry_rows, columns, indptr, g, rows)
-    # Of the places of a row that occurs often one wins, and takes the sum of all.
+    # Of several places of one row, one wins and takes the sum of all.
     slots = jnp.full(shape[1], size, columns.dtype).at[rows].set(jnp.arange(size, dtype=columns.dtype))
     return native_product((shape[0], size + 1), data, slots[columns], indptr, _table(size + 1, g, slots[rows]))
 
 
-def few_rows(size: int, of: int) -> bool:
-    """Whether so many rows, out of so many, are worth picking.
+def _few_rows(size: int, of: int) -> bool:
+    """Tell if `size` rows out of `of` are few enough for copying their entries to pay.
 
-    >>> few_rows(2, 8), few_rows(2, 7), few_rows(0, 8)
+    >>> _few_rows(2, 8), _few_rows(2, 7), _few_rows(0, 8)
     (True, False, False)
     """
-    return 0 < size * SHARE_OF_ROWS <= of and size < EXACT
+    return 0 < size * _SHARE_OF_ROWS <= of and size < _EXACT
 
 
 def _by_platform(shape, native, plain):
-    """One of two programs by platform, as a function of arrays that is `plain` under `vmap`."""
+    """Choose one of two programs by platform, as a function of arrays; `plain` serves under `vmap`."""
     native, plain = functools.partial(native, shape), functools.partial(plain, shape)
 
     @jax.custom_batching.custom_vmap
@@ -152,35 +152,35 @@ def _spread_of_shape(shape: tuple[int, int]):
 
 @jax.custom_vjp
 def _taken(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> jax.Array:
-    """(A x)[rows]."""
+    """Compute (A x)[rows]."""
     return _take_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, x, rows)
 
 
 @jax.custom_vjp
 def _spread(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> jax.Array:
-    """A z, where z [N, d] has the rows g [R, d] at `rows`, added up, and is 0 elsewhere: the transpose of `_taken`."""
+    """Compute A z, with z [Q, d] equal to g [R, d] at `rows`, repeated rows summed: the transpose of `_taken`."""
     return _spread_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, g, rows)
 
 
-Residuals = tuple[SparseOperator, jax.Array, jax.Array]
-Gradients = tuple[SparseOperator, jax.Array, np.ndarray]
+_Residuals = tuple[SparseOperator, jax.Array, jax.Array]
+_Gradients = tuple[SparseOperator, jax.Array, np.ndarray]
 
 
-def _taken_forward(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, Residuals]:
+def _taken_forward(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, _Residuals]:
     return _taken(matrix, x, rows), (matrix, x, rows)
 
 
-def _taken_backward(residuals: Residuals, g: jax.Array) -> Gradients:
+def _taken_backward(residuals: _Residuals, g: jax.Array) -> _Gradients:
     matrix, x, rows = residuals
     in_entries = entry_gradient(matrix, _table(matrix.shape[0], g, rows), x)
     return in_entries, _spread(matrix.T, g, rows), np.zeros(rows.shape, jax.dtypes.float0)
 
 
-def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tuple[jax.Array, Residuals]:
+def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tuple[jax.Array, _Residuals]:
     return _spread(matrix, g, rows), (matrix, g, rows)
 
 
-def _spread_backward(residuals: Residuals, h: jax.Array) -> Gradients:
+def _spread_backward(residuals: _Residuals, h: jax.Array) -> _Gradients:
     matrix, g, rows = residuals
     in_entries = entry_gradient(matrix, h, _table(matrix.shape[1], g, rows))
     return in_entries, _taken(matrix.T, h, rows), np.zeros(rows.shape, jax.dtypes.float0)
@@ -191,15 +191,15 @@ _spread.defvjp(_spread_forward, _spread_backward)
 
 
 def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
-    """The running sum of a vector by products with a triangle, block by block, the sums of the blocks in the same way.
+    """Sum a vector cumulatively: blocks by products with a triangle, the sums of the blocks in the same way.
 
-    y[p] = x[0] + ... + x[p]
+    y[j] = x[0] + ... + x[j]
 
-    On CPU it takes a fraction of the time of `jnp.cumsum`. Exact for whole numbers whose sum is below 2^24.
+    On CPU this takes a fraction of the time of `jnp.cumsum`. It is exact for integers whose sum is below 2^24.
 
     Args:
-      x: float32 [n], whole numbers, none negative.
-      block: of how many numbers; at least 2.
+      x: float32 [n], integers of 0 or more.
+      block: numbers in a block, at least 2.
 
     Returns:
       float32 [n].
