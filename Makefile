@@ -19,10 +19,11 @@ bench: $(VENV)/installed-bench ## measure jaxrec beside its peers; needs Gowalla
 	$(BIN)/python -m experiments.bench --out $(BENCH)
 
 test: $(VENV)/installed-test ## run the tests (PYTHON=python3.13 chooses the interpreter, VENV=... the folder)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: $(VENV)/installed-test ## run the tests, the slow ones too, on programs compiled as users have them
-	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m pytest -n auto -m 'slow or not slow'
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 JAX_COMPILATION_CACHE_DIR= \
+		$(BIN)/python -m pytest -n auto --dist loadfile -m 'slow or not slow'
 
 lint: $(VENV)/installed-lint ## ruff, basedpyright and import-linter
 	$(BIN)/ruff check .
@@ -35,7 +36,7 @@ format: $(VENV)/installed-lint ## let ruff put the code into shape
 	$(BIN)/ruff format .
 
 clean: ## remove the virtual environment, run folders and caches
-	rm -rf $(VENV) runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) runs build .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker files say which extras are installed, so that a second call does nothing.

@@ -28,9 +28,15 @@ G       groups of items
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    Array = jax.Array
+else:
+    Array = jax.Array | np.ndarray  # functions on arrays of JAX take those of NumPy too, which it converts
 
 
 @runtime_checkable

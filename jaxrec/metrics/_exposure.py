@@ -18,11 +18,13 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int, Real
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Array
 
 
-def exposure(lists: jax.Array, num_items: int) -> jax.Array:
+def exposure(lists: Int[Array, "U k"], num_items: int) -> Int[Array, " I"]:
     r"""How many places of all lists each item has.
 
     .. math:: c_i = \sum_u \sum_{j=1}^{k} [L_{uj} = i]
@@ -57,7 +59,7 @@ def exposure(lists: jax.Array, num_items: int) -> jax.Array:
     return jnp.zeros(num_items, jnp.int32).at[at].add(1, mode="drop")
 
 
-def gini(counts: jax.Array) -> jax.Array:
+def gini(counts: Real[Array, " I"]) -> Float[Array, ""]:
     r"""The Gini index of exposure over the whole catalogue: 0 if all items have the same, near 1 if one has all.
 
     .. math:: G = \frac{\sum_{j=1}^{I} (2 j - I - 1) \, c_{(j)}}{I \sum_{j=1}^{I} c_{(j)}}
@@ -93,7 +95,7 @@ def gini(counts: jax.Array) -> jax.Array:
     return jnp.sum(weight * (gap / _total(counts)))
 
 
-def exposure_entropy(counts: jax.Array, *, normalized: bool = False) -> jax.Array:
+def exposure_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> Float[Array, ""]:
     r"""The Shannon entropy of exposure, in nats: high if the places are spread evenly over many items.
 
     .. math:: H = - \sum_{i : c_i > 0} p_i \ln p_i, \qquad p_i = c_i \Big/ \sum_j c_j
@@ -127,7 +129,7 @@ def exposure_entropy(counts: jax.Array, *, normalized: bool = False) -> jax.Arra
     return jnp.sum(terms) / np.float32(whole)
 
 
-def personalisation(counts: jax.Array, num_users: int | jax.Array, k: int) -> jax.Array:
+def personalisation(counts: Real[Array, " I"], num_users: int | Int[Array, ""], k: int) -> Float[Array, ""]:
     r"""How different the lists of two users are: the mean inter-list distance over all pairs of users.
 
     .. math:: \frac{2}{U (U - 1)} \sum_{u < v} \Big( 1 - \frac{|L_u \cap L_v|}{k} \Big)

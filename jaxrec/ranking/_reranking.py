@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 from jax.core import Tracer
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
 from jaxrec.ranking._item_vectors import ItemSpace
+from jaxrec.types import Array
 
 Method = Literal["mmr", "dpp"]
 _LARGEST = np.float32(1e18)  # the square of a longer vector is beyond float32
@@ -27,14 +29,14 @@ _LEAST = np.float32(1e-6)  # what a unit vector must keep outside of the span of
 
 
 def mmr(
-    scores: jax.Array,
-    vectors: jax.Array,
+    scores: Float[Array, " n"],
+    vectors: Float[Array, "n d"],
     k: int,
-    trade_off: float | jax.Array,
+    trade_off: float | Float[Array, ""],
     *,
-    where: jax.Array | None = None,
+    where: Bool[Array, " n"] | None = None,
     distance: Distance = "euclidean",
-) -> jax.Array:
+) -> Int[Array, " k"]:
     r"""Re-rank by maximal marginal relevance: choose candidates one at a time, relevant and far from the chosen ones.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta) \min_{j \in Y} D_{ij} / \max D
@@ -103,13 +105,13 @@ def _mmr(
 
 
 def greedy_dpp(
-    scores: jax.Array,
-    vectors: jax.Array,
+    scores: Float[Array, " n"],
+    vectors: Float[Array, "n d"],
     k: int,
-    trade_off: float | jax.Array,
+    trade_off: float | Float[Array, ""],
     *,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    where: Bool[Array, " n"] | None = None,
+) -> Int[Array, " k"]:
     r"""Re-rank by greedy MAP inference of a determinantal point process: relevant candidates that span a large volume.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta)
@@ -188,7 +190,7 @@ def rerank(
     method: Method = "mmr",
     distance: Distance = "euclidean",
     users_per_tile: int = 128,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int[np.ndarray, "U k"], Float[np.ndarray, "U k"]]:
     """Choose k of the n candidates of each user, by `mmr` or `greedy_dpp`.
 
     Memory grows with the tile of users, not with all of them. Items without a vector in an `ItemSpace` have a vector of

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, top_k, top_k_by_item
-from jaxrec.types import Scorer
+from jaxrec.types import Array, Scorer
 
 _SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
@@ -37,7 +38,7 @@ def recommend_lists(
     exclude: npt.ArrayLike | None = None,
     candidates: npt.ArrayLike | None = None,
     memory_mb: float = 256,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     """Recommend the k best items of the whole catalog to each user.
 
     Items of equal score are ranked by index, the lower first, exactly and for every tile size (0.0 and -0.0 are equal,
@@ -294,8 +295,8 @@ def _rank(
 
 def mask_seen(
     table: jax.Array,
-    users: jax.Array,
-    real: jax.Array,
+    users: Int[Array, " B"],
+    real: Bool[Array, " B"],
     seen: SeenItems,
     mark: float | bool = -np.inf,
     *,

@@ -7,6 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Integer, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
@@ -18,6 +19,7 @@ from jaxrec.sparse._products import (
     product_of_shape,
     spmm,
 )
+from jaxrec.types import Array
 
 # Copying an entry costs as much as multiplying two or three at 64 columns, so only few entries are worth copying.
 _SHARE_OF_ENTRIES = 4
@@ -26,7 +28,7 @@ BLOCK = 64
 _EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
+def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
@@ -190,7 +192,7 @@ _taken.defvjp(_taken_forward, _taken_backward)
 _spread.defvjp(_spread_forward, _spread_backward)
 
 
-def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
+def running_sum(x: Float[Array, " n"], block: int = BLOCK) -> Float[Array, " n"]:
     """Sum a vector cumulatively: blocks by products with a triangle, the sums of the blocks in the same way.
 
     y[j] = x[0] + ... + x[j]

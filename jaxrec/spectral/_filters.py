@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._fourier import FourierBasis, fourier, fourier_basis, inverse_fourier
+from jaxrec.types import Array
 
 Response = Callable[[jax.Array], jax.Array]
 """A function of eigenvalues [P] to gains [P], entry by entry."""
 
 
-def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array:
+def heat_kernel(eigenvalues: Float[Array, " n"], *, time: float | Float[Array, ""]) -> Float[Array, " n"]:
     """Compute the response of heat diffusion, h(lambda) = exp(-time lambda).
 
     h(L) x is the heat after `time`, the solution of dx/dt = -L x.
@@ -36,7 +38,7 @@ def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array
     return jnp.exp(-jnp.asarray(time, eigenvalues.dtype) * eigenvalues)
 
 
-def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
+def low_pass(eigenvalues: Float[Array, " n"], *, cutoff: float | Float[Array, ""]) -> Float[Array, " n"]:
     """Compute the ideal low-pass response, h(lambda) = 1 for lambda <= cutoff and 0 above.
 
     A polynomial follows the jump only with ripples on both sides (the Gibbs phenomenon): whatever its order, it
@@ -56,7 +58,9 @@ def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
     return (eigenvalues <= jnp.asarray(cutoff, eigenvalues.dtype)).astype(eigenvalues.dtype)
 
 
-def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array) -> jax.Array:
+def polynomial(
+    eigenvalues: Float[Array, " n"], coefficients: Sequence[float] | Float[Array, " terms"]
+) -> Float[Array, " n"]:
     """Compute the polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
 
     `chebyshev_coefficients` of the same order represents it exactly.
@@ -80,7 +84,9 @@ def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array
     return jnp.polyval(terms[::-1], eigenvalues)
 
 
-def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Array) -> jax.Array:
+def filter_exact(
+    laplacian: SparseMatrix | FourierBasis, h: Response, x: Float[Array, " N *d"]
+) -> Float[Array, " N *d"]:
     """Filter signals exactly, h(L) x = U diag(h(lambda)) U^T x, on small graphs.
 
     Args:
