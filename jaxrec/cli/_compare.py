@@ -15,14 +15,13 @@ from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, table, writable, write_text
-from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
 from jaxrec.cli._source import DataOptions, random_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, resolve_metrics
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._storage import restore
 from jaxrec.reports._comparisons import compare_reports
 from jaxrec.reports._tables import comparison_latex, comparison_markdown, comparison_table
 from jaxrec.reports._values import split_value_name
@@ -30,13 +29,13 @@ from jaxrec.statistics._resampling import check_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareCommand(ComputeOptions):
+class CompareCommand(RunOptions):
     """What `compare` has.
 
     Attributes:
       runs: the run folders, of models with the same test part that were fitted on the same interactions.
       k: lengths of the lists.
-      metrics: names of metrics.
+      metrics: names of metrics, or package.module:Class.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       resamples: of the bootstrap over users.
       level: the probability of the intervals; 1 less it is the level of the tests.
@@ -88,18 +87,20 @@ def run(argv: Sequence[str]) -> None:
     device()
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
-    models = [restore(folder) for folder in command.runs]
+    models = [command.restored(folder) for folder in command.runs]
     parts, described = _one_split(command, models)
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     k = list_lengths(command.k, parts, command.quiet)
     space = None if command.no_distances else default_space(parts)
     reports = {
-        label: evaluate(model, parts, k=k, metrics=command.metrics, space=space, memory_mb=command.memory_mb)
+        label: evaluate(
+            model, parts, k=k, metrics=metrics_of(command.metrics), space=space, memory_mb=command.memory_mb
+        )
         for label, model in zip(labels, models, strict=True)
     }
     first = next(iter(reports.values()))
-    asked = resolve_metrics(command.metrics)
+    asked = resolve_metrics(metrics_of(command.metrics))
     unasked = {name for metric in asked for name in metric.also} - {metric.name for metric in asked}
     names = [name for name in first.names if split_value_name(name).name not in unasked]
     rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)
@@ -188,7 +189,7 @@ def _one_split(command: CompareCommand, models: Sequence[FittedModel]) -> tuple[
             # The options are for folders that do not say their split; `data_dir` is for all.
             own = command.data_and_split
             options = own if source is None else DataOptions(data_dir=own.data_dir)
-            made[name] = split_of(folder, model, command.data, options)
+            made[name] = split_of(folder, model, command.data, options, command.kinds())
         parts, described = made[name]
         fitted = parts.train if model.info["fitted_on"] == "train" else parts.fitted
         if first is None:

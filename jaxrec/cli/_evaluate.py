@@ -14,26 +14,26 @@ from jaxrec.cli._labels import read_categories, read_labels
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
-from jaxrec.fitting._storage import restore
 from jaxrec.reports._group_tables import by_item_group, group_table
 from jaxrec.reports._groups import activity_groups, popularity_groups
 from jaxrec.reports._values import split_value_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(ComputeOptions):
+class EvaluateCommand(RunOptions):
     """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
       part: "test", or "valid" for a model that was not fitted on the validation part.
       k: lengths of the lists.
-      metrics: names of metrics; by default recall, precision and ndcg, or rmse and mae of a model of ratings.
+      metrics: names of metrics, or package.module:Class; by default recall, precision and ndcg, or rmse and mae of a
+        model of ratings.
       mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
       exclude: items, by id or title, that are recommended to nobody.
       candidates: items, by id or title, that alone may be recommended.
@@ -75,13 +75,13 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
-    model = restore(command.run)
+    model = command.restored(command.run)
     if command.part == "valid" and model.info["fitted_on"] != "train":
         raise MismatchError(
             f"the model was fitted on {model.info['fitted_on']}, so the validation part says nothing about it; what it "
             f"had there before the refit is `valid` in {command.run}/metrics.json, or fit with --no-refit"
         )
-    parts, described = split_of(command.run, model, command.data, command.data_and_split)
+    parts, described = split_of(command.run, model, command.data, command.data_and_split, command.kinds())
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     trained = parts.train if command.part == "valid" else parts.fitted
@@ -99,13 +99,15 @@ def run(argv: Sequence[str]) -> None:
                 f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates, "
                 "--item-groups and --item-categories out"
             )
-        report = evaluate_ratings(model, parts, part=command.part, metrics=command.metrics or DEFAULT_RATING_METRICS)
+        report = evaluate_ratings(
+            model, parts, part=command.part, metrics=metrics_of(command.metrics) or DEFAULT_RATING_METRICS
+        )
     else:
         report = evaluate(
             model,
             parts,
             k=list_lengths(command.k, parts, command.quiet),
-            metrics=command.metrics or DEFAULT_METRICS,
+            metrics=metrics_of(command.metrics) or DEFAULT_METRICS,
             part=command.part,
             mask=None if command.mask == "nothing" else command.mask,
             exclude=exclude,

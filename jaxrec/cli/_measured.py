@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from jaxrec.cli._source import DataOptions, describe, read_data, split_again, split_data
@@ -11,7 +12,9 @@ from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._fitted import FittedModel
 
 
-def split_of(folder: str, model: FittedModel, data: str | None, options: DataOptions) -> tuple[Split, dict[str, Any]]:
+def split_of(
+    folder: str, model: FittedModel, data: str | None, options: DataOptions, kinds: Sequence[type] = ()
+) -> tuple[Split, dict[str, Any]]:
     """Make the split of a run folder.
 
     Args:
@@ -19,6 +22,7 @@ def split_of(folder: str, model: FittedModel, data: str | None, options: DataOpt
       model: its model.
       data: where the data are now; needed for a folder of `jaxrec.save`, which does not say what it was fitted on.
       options: of the data and the split, for such a folder; of them `data_dir` for every folder.
+      kinds: classes of one's own that the run was made with.
 
     Returns:
       (the split, what `describe` says of it).
@@ -39,7 +43,7 @@ def split_of(folder: str, model: FittedModel, data: str | None, options: DataOpt
                 f"--{given[0].replace('_', '-')} is for a folder that jaxrec.save wrote, and {folder!r} says its split "
                 "itself; leave it out"
             )
-        return split_again(described, moved_to=data, data_dir=options.data_dir), described
+        return split_again(described, moved_to=data, data_dir=options.data_dir, kinds=kinds), described
     if data is None:
         raise RunFolderError(
             f"{folder!r} does not say which data and split it is of, since `jaxrec fit` did not write it; name them "

@@ -11,16 +11,15 @@ from tyro import conf
 from jaxrec.api._recommend import recommend
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
-from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._storage import restore
 
 _ENDINGS = (".csv", ".json", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecommendCommand(ComputeOptions):
+class RecommendCommand(RunOptions):
     """The options of `recommend`. Among ids, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
@@ -62,7 +61,7 @@ def run(argv: Sequence[str]) -> None:
     use_cache(command.cache_dir)
     device()
     lists = recommend(
-        restore(command.run),
+        command.restored(command.run),
         users,
         k=command.k,
         filter_seen=not command.seen,

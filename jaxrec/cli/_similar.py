@@ -11,14 +11,13 @@ from tyro import conf
 from jaxrec.api._recommend import similar_items
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._storage import restore
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimilarCommand(ComputeOptions):
+class SimilarCommand(RunOptions):
     """The options of `similar`.
 
     Attributes:
@@ -45,7 +44,7 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError("name an item with --item, by its id or its title")
     use_cache(command.cache_dir)
     device()
-    lists = similar_items(restore(command.run), items, k=command.k)
+    lists = similar_items(command.restored(command.run), items, k=command.k)
     for text in lists.notes:
         note(text, command.quiet)
     emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)
