@@ -1,1 +1,1 @@
-"""One folder a table: a README with the result and the exact command, the configuration, and a short main program."""
+"""One folder per result table: a README with the results and the commands, a config, and a short main program."""

@@ -1,70 +1,50 @@
-"""The exceptions that jaxrec raises, each with a message that names the argument, its value and the remedy."""
+"""The exceptions of jaxrec. Each message names the argument, its value and the remedy."""
 
 
 class JaxrecError(ValueError):
-    """Bad input, refused before anything is traced or trained.
+    """Bad input, refused before tracing or training.
 
-    Every error that a caller can cause is of this class, so one `except` catches them all. The command line prints
-    the message on one line and exits with 2.
+    All errors that a caller can cause derive from it, so one `except` catches them. The command line prints the message
+    on one line and exits with status 2.
 
-    >>> issubclass(JaxrecError, ValueError)
-    True
+    >>> import jaxrec
+    >>> try:
+    ...     jaxrec.load("movie-lens")
+    ... except jaxrec.errors.JaxrecError as error:
+    ...     print(type(error).__name__)
+    DataError
     """
 
 
 class DataError(JaxrecError):
-    """Data that cannot be read or that do not make sense; the message gives file and line where there is one.
-
-    >>> issubclass(DataError, JaxrecError)
-    True
-    """
+    """Data that cannot be read or are inconsistent; the message gives file and line if there is a file."""
 
 
 class MissingFileError(DataError, FileNotFoundError):
-    """A file or folder that is not there.
-
-    >>> issubclass(MissingFileError, FileNotFoundError)
-    True
-    """
+    """A file or folder that does not exist."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 class DownloadError(JaxrecError):
-    """A data set that could not be fetched, or whose bytes are not the expected ones.
-
-    >>> issubclass(DownloadError, JaxrecError)
-    True
-    """
+    """A data set that cannot be downloaded, or whose checksum is wrong."""
 
 
 class UnknownIdError(JaxrecError, LookupError):
-    """A user, item or title that the data do not have, or a title that several items share.
-
-    >>> issubclass(UnknownIdError, LookupError)
-    True
-    """
+    """A user, item or title that is not in the data, or a title that several items share."""
 
 
 class MismatchError(JaxrecError):
-    """A model and data, or two arrays, that do not fit each other.
-
-    >>> issubclass(MismatchError, JaxrecError)
-    True
-    """
+    """A model and data, or two arrays, that do not fit each other."""
 
 
 class RunFolderError(JaxrecError):
-    """A run folder that is damaged, incomplete, or was not written by jaxrec.
-
-    >>> issubclass(RunFolderError, JaxrecError)
-    True
-    """
+    """A run folder that is damaged, incomplete, or not written by jaxrec."""
 
 
 class NonFiniteLossError(JaxrecError, FloatingPointError):
-    """Training stopped because the loss was not finite; `state` is the last good training state.
+    """A training that was stopped because its loss was not finite; `state` is the last good training state.
 
     >>> NonFiniteLossError("loss is nan").state is None
     True

@@ -1,7 +1,7 @@
-"""The bipartite graph of users and items, and its matrices as BCOO: R, A, D, L, and the normalised R and A.
+"""The bipartite graph of users and items, and its matrices as BCOO: R, A, D, L, and the normalized R and A.
 
-In every N x N matrix, N = U + I, users come first and items second. The degree of a node is the sum of its row of A,
-and a node of degree 0 gets 0 wherever a power of its degree would be infinite.
+In every [N, N] matrix, N = U + I, users come first and items second. The degree of a node is its row sum in A. A
+node of degree 0 gets 0 wherever a power of its degree would be infinite.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def biadjacency(interactions: Interactions, weights: np.ndarray | None = None) -> BCOO:
-    """The matrix R of users and items, with a 1 (or a weight) for each pair that occurs.
+    """Build the user-item matrix R, with a 1 or a weight for each pair that occurs.
 
     Args:
-      interactions: E interactions. A pair that occurs several times counts once.
-      weights: float [E], one for each interaction (for example its rating), or None for ones; with weights every pair
-        must occur once.
+      interactions: E interactions. Repeated pairs count once.
+      weights: float [E], one per interaction, for example its rating; None for ones. With weights every pair must be
+        unique.
 
     Returns:
       BCOO [U, I], float32, sorted and unique.
@@ -48,18 +48,18 @@ def biadjacency(interactions: Interactions, weights: np.ndarray | None = None) -
         return from_entries(np.ones(len(rows), np.float32), rows, np.asarray(seen.items), shape)
     weights = np.asarray(weights, np.float32)
     if weights.shape != (len(interactions),):
-        raise MismatchError(f"weights has shape {weights.shape}, expected ({len(interactions)},): one an interaction")
+        raise MismatchError(f"weights has shape {weights.shape}, expected ({len(interactions)},): one per interaction")
     return from_entries(weights, interactions.user, interactions.item, shape)
 
 
 def adjacency(biadjacency: BCOO) -> BCOO:
-    """The symmetric matrix A = [[0, R], [R^T, 0]] of the bipartite graph.
+    """Build the symmetric matrix A = [[0, R], [R^T, 0]] of the bipartite graph.
 
     Args:
       biadjacency: R, BCOO [U, I].
 
     Returns:
-      BCOO [N, N] with N = U + I, users first; sorted and unique where R is unique.
+      BCOO [N, N], users first; sorted, and unique if R is unique.
 
     >>> adjacency(biadjacency(Interactions.from_arrays(["u"], ["a"]))).todense().tolist()
     [[0.0, 1.0], [1.0, 0.0]]
@@ -67,7 +67,7 @@ def adjacency(biadjacency: BCOO) -> BCOO:
     return _adjacency(biadjacency)
 
 
-@jax.jit  # one program: compiled one by one, its operations take seconds for every new shape
+@jax.jit  # one program: compiled one at a time, its operations take seconds for every new shape
 def _adjacency(biadjacency: BCOO) -> BCOO:
     num_users, num_items = biadjacency.shape
     r = biadjacency if biadjacency.indices_sorted else biadjacency.sort_indices()
@@ -84,7 +84,10 @@ def _adjacency(biadjacency: BCOO) -> BCOO:
 
 
 def degrees(biadjacency: BCOO) -> tuple[jax.Array, jax.Array]:
-    """The diagonals of D_U and D_I: the sums of the rows and of the columns of R.
+    """Compute the diagonals of D_U and D_I: the row sums and the column sums of R.
+
+    Args:
+      biadjacency: R, BCOO [U, I].
 
     Returns:
       (users [U], items [I]), of R's dtype.
@@ -98,10 +101,13 @@ def degrees(biadjacency: BCOO) -> tuple[jax.Array, jax.Array]:
 
 
 def degree_matrix(biadjacency: BCOO) -> BCOO:
-    """The diagonal matrix D of the degrees of all nodes, users first.
+    """Build the diagonal matrix D of the degrees of all nodes, users first.
+
+    Args:
+      biadjacency: R, BCOO [U, I].
 
     Returns:
-      BCOO [N, N]; a node of degree 0 is stored with a 0.
+      BCOO [N, N]; the 0 of an isolated node is stored.
 
     >>> degree_matrix(biadjacency(Interactions.from_arrays(["u"], ["a"]))).todense().tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -110,7 +116,10 @@ def degree_matrix(biadjacency: BCOO) -> BCOO:
 
 
 def laplacian(biadjacency: BCOO) -> BCOO:
-    """The combinatorial Laplacian L = D - A.
+    """Build the combinatorial Laplacian L = D - A.
+
+    Args:
+      biadjacency: R, BCOO [U, I].
 
     Returns:
       BCOO [N, N], sorted and unique; its rows sum to 0.
@@ -126,7 +135,7 @@ def laplacian(biadjacency: BCOO) -> BCOO:
 
 
 def normalized_biadjacency(biadjacency: BCOO) -> BCOO:
-    """The matrix R~ = D_U^(-1/2) R D_I^(-1/2).
+    """Build the normalized user-item matrix R~ = D_U^(-1/2) R D_I^(-1/2).
 
     Args:
       biadjacency: R, BCOO [U, I].
@@ -134,7 +143,8 @@ def normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     Returns:
       BCOO [U, I] with the same places as R.
 
-    Source: He et al., LightGCN, SIGIR 2020, equation 7.
+    References:
+      He et al., LightGCN, SIGIR 2020, equation 7.
 
     >>> r = normalized_biadjacency(biadjacency(Interactions.from_arrays(["u", "u"], ["a", "b"])))
     >>> r.todense().round(3).tolist()
@@ -143,7 +153,7 @@ def normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     return _normalized_biadjacency(biadjacency)
 
 
-@jax.jit  # as `_adjacency`
+@jax.jit  # one program, for the same reason as `_adjacency`
 def _normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     users, items = (_inverse_root(degree) for degree in degrees(biadjacency))
     rows, columns = biadjacency.indices[:, 0], biadjacency.indices[:, 1]
@@ -157,7 +167,7 @@ def _normalized_biadjacency(biadjacency: BCOO) -> BCOO:
 
 
 def normalized_adjacency(biadjacency: BCOO) -> BCOO:
-    """The matrix A~ = D^(-1/2) A D^(-1/2) = [[0, R~], [R~^T, 0]], without self-loops.
+    """Build the normalized adjacency A~ = D^(-1/2) A D^(-1/2) = [[0, R~], [R~^T, 0]], without self-loops.
 
     Args:
       biadjacency: R, BCOO [U, I].
@@ -165,7 +175,8 @@ def normalized_adjacency(biadjacency: BCOO) -> BCOO:
     Returns:
       BCOO [N, N], symmetric, sorted; its eigenvalues lie in [-1, 1].
 
-    Source: He et al., LightGCN, SIGIR 2020, equation 8.
+    References:
+      He et al., LightGCN, SIGIR 2020, equation 8.
 
     >>> normalized_adjacency(biadjacency(Interactions.from_arrays(["u"], ["a"]))).todense().tolist()
     [[0.0, 1.0], [1.0, 0.0]]
@@ -174,31 +185,32 @@ def normalized_adjacency(biadjacency: BCOO) -> BCOO:
 
 
 def renormalized_adjacency(adjacency: BCOO, *, self_loops: bool = True, weighted: bool = True) -> BCOO:
-    """The matrix A^ = D^^(-1/2) (A + I) D^^(-1/2) of any undirected graph, with D^ the degrees of A + I.
+    """Build A^ = D^^(-1/2) (A + I) D^^(-1/2) of any undirected graph, with D^ the degrees of A + I.
 
-    Self-loops that the graph has are left out first, with a warning that counts them: every node then has one, of
-    weight 1. An isolated node keeps its self-loop alone, with the entry 1.
+    Self-loops of the graph are dropped first, with a warning that counts them; then every node gets one of weight 1.
+    The row of an isolated node holds only its self-loop, with the entry 1.
 
     Args:
-      adjacency: A, BCOO [N, N], symmetric (on the host, not under jit). An entry of 0 is no edge.
-      self_loops: False leaves I out: D^(-1/2) A D^(-1/2), in which an isolated node has an empty row.
-      weighted: whether the entries are the weights of the edges; False counts each edge as 1.
+      adjacency: A, BCOO [N, N], symmetric, read on the host, not under jit. An entry of 0 is no edge.
+      self_loops: False omits I: D^(-1/2) A D^(-1/2), in which the row of an isolated node is empty.
+      weighted: True takes the entries as edge weights; False counts each edge as 1.
 
     Returns:
       BCOO [N, N], float32, symmetric, sorted and unique; its eigenvalues lie in [-1, 1].
 
     Raises:
-      MismatchError: a matrix that is not square or not symmetric (a directed graph), an edge that is given twice, a
-        weight that is negative or not finite.
+      MismatchError: a matrix that is not square or not symmetric (a directed graph), a repeated edge, or a negative or
+        non-finite weight.
 
-    Source: Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017, equation 2.
+    References:
+      Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017, equation 2.
 
     >>> path = adjacency(biadjacency(Interactions.from_arrays(["u"], ["a"])))
     >>> renormalized_adjacency(path).todense().round(2).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
     if len(adjacency.shape) != 2 or adjacency.shape[0] != adjacency.shape[1]:
-        raise MismatchError(f"adjacency must be square, one row and one column a node; got shape {adjacency.shape}")
+        raise MismatchError(f"adjacency must be square, one row and one column per node; got shape {adjacency.shape}")
     size = adjacency.shape[0]
     data, indices = np.asarray(adjacency.data, np.float64), np.asarray(adjacency.indices)
     kept = (indices < size).all(axis=1) & (data != 0)  # a BCOO pads with indices out of bounds
@@ -208,8 +220,8 @@ def renormalized_adjacency(adjacency: BCOO, *, self_loops: bool = True, weighted
     if not (np.isfinite(data).all() and (data > 0).all()):
         at = int(np.argmax(~(np.isfinite(data) & (data > 0))))
         raise MismatchError(
-            f"the edge ({rows[at]}, {columns[at]}) has weight {data[at]:g}; weights must be positive and finite, or be "
-            "left out with weighted=False"
+            f"the edge ({rows[at]}, {columns[at]}) has weight {data[at]:g}; pass positive finite "
+            "weights, or ignore them with weighted=False"
         )
     order = np.argsort(rows * np.int64(size) + columns)
     data, rows, columns = data[order], rows[order], columns[order]
@@ -236,18 +248,18 @@ def renormalized_adjacency(adjacency: BCOO, *, self_loops: bool = True, weighted
 
 
 def from_networkx(graph: networkx.Graph, users: Any = None, items: Any = None) -> tuple[BCOO, Interactions]:
-    """The matrix R of a bipartite networkx graph, and the interactions that hold its node names.
+    """Convert a bipartite networkx graph to the matrix R, and to interactions with the node names as ids.
 
     Args:
       graph: an undirected bipartite graph.
-      users: the nodes of the user side; by default those with `bipartite=0`.
-      items: the nodes of the item side; by default those with `bipartite=1`.
+      users: the user nodes; by default those with `bipartite=0`.
+      items: the item nodes; by default those with `bipartite=1`.
 
     Returns:
-      (R as BCOO [U, I], interactions). Nodes without an edge keep their row or column.
+      (R as BCOO [U, I], interactions). A node without edges keeps its row or column.
 
     Raises:
-      DataError: sides that are not given and not marked, or an edge inside one side.
+      DataError: sides neither given nor marked, or an edge inside one side.
 
     >>> import networkx
     >>> r, women = from_networkx(networkx.davis_southern_women_graph())
@@ -261,7 +273,7 @@ def from_networkx(graph: networkx.Graph, users: Any = None, items: Any = None) -
 
 
 def to_networkx(biadjacency: BCOO, users: Any = None, items: Any = None) -> networkx.Graph:
-    """The bipartite networkx graph of R, with `bipartite` marks and `weight` on the edges.
+    """Convert R to a bipartite networkx graph, with `bipartite` on the nodes and `weight` on the edges.
 
     Args:
       biadjacency: R, BCOO [U, I].
@@ -269,7 +281,7 @@ def to_networkx(biadjacency: BCOO, users: Any = None, items: Any = None) -> netw
       items: I node names; by default ("item", 0), ...
 
     Raises:
-      MismatchError: names of another number, or a name that both sides have.
+      MismatchError: too few or too many names, or a name on both sides.
 
     >>> graph = to_networkx(biadjacency(Interactions.from_arrays(["u"], ["a"])), ["u"], ["a"])
     >>> list(graph.edges)
@@ -284,7 +296,7 @@ def to_networkx(biadjacency: BCOO, users: Any = None, items: Any = None) -> netw
             raise MismatchError(f"{side}s has {len(names)} names for {size} nodes")
         sides.append(names)
     if shared := set(sides[0]) & set(sides[1]):
-        raise MismatchError(f"users and items share the name {next(iter(shared))!r}; a node needs a name of its own")
+        raise MismatchError(f"users and items share the name {next(iter(shared))!r}; each node needs its own name")
     graph = networkx.Graph()
     graph.add_nodes_from(sides[0], bipartite=0)
     graph.add_nodes_from(sides[1], bipartite=1)
@@ -296,7 +308,7 @@ def to_networkx(biadjacency: BCOO, users: Any = None, items: Any = None) -> netw
 
 
 def to_scipy(matrix: BCOO) -> scipy.sparse.csr_array:
-    """A BCOO as a scipy compressed-row array.
+    """Convert a BCOO [P, Q] to a scipy compressed-row array.
 
     >>> to_scipy(biadjacency(Interactions.from_arrays(["u"], ["a"]))).toarray().tolist()
     [[1.0]]
@@ -309,13 +321,13 @@ def to_scipy(matrix: BCOO) -> scipy.sparse.csr_array:
 
 
 def from_scipy(matrix: Any) -> BCOO:
-    """A scipy sparse matrix or array as a BCOO, float32, sorted and unique; stored zeros are kept out.
+    """Convert a scipy sparse matrix or array [P, Q] to a BCOO, float32, sorted and unique, without stored zeros.
 
     >>> import scipy.sparse
     >>> from_scipy(scipy.sparse.eye_array(2)).nse
     2
     """
-    coo = matrix.tocsr().tocoo()  # the way through rows adds up repeated entries
+    coo = matrix.tocsr().tocoo()  # compressed rows sum repeated entries
     kept = coo.data != 0
     return from_entries(coo.data[kept].astype(np.float32), coo.row[kept], coo.col[kept], coo.shape)
 

@@ -1,6 +1,6 @@
-"""What a fitted model needs to score: frozen pytrees with the scores of some users for every item.
+"""Scorers: frozen pytrees that compute the scores of given users for every item.
 
-A scorer is all that evaluation and recommendation know of a model, and all that is saved of it.
+A scorer is all that evaluation and recommendation know of a model, and all that `jaxrec.save` writes of it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FactorScorer:
     Attributes:
       users: [U, w].
       items: [I, w].
-      dim: d, static; the first d columns are the embedding, further ones carry biases and count only in the score.
+      dim: d, static; the first d columns are the embedding, further columns hold biases and count only in the score.
 
     >>> scorer = FactorScorer(jnp.ones((2, 1)), jnp.array([[3.0], [5.0]]), dim=1)
     >>> scorer.scores(jnp.array([0])).tolist()
@@ -62,15 +62,15 @@ class FactorScorer:
         return self.items.shape[0]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The scores of users (int32 [B]) for all items, [B, I]."""
+        """Score all items for users (int32 [B]), [B, I]."""
         return self.users[users] @ self.items.T
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
-        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.sum(self.users[users] * self.items[items], axis=1)
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """The cosines between the embeddings of items (int32 [B]) and of all items, [B, I]; 0 for a zero vector."""
+        """Compute the cosines of the embeddings of items (int32 [B]) and of all items, [B, I]; 0 for a zero vector."""
         vectors = self.items[:, : self.dim]
         norms = jnp.linalg.norm(vectors, axis=1, keepdims=True)
         unit = vectors / jnp.where(norms > 0, norms, 1)
@@ -86,29 +86,30 @@ def with_popularity(
     temperature: float | jax.Array = 1.0,
     cosine: bool = True,
 ) -> FactorScorer:
-    """A scorer with the popularity of items put back: score(u, i) = sim(u, i) / t + weight log p_i.
+    """Add the popularity of items to the scores (logit adjustment): score(u, i) = sim(u, i) / t + weight log p_i.
 
-    A softmax over the items of a batch meets each item as a negative as often as it is popular. What it learns is
-    therefore sim(u, i) / t = log p(i | u) - log p_i, up to a constant of the user: how much more likely the item is for
-    this user than for anybody. With weight 1 the items are ranked by p(i | u) itself; less puts popular items lower.
+    An item is a negative of the in-batch softmax as often as it is popular. The softmax therefore learns
+    sim(u, i) / t = log p(i | u) - log p_i, up to a constant of the user: how much more likely the item is for this user
+    than for any user. Weight 1 ranks items by p(i | u) itself; smaller weights rank popular items lower.
 
     Args:
-      scorer: of a model that was trained so.
-      log_probability: [I], log p_i, the share of the interactions that each item has. An item without any (-inf) is
-        taken to be as rare as the rarest that has some.
-      weight: of log p_i.
-      temperature: t, that of the training.
-      cosine: whether sim is the cosine, or the inner product.
+      scorer: the scorer of a model trained with in-batch softmax.
+      log_probability: [I], log p_i, with p_i the share of item i in the interactions. An item without interactions
+        (-inf) gets the value of the rarest item that has some.
+      weight: weight of log p_i.
+      temperature: t, the temperature of the training.
+      cosine: True if sim is the cosine, False if it is the inner product.
 
     Returns:
-      A scorer with one more column; `dim` stays, so that similar items are found by the embeddings alone.
+      A scorer with one more column; `dim` is unchanged, so similar items are found by the embeddings alone.
 
     Raises:
       MismatchError: another number of items.
 
-    Source: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019, whose
-    correction is made in training; Menon et al., Long-tail learning via logit adjustment, ICLR 2021, for one made
-    afterwards.
+    References:
+      Menon et al., Long-tail learning via logit adjustment, ICLR 2021 (adjustment after training).
+      Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019 (correction
+      in training).
 
     >>> plain = FactorScorer(jnp.array([[2.0]]), jnp.array([[3.0], [-5.0]]), dim=1)
     >>> adjusted = with_popularity(plain, jnp.log(jnp.array([0.5, 0.5])), weight=1.0, temperature=0.5)
@@ -133,11 +134,11 @@ def with_popularity(
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ItemWeightScorer:
-    """Scores as sums over the user's own items: score(u, i) = sum over j in history(u) of weights[j, i].
+    """Scores as sums over the user's items: score(u, i) = sum over j in history(u) of weights[j, i].
 
     Attributes:
       history: the items of each user.
-      weights: [I, I] dense or sparse; row j holds what item j says for every other item.
+      weights: [I, I] dense or sparse; weights[j, i] is the contribution of item j to the score of item i.
       longest: the length of the longest history, static.
 
     >>> history = SeenItems(jnp.array([0, 1]), jnp.array([1]))
@@ -161,7 +162,7 @@ class ItemWeightScorer:
         return self.weights.shape[0]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The scores of users (int32 [B]) for all items, [B, I]."""
+        """Score all items for users (int32 [B]), [B, I]."""
         start, stop = self.history.indptr[users], self.history.indptr[users + 1]
         at = start[:, None] + jnp.arange(self.longest, dtype=jnp.int32)[None, :]
         inside = at < stop[:, None]
@@ -174,7 +175,7 @@ class ItemWeightScorer:
         return histories @ self.weights
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
-        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
 
     def with_history(self, history: SeenItems) -> ItemWeightScorer:
@@ -183,9 +184,9 @@ class ItemWeightScorer:
         return dataclasses.replace(self, history=jax.tree.map(jnp.asarray, history), longest=longest)
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """How like items (int32 [B]) are to all items, [B, I]: their own neighbours, or the rows of dense weights."""
+        """Return the weights of items (int32 [B]) and all items, [B, I]: sparse columns (neighbors), or dense rows."""
         if isinstance(self.weights, SparseOperator):
-            # Column i holds the neighbours of i. Row i holds those that i is a neighbour of: none for a rare item.
+            # Column i holds the neighbors of i. Row i holds the items that have i as a neighbor: none for a rare item.
             chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self._dtype)
             return spmm(self.weights, chosen).T
         return self.weights[items]
@@ -198,12 +199,12 @@ class ItemWeightScorer:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class UserWeightScorer:
-    """Scores as sums over other users: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
+    """Scores as sums over neighbors: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
 
     Attributes:
       history: R [U, I], binary.
-      weights: [U, k], what each neighbour counts.
-      neighbors: int32 [U, k], who they are, without repeats in a row.
+      weights: [U, k], the weight of each of the k neighbors.
+      neighbors: int32 [U, k], their user indices, distinct within a row.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> history = operator(from_dense(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
@@ -227,18 +228,18 @@ class UserWeightScorer:
         return self.history.shape[1]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The scores of users (int32 [B]) for all items, [B, I]; the weights of all users take [B, U] besides."""
+        """Score all items for users (int32 [B]), [B, I]; the neighbor weights take another array [B, U]."""
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
         weights = jnp.zeros((users.shape[0], self.num_users), self.weights.dtype)
         weights = weights.at[rows, self.neighbors[users]].add(self.weights[users])
         return spmm(self.history.T, weights.T).T
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
-        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """The cosines of the columns of R of items (int32 [B]) and of all items, [B, I]; 0 for an empty column."""
+        """Compute the cosines of the R columns of items (int32 [B]) and of all items, [B, I]; 0 for an empty one."""
         chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self.weights.dtype)
         together = spmm(self.history.T, spmm(self.history, chosen)).T
         norms = jnp.sqrt(jnp.diff(self.history.T.indptr).astype(self.weights.dtype))
@@ -249,7 +250,7 @@ class UserWeightScorer:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class PopularityScorer:
-    """The same scores for every user: how many users have the item.
+    """The same scores for every user: the number of users of each item.
 
     Attributes:
       counts: float32 [I].
@@ -268,15 +269,15 @@ class PopularityScorer:
         return self.counts.shape[0]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The scores of users (int32 [B]) for all items, [B, I]."""
+        """Score all items for users (int32 [B]), [B, I]."""
         return jnp.broadcast_to(self.counts, (users.shape[0], self.num_items))
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
-        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return self.counts[items]
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """Refused: popularity knows no likeness between items."""
+        """Raise: popularity defines no similarity of items."""
         raise JaxrecError("a popularity model has no similarity between items; use itemknn, ease, mf or lightgcn")
 
 
@@ -291,8 +292,9 @@ class RandomScorer:
       num_items: I, static.
 
     >>> scorer = RandomScorer(jax.random.key_data(jax.random.key(0)), 2, 3)
-    >>> scorer.scores(jnp.array([1], jnp.int32)).shape
-    (1, 3)
+    >>> first, again = (scorer.scores(jnp.array([1], jnp.int32)) for _ in range(2))
+    >>> first.shape, bool((first == again).all())
+    ((1, 3), True)
     """
 
     key_data: jax.Array
@@ -300,30 +302,30 @@ class RandomScorer:
     num_items: int = _static()
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The scores of users (int32 [B]) for all items, [B, I]."""
+        """Score all items for users (int32 [B]), [B, I]."""
         key = jax.random.wrap_key_data(self.key_data)
         draw = lambda user: jax.random.uniform(jax.random.fold_in(key, user), (self.num_items,))  # noqa: E731
         return jax.vmap(draw)(users)
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
-        """The scores of pairs, users int32 [B] with items int32 [B], as [B]."""
+        """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
 
     def similarities(self, items: jax.Array) -> jax.Array:
-        """Refused: random scores know no likeness between items."""
+        """Raise: random scores define no similarity of items."""
         raise JaxrecError("a random model has no similarity between items; use itemknn, ease, mf or lightgcn")
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class TableScorer:
-    """Scores that are known already, as a scorer: for rankings of other systems, and for tests.
+    """Scores that are known already: for rankings of other systems, and for tests.
 
     Attributes:
       table: float32 [U, I].
 
-    >>> TableScorer(jnp.zeros((2, 3))).num_items
-    3
+    >>> TableScorer(jnp.array([[1.0, 9.0], [7.0, 2.0]])).scores(jnp.array([1])).tolist()
+    [[7.0, 2.0]]
     """
 
     table: jax.Array
@@ -339,5 +341,5 @@ class TableScorer:
         return self.table.shape[1]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The rows of the table for users int32 [B], float32 [B, I]."""
+        """Look up the scores of users (int32 [B]), [B, I]."""
         return self.table[users]

@@ -1,4 +1,4 @@
-"""Text: aligned columns and numbers."""
+"""Text output: aligned columns and formatted numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["aligned_text", "number_text"]
 
 
 def aligned_text(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text in aligned columns.
+    """Join rows of text into aligned columns.
 
     >>> print(aligned_text([["model", "recall"], ["mf", "0.5"]]))
     model  recall
@@ -22,7 +22,7 @@ def aligned_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def number_text(value: float) -> str:
-    """A value with four digits, or a dash where it is not defined.
+    """Format a value with four decimals, or as a dash if it is NaN.
 
     >>> number_text(0.5), number_text(float("nan"))
     ('0.5000', '-')

@@ -1,18 +1,29 @@
-"""The glossary of shapes, and the protocols that connect rooms which do not import each other.
+"""The glossary of shapes, and the scorer protocol, which connects rooms that do not import each other.
 
-Letters in shapes, the same in every docstring:
+Letters in shapes have one meaning in every docstring:
 
-======  ==============================================================
+======  ======================================================================
 U       users
-I       items: the whole catalogue
-N       nodes of the bipartite graph, N = U + I, users first
-E       interactions
-d       width of an embedding
-r       rank: width of a vector in an item space
-k       length of a list that is scored or shown
-K       length of the longest list, from which several k are cut
-B       users (or pairs) that are worked on at a time
-======  ==============================================================
+I       items of the whole catalog
+N       nodes of a graph; of the bipartite graph N = U + I, users first
+E       interactions, or stored entries of a sparse matrix
+F       given features of a node or an item
+P, Q    rows and columns of a matrix that need not belong to a graph
+R       rows taken from a table
+d       width of an embedding, or columns of any dense table
+w       width of score vectors: d, and further columns for biases
+r       rank of a decomposition, or width of an item space
+k       number of results asked for: length of a list, or number of eigenpairs
+K       length of the longest list, from which shorter ones are cut
+n       length of any other list: chosen users, candidates of a user, a sample
+B       batch: users or (user, item) pairs processed together
+M       negatives of one positive
+S       models trained together, or repeated trainings of one model
+C       classes or categories
+G       groups of items
+======  ======================================================================
+
+[] is a scalar, and ... stands for any number of axes. The letters of formulas are explained where they occur.
 """
 
 from __future__ import annotations
@@ -24,10 +35,10 @@ import jax
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What ranks a catalogue: any frozen pytree that gives a score for every item.
+    """A frozen pytree with a score for every item: all that evaluation and recommendation need of a model.
 
-    A class becomes a pytree with `jax.tree_util.register_dataclass`. The arrays are its data; `num_users` and
-    `num_items` are Python integers and belong to its static part.
+    `jax.tree_util.register_dataclass` makes a class a pytree. The arrays are its data; `num_users` and `num_items` are
+    Python integers and belong to its static part.
 
     >>> import dataclasses
     >>> import functools
@@ -56,9 +67,9 @@ class Scorer(Protocol):
         ...
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """The score of every item for the given users; more is better.
+        """Score every item for the given users; higher is better.
 
-        It is traced under `jax.jit`, so it may not depend on the values of `users`.
+        The method is traced under `jax.jit`, so its control flow must not depend on the values of `users`.
 
         Args:
           users: int32 [B].

@@ -20,9 +20,8 @@ from experiments.bench.data import ranking_split, user_items
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, missing
 from experiments.bench.topk import blas_threads
-from jaxrec.data._seen import seen_items
-from jaxrec.data.splitting._parts import Split
-from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
 from jaxrec.scorers import FactorScorer
 
 METRIC = "recall@20"
@@ -73,9 +72,9 @@ def run(options: Options) -> list[Row]:
     return rows
 
 
-def ours(split: Split, options: Options, seed: int) -> Curve:
+def ours(split: jaxrec.Split, options: Options, seed: int) -> Curve:
     """The curve of jaxrec's MF with `options.bpr`."""
-    watched = Split(split.train, split.test, split.test.select(np.empty(0, np.int64)), "test part watched")
+    watched = jaxrec.Split(split.train, split.test, split.test.select(np.empty(0, np.int64)), "test part watched")
     settings = dataclasses.replace(
         options.bpr, eval_every=options.curve_every, patience=0, refit=False, validate=True, monitor=METRIC
     )
@@ -86,7 +85,7 @@ def ours(split: Split, options: Options, seed: int) -> Curve:
     return _curve(points, info["seconds"]["compile"])
 
 
-def theirs(split: Split, options: Options, seed: int) -> Curve:
+def theirs(split: jaxrec.Split, options: Options, seed: int) -> Curve:
     """The curve of implicit's BPR, measured by our evaluator."""
     bpr = find("implicit.bpr")
     model = bpr.BayesianPersonalizedRanking(

@@ -11,10 +11,9 @@ import scipy.sparse
 import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.generator import power_law
-from jaxrec.data.splitting._parts import Split
 
 
-def ranking_split(options: Options) -> Split:
+def ranking_split(options: Options) -> jaxrec.Split:
     """Train and test part of what is ranked; there is no validation part."""
     if options.quick:
         data = power_law(4000, 300, 200, jax.random.key(options.seed))

@@ -13,13 +13,11 @@ from experiments.bench.data import ranking_split
 from experiments.bench.process import run_measured
 from experiments.bench.timing import Row, Work, by_turns
 from experiments.bench.topk import K, factors
-from jaxrec.data._seen import seen_items
-from jaxrec.evaluation._evaluator import evaluate_scorer
-from jaxrec.metrics._ranking import RANKING_METRICS
-from jaxrec.ranking._item_vectors import item_space
-from jaxrec.ranking._reranking import rerank
-from jaxrec.ranking._topk import recommend_lists
-from jaxrec.reports._report import Report
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.metrics import RANKING_METRICS
+from jaxrec.ranking import item_space, recommend_lists, rerank
+from jaxrec.reports import Report
 
 UNIT = "s for all users"
 LISTS = (*RANKING_METRICS, "precision_length")

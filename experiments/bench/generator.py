@@ -5,12 +5,15 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from jaxrec.data._ids import IdMap
-from jaxrec.data._interactions import Interactions
-from jaxrec.data.splitting._holdout import generator_of
+from jaxrec.data import IdMap, Interactions
 from jaxrec.errors import JaxrecError
 
 _ROUNDS = 100
+
+
+def generator_of(key: jax.Array) -> np.random.Generator:
+    """Make a NumPy generator, seeded with the words of a JAX key."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
 def power_law(

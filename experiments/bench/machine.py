@@ -9,7 +9,7 @@ import platform
 from typing import Any
 
 from experiments.bench.process import usable_cores
-from jaxrec.cli._memory import huge_pages
+from jaxrec.cli import huge_pages
 
 _CACHES = pathlib.Path("/sys/devices/system/cpu/cpu0/cache")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}

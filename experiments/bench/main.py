@@ -26,7 +26,7 @@ _MODULES = {
     "seeds": "seeds",
     "als-free": "als_free",
     "svdpp": "ratings",
-    "nmf": "factorisation",
+    "nmf": "factorization",
     "scaling": "scaling",
     "memory": "memory",
 }

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from jaxrec.cli._memory import TUNABLE, huge_pages
+from jaxrec.cli import huge_pages
 from jaxrec.errors import JaxrecError
 
 STARTED = "JAXREC_BENCH_STARTED"  # set by the restart, so that there is never a second one
+_TUNABLE = "glibc.malloc.hugetlb"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -23,8 +24,8 @@ def environment(environ: Mapping[str, str], threads: int, *, large_pages: bool) 
       large_pages: whether glibc asks for pages of 2 MiB.
     """
     tunables = environ.get("GLIBC_TUNABLES", "")
-    if large_pages and TUNABLE not in tunables:
-        tunables = ":".join(word for word in (tunables, f"{TUNABLE}=1") if word)
+    if large_pages and _TUNABLE not in tunables:
+        tunables = ":".join(word for word in (tunables, f"{_TUNABLE}=1") if word)
     out = {**environ, **dict.fromkeys(_THREADS, str(threads)), STARTED: "1"}
     return {**out, "GLIBC_TUNABLES": tunables} if tunables else out
 

@@ -11,13 +11,12 @@ import numpy as np
 
 import jaxrec
 from experiments.bench.config import Options
-from experiments.bench.generator import power_law
+from experiments.bench.generator import generator_of, power_law
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
 from experiments.rating.config import GRIDS, PEER_GRIDS, Candidate
 from experiments.rating.main import errors_of, pairs, trainset
-from jaxrec.data._interactions import TEST, TRAIN
-from jaxrec.data.splitting._holdout import generator_of
+from jaxrec.data import TEST, TRAIN
 
 UNIT = "s to train"
 # Those that every fold of experiments/rating chose on a tenth of its training part.

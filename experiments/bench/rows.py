@@ -39,7 +39,7 @@ import numpy as np
 import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.timing import Row
-from jaxrec.data._seen import SeenItems
+from jaxrec.data import SeenItems
 from jaxrec.sampling import uniform_negatives
 from jaxrec.training import Batch, Objective, TrainState
 from jaxrec.training._row_rules import make_row_rule

@@ -21,9 +21,8 @@ from experiments.bench.generator import power_law
 from experiments.bench.machine import caches
 from experiments.bench.process import run_measured
 from experiments.bench.timing import Row, by_turns, exponent, spread
-from jaxrec.training._epoch import make_batch, make_step
-from jaxrec.training._objective import Objective
-from jaxrec.training._state import init_state, train_data
+from jaxrec.training import Objective, init_state, make_step, train_data
+from jaxrec.training._epoch import make_batch
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 FULL_SIZES = (*SIZES, 20_000_000, 40_000_000, 80_000_000)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import jaxrec
 from experiments.bench import step_torch
@@ -16,11 +17,9 @@ from experiments.bench.config import UNIT_STEP, Options
 from experiments.bench.data import ranking_split
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
-from jaxrec.fitting._options import make_optimizer
 from jaxrec.sampling import shuffled_batches
-from jaxrec.training._epoch import make_batch, make_epoch, make_step
-from jaxrec.training._objective import Objective
-from jaxrec.training._state import Batch, TrainData, init_state, train_data
+from jaxrec.training import Batch, Objective, TrainData, init_state, make_epoch, make_step, train_data
+from jaxrec.training._epoch import make_batch
 
 LAYERS = 3
 BATCH = 2048
@@ -80,7 +79,7 @@ def problem(train: jaxrec.Interactions, dim: int, batch_size: int, count: int, s
 
 def measure(given: Problem, options: Options, setting: str) -> list[Row]:
     """The rows of all contenders on one problem."""
-    objective, optimizer = Objective(given.model, l2=L2), make_optimizer("adam", RATE)
+    objective, optimizer = Objective(given.model, l2=L2), optax.adam(RATE)
     size = given.batches[0].user.shape[0]
     first = losses_of_ours(given._replace(batches=given.batches[:1]), L2)[0]
     works: dict[str, Callable[[], Any]] = {}
@@ -126,7 +125,7 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
 
 def losses_of_ours(given: Problem, l2: float) -> list[float]:
     """The losses of our steps through the batches of a problem, from its start."""
-    optimizer = make_optimizer("adam", RATE)
+    optimizer = optax.adam(RATE)
     step = make_step(Objective(given.model, l2=l2), optimizer)
     state = init_state(given.params, optimizer, jax.random.key(0))
     losses = []

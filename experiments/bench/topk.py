@@ -13,10 +13,10 @@ from experiments.bench.config import Options
 from experiments.bench.data import ranking_split, user_items
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, Work, by_turns, missing
-from jaxrec.data._seen import seen_items
-from jaxrec.ranking._topk import recommend_lists
+from jaxrec.data import seen_items
+from jaxrec.ranking import recommend_lists
 from jaxrec.scorers import FactorScorer
-from jaxrec.training._state import train_data
+from jaxrec.training import train_data
 
 K = 20
 UNIT = "s for all users"

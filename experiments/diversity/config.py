@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jaxrec
-from jaxrec.ranking._reranking import Method
 
 K = 20
 CANDIDATES = 100
-TRADE_OFFS: dict[Method, tuple[float, ...]] = {
+TRADE_OFFS: dict[Literal["mmr", "dpp"], tuple[float, ...]] = {
     "mmr": (1.0, 0.8, 0.6, 0.4),
     "dpp": (1.0, 0.9, 0.8),
 }

@@ -16,13 +16,12 @@ import tyro
 
 import jaxrec
 from experiments.diversity.config import CANDIDATES, L2_GRID, TRADE_OFFS, K, candidates
-from jaxrec.api._evaluate import default_space
-from jaxrec.data._seen import seen_items
-from jaxrec.evaluation._tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
-from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.reports._averages import average_reports, paired_difference
-from jaxrec.reports._report import Report
-from jaxrec.statistics._tests import seed_spread
+from jaxrec.api import default_space
+from jaxrec.data import seen_items
+from jaxrec.evaluation import CurvePoint, accuracy_diversity_curve, curve_rows
+from jaxrec.ranking import ItemSpace
+from jaxrec.reports import Report, average_reports, paired_difference
+from jaxrec.statistics import seed_spread
 
 NAMES = (f"recall@{K}", f"ndcg@{K}", f"ild@{K}", f"coverage@{K}")
 

@@ -19,14 +19,10 @@ import tyro
 
 import jaxrec
 from experiments.movielens_small.config import CHOSEN, Candidate, grid
-from jaxrec.api._evaluate import default_space
-from jaxrec.api._lookup import title_of
-from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.reports._averages import average_reports, paired_difference
-from jaxrec.reports._comparisons import compare_reports
-from jaxrec.reports._report import Report
-from jaxrec.reports._tables import comparison_table
-from jaxrec.statistics._comparison import Comparison
+from jaxrec.api import default_space, title_of
+from jaxrec.ranking import ItemSpace
+from jaxrec.reports import Report, average_reports, compare_reports, comparison_table, paired_difference
+from jaxrec.statistics import Comparison
 
 COLUMNS = (
     *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),

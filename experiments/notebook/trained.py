@@ -13,10 +13,9 @@ import numpy as np
 import optax
 
 import jaxrec
-from jaxrec.api._evaluate import default_space
+from jaxrec.api import default_space
 from jaxrec.errors import NonFiniteLossError
-from jaxrec.reports._report import Report
-from jaxrec.reports._tables import comparison_markdown
+from jaxrec.reports import Report, comparison_markdown
 from jaxrec.sampling import shuffled_batches
 from jaxrec.training import Batch, Objective, init_state, make_step, train_data
 

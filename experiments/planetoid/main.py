@@ -16,9 +16,9 @@ import tyro
 import jaxrec
 from experiments.planetoid.config import PAPER, TUNED, Settings, grid
 from experiments.planetoid.training import at, compile_training, cross_fitted_accuracy, program, put_on_device, selected
-from jaxrec.data.datasets._planetoid import Planetoid, load_planetoid, read_planetoid
+from jaxrec.data.datasets import Planetoid, load_planetoid, read_planetoid
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._plan import versions
+from jaxrec.fitting import versions
 
 TUNING_SEEDS = range(1000, 1010)  # apart from those that are reported
 

@@ -13,12 +13,10 @@ import optax
 
 from experiments.planetoid.config import Settings
 from jaxrec import graph, losses, sparse
-from jaxrec.data.datasets._pickles import CompressedRows
-from jaxrec.data.datasets._planetoid import Planetoid, row_normalized
+from jaxrec.data.datasets import CompressedRows, Planetoid, row_normalized
 from jaxrec.errors import MismatchError, NonFiniteLossError
 from jaxrec.models._gcn import GCNClassifier, transposed_order
-from jaxrec.training._epoch import Info, train_step
-from jaxrec.training._state import Params, TrainState, init_state
+from jaxrec.training import TrainState, init_state, train_step
 
 
 class Nodes(NamedTuple):
@@ -179,13 +177,13 @@ def _train(
 ) -> Curves:
     optimizer = optax.adam(learning_rate)
 
-    def predict(params: Params) -> jax.Array:
+    def predict(params: Any) -> jax.Array:
         return model.apply({"params": params}, nodes.features, nodes.adjacency)  # pyright: ignore[reportReturnType]
 
-    def penalty(params: Params) -> jax.Array:
+    def penalty(params: Any) -> jax.Array:
         return l2 * 0.5 * jnp.sum(jnp.square(params["w0"]))
 
-    def loss(params: Params, nodes: Nodes, batch: None, key: jax.Array) -> tuple[jax.Array, Info]:
+    def loss(params: Any, nodes: Nodes, batch: None, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         del batch  # every step takes the whole graph
         log_probabilities: Any = model.apply(
             {"params": params},

@@ -16,8 +16,8 @@ import tyro
 
 import jaxrec
 from experiments.rating.config import GRIDS, PEER_GRIDS, SEEDS, Candidate
-from jaxrec.data._interactions import TEST, TRAIN
-from jaxrec.fitting._plan import versions
+from jaxrec.data import TEST, TRAIN
+from jaxrec.fitting import versions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Measure the decompositions and filters of `jaxrec.spectral` on real graphs, and print one table in Markdown."""
+"""Time the decompositions and filters of `jaxrec.spectral` on real graphs, and print a Markdown table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import scipy.sparse.linalg
 import tyro
 
 import jaxrec
+from experiments.spectral.config import DATA, FILTERS
 from jaxrec import graph, sparse, spectral
 
 HEADER = ("graph", "what", "first call, s", "later calls, s", "scipy, s", "largest error")
@@ -25,12 +26,12 @@ class Options:
 
     Attributes:
       data: names of data sets; Gowalla's published training part, the others whole.
-      rank: how many eigenpairs and singular triplets.
-      columns: how many signals are filtered at a time.
-      repeats: later calls, of which the fastest counts.
+      rank: number of eigenpairs and singular triplets.
+      columns: number of signals filtered together.
+      repeats: number of later calls; the fastest counts.
     """
 
-    data: tuple[str, ...] = ("ml-100k", "gowalla")
+    data: tuple[str, ...] = DATA
     rank: int = 64
     columns: int = 64
     repeats: int = 3
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(name: str, options: Options) -> Iterator[tuple[str, ...]]:
-    """The rows of one graph."""
+    """Measure one graph, and yield the rows of the table."""
     data = jaxrec.load(name, raw=True)
     if name == "gowalla":
         data = jaxrec.split(data, "predefined").train
@@ -77,7 +78,7 @@ def measure(name: str, options: Options) -> Iterator[tuple[str, ...]]:
         )
     normalized, combinatorial = spectral.normalized_laplacian(a), spectral.combinatorial_laplacian(a)
     smooth, rough = (sparse.operator(matrix, symmetric=True) for matrix in (normalized, combinatorial))
-    # The smallest of L~ are 1 minus the largest of A~, which scipy finds faster.
+    # The smallest eigenvalues of L~ are 1 minus the largest of A~, which scipy finds faster.
     exact_a = double(graph.normalized_adjacency(r))
     yield row(
         f"`leading_eigenpairs` of L~, {rank} smallest",
@@ -95,36 +96,41 @@ def measure(name: str, options: Options) -> Iterator[tuple[str, ...]]:
     x = jax.random.normal(key, (a.shape[0], options.columns), jnp.float32)
     exact_x = np.asarray(x, np.float64)
     high = spectral.estimate_largest_eigenvalue(rough, key)
-    for what, op, exact, order, heat_time, interval in (
-        ("L~", smooth, exact_smooth, 16, 2.0, (0.0, 2.0)),
-        ("L", rough, exact_l, 64, 0.05, (0.0, high)),
-    ):
-        c = spectral.chebyshev_coefficients(lambda v, t=heat_time: spectral.heat_kernel(v, time=t), order, interval)
+    laplacians = {
+        "normalized": ("L~", smooth, exact_smooth, (0.0, 2.0)),
+        "combinatorial": ("L", rough, exact_l, (0.0, high)),
+    }
+    for heat in FILTERS:
+        what, op, exact, interval = laplacians[heat.laplacian]
+        c = spectral.chebyshev_coefficients(
+            lambda v, t=heat.time: spectral.heat_kernel(v, time=t), heat.order, interval
+        )
         yield row(
-            f"`chebyshev_filter`, heat kernel exp(-{heat_time:g} {what}), order {order}, {options.columns} signals",
+            f"`chebyshev_filter`, heat kernel exp(-{heat.time:g} {what}), order {heat.order}, "
+            f"{options.columns} signals",
             lambda op=op, c=c, interval=interval: spectral.chebyshev_filter(op, c, x, interval),
-            lambda exact=exact, t=heat_time: scipy.sparse.linalg.expm_multiply(-t * exact, exact_x),
+            lambda exact=exact, t=heat.time: scipy.sparse.linalg.expm_multiply(-t * exact, exact_x),
             False,
         )
 
 
 def double(matrix: sparse.BCOO) -> Any:
-    """A BCOO as a scipy array in float64."""
+    """Convert a BCOO to a scipy array in float64."""
     return graph.to_scipy(matrix).astype(np.float64)
 
 
 def scipy_eigenvalues(matrix: Any, k: int) -> np.ndarray:
-    """The k largest eigenvalues of a symmetric scipy matrix, largest first, to machine precision."""
+    """Compute the k largest eigenvalues of a symmetric scipy matrix, descending, to machine precision."""
     return np.sort(scipy.sparse.linalg.eigsh(matrix, k, which="LA", tol=0)[0])[::-1]
 
 
 def scipy_singular_values(matrix: Any, k: int) -> np.ndarray:
-    """The k largest singular values of a scipy matrix, largest first, to machine precision."""
+    """Compute the k largest singular values of a scipy matrix, descending, to machine precision."""
     return np.sort(scipy.sparse.linalg.svds(matrix, k, tol=0)[1])[::-1]
 
 
 def timed(function: Callable[[], Any], repeats: int) -> tuple[Any, float, float]:
-    """The result, the seconds of the first call, and those of the fastest later one."""
+    """Return the result, the seconds of the first call, and the seconds of the fastest later call."""
     seconds, result = [], None
     for _ in range(repeats + 1):
         before = time.perf_counter()

@@ -12,18 +12,16 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
+import optax
 import tyro
 
 import jaxrec
 from experiments.time_to_recall.config import RECIPES, Recipe
-from jaxrec.data._seen import seen_items
-from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.fitting import versions
 from jaxrec.fitting._fit import trained_scorer
-from jaxrec.fitting._options import make_optimizer
-from jaxrec.fitting._plan import versions
-from jaxrec.training._epoch import make_epoch
-from jaxrec.training._objective import Objective
-from jaxrec.training._state import TrainData, init_state, train_data
+from jaxrec.training import Objective, TrainData, init_state, make_epoch, train_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +99,7 @@ def run(
     chosen = recipe.options
     model = recipe.model.clone(num_users=train.num_users, num_items=train.num_items)
     objective = Objective(model, loss=chosen.loss, l2=chosen.l2, temperature=chosen.temperature, groups=chosen.groups)
-    optimizer = make_optimizer(chosen.optimizer, chosen.learning_rate)
+    optimizer = optax.adam(chosen.learning_rate)
     init_key, train_key = jax.random.split(jax.random.key(seed))
     params = model.lazy_init(init_key, jax.eval_shape(lambda: data.adjacency))["params"]
     state = init_state(params, optimizer, train_key)

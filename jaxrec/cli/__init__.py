@@ -11,7 +11,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from jaxrec.cli._memory import huge_pages
 from jaxrec.errors import JaxrecError
+
+__all__ = ["COMMANDS", "huge_pages", "main"]
 
 # Name, module of jaxrec.cli, and what `jaxrec --help` says.
 COMMANDS = (

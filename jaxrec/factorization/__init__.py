@@ -1,4 +1,4 @@
-"""Non-negative factorisation of sparse matrices that are never made dense: of all entries, or of the stored ones."""
+"""Non-negative factorization of sparse matrices, over all entries or the stored ones, without dense copies."""
 
 from jaxrec.factorization._all_entries import nmf
 from jaxrec.factorization._common import NMFResult

@@ -1,4 +1,4 @@
-"""Non-negative factorisation of a sparse matrix whose missing entries are 0."""
+"""Non-negative factorization of a sparse matrix whose missing entries are 0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxrec.factorization._common import NMFResult, Solver, Start, drawn_start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, spmm
 
-# Multiplicative updates move slowly, so their fall is measured over this many iterations.
+# Multiplicative updates are slow, so the fall of the objective is measured over this many iterations.
 _MU_EVERY = 10
 
 
@@ -25,45 +25,47 @@ def nmf(
     tol: float = 1e-4,
     l2: float = 0.0,
 ) -> NMFResult:
-    r"""Non-negative factorisation of a sparse matrix, entries that are not stored counting as 0.
+    r"""Factorize a sparse matrix into non-negative factors; missing entries count as 0.
 
     .. math:: \min_{W \ge 0, H \ge 0} \|X - W H\|_F^2 + \lambda (\|W\|_F^2 + \|H\|_F^2)
 
-    X is only ever multiplied with k columns. The objective is |X|^2 - 2 <X, W H> + |W H|^2 and the penalty, which needs
-    <X, W H> over the stored entries and two k x k matrices. The difference loses digits: its error is about that of
-    |X|^2 in X's dtype.
+    X is only ever multiplied with r columns. The objective is computed as |X|^2 - 2 <X, W H> + |W H|^2 plus the
+    penalty, from <X, W H> over the stored entries and two r x r matrices. The difference loses digits: its error is
+    about that of |X|^2 in X's dtype.
 
     - "cd": coordinate descent. All rows of W take the exact step in one component after the other, then the columns of
-      H. It stops when the sum of the absolute projected gradients over an iteration is at most `tol` times that of the
-      first. Steps and rule are scikit-learn's, so the same start gives the same factors; its `alpha_W` times N and its
-      `alpha_H` times M, with `l1_ratio=0`, are our `l2`.
+    H.
+      It stops when the sum of the absolute projected gradients over an iteration is at most `tol` times that of the
+      first iteration. Steps and rule are those of scikit-learn, so the same start gives the same factors; `alpha_W`
+      times Q and `alpha_H` times P there, with `l1_ratio=0`, are `l2` here.
     - "mu": multiplicative updates, W <- W * (X H^T) / (W H H^T + l2 W), and H likewise. It stops when ten iterations
       lower the objective by less than `tol` times its first value.
 
-    Neither raises the objective, up to rounding.
+    Neither solver raises the objective, up to rounding.
 
     Args:
-      matrix: X, BCOO or operator [M, N], float32 or float64, finite and without negative entries. Under `jit` it must
-        be an operator, and its values are not checked.
-      rank: k, in 1..min(M, N).
-      key: consumed, for the random start: absolute normal values times sqrt(mean of X / k), the mean over all M N
-        places. Left out with `init`.
-      init: (W [M, k], H [k, N]) to start from, of X's dtype, finite and without negative entries.
+      matrix: X, BCOO or operator [P, Q], float32 or float64, finite and non-negative. Under `jit` it must be an
+        operator, and its values are not checked.
+      rank: r, in 1..min(P, Q).
+      key: consumed by the random start: absolute normal values times sqrt(mean of X / r), the mean over all P Q places.
+        Omit it with `init`.
+      init: (W [P, r], H [r, Q]), the start, of X's dtype, finite and non-negative.
       solver: "cd" or "mu".
-      max_iter: iterations at the most.
-      tol: of the stopping rule.
-      l2: the penalty.
+      max_iter: maximum number of iterations.
+      tol: tolerance of the stopping rule.
+      l2: lambda.
 
     Returns:
-      The factors, with the course of the objective.
+      The factors, and the objective of each iteration.
 
     Raises:
-      JaxrecError: a negative or non-finite entry, no entry at all, a rank or an option out of range, neither or both of
-        `key` and `init`.
-      MismatchError: a matrix of another dtype, `init` of other shapes or dtype.
+      JaxrecError: a negative or non-finite entry, no entry, a rank or an option out of range, neither or both of `key`
+        and `init`.
+      MismatchError: a matrix of another dtype, or `init` of other shapes or dtype.
 
-    Source: Cichocki and Phan, IEICE Transactions E92-A(3), 2009 (coordinate descent); Lee and Seung, NIPS 2000, theorem
-    1 (multiplicative updates).
+    References:
+      Cichocki and Phan, IEICE Transactions E92-A(3), 2009 (coordinate descent).
+      Lee and Seung, NIPS 2000, theorem 1 (multiplicative updates).
 
     >>> from jaxrec.sparse import from_dense
     >>> made = nmf(from_dense(jnp.array([[1.0, 1.0, 0.0], [0.0, 0.0, 3.0]])), 2, jax.random.key(0), max_iter=50)
@@ -81,7 +83,7 @@ def nmf(
 def _nmf(
     x: SparseOperator, w: jax.Array, h: jax.Array, l2: jax.Array, tol: jax.Array, solver: Solver, max_iter: int
 ) -> NMFResult:
-    """Both solvers hold the factors as [k, M] and [k, N], so that a component lies in one piece."""
+    """Run either solver, with the factors as [r, P] and [r, Q], so that a component is contiguous."""
     squares = jnp.sum(jnp.square(x.data))
     ridge = l2 * jnp.eye(w.shape[1], dtype=w.dtype)
     improve = _descend if solver == "cd" else _multiply
@@ -108,9 +110,9 @@ def _nmf(
 
 
 def _descend(factor: jax.Array, gram: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One exact step in each component of a factor [k, M], and the sum of the absolute projected gradients.
+    """Take one exact step in each component of a factor [r, P]; also sum the absolute projected gradients.
 
-    Half the gradient is gram @ factor - target, with gram [k, k] of the other factor and target [k, M] = X times it.
+    Half the gradient is gram @ factor - target, with gram [r, r] of the other factor and target [r, P] = X times it.
     """
 
     def one(f: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -125,7 +127,7 @@ def _descend(factor: jax.Array, gram: jax.Array, target: jax.Array) -> tuple[jax
 
 
 def _multiply(factor: jax.Array, gram: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One multiplicative update of a factor [k, M]; the arguments are those of `_descend`."""
+    """Apply one multiplicative update to a factor [r, P], with gram [r, r] of the other factor and target [r, P]."""
     return multiplied(factor, target, jnp.matmul(gram, factor, precision="highest")), jnp.zeros((), factor.dtype)
 
 

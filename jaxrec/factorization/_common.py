@@ -1,4 +1,4 @@
-"""What both factorisations share: the result, the checks of their arguments, the random start, and the iteration."""
+"""Shared parts of both factorizations: the result, the checks of the arguments, the random start, the iteration."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Start = tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NMFResult:
-    """A factorisation X ~ W H without negative entries, and how it was reached. It is a pytree.
+    """A factorization X ~ W H into non-negative factors, and its convergence. It is a pytree.
 
     Attributes:
-      w: [M, k].
-      h: [k, N].
-      objective: [max_iter + 1], the objective at the start and after each iteration; the value of the last iteration is
-        repeated to the end.
-      iterations: int32 scalar, how many iterations were made.
-      converged: bool scalar, whether the stopping rule was met within `max_iter`.
+      w: [P, r].
+      h: [r, Q].
+      objective: [max_iter + 1], the objective at the start and after each iteration; the last value is repeated to the
+        end.
+      iterations: int32 scalar, the number of iterations.
+      converged: bool scalar, True if the stopping rule was met within `max_iter`.
 
     >>> from jaxrec.factorization import nmf
     >>> from jaxrec.sparse import from_dense
@@ -47,16 +47,13 @@ class NMFResult:
 
 
 class Problem(NamedTuple):
-    """The arguments of a factorisation, checked and in X's dtype.
+    """The arguments of a factorization, checked and in X's dtype.
 
     Attributes:
-      x: the operator [M, N].
-      start: (W [M, k], H [k, N]), or None for a random one.
+      x: X, operator [P, Q].
+      start: (W [P, r], H [r, Q]), or None for a random start.
       l2: scalar.
       tol: scalar.
-
-    >>> Problem._fields
-    ('x', 'start', 'l2', 'tol')
     """
 
     x: SparseOperator
@@ -78,7 +75,7 @@ def prepare(
     """Check the arguments of `nmf` and `masked_nmf`, which document them.
 
     Raises:
-      JaxrecError: an entry or an option that makes no sense.
+      JaxrecError: an invalid entry or option.
       MismatchError: dtypes or shapes that do not fit.
 
     >>> from jaxrec.sparse import from_dense
@@ -89,7 +86,7 @@ def prepare(
     """
     if len(matrix.shape) != 2 or matrix.data.dtype not in (jnp.float32, jnp.float64):
         raise MismatchError(
-            f"matrix must be a sparse float32 or float64 matrix [M, N], got {matrix.data.dtype} of shape {matrix.shape}"
+            f"matrix must be a sparse float32 or float64 matrix [P, Q], got {matrix.data.dtype} of shape {matrix.shape}"
         )
     smaller = min(matrix.shape)
     if not 1 <= rank <= smaller:
@@ -102,10 +99,10 @@ def prepare(
         if not (value >= 0 and np.isfinite(value)):
             raise JaxrecError(f"{name} must be finite and not negative, got {value}")
     if (key is None) == (init is None):
-        raise JaxrecError("pass either key, for a random start, or init=(w, h), to start from there")
+        raise JaxrecError("pass either key, for a random start, or init=(w, h), the start itself")
     x = operator(matrix)
     if x.data.shape[0] == 0:
-        raise JaxrecError(f"matrix of shape {x.shape} has no entry; there is nothing to factorise")
+        raise JaxrecError(f"matrix of shape {x.shape} has no entry; there is nothing to factorize")
     _check_entries(x.data, "matrix", lambda at: (int(x.rows[at]), int(x.columns[at])))
     start = None if init is None else _checked_start(init, x, rank)
     return Problem(x, start, jnp.asarray(l2, x.data.dtype), jnp.asarray(tol, x.data.dtype))
@@ -122,7 +119,7 @@ def _checked_start(init: Start, x: SparseOperator, rank: int) -> tuple[jax.Array
 
 
 def _check_entries(values: jax.Array | np.ndarray, name: str, place: Callable[[int], tuple[int, int]]) -> None:
-    """Refuse values that are negative or not finite; under `jit` there are none to look at."""
+    """Refuse negative or non-finite values; traced values are not checked."""
     if isinstance(values, Tracer):
         return
     host = np.asarray(values).ravel()
@@ -131,21 +128,21 @@ def _check_entries(values: jax.Array | np.ndarray, name: str, place: Callable[[i
         at = int(bad.argmax())
         raise JaxrecError(
             f"{name} has {host[at]} at {place(at)}, and {int(bad.sum()):,} such entries in all; a non-negative "
-            "factorisation needs finite entries of 0 or more: drop the others, or shift the scale"
+            "factorization needs finite entries of 0 or more: drop the others, or shift the scale"
         )
 
 
 def drawn_start(x: SparseOperator, rank: int, key: jax.Array, places: int) -> tuple[jax.Array, jax.Array]:
-    """A random start: absolute normal values times sqrt(m / k), m the sum of x over `places`.
+    """Draw a random start: absolute normal values times sqrt(m / r), with m the sum of X over `places`.
 
     Args:
-      x: operator [M, N].
-      rank: k.
+      x: X, operator [P, Q].
+      rank: r.
       key: consumed.
-      places: over how many places the mean is taken.
+      places: number of places in the mean.
 
     Returns:
-      (W [M, k], H [k, N]).
+      (W [P, r], H [r, Q]).
 
     >>> from jaxrec.sparse import from_dense
     >>> w, h = drawn_start(operator(from_dense(jnp.eye(3))), 2, jax.random.key(0), 9)
@@ -159,18 +156,14 @@ def drawn_start(x: SparseOperator, rank: int, key: jax.Array, places: int) -> tu
 def _drawn_start(
     data: jax.Array, key: jax.Array, rank: int, places: int, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    scale = jnp.sqrt(jnp.sum(data) / float(places * rank))  # as a whole number it passes 2^31
+    scale = jnp.sqrt(jnp.sum(data) / float(places * rank))  # as an integer it would exceed 2^31
     key_w, key_h = jax.random.split(key)
     w = scale * jnp.abs(jax.random.normal(key_w, (shape[0], rank), data.dtype))
     return w, scale * jnp.abs(jax.random.normal(key_h, (rank, shape[1]), data.dtype))
 
 
 class Course(NamedTuple):
-    """The course of an iteration: the last three attributes of `NMFResult`.
-
-    >>> Course._fields
-    ('objective', 'iterations', 'converged')
-    """
+    """The course of an iteration: the last three attributes of `NMFResult`."""
 
     objective: jax.Array
     iterations: jax.Array
@@ -185,15 +178,15 @@ def iterate(
     objective: jax.Array,
     max_iter: int,
 ) -> tuple[jax.Array, jax.Array, Course]:
-    """Repeat a step until a rule says stop, as one loop on the device.
+    """Repeat a step until a stopping rule holds, in one loop on the device.
 
     Args:
-      step: of (w, h) to (w, h, objective, violation), two scalars.
-      stop: of (objectives [max_iter + 1], violations [max_iter], iterations done) to a bool scalar.
-      w: where it starts.
-      h: where it starts.
+      step: (w, h) to (w, h, objective, violation), the last two scalars.
+      stop: (objectives [max_iter + 1], violations [max_iter], number of iterations done) to a bool scalar.
+      w: the first factor at the start.
+      h: the second factor at the start.
       objective: scalar, at the start.
-      max_iter: steps at the most.
+      max_iter: maximum number of steps.
 
     Returns:
       (w, h, course).
@@ -227,7 +220,7 @@ def iterate(
 
 
 def multiplied(factor: jax.Array, above: jax.Array, below: jax.Array) -> jax.Array:
-    """A multiplicative update, factor * above / below; 0 where `below` is 0, because `above` is 0 there too.
+    """Apply a multiplicative update, factor * above / below; 0 where `below` is 0, since `above` is 0 there too.
 
     >>> multiplied(jnp.array([3.0, 3.0]), jnp.array([4.0, 0.0]), jnp.array([2.0, 0.0])).tolist()
     [6.0, 0.0]

@@ -1,4 +1,4 @@
-"""Non-negative factorisation of the stored entries of a sparse matrix, as for ratings: missing entries are unknown."""
+"""Non-negative factorization of the stored entries of a sparse matrix; missing entries are unknown, as with ratings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jaxrec.errors import MismatchError
 from jaxrec.factorization._common import NMFResult, Solver, Start, drawn_start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 
-# Components that are treated together. The compressed-row kernel is several times faster for multiples of 8 columns,
-# and 8 x 8 numbers a row are little memory.
+# Components per block. The compressed-row kernel is several times faster for multiples of 8 columns, and 8 x 8
+# numbers per row take little memory.
 _BLOCK = 8
 
 
@@ -28,46 +28,49 @@ def masked_nmf(
     tol: float = 1e-4,
     l2: float = 0.14,
 ) -> NMFResult:
-    r"""Non-negative factorisation of the stored entries alone: what is not stored is unknown, not 0.
+    r"""Factorize the stored entries of a sparse matrix into non-negative factors; missing entries are unknown, not 0.
 
-    .. math:: \min_{W \ge 0, H \ge 0} \sum_{(m, n)} (x_{mn} - w_m h_n)^2 + \lambda (|w_m|^2 + |h_n|^2)
+    .. math:: \min_{W \ge 0, H \ge 0} \sum_{(p, q)} (x_{pq} - w_p h_q)^2 + \lambda (|w_p|^2 + |h_q|^2)
 
-    The sum runs over the stored entries, a stored 0 included. So a row of n entries has the penalty n l2 |w|^2, as in
-    Luo et al. and in Surprise; where each row is penalised once instead, l2 must be larger. Rows and columns without an
-    entry get 0. There are no biases: the product alone is the prediction, so it is never negative. `refit_scales`
-    corrects its scale, which the penalty pulls towards 0.
+    The sum runs over the stored entries, stored zeros included. So a row of n entries has the penalty n l2 |w|^2, as in
+    Luo et al. and in Surprise; an objective that penalizes each row once needs a larger l2. Rows and columns without
+    entries get 0. There are no biases: the product alone is the prediction, so it is never negative. The penalty pulls
+    the scale of the product towards 0; `refit_scales` corrects this.
 
     - "cd": coordinate descent on the residuals. All rows of W take the exact step in one component after the other,
-      then the columns of H, and before each iteration the penalty is shared out best between the two. It needs far
-      fewer iterations than "mu".
-    - "mu": multiplicative updates, W <- W * (X H^T) / (P H^T + l2 n W), where P holds the predictions at the stored
-      places, and H likewise.
+    then
+      the columns of H. Before each iteration the scale of each component is divided between W and H so that the penalty
+      is smallest. It needs far fewer iterations than "mu".
+    - "mu": multiplicative updates, W <- W * (X H^T) / (Y H^T + l2 n W), with Y the predictions at the stored places,
+    and
+      H likewise.
 
-    Both stop when an iteration lowers the objective by at most `tol` times its value. Neither raises it, up to
-    rounding.
+    Both stop when an iteration lowers the objective by at most `tol` times its value. Neither raises the objective, up
+    to rounding.
 
     Args:
-      matrix: X, BCOO or operator [M, N], float32 or float64, finite and without negative entries. Under `jit` it must
-        be an operator, and its values are not checked.
-      rank: k, in 1..min(M, N).
-      key: consumed, for the random start: absolute normal values times sqrt(mean of the stored entries / k). Left out
-        with `init`.
-      init: (W [M, k], H [k, N]) to start from, of X's dtype, finite and without negative entries.
+      matrix: X, BCOO or operator [P, Q], float32 or float64, finite and non-negative. Under `jit` it must be an
+        operator, and its values are not checked.
+      rank: r, in 1..min(P, Q).
+      key: consumed by the random start: absolute normal values times sqrt(mean of the stored entries / r). Omit it with
+        `init`.
+      init: (W [P, r], H [r, Q]), the start, of X's dtype, finite and non-negative.
       solver: "cd" or "mu".
-      max_iter: iterations at the most.
-      tol: of the stopping rule; 0 stops where the objective no longer falls.
-      l2: the penalty for each stored entry, in the units of X: for entries twice as large, take twice as much.
+      max_iter: maximum number of iterations.
+      tol: tolerance of the stopping rule; 0 stops when the objective no longer falls.
+      l2: lambda, the penalty per stored entry, in the units of X: double it if the entries double.
 
     Returns:
-      The factors, with the course of the objective.
+      The factors, and the objective of each iteration.
 
     Raises:
-      JaxrecError: a negative or non-finite entry, no entry at all, a rank or an option out of range, neither or both of
-        `key` and `init`.
-      MismatchError: a matrix of another dtype, `init` of other shapes or dtype.
+      JaxrecError: a negative or non-finite entry, no entry, a rank or an option out of range, neither or both of `key`
+        and `init`.
+      MismatchError: a matrix of another dtype, or `init` of other shapes or dtype.
 
-    Source: Luo, Zhou, Xia and Zhu, IEEE Transactions on Industrial Informatics 10(2), 2014 (objective, multiplicative
-    updates); Yu, Hsieh, Si and Dhillon, ICDM 2012, section III (steps on residuals).
+    References:
+      Luo, Zhou, Xia and Zhu, IEEE Transactions on Industrial Informatics 10(2), 2014 (objective, multiplicative
+      updates). Yu, Hsieh, Si and Dhillon, ICDM 2012, section III (steps on residuals).
 
     >>> from jaxrec.sparse import from_entries
     >>> ratings = from_entries(jnp.array([2.0, 4.0, 3.0]), [0, 0, 1], [0, 1, 0], (2, 2))  # (1, 1) is unknown
@@ -83,22 +86,22 @@ def masked_nmf(
 
 
 def refit_scales(matrix: SparseMatrix, w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-    r"""Multiply each row of W, and then each column of H, with the number that fits its stored entries best.
+    r"""Rescale each row of W, then each column of H, to fit its stored entries best.
 
-    .. math:: c_m = \frac{\sum_n x_{mn} p_{mn} + d g}{\sum_n p_{mn}^2 + d}, \quad p = W H
+    .. math:: c_p = \frac{\sum_q x_{pq} y_{pq} + a g}{\sum_q y_{pq}^2 + a}, \quad y = W H
 
-    Here g is the one number that fits all entries best, and d is the mean of p^2 over the stored entries: each row
-    counts one entry more than it has, so that a row of few entries stays near g. The penalty of `masked_nmf` pulls the
-    product towards 0, which lies below all ratings; this takes back what it does to the scale and keeps what it does to
-    the directions. The squared error of the stored entries does not rise, and no entry becomes negative.
+    g is the one factor that fits all entries best, and a is the mean of y^2 over the stored entries: each row counts
+    one extra entry, so that a row of few entries stays near g. The penalty of `masked_nmf` pulls the product towards 0,
+    which lies below all ratings; this undoes its effect on the scale and keeps its effect on the directions. The
+    squared error of the stored entries does not rise, and no entry becomes negative.
 
     Args:
-      matrix: X, BCOO or operator [M, N], as for `masked_nmf`.
-      w: [M, k].
-      h: [k, N].
+      matrix: X, BCOO or operator [P, Q], the matrix of `masked_nmf`.
+      w: [P, r].
+      h: [r, Q].
 
     Returns:
-      (W [M, k], H [k, N]).
+      (W [P, r], H [r, Q]).
 
     Raises:
       MismatchError: shapes or dtypes that do not fit.
@@ -114,27 +117,27 @@ def refit_scales(matrix: SparseMatrix, w: jax.Array, h: jax.Array) -> tuple[jax.
     if not shapes or not w.dtype == h.dtype == matrix.data.dtype:
         raise MismatchError(
             f"w is {w.dtype} of shape {w.shape} and h is {h.dtype} of shape {h.shape}; a {matrix.data.dtype} matrix of "
-            f"shape {tuple(matrix.shape)} needs [M, k] and [k, N] of its dtype"
+            f"shape {tuple(matrix.shape)} needs [P, r] and [r, Q] of its dtype"
         )
     return _refit_scales(operator(matrix), w, h)
 
 
-def entry_products(rows: jax.Array, columns: jax.Array, left: jax.Array, right: jax.Array) -> jax.Array:
-    """The entries of a product at given places: p_e = sum over f of left[f, rows[e]] right[f, columns[e]].
+def _entry_products(rows: jax.Array, columns: jax.Array, left: jax.Array, right: jax.Array) -> jax.Array:
+    """Compute the entries of a product at given places: y[e] = sum over f of left[f, rows[e]] right[f, columns[e]].
 
     Args:
       rows: int32 [E].
       columns: int32 [E].
-      left: [b, M], a few components.
-      right: [b, N].
+      left: [block, P], a few components.
+      right: [block, Q].
 
     Returns:
       [E].
 
-    >>> entry_products(jnp.array([0, 1]), jnp.array([1, 0]), jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 5.0]])).tolist()
+    >>> _entry_products(jnp.array([0, 1]), jnp.array([1, 0]), jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 5.0]])).tolist()
     [5.0, 6.0]
     """
-    # A sum written out is one fused loop over the places; a reduction would gather two tables [E, b] first.
+    # An unrolled sum is one fused loop over the places; a reduction would first gather two tables [E, block].
     products = (mine[rows] * other[columns] for mine, other in zip(left, right, strict=True))
     return sum(products, jnp.zeros(rows.shape, left.dtype))
 
@@ -143,9 +146,9 @@ def entry_products(rows: jax.Array, columns: jax.Array, left: jax.Array, right: 
 def _masked_nmf(
     x: SparseOperator, w: jax.Array, h: jax.Array, l2: jax.Array, tol: jax.Array, solver: Solver, max_iter: int
 ) -> NMFResult:
-    """Both solvers hold the factors as blocks of components, [blocks, b, M] and [blocks, b, N]."""
+    """Run either solver, with the factors as blocks of components, [blocks, block, P] and [blocks, block, Q]."""
     rank = w.shape[1]
-    # From row by row to column by column and back, the order of the entries in `x` and in its transpose.
+    # Permutations of the entries, from the order of `x` to that of its transpose and back.
     to_columns = jnp.argsort(x.columns, stable=True)
     to_rows = jnp.argsort(to_columns)
     counts_w, counts_h = (jnp.diff(one.indptr).astype(w.dtype)[None, :] for one in (x, x.T))
@@ -158,7 +161,7 @@ def _masked_nmf(
     def step(w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         if solver == "cd":
             w, h = _balanced(w, h, counts_w, counts_h)
-        # The residuals are made anew in each iteration, so that rounding does not add up.
+        # The residuals are recomputed in each iteration, so that rounding errors do not accumulate.
         w, residual = improve(x, _without(x.data, x, w, h), w, h, l2 * counts_w)
         h, residual = improve(x.T, residual[to_columns], h, w, l2 * counts_h)
         return w, h, objective(w, h, residual[to_rows]), jnp.zeros((), w.dtype)
@@ -166,7 +169,7 @@ def _masked_nmf(
     def stop(objectives: jax.Array, _: jax.Array, done: jax.Array) -> jax.Array:
         return objectives[done - 1] - objectives[done] <= tol * objectives[done - 1]
 
-    # A row without an entry is in no prediction; where l2 is 0 the steps would leave it at its start.
+    # A row without entries is in no prediction; with l2 = 0 the steps would leave it at its start.
     w, h = _blocks(jnp.where(counts_w > 0, w.T, 0)), _blocks(jnp.where(counts_h > 0, h, 0))
     w, h, course = iterate(step, stop, w, h, objective(w, h, _without(x.data, x, w, h)), max_iter)
     joined = lambda blocks: blocks.reshape(-1, blocks.shape[2])[:rank]  # noqa: E731
@@ -176,12 +179,12 @@ def _masked_nmf(
 def _descend(
     x: SparseOperator, residual: jax.Array, w: jax.Array, h: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """One exact step in each component of w, given the residuals at the stored places: (w, the new residuals)."""
+    """Take one exact step in each component of w, from the residuals at the stored places: (w, new residuals)."""
     pattern = dataclasses.replace(x, data=jnp.ones_like(x.data))
 
     def one(residual: jax.Array, factors: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         mine, other = factors
-        # Within a block, the Gram matrix of each row's own columns of h tells how a step bends the next gradients.
+        # Within a block, the Gram matrix of each row's columns of h gives the change of the next gradients by a step.
         squares = (other[:, None, :] * other[None, :, :]).reshape(_BLOCK * _BLOCK, -1)
         gram = spmm(pattern, squares.T).T.reshape(_BLOCK, _BLOCK, -1)
         gradient = weight * mine - spmm(dataclasses.replace(x, data=residual), other.T).T
@@ -195,7 +198,7 @@ def _descend(
             return moved.at[f].set(jnp.where(curvature > 0, after, moved[f])), gradient + gram[f] * change[None, :]
 
         moved, _ = jax.lax.fori_loop(0, _BLOCK, descend, (mine, gradient))
-        return residual - entry_products(x.rows, x.columns, moved - mine, other), moved
+        return residual - _entry_products(x.rows, x.columns, moved - mine, other), moved
 
     residual, w = jax.lax.scan(one, residual, (w, h))
     return w, residual
@@ -204,7 +207,7 @@ def _descend(
 def _multiply(
     x: SparseOperator, residual: jax.Array, w: jax.Array, h: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """One multiplicative update of w, given the residuals at the stored places: (w, the new residuals)."""
+    """Apply one multiplicative update to w, from the residuals at the stored places: (w, new residuals)."""
     predicted = dataclasses.replace(x, data=x.data - residual)
 
     def one(factors: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -216,7 +219,7 @@ def _multiply(
 
 
 def _balanced(w: jax.Array, h: jax.Array, counts_w: jax.Array, counts_h: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The same product, with the scale of each component shared out so that the penalty is least.
+    """Rescale each component between the factors, keeping their product, so that the penalty is smallest.
 
     Alternating steps move this scale slowly and past its best value: the predictions swing for dozens of iterations.
     """
@@ -227,18 +230,18 @@ def _balanced(w: jax.Array, h: jax.Array, counts_w: jax.Array, counts_h: jax.Arr
 
 
 def _squares(factor: jax.Array, counts: jax.Array) -> jax.Array:
-    """The weighted squares of each component, [blocks, b, 1]."""
+    """Sum the weighted squares of each component, [blocks, block, 1]."""
     return jnp.sum(counts[None] * jnp.square(factor), axis=2, keepdims=True)
 
 
 def _without(values: jax.Array, x: SparseOperator, w: jax.Array, h: jax.Array) -> jax.Array:
-    """The values [E] at the places of x, less the product of the blocks of w and h."""
-    subtract = lambda left, factors: (left - entry_products(x.rows, x.columns, *factors), None)  # noqa: E731
+    """Subtract the product of the blocks of w and h from values [E] at the places of x."""
+    subtract = lambda left, factors: (left - _entry_products(x.rows, x.columns, *factors), None)  # noqa: E731
     return jax.lax.scan(subtract, values, (w, h))[0]
 
 
 def _blocks(factor: jax.Array) -> jax.Array:
-    """A factor [k, M] as [blocks, b, M], filled up with components of 0, which stay 0."""
+    """Reshape a factor [r, P] to [blocks, block, P], padded with components of 0, which stay 0."""
     blocks = -(-factor.shape[0] // _BLOCK)
     filled = jnp.pad(factor, ((0, blocks * _BLOCK - factor.shape[0]), (0, 0)))
     return filled.reshape(blocks, _BLOCK, factor.shape[1])

@@ -1,4 +1,4 @@
-"""Exact top-k over the whole catalogue, candidate rules, re-ranking, and item vectors."""
+"""Exact top-k over the whole catalog, candidate rules, re-ranking, and item vectors."""
 
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._candidate_rule import CandidateRule

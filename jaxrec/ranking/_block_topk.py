@@ -1,8 +1,8 @@
-"""The k largest scores of each user, by maxima of blocks of items instead of a sort of the catalogue.
+"""Exact top-k of each user by block maxima, without sorting the catalog.
 
-Two stages: the maximum of each block of items chooses k blocks, and the k best items are sought in these. The scores
-lie by item, [I, B], in this stage: maxima are then taken of whole rows of users at once, and the product that makes
-the scores is faster that way round too. docs/performance.md has what was counted and measured.
+Two stages: the maximum of each block of items selects k blocks, and the k best items are found in these. The scores
+lie by item, [I, B]: maxima then run over whole rows of users, and the product that makes the scores is faster in this
+layout too. docs/performance.md has the counts and measurements.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
-BLOCK = 16  # items whose maximum stands for them in the first stage
+BLOCK = 16  # items per block of the first stage
 
 
 def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The k largest scores of each row, ties to the lower index, by maxima of blocks where that is faster.
+    """Find the k largest scores of each row; ties go to the lower index. Uses block maxima if that is faster.
 
     Args:
       scores: float32 [B, I].
       k: at most I, static.
 
     Returns:
-      values float32 [B, k], descending; indices int32 [B, k]; bool [B], whether a score of the row is NaN or +inf (then
-      its values and indices mean nothing).
+      values float32 [B, k], descending; indices int32 [B, k]; invalid bool [B], True if a score of the row is NaN or
+      +inf (its values and indices are then meaningless).
 
-    >>> values, indices, bad = top_k(jnp.array([[0.0, 2.0, 2.0, 1.0]]), 2)
+    >>> values, indices, invalid = top_k(jnp.array([[0.0, 2.0, 2.0, 1.0]]), 2)
     >>> indices.tolist()
     [[1, 2]]
     """
@@ -40,7 +40,7 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def goes_by_blocks(num_items: int, k: int) -> bool:
-    """Whether the blocks that k items need are few enough of the catalogue for two stages to be faster.
+    """Tell if k blocks are a small enough part of the catalog for two stages to be faster.
 
     >>> goes_by_blocks(num_items=191, k=1), goes_by_blocks(num_items=192, k=1)
     (False, True)
@@ -49,16 +49,17 @@ def goes_by_blocks(num_items: int, k: int) -> bool:
 
 
 def top_k_by_item(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """As `top_k`, of scores that lie by item, and always by blocks.
+    """Find the k largest scores of each user in scores that lie by item, always by block maxima.
 
     Args:
       scores: float32 [I, B].
-      k: at most the number of blocks, static; `goes_by_blocks` says whether it is.
+      k: at most the number of blocks, static; true if `goes_by_blocks` is.
 
     Returns:
-      As `top_k`: [B, k], [B, k], [B].
+      values float32 [B, k], descending; indices int32 [B, k], ties to the lower; invalid bool [B], True if a score of
+      the user is NaN or +inf.
 
-    >>> values, indices, bad = top_k_by_item(jnp.arange(200.0)[:, None], 2)
+    >>> values, indices, invalid = top_k_by_item(jnp.arange(200.0)[:, None], 2)
     >>> indices.tolist()
     [[199, 198]]
     """
@@ -81,14 +82,14 @@ def top_k_by_item(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.
 
 
 def _block_maxima(scores: jax.Array) -> jax.Array:
-    """The maxima of blocks of items, [blocks, B] of scores [I, B]; +inf for a block that holds NaN or +inf."""
+    """Compute the block maxima [blocks, B] of scores [I, B]; +inf for a block with NaN or +inf."""
     full = scores.shape[0] // BLOCK * BLOCK
-    # The j-th items of all blocks are one slice, so a maximum of slices is one loop over the scores that is vectorised
-    # over users and checks them as it goes. A reduction over an axis is faster without the check only.
+    # The j-th items of all blocks are one slice, so a maximum of slices is one loop over the scores, vectorized over
+    # users, that also checks them. A reduction over an axis is faster without the check only.
     parts = [_checked(scores[place:full:BLOCK]) for place in range(BLOCK)]
     maxima = functools.reduce(jnp.maximum, parts)
-    # What follows reads the maxima by user, and XLA would have the loop above write them that way: against the order of
-    # the scores, and many times slower.
+    # The next stage reads the maxima by user, and XLA would let the loop above write them that way: against the order
+    # of the scores, and many times slower.
     maxima = with_layout_constraint(maxima, Layout(major_to_minor=(0, 1)))
     if full == scores.shape[0]:
         return maxima
@@ -108,7 +109,7 @@ def _any_infinite(values: jax.Array) -> jax.Array:
 
 
 def one_zero(scores: jax.Array) -> jax.Array:
-    """Scores with one kind of zero: lax.top_k ranks 0.0 before -0.0, and a maximum may treat subnormal numbers as 0.
+    """Map -0.0 and subnormal scores to 0.0: lax.top_k ranks 0.0 before -0.0, and a maximum may flush subnormals to 0.
 
     >>> one_zero(jnp.array([-0.0, 1.0])).tolist()
     [0.0, 1.0]

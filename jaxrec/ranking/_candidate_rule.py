@@ -1,4 +1,4 @@
-"""Candidate rules: which items may be recommended, besides those that a user has already."""
+"""Candidate rules by item index: global exclusions, per-user exclusions, and an allow-list, besides the seen items."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from jaxrec.ranking._topk import check_seen
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CandidateRule:
-    """What the caller allows to be recommended, in item indices.
+    """Restrict the items that may be recommended, by item index.
 
-    A rule changes what the lists may hold, never what is relevant: a test item that it makes impossible stays in the
-    denominator of every metric, and is counted.
+    A rule changes the lists, never the relevant items: a test item that it excludes stays in the denominator of every
+    metric, and is counted.
 
     Attributes:
-      exclude: int32 [m], items that are recommended to nobody; None for none.
-      exclude_for: the items that are not recommended to each user, for the same U users; None for none.
-      candidates: int32 [c], the only items that may be recommended; None for the whole catalogue.
+      exclude: int32 [n], items excluded for all users; None for none.
+      exclude_for: items excluded for each of the U users; None for none.
+      candidates: int32 [n], the allow-list; None for the whole catalog.
 
-    >>> CandidateRule(exclude=np.array([2])).catalogue("5 items")
-    '5 items, without 1 excluded'
+    >>> CandidateRule(exclude=np.array([2])).allowed(4).tolist()
+    [True, True, False, True]
     """
 
     exclude: np.ndarray | None = None
@@ -34,21 +34,24 @@ class CandidateRule:
     candidates: np.ndarray | None = None
 
     def check(self, num_users: int, num_items: int) -> None:
-        """Check that the rule is of these users and items, and leaves something.
+        """Check that the rule fits these users and items, and leaves at least one item.
 
         Raises:
           DataError: an item index out of range.
-          MismatchError: `exclude_for` is of other users or items.
+          MismatchError: `exclude_for` belongs to other users or items.
           JaxrecError: no item is left.
 
-        >>> CandidateRule(candidates=np.array([0])).check(num_users=1, num_items=2)
+        >>> CandidateRule(candidates=np.array([0]), exclude=np.array([0])).check(num_users=1, num_items=2)
+        Traceback (most recent call last):
+            ...
+        jaxrec.errors.JaxrecError: candidates and exclude leave no item that could be recommended; name at least one
         """
         check_seen(self.exclude_for, num_users, num_items)
         if not self.allowed(num_items).any():
             raise JaxrecError("candidates and exclude leave no item that could be recommended; name at least one")
 
     def allowed(self, num_items: int) -> np.ndarray:
-        """Whether each item may be recommended to anybody, bool [I].
+        """Compute the mask bool [I] of the items that may be recommended to some user.
 
         Raises:
           DataError: an item index out of range.
@@ -65,7 +68,7 @@ class CandidateRule:
         return allowed
 
     def with_seen(self, seen: SeenItems, num_items: int) -> SeenItems:
-        """The items that each user cannot get: the seen ones and those of `exclude_for`.
+        """Join the seen items of each user with those of `exclude_for`.
 
         >>> seen = SeenItems(np.array([0, 1]), np.array([2]))
         >>> CandidateRule(exclude_for=SeenItems(np.array([0, 1]), np.array([0]))).with_seen(seen, 3).items
@@ -74,7 +77,7 @@ class CandidateRule:
         return seen if self.exclude_for is None else union_of(seen, self.exclude_for, num_items=num_items)
 
     def counts(self, relevant: SeenItems, num_items: int) -> dict[str, int | float]:
-        """How many test pairs each part of the rule makes impossible; a pair may be in several counts.
+        """Count the test pairs that each part of the rule excludes; a pair may be in several counts.
 
         Args:
           relevant: the test items of each user.
@@ -82,7 +85,7 @@ class CandidateRule:
 
         Returns:
           `test_pairs_excluded` (by `exclude` or `exclude_for`), and with candidates `test_pairs_not_candidates` and
-          `candidate_items` (how many may be recommended); nothing for parts that are not set.
+          `candidate_items` (the number of allowed items). Parts that are not set have no entry.
 
         >>> CandidateRule(candidates=np.array([0])).counts(SeenItems(np.array([0, 2]), np.array([0, 1])), 2)
         {'test_pairs_not_candidates': 1, 'candidate_items': 1}
@@ -101,7 +104,7 @@ class CandidateRule:
         return counts
 
     def masked(self, masked: str) -> str:
-        """What is left out of the lists, in words, given what is masked as seen.
+        """Describe the masked items, given the description of the seen ones.
 
         >>> CandidateRule(exclude_for=SeenItems(np.array([0, 1]), np.array([0]))).masked("train")
         'train, and 1 pairs of the caller'
@@ -111,7 +114,7 @@ class CandidateRule:
         return ", and ".join(part for part in (masked, f"{len(self.exclude_for.items):,} pairs of the caller") if part)
 
     def catalogue(self, catalogue: str) -> str:
-        """What may be recommended, in words, given what the whole catalogue is.
+        """Describe the allowed items, given the description of the whole catalog.
 
         >>> CandidateRule(candidates=np.array([0, 2])).catalogue("5 items")
         '2 candidates of 5 items'

@@ -1,4 +1,4 @@
-"""One common space of item vectors, in which the lists of different models are compared for diversity."""
+"""A common space of item vectors, in which the diversity of lists of different models is comparable."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NO_DIRECTION = 1e-5  # a row of V S this short, relative to the largest singula
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ItemSpace:
-    """Vectors of the items of a catalogue, the same for all models that are compared.
+    """Vectors of the items of a catalog, the same for all models in a comparison.
 
     Attributes:
       vectors: float32 [I, r], 0 for an item without a vector.
-      known: bool [I], whether the item has a vector.
+      known: bool [I], True for an item with a vector.
       rank: r.
-      description: where the vectors come from, for reports.
-      seed: the words of the key that the vectors were drawn with, or None.
-      notes: what was left out, with counts.
+      description: the origin of the vectors, for reports.
+      seed: the words of the key that drew the vectors, or None.
+      notes: omissions, with counts.
 
     Raises:
       MismatchError: arrays whose shapes do not fit each other.
@@ -67,27 +67,27 @@ class ItemSpace:
 
     @property
     def rank(self) -> int:
-        """Width r of the vectors."""
+        """r, the width of the vectors."""
         return self.vectors.shape[1]
 
 
 def item_space(train: Interactions, key: jax.Array, *, rank: int = 64) -> ItemSpace:
-    r"""Vectors from who chose what: rows of V S of a truncated SVD of the training matrix, scaled to length 1.
+    r"""Make item vectors from interactions: rows of V S of a truncated SVD of the training matrix, scaled to length 1.
 
     .. math:: R \approx U S V^\top, \qquad x_i = (V S)_i \,/\, \lVert (V S)_i \rVert_2
 
-    R is the binary matrix of users and items. Two items with the same users have distance 0; items that share nothing
-    are sqrt(2) apart. Unscaled, the length of a row grows with the popularity of its item, and lists of popular items
-    would look the most diverse.
+    R is the binary user-item matrix. Two items with the same users have distance 0; items with nothing in common are
+    sqrt(2) apart. Without scaling, the length of a row grows with the popularity of its item, and lists of popular
+    items would look the most diverse.
 
-    Items without training data have no vector. Nor have items whose users all lie outside the first r directions (a
-    small island of the graph, say): their row is rounding error, and scaling would make a direction of it. Both are
-    counted in `notes`.
+    Items without training data have no vector. Items whose users all lie outside the first r directions (for example a
+    small island of the graph) have none either: their rows are rounding errors, and scaling would turn these into
+    directions. `notes` counts both.
 
     Args:
       train: the interactions that the models were fitted on.
       key: consumed.
-      rank: width of the vectors, cut to min(U, I) - 1, where U and I count users and items with data.
+      rank: r, cut to min(U, I) - 1, where U and I count users and items with data.
 
     Returns:
       The space, with `seed` the words of the key.
@@ -135,22 +135,22 @@ def feature_space(
     known: np.ndarray | None = None,
     description: str = "item features of the caller",
 ) -> ItemSpace:
-    """A space of the caller's own item features, used as they are: their scale is the caller's choice.
+    """Make an item space of given features, unscaled.
 
     Args:
-      features: float [I, f], for example one column a genre.
+      features: numbers [I, r], for example one column per genre.
       known: bool [I], the items that have features; all by default.
-      description: named in reports.
+      description: the origin of the features, for reports.
 
     Raises:
-      MismatchError: `features` is not [I, f], or `known` not bool [I].
+      MismatchError: `features` is not [I, r], or `known` is not bool [I].
       DataError: a feature of a known item that is not finite.
 
     >>> feature_space(np.eye(4)).rank
     4
 
-    Categories are such features, 1 where the item is of the category. How far two sets of them are apart can then be a
-    function of your own, passed to the evaluator as `distance`, here that of Jaccard:
+    Categories are such features, with a 1 for each category of an item. The distance of two sets of categories can be a
+    function of your own, passed to the evaluator as `distance`; here it is the Jaccard distance:
 
     >>> import jax.numpy as jnp
     >>> from jaxrec.metrics import intra_list_distance

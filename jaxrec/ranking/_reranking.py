@@ -1,8 +1,8 @@
-"""Re-ranking of candidates for diversity: maximal marginal relevance, and the greedy mode of a determinantal process.
+"""Re-ranking of candidates for diversity: maximal marginal relevance (MMR), and greedy MAP inference of a DPP.
 
-Both weigh relevance against diversity by one number, the trade-off: 1 keeps the order of the scores, and less of it
-gives more diverse lists. Relevance is the score of a candidate, brought to 0..1 within the candidates of the user; at
-a trade-off of exactly 1 it is the score itself, because scaling may round two scores to one number.
+Both weigh relevance against diversity by one number, the trade-off: 1 keeps the order of the scores, and smaller
+values give more diverse lists. Relevance is the score of a candidate, scaled to 0..1 among the candidates of the
+user. At a trade-off of exactly 1 it is the score itself, since scaling may round two scores to one number.
 """
 
 from __future__ import annotations
@@ -35,32 +35,33 @@ def mmr(
     where: jax.Array | None = None,
     distance: Distance = "euclidean",
 ) -> jax.Array:
-    r"""Maximal marginal relevance: one candidate after another, relevant and far from those chosen before.
+    r"""Re-rank by maximal marginal relevance: choose candidates one at a time, relevant and far from the chosen ones.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta) \min_{j \in Y} D_{ij} / \max D
 
-    with r the scores scaled to 0..1, (s - min s) / (max s - min s), all 0 where they are equal, and D the distances
-    between candidates. The first is the most relevant. Of equal candidates the one at the lower place is taken, so a
-    trade-off of 1 returns a list that is in order as it was. The paper subtracts the largest similarity to a chosen
-    item; the smallest distance takes its place here, so that Euclidean distance, or any other, can be asked for.
+    r are the scores scaled to 0..1, (s - min s) / (max s - min s), or all 0 if they are equal; D are the distances
+    between candidates; Y is the set of chosen ones. The first choice is the most relevant candidate. Ties go to the
+    lower place, so a trade-off of 1 keeps a sorted list as it is. The paper subtracts the largest similarity to a
+    chosen item; here the smallest distance replaces it, which allows any distance.
 
     Args:
       scores: float [n].
       vectors: float [n, d], of the candidates, shorter than 1e18.
-      k: how many are chosen, 1 <= k <= n; static under `jax.jit`.
+      k: number of choices, 1 <= k <= n; static under `jax.jit`.
       trade_off: theta, from 0 to 1. A traced value is not checked.
       where: bool [n], the candidates that count; all by default.
-      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`, symmetric, finite and not negative;
+      distance: "euclidean", "cosine", or a function `(x [d], y [d]) -> number []`, symmetric, finite and non-negative;
         see `jaxrec.metrics.pair_distances`.
 
     Returns:
-      int32 [k], places among the candidates in the order of choice, -1 where none is left.
+      int32 [k], places among the candidates in the order of choice, -1 if none is left.
 
     Raises:
       MismatchError: shapes that do not fit.
-      JaxrecError: k outside 1..n, a trade-off outside 0..1, another name of a distance.
+      JaxrecError: k outside 1..n, a trade-off outside 0..1, or an unknown distance.
 
-    Source: Carbonell and Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998.
+    References:
+      Carbonell and Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998.
 
     >>> scores, vectors = jnp.array([3.0, 2.9, 2.0]), jnp.array([[0.0], [0.1], [5.0]])
     >>> mmr(scores, vectors, 2, 0.5).tolist(), mmr(scores, vectors, 2, 1.0).tolist()
@@ -109,25 +110,37 @@ def greedy_dpp(
     *,
     where: jax.Array | None = None,
 ) -> jax.Array:
-    r"""The greedy mode of a determinantal point process: relevant candidates whose directions span a large volume.
+    r"""Re-rank by greedy MAP inference of a determinantal point process: relevant candidates that span a large volume.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta)
               \left( \log \det S_{Y \cup \{i\}} - \log \det S_Y \right)
 
-    with r the scores scaled to 0..1 and S the cosines between candidates. It is the mode of the process with kernel
-    diag(q) S diag(q), q = exp(theta r / (2 (1 - theta))); in this form nothing overflows, and theta = 1 is the order of
-    the scores. S is positive semi-definite and gets no jitter. The determinants come from a Cholesky factor that grows
-    by a row a choice, O(n^2 d + k^2 n) for a user.
+    r are the scores scaled to 0..1, and S the cosines between candidates. This is the mode of the process with kernel
+    diag(q) S diag(q), q = exp(theta r / (2 (1 - theta))), in a form that does not overflow; theta = 1 is the order of
+    the scores. S is positive semidefinite and gets no jitter. The determinants come from a Cholesky factor that grows
+    by one row per choice, O(n^2 d + k^2 n) per user.
 
-    The algorithm of the paper stops where nothing adds volume. Here the ratio of two determinants counts as at least
-    1e-6, so a copy of a chosen candidate is still comparable, and k candidates are chosen even where k exceeds d. Once
-    none adds a direction, the rest follow in the order of their scores. A vector of zeros is at right angles to all
-    others.
+    The algorithm of the paper stops when no candidate adds volume. Here the ratio of two determinants counts as at
+    least 1e-6, so a copy of a chosen candidate stays comparable, and k candidates are chosen even if k exceeds d. When
+    none adds a direction, the rest follow in the order of their scores. A zero vector is orthogonal to all others.
 
-    Args, Returns, Raises: as `mmr`.
+    Args:
+      scores: float [n].
+      vectors: float [n, d], of the candidates, shorter than 1e18.
+      k: number of choices, 1 <= k <= n; static under `jax.jit`.
+      trade_off: theta, from 0 to 1. A traced value is not checked.
+      where: bool [n], the candidates that count; all by default.
 
-    Source: Chen, Zhang and Zhou, "Fast greedy MAP inference for determinantal point process to improve recommendation
-    diversity", NeurIPS 2018, algorithm 1 and equation 9.
+    Returns:
+      int32 [k], places among the candidates in the order of choice, -1 if none is left.
+
+    Raises:
+      MismatchError: shapes that do not fit.
+      JaxrecError: k outside 1..n, or a trade-off outside 0..1.
+
+    References:
+      Chen, Zhang and Zhou, "Fast greedy MAP inference for determinantal point process to improve recommendation
+      diversity", NeurIPS 2018, algorithm 1 and equation 9.
 
     >>> vectors = jnp.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
     >>> greedy_dpp(jnp.array([3.0, 2.9, 2.0]), vectors, 2, 0.5).tolist()

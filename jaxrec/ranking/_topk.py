@@ -1,8 +1,8 @@
-"""Ranking of the whole catalogue: the k best items of each user, in tiles of users and within a stated memory.
+"""Ranking of the whole catalog: the k best items of each user, in tiles of users and within a memory limit.
 
-The users of a call are worked on in tiles. For one tile the scorer makes its scores [B, I], the seen items are
-overwritten with -inf, and the k best are taken; then the next tile reuses the same memory. There is no array of users x
-items beyond the tile, and one compiled program serves every tile.
+For each tile of users the scorer computes the scores [B, I], the seen items are set to -inf, and the k best items are
+taken; the next tile reuses the memory. No array of users x items is larger than a tile, and one compiled program
+serves every tile.
 """
 
 from __future__ import annotations
@@ -37,32 +37,33 @@ def recommend_lists(
     candidates: npt.ArrayLike | None = None,
     memory_mb: float = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best items of each user out of the whole catalogue.
+    """Recommend the k best items of the whole catalog to each user.
 
-    Items of equal score are ranked by index, the lower first, exactly and whatever the tile (0.0 and -0.0 are equal,
-    and so are scores below the smallest normal float32). The lists depend on `memory_mb` only as far as the scores do:
-    a product of another number of rows may round its last bit differently.
+    Items of equal score are ranked by index, the lower first, exactly and for every tile size (0.0 and -0.0 are equal,
+    and so are scores below the smallest normal float32). The lists depend on `memory_mb` only through the scores: a
+    product with another number of rows may round its last bit differently.
 
     Args:
-      scorer: gives float32 [B, I] for int32 [B], see `jaxrec.types.Scorer`. It is passed to the compiled program as an
-        argument, so its arrays are never constants in it.
+      scorer: computes float32 [B, I] from int32 [B], see `jaxrec.types.Scorer`. It is an argument of the compiled
+        program, so its arrays are never constants of it.
       users: n user indices.
       k: length of the lists.
-      seen: items that are left out for each user; None leaves out nothing.
-      exclude: item indices that are recommended to nobody.
-      candidates: the only item indices that may be recommended; the whole catalogue by default.
-      memory_mb: bound in MiB of the buffers of scores and lists on the device, see `users_per_tile`. What the scorer
-        holds itself (its parameters, and temporaries wider than its scores) is its own affair.
+      seen: items left out for each user; None leaves out nothing.
+      exclude: item indices left out for all users.
+      candidates: the only item indices that may be recommended; the whole catalog by default.
+      memory_mb: limit in MiB for the buffers of scores and lists on the device, see `users_per_tile`. The memory of the
+        scorer itself (parameters, and temporaries larger than its scores) is not included.
 
     Returns:
-      items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. A list of a user with fewer than k
-      remaining items ends in items -1 with scores -inf.
+      items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. If a user has fewer than k items left, the
+      list is padded with item -1 and score -inf.
 
     Raises:
-      JaxrecError: k below 1 or above I; a score that is NaN or +inf; a memory in which two users do not fit; no
+      JaxrecError: k below 1 or above I; a score that is NaN or +inf; a memory limit too small for two users; no
         candidate.
       DataError: a user or item index out of range.
-      MismatchError: the scorer is no pytree, or gives another shape or dtype; `seen` is of other users or items.
+      MismatchError: the scorer is not a pytree, or returns another shape or dtype; `seen` belongs to other users or
+        items.
 
     >>> from jaxrec.data._seen import SeenItems
     >>> from jaxrec.scorers import TableScorer
@@ -97,13 +98,14 @@ def recommend_lists(
 
 
 def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
-    r"""How many users are scored at a time within a memory.
+    r"""Compute the number of users per tile within a memory limit.
 
     .. math:: B = \Big\lfloor \frac{3/4 \cdot \mathrm{memory} }{12\,I + 1024\,k} \Big\rfloor
 
-    with the memory in bytes: three buffers of float32 scores a user (the scorer's result, a copy where an update cannot
-    be made in place, and one for the scorer), and the candidates of the last stage. The remaining quarter holds the
-    lists. On CPU the tile is also kept to 16 MiB of scores, which is faster.
+    with the memory in bytes. The denominator is the memory of a user: three buffers of float32 scores (the result of
+    the scorer, a copy in case an update cannot be made in place, and one for the scorer), and the candidates of the
+    last stage. The remaining quarter holds the lists. On CPU the scores of a tile are also limited to 16 MiB, which is
+    faster.
 
     Raises:
       JaxrecError: fewer than two users fit.
@@ -126,12 +128,15 @@ def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
 
 
 def check_list_length(k: int, num_items: int) -> None:
-    """Check that lists of k items can be taken from the catalogue.
+    """Check that k is an integer in 1..I.
 
     Raises:
-      JaxrecError: k is no whole number in 1..I.
+      JaxrecError: it is not.
 
-    >>> check_list_length(10, 100)
+    >>> check_list_length(11, 10)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: k is 11, but the catalogue has only 10 items; pass k <= 10
     """
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
@@ -140,12 +145,15 @@ def check_list_length(k: int, num_items: int) -> None:
 
 
 def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
-    """Check that the seen items are of the same users and items.
+    """Check that the seen items belong to the users and items of the scorer.
 
     Raises:
-      MismatchError: they are not.
+      MismatchError: they do not.
 
-    >>> check_seen(None, 1, 1)
+    >>> check_seen(SeenItems(np.array([0, 1]), np.array([4])), num_users=2, num_items=9)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: seen has 1 users and the scorer 2; take both from one split
     """
     if seen is None:
         return
@@ -159,9 +167,11 @@ def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
 
 
 def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int]:
-    """Users in a tile, and tiles in a call; both static in the program, so they hardly depend on the count of users.
+    """Compute the users per tile and the tiles per call.
 
-    >>> tile_plan(num_items=1000, k=10, memory_mb=64, count=3)[0]  # users are halved while they hold
+    Both are static in the program, so they hardly depend on `count`.
+
+    >>> tile_plan(num_items=1000, k=10, memory_mb=64, count=3)[0]  # the tile is halved while it still holds all users
     4
     """
     tile = users_per_tile(num_items, k, memory_mb)
@@ -172,7 +182,7 @@ def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int
 
 
 def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
-    """The mask bool [I] of the items that may be recommended, or None for all; arguments as in `recommend_lists`.
+    """Compute the mask bool [I] of the items that may be recommended, or None if all may.
 
     >>> allowed_items(3, exclude=[0], candidates=None).tolist()
     [False, True, True]
@@ -191,12 +201,16 @@ def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt
 
 
 def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
-    """Check that a scorer can be passed to a compiled program, and gives float32 [tile, I].
+    """Check that a scorer can be an argument of a compiled program, and returns float32 [tile, I].
 
     Raises:
-      MismatchError: it is no pytree, or gives something else.
+      MismatchError: it is not a pytree, or returns something else.
 
-    >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 3)
+    >>> from jaxrec.scorers import TableScorer
+    >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 4)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: scorer gives float32[2, 3] for 2 users, expected float32[2, 4]; ...
     """
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
@@ -219,12 +233,15 @@ def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
 
     Args:
       users: int32 [n].
-      bad: bool [n], whether a score of the user is NaN or +inf.
+      bad: bool [n], True if a score of the user is NaN or +inf.
 
     Raises:
-      JaxrecError: one is.
+      JaxrecError: a score is NaN or +inf.
 
-    >>> check_finite(np.array([3]), np.array([False]))
+    >>> check_finite(np.array([3]), np.array([True]))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: the scores of user 3 hold NaN or +inf, which cannot be ranked; ...
     """
     if bad.any():
         whose = f"user {users[np.argmax(bad)]}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
@@ -245,7 +262,7 @@ def _rank(
     k: int,
     tile: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Lists of the first `count` of the users: items [n, k], scores [n, k], and whether a score is NaN or +inf [n]."""
+    """Rank the first `count` users: items [n, k], scores [n, k], and bool [n], True if a score is NaN or +inf."""
     by_blocks = goes_by_blocks(int(scorer.num_items), k)
     item_axis = 0 if by_blocks else 1
 
@@ -283,12 +300,21 @@ def mask_seen(
     *,
     item_axis: int = 1,
 ) -> jax.Array:
-    """A table [B, I] with a mark, -inf for scores, at the seen items of each user [B] that is real, bool [B].
+    """Set the seen items of each user to `mark` in a table [B, I], or [I, B] with `item_axis` 0; skip users not `real`.
 
-    With `item_axis` 0 the table is [I, B].
+    The seen items of the tile form one flat range, processed in steps of a fixed length. So the memory does not depend
+    on the longest history, nor the work on the product of the longest history and the number of users.
 
-    The seen items of the tile are one flat range, cut into steps of a fixed length. So the memory does not depend on
-    the longest history, nor the work on the product of the longest history and the number of users.
+    Args:
+      table: [B, I] or [I, B].
+      users: int32 [B].
+      real: bool [B], False for the padding of the tile.
+      seen: the items of all users.
+      mark: the value to set, -inf for scores.
+      item_axis: the axis of the items, 1 or 0.
+
+    Returns:
+      The table with the marks.
 
     >>> seen = SeenItems(jnp.array([0, 1, 1]), jnp.array([2]))
     >>> mask_seen(jnp.ones((2, 3), bool), jnp.array([0, 1]), jnp.ones(2, bool), seen, mark=False).tolist()

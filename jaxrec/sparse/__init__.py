@@ -1,4 +1,4 @@
-"""Sparse matrices and their products with dense columns: the one place that knows `jax.experimental.sparse`."""
+"""Sparse matrices and their products with dense tables: the only room that imports `jax.experimental.sparse`."""
 
 from jax.experimental.sparse import BCOO
 

@@ -1,4 +1,4 @@
-"""Sparse matrices: as BCOO at the public surface, and as an operator that is laid out for fast products."""
+"""Sparse matrices: BCOO in public signatures, and an operator laid out for fast products."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Array = jax.Array | np.ndarray
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SparseOperator:
-    """A sparse matrix [M, N] laid out for fast products with it and with its transpose.
+    """A sparse matrix [P, Q] laid out for fast products with the matrix and with its transpose.
 
-    It is a pytree, so it can be an argument of a jitted function. Make it once with `operator`, outside the step.
+    It is a pytree, so a jitted function can take it as an argument. Make it once with `operator`, outside the step.
 
     Attributes:
       data: [E], the entries, row by row.
       rows: int32 [E], the row of each entry, ascending.
       columns: int32 [E], the column of each entry.
-      indptr: int32 [M + 1], the entries of row r are `indptr[r]:indptr[r + 1]`.
-      transposed: the same four arrays for the transpose, or None where the matrix equals its transpose.
-      shape: (M, N), static.
+      indptr: int32 [P + 1]; the entries of row p are `indptr[p]:indptr[p + 1]`.
+      transposed: the same four arrays for the transpose, or None if the matrix equals its transpose.
+      shape: (P, Q), static.
 
-    >>> eye = operator(from_dense(jnp.eye(2)))
-    >>> eye.shape, eye.transposed is None
-    ((2, 2), False)
+    >>> eye = operator(from_dense(jnp.eye(2)), symmetric=True)
+    >>> eye.shape, eye.T is eye
+    ((2, 2), True)
     """
 
     data: jax.Array
@@ -44,7 +44,7 @@ class SparseOperator:
 
     @property
     def T(self) -> SparseOperator:
-        """The transpose, without any work."""
+        """The transpose, at no cost."""
         if self.transposed is None:
             return self
         mine = (self.data, self.rows, self.columns, self.indptr)
@@ -55,7 +55,7 @@ SparseMatrix = BCOO | SparseOperator
 
 
 def from_dense(matrix: Array) -> BCOO:
-    """The non-zero entries of a dense matrix [M, N] as a BCOO with sorted indices (on the host, not under jit).
+    """Convert a dense matrix [P, Q] to a BCOO with sorted indices. Runs on the host, not under jit.
 
     >>> from_dense(jnp.eye(3)).nse
     3
@@ -66,19 +66,19 @@ def from_dense(matrix: Array) -> BCOO:
 
 
 def from_entries(data: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> BCOO:
-    """A BCOO from entries at distinct places, sorted here by row and then column (on the host, not under jit).
+    """Build a BCOO from entries at distinct places, sorted by row and then column. Runs on the host, not under jit.
 
     Args:
       data: [E].
-      rows: whole numbers [E], in 0..M-1.
-      columns: whole numbers [E], in 0..N-1.
-      shape: (M, N).
+      rows: integers [E], in 0..P-1.
+      columns: integers [E], in 0..Q-1.
+      shape: (P, Q).
 
     Returns:
-      BCOO [M, N] with int32 indices, flagged sorted and unique.
+      BCOO [P, Q] with int32 indices, flagged as sorted and unique.
 
     Raises:
-      MismatchError: a place that is named twice or lies outside the shape.
+      MismatchError: a place occurs twice or lies outside the shape.
 
     >>> from_entries(np.ones(2), [1, 0], [0, 1], (2, 2)).indices.tolist()
     [[0, 1], [1, 0]]
@@ -93,22 +93,22 @@ def from_entries(data: Array, rows: Array, columns: Array, shape: tuple[int, int
         repeated = (indices[1:] == indices[:-1]).all(axis=1)
         if repeated.any():
             place = tuple(indices[1:][repeated][0].tolist())
-            raise MismatchError(f"the entry at {place} is given more than once; add or drop the repeats first")
+            raise MismatchError(f"the entry at {place} is given more than once; sum or drop the duplicates first")
     return BCOO(
         (jnp.asarray(data[order]), jnp.asarray(indices)), shape=tuple(shape), indices_sorted=True, unique_indices=True
     )
 
 
 def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator:
-    """Lay a BCOO out for fast products, once, on the host.
+    """Lay out a BCOO for fast products, once, on the host.
 
     Args:
-      matrix: BCOO [M, N]; an operator is returned as it is.
-      symmetric: whether the matrix equals its transpose, as a normalised adjacency does; the gradient then needs no
-        second copy. It is checked.
+      matrix: BCOO [P, Q]; an operator is returned unchanged.
+      symmetric: True promises that the matrix equals its transpose, as a normalized adjacency does; the gradient then
+        needs no second copy. The promise is checked.
 
     Raises:
-      MismatchError: not a matrix, or `symmetric` for one that is not.
+      MismatchError: `matrix` is not a plain matrix, or not symmetric although `symmetric` is True.
 
     >>> from jaxrec.sparse import spmm
     >>> op = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
@@ -118,7 +118,7 @@ def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator
     if isinstance(matrix, SparseOperator):
         return matrix
     if matrix.n_batch or matrix.n_dense or len(matrix.shape) != 2:
-        raise MismatchError(f"operator needs a plain sparse matrix [M, N], got shape {matrix.shape}")
+        raise MismatchError(f"operator needs a plain sparse matrix [P, Q], got shape {matrix.shape}")
     data, indices = np.asarray(matrix.data), np.asarray(matrix.indices)
     inside = (indices < np.array(matrix.shape)).all(axis=1)  # a BCOO pads with indices out of bounds
     data, rows, columns = data[inside], indices[inside, 0], indices[inside, 1]
@@ -128,7 +128,7 @@ def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator
         if matrix.shape[0] != matrix.shape[1] or not all(
             len(f) == len(b) and np.allclose(f, b, rtol=1e-6, atol=0) for f, b in zip(forward, backward, strict=True)
         ):
-            raise MismatchError(f"the matrix of shape {matrix.shape} is not symmetric; leave symmetric=True out")
+            raise MismatchError(f"the matrix of shape {matrix.shape} is not symmetric; leave out symmetric=True")
         backward = None
     parts: tuple[Any, Any, Any, Any] = jax.tree.map(jnp.asarray, forward)
     return SparseOperator(*parts, jax.tree.map(jnp.asarray, backward), (matrix.shape[0], matrix.shape[1]))

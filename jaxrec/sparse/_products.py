@@ -1,4 +1,4 @@
-"""Products of a sparse matrix and dense columns."""
+"""Products of a sparse matrix and a dense table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
 
 
 def gram(matrix: SparseOperator, block: int = 256) -> jax.Array:
-    """The dense Gram matrix of the columns, G = M^T M, of a sparse M [M, N], made `block` columns at a time.
+    """Compute the dense Gram matrix of the columns, G = X^T X, of a sparse X [P, Q].
 
     Args:
-      matrix: operator [M, N].
-      block: columns at a time; [M, block] is the largest array besides the result.
+      matrix: X, operator [P, Q].
+      block: columns per step; [P, block] is the largest array besides the result.
 
     Returns:
-      [N, N].
+      [Q, Q].
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> gram(operator(from_dense(jnp.array([[1.0, 2.0]])))).tolist()
@@ -34,20 +34,20 @@ def gram(matrix: SparseOperator, block: int = 256) -> jax.Array:
 
 
 def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block: int = 256) -> Any:
-    """Apply a function to the columns of the Gram matrix G = M^T M, a block at a time, so that G is never held whole.
+    """Apply a function to the columns of the Gram matrix G = X^T X, block by block, without storing all of G.
 
     Args:
-      matrix: operator [M, N].
-      function: of (columns [block, N], which int32 [block]) to a pytree of arrays [block, ...]; row b of `columns` is
-        column `which[b]` of G. The last block is padded with repeats of column N - 1.
-      block: columns at a time.
+      matrix: X, operator [P, Q].
+      function: (columns [block, Q], indices int32 [block]) to a pytree of arrays [block, ...]; row b of `columns` is
+        column `indices[b]` of G. The last block is padded with copies of column Q - 1.
+      block: columns per step.
 
     Returns:
-      The function's results, stacked to [N, ...].
+      The results of the function, stacked to [Q, ...].
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> op = operator(from_dense(jnp.array([[1.0, 2.0]])))
-    >>> map_gram_columns(op, lambda columns, which: columns.sum(axis=1)).tolist()
+    >>> map_gram_columns(op, lambda columns, indices: columns.sum(axis=1)).tolist()
     [3.0, 6.0]
     """
     size = matrix.shape[1]
@@ -64,21 +64,21 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
 
 
 def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
-    """The product of a sparse matrix and dense columns, differentiable in both.
+    """Multiply a sparse matrix with a dense table; differentiable in both.
 
-    y[m] = sum over the entries (m, n) of matrix[m, n] x[n].
+    y[p] = sum over the entries (p, q) of matrix[p, q] x[q].
 
-    On CPU the product runs on the native compressed-row kernel; its gradient in x is the product with the transpose on
-    the same kernel. Elsewhere it is a gather and a sorted segment sum. Under `vmap` over x the batch is folded into the
-    columns, so the fast path stays.
+    On CPU the product runs on the native compressed-row kernel, and its gradient in x is the product with the transpose
+    on the same kernel. On other platforms it is a gather and a sorted segment sum. Under `vmap` over x the batch is
+    folded into the columns, so the fast path is kept.
 
     Args:
-      matrix: `SparseOperator` [M, N] (fast both ways), or a BCOO [M, N] (laid out anew in every call: the forward
-        product is fast where its indices are flagged as sorted, the gradient is a plain segment sum).
-      x: [N, d] or [N], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
+      matrix: `SparseOperator` [P, Q], fast in both directions. A BCOO [P, Q] is laid out anew in every call: its
+        product is fast if its indices are flagged as sorted, its gradient is a plain segment sum.
+      x: [Q, d] or [Q], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
 
     Returns:
-      [M, d] or [M].
+      [P, d] or [P].
 
     Raises:
       MismatchError: shapes or dtypes that do not fit.
@@ -100,13 +100,16 @@ def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
 
 
 def check_product(matrix: SparseMatrix, x: jax.Array) -> None:
-    """Refuse columns that do not fit a matrix.
+    """Refuse a dense table that does not fit a matrix.
 
     Raises:
       MismatchError: shapes or dtypes that do not fit.
 
     >>> from jaxrec.sparse import from_dense
-    >>> check_product(from_dense(jnp.ones((1, 2))), jnp.ones((2, 3)))
+    >>> check_product(from_dense(jnp.ones((1, 2))), jnp.ones((3, 1)))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: matrix has shape (1, 2), so x must be [2, d], got (3, 1)
     """
     if matrix.data.dtype != x.dtype:
         raise MismatchError(f"matrix is {matrix.data.dtype} and x is {x.dtype}; convert one of them")
@@ -144,14 +147,14 @@ _operator_product.defvjp(_product_forward, _product_backward)
 
 
 def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> SparseOperator:
-    """The gradient in the entries of y = A x, as an operator: that of entry (m, n) is g[m] . x[n].
+    """Compute the gradient in the entries of y = A x, as an operator: entry (p, q) has the gradient g[p] . x[q].
 
-    Only computed where somebody asks for it: XLA drops it otherwise.
+    XLA drops the computation if the gradient is not used.
 
     Args:
-      matrix: A [M, N].
-      g: [M, d], the gradient in y.
-      x: [N, d].
+      matrix: A [P, Q].
+      g: [P, d], the gradient in y.
+      x: [Q, d].
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> op = operator(from_dense(jnp.array([[1.0, 2.0]])))
@@ -168,10 +171,12 @@ def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> Sparse
 
 
 def fits_native(data: jax.Array, indptr: jax.Array, columns: jax.Array) -> bool:
-    """Whether the native kernel of the CPU takes a matrix of these dtypes.
+    """Tell if the native CPU kernel supports these dtypes.
 
     >>> fits_native(jnp.ones(1), jnp.zeros(2, jnp.int32), jnp.zeros(1, jnp.int32))
     True
+    >>> fits_native(jnp.ones(1, jnp.bfloat16), jnp.zeros(2, jnp.int32), jnp.zeros(1, jnp.int32))
+    False
     """
     return data.dtype in (jnp.float32, jnp.float64) and indptr.dtype == columns.dtype
 
@@ -179,14 +184,14 @@ def fits_native(data: jax.Array, indptr: jax.Array, columns: jax.Array) -> bool:
 def native_product(
     shape: tuple[int, int], data: jax.Array, columns: jax.Array, indptr: jax.Array, x: jax.Array
 ) -> jax.Array:
-    """The product on the native compressed-row kernel of the CPU.
+    """Multiply on the native compressed-row kernel of the CPU.
 
     Args:
-      shape: (M, N).
-      data: [E] or longer; what lies behind the last row is not read.
-      columns: whole numbers, as long.
-      indptr: [M + 1].
-      x: [N, d].
+      shape: (P, Q).
+      data: [E] or longer; entries behind the last row are not read.
+      columns: integers, as many as `data`.
+      indptr: [P + 1].
+      x: [Q, d].
 
     >>> pointers = jnp.array([0, 2], jnp.int32)
     >>> native_product((1, 2), jnp.ones(2), jnp.array([0, 1], jnp.int32), pointers, jnp.ones((2, 3))).tolist()
@@ -204,7 +209,7 @@ def native_product(
 
 @functools.cache
 def product_of_shape(shape: tuple[int, int]):
-    """The product for one shape, as a function of (data, rows, columns, indptr, x) with a rule for `vmap`.
+    """Make the product of one shape, a function of (data, rows, columns, indptr, x) with a rule for `vmap`.
 
     >>> product = product_of_shape((1, 1))
     >>> zero, pointers = jnp.zeros(1, jnp.int32), jnp.array([0, 1], jnp.int32)

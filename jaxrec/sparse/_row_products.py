@@ -1,4 +1,4 @@
-"""Some rows of a sparse product, where a batch needs no others: without the others, and with a gradient to match."""
+"""Selected rows of a sparse product, for batches: computed without the other rows, forward and backward."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from jaxrec.sparse._products import (
     spmm,
 )
 
-# Copying an entry costs as much as multiplying two or three of 64 columns, so rows are picked while they hold few.
+# Copying an entry costs as much as multiplying two or three at 64 columns, so only few entries are worth copying.
 SHARE_OF_ENTRIES = 4
 SHARE_OF_ROWS = 4
 BLOCK = 64
-EXACT = 2**24  # whole numbers up to here are exact in float32
+EXACT = 2**24  # integers up to here are exact in float32
 
 
 def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
-    """Some rows of a product, (matrix x)[rows], differentiable in the matrix and in x.
+    """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
-    y[r] = sum over the entries (rows[r], n) of matrix[rows[r], n] x[n].
+    y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
 
-    On CPU an operator's entries in these rows are copied and multiplied, if they are at most a quarter of all entries;
-    the gradient in x is the product of the transpose and a table that has, besides one row of zeros, the rows of the
-    batch only, and so lies in a nearer cache. Elsewhere than on CPU, for a BCOO, for many rows and under `vmap` it is
-    the whole product and a gather.
+    On CPU the entries of these rows are copied and multiplied if they are at most a quarter of all entries of the
+    operator. The gradient in x is the product of the transpose and a small table, which holds the rows of the batch and
+    one row of zeros, and so lies in a nearer cache. On other platforms, for a BCOO, for many rows and under `vmap` it
+    is the whole product and a gather.
 
     Args:
-      matrix: `SparseOperator` [M, N], or a BCOO [M, N].
-      x: [N, d], of the matrix's dtype.
-      rows: int32 [R], in 0..M-1, in any order; a row may occur often.
+      matrix: `SparseOperator` [P, Q], or a BCOO [P, Q].
+      x: [Q, d], of the matrix's dtype.
+      rows: int32 [R], in 0..P-1, in any order; a row may occur several times.
 
     Returns:
       [R, d].
@@ -64,7 +64,7 @@ def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 def _table(size: int, g: jax.Array, rows: jax.Array) -> jax.Array:
-    """The table [size, d] that has the rows g [R, d] at `rows`, added up, and is 0 elsewhere."""
+    """Build the table [size, d] that is g [R, d] at `rows`, repeated rows summed, and 0 elsewhere."""
     return jnp.zeros((size, g.shape[1]), g.dtype).at[rows].add(g)
 
 
@@ -77,10 +77,10 @@ def _plain_spread(shape, data, entry_rows, columns, indptr, g, rows):
 
 
 def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
-    """The rows' entries as a matrix [R, N] of its own, if they are few enough; the product with it."""
+    """Multiply with a matrix [R, Q] of the entries of the rows, if they are few; otherwise take the whole product."""
     size, capacity = rows.shape[0], -(-data.shape[0] // SHARE_OF_ENTRIES)
     plain = functools.partial(_plain_taken, shape)
-    if not few_rows(size, shape[0]):
+    if not _few_rows(size, shape[0]):
         return plain(data, entry_rows, columns, indptr, x, rows)
     starts = indptr[rows]
     lengths = indptr[rows + 1] - starts
@@ -90,39 +90,39 @@ def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
         ends = jnp.cumsum(lengths, dtype=lengths.dtype)
         # Place p of the copy belongs to row number |{r: ends[r] <= p}|.
         passed = jnp.zeros(capacity, jnp.float32).at[ends[:-1]].add(1, mode="drop")
-        of_row = running_sum(passed).astype(lengths.dtype)
+        of_row = _running_sum(passed).astype(lengths.dtype)
         places = jnp.arange(capacity, dtype=lengths.dtype) + (starts - (ends - lengths))[of_row]
         pointers = jnp.concatenate([jnp.zeros(1, lengths.dtype), ends])
         copied, of_column = (array.at[places].get(mode="clip") for array in (data, columns))
         return native_product((size, shape[1]), copied, of_column, pointers, x)
 
-    # Rows may occur so often that their entries overflow the whole numbers, and this sum, but not both tests.
+    # Rows may repeat so often that their entries overflow the integers and this sum, but not both tests.
     whole = jnp.sum(lengths, dtype=lengths.dtype) <= capacity
     few = whole & (jnp.sum(lengths.astype(jnp.float32)) < 2 * capacity + 1)
     return jax.lax.cond(few, picked, plain, data, entry_rows, columns, indptr, x, rows)
 
 
 def _native_spread(shape, data, entry_rows, columns, indptr, g, rows):
-    """The product with the table [R + 1, d] of the given rows and one of zeros, the columns renumbered."""
+    """Multiply with the table [R + 1, d] of the given rows and one row of zeros, columns renumbered."""
     size = rows.shape[0]
-    if not few_rows(size, shape[1]):
+    if not _few_rows(size, shape[1]):
         return _plain_spread(shape, data, entry_rows, columns, indptr, g, rows)
-    # Of the places of a row that occurs often one wins, and takes the sum of all.
+    # Of several places of one row, one wins and takes the sum of all.
     slots = jnp.full(shape[1], size, columns.dtype).at[rows].set(jnp.arange(size, dtype=columns.dtype))
     return native_product((shape[0], size + 1), data, slots[columns], indptr, _table(size + 1, g, slots[rows]))
 
 
-def few_rows(size: int, of: int) -> bool:
-    """Whether so many rows, out of so many, are worth picking.
+def _few_rows(size: int, of: int) -> bool:
+    """Tell if `size` rows out of `of` are few enough for copying their entries to pay.
 
-    >>> few_rows(2, 8), few_rows(2, 7), few_rows(0, 8)
+    >>> _few_rows(2, 8), _few_rows(2, 7), _few_rows(0, 8)
     (True, False, False)
     """
     return 0 < size * SHARE_OF_ROWS <= of and size < EXACT
 
 
 def _by_platform(shape, native, plain):
-    """One of two programs by platform, as a function of arrays that is `plain` under `vmap`."""
+    """Choose one of two programs by platform, as a function of arrays; `plain` serves under `vmap`."""
     native, plain = functools.partial(native, shape), functools.partial(plain, shape)
 
     @jax.custom_batching.custom_vmap
@@ -152,13 +152,13 @@ def _spread_of_shape(shape: tuple[int, int]):
 
 @jax.custom_vjp
 def _taken(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> jax.Array:
-    """(A x)[rows]."""
+    """Compute (A x)[rows]."""
     return _take_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, x, rows)
 
 
 @jax.custom_vjp
 def _spread(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> jax.Array:
-    """A z, where z [N, d] has the rows g [R, d] at `rows`, added up, and is 0 elsewhere: the transpose of `_taken`."""
+    """Compute A z, with z [Q, d] equal to g [R, d] at `rows`, repeated rows summed: the transpose of `_taken`."""
     return _spread_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, g, rows)
 
 
@@ -190,21 +190,21 @@ _taken.defvjp(_taken_forward, _taken_backward)
 _spread.defvjp(_spread_forward, _spread_backward)
 
 
-def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
-    """The running sum of a vector by products with a triangle, block by block, the sums of the blocks in the same way.
+def _running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
+    """Sum a vector cumulatively: blocks by products with a triangle, the sums of the blocks in the same way.
 
-    y[p] = x[0] + ... + x[p]
+    y[j] = x[0] + ... + x[j]
 
-    On CPU it takes a fraction of the time of `jnp.cumsum`. Exact for whole numbers whose sum is below 2^24.
+    On CPU this takes a fraction of the time of `jnp.cumsum`. It is exact for integers whose sum is below 2^24.
 
     Args:
-      x: float32 [n], whole numbers, none negative.
-      block: of how many numbers; at least 2.
+      x: float32 [n], integers of 0 or more.
+      block: numbers in a block, at least 2.
 
     Returns:
       float32 [n].
 
-    >>> running_sum(jnp.array([1.0, 0.0, 2.0]), block=2).tolist()
+    >>> _running_sum(jnp.array([1.0, 0.0, 2.0]), block=2).tolist()
     [1.0, 1.0, 3.0]
     """
     if x.shape[0] <= block:
@@ -212,5 +212,5 @@ def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
     triangle = jnp.triu(jnp.ones((block, block), x.dtype))
     blocks = jnp.pad(x, (0, -x.shape[0] % block)).reshape(-1, block)
     within = jnp.dot(blocks, triangle, precision=jax.lax.Precision.HIGHEST)
-    before = running_sum(within[:, -1], block) - within[:, -1]
+    before = _running_sum(within[:, -1], block) - within[:, -1]
     return (within + before[:, None]).reshape(-1)[: x.shape[0]]

@@ -1,4 +1,4 @@
-"""Filters without eigenvectors: Chebyshev polynomials of a sparse matrix, by products with it alone."""
+"""Graph filters without eigenvectors: Chebyshev polynomials of a sparse matrix, by products with it alone."""
 
 from __future__ import annotations
 
@@ -29,30 +29,33 @@ def chebyshev_coefficients(
     damping: Literal["none", "jackson"] = "none",
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """The coefficients of the Chebyshev series of a response on an interval.
+    """Compute the coefficients of the Chebyshev series of a response on an interval.
 
     h(lambda) ~ sum over j = 0..order of c[j] T_j(t), with t = (2 lambda - low - high) / (high - low) in [-1, 1].
-    c[j] = (2 - [j = 0]) / P times the sum over p of h(lambda(cos a_p)) cos(j a_p), with a_p = pi (p + 1/2) / P: here
-    c[0] is halved already. P = 8 (order + 1), so that the order, not the sum, decides the error.
+    c[j] = (2 - [j = 0]) / m times the sum over i = 0..m-1 of h(lambda(cos a_i)) cos(j a_i), with a_i = pi (i + 1/2) /
+    m: c[0] is halved already. The number of nodes is m = 8 (order + 1), so that the order, not the sum, decides the
+    error.
 
     The error falls faster than any power of the order for a smooth response (a heat kernel), and is 0 for a polynomial
-    of that order. For a response that jumps see `low_pass`.
+    of that order. See `low_pass` for a response with a jump.
 
     Args:
-      h: the response, a function of eigenvalues [P] to gains [P]. What it closes over may be traced and has a gradient.
-      order: degree of the polynomial, 0 or more: the number of sparse products that the filter will need.
-      interval: (low, high) that holds all eigenvalues: (0, 2) for L~, (0, `largest_eigenvalue_bound(L)`) for L.
+      h: the response, a function of eigenvalues [n] to gains [n]. Values that it closes over may be traced and have a
+        gradient.
+      order: degree of the polynomial, 0 or more: the number of sparse products of the filter.
+      interval: (low, high) with all eigenvalues inside: (0, 2) for L~, (0, `largest_eigenvalue_bound(L)`) for L.
       damping: "jackson" multiplies by `jackson_damping(order)`, against the ripples next to a jump.
-      dtype: floating dtype of the coefficients, the one of the matrix and the signals.
+      dtype: floating dtype of the coefficients, that of the matrix and the signals.
 
     Returns:
       c, [order + 1].
 
     Raises:
-      JaxrecError: a negative order, an empty interval, or another word for `damping`.
-      MismatchError: h returns another shape or dtype than it was given.
+      JaxrecError: a negative order, an empty interval, or an unknown `damping`.
+      MismatchError: h changes the shape or the dtype.
 
-    Source: Hammond, Vandergheynst and Gribonval, Applied and Computational Harmonic Analysis 30, 2011, section 6.
+    References:
+      Hammond, Vandergheynst and Gribonval, Applied and Computational Harmonic Analysis 30, 2011, section 6.
 
     >>> square = chebyshev_coefficients(lambda eigenvalues: eigenvalues**2, 2, (0.0, 2.0))
     >>> [round(value, 3) for value in square.tolist()]  # (1 + t)^2 = 3/2 + 2 t + 1/2 (2 t^2 - 1)
@@ -76,15 +79,15 @@ def chebyshev_coefficients(
 
 
 def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
-    """Factors that take the ripples out of a Chebyshev series.
+    """Compute the Jackson factors, which suppress the ripples of a Chebyshev series.
 
     g[j] = ((1 - j b) sin(a) cos(j a) + b cos(a) sin(j a)) / sin(a), with a = pi / (order + 2) and b = 1 / (order + 2).
 
-    The damped series of a function with values in [0, 1] has values in [0, 1]. The price is a wider edge: a jump is
-    spread over about pi / order of half the interval, and smooth responses lose accuracy, so use it for jumps only.
+    The damped series of a function with values in [0, 1] has values in [0, 1]. In return the edge is wider: a jump is
+    spread over about pi / order of half the interval. Smooth responses lose accuracy, so use damping for jumps only.
 
     Args:
-      order: of the series, 0 or more.
+      order: order of the series, 0 or more.
       dtype: floating dtype of the result.
 
     Returns:
@@ -93,7 +96,8 @@ def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) ->
     Raises:
       JaxrecError: a negative order.
 
-    Source: Di Napoli, Polizzi and Saad, Numerical Linear Algebra with Applications 23, 2016, section 3.
+    References:
+      Di Napoli, Polizzi and Saad, Numerical Linear Algebra with Applications 23, 2016, section 3.
 
     >>> jackson_damping(2).round(3).tolist()
     [1.0, 0.7070000171661377, 0.25]
@@ -109,15 +113,17 @@ def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) ->
 def chebyshev_response(
     coefficients: Sequence[float] | jax.Array, eigenvalues: jax.Array, interval: Interval
 ) -> jax.Array:
-    """The response of `chebyshev_filter`: sum over j of c[j] T_j(t), with t as in `chebyshev_coefficients`.
+    """Evaluate the response of `chebyshev_filter`, sum over j of c[j] T_j(t), at given eigenvalues.
+
+    t = (2 lambda - low - high) / (high - low)
 
     Args:
       coefficients: c, [order + 1].
-      eigenvalues: [P], inside the interval.
-      interval: the one that the coefficients were made for.
+      eigenvalues: [n], inside the interval.
+      interval: (low, high), the interval of the coefficients.
 
     Returns:
-      [P].
+      [n].
 
     Raises:
       JaxrecError: no coefficients, or an empty interval.
@@ -138,27 +144,28 @@ def chebyshev_filter(
     y = sum over j of c[j] T_j(M') x, with M' = (2 M - (low + high) I) / (high - low) and
     T_0(M') x = x,  T_1(M') x = M' x,  T_(j+1)(M') x = 2 M' T_j(M') x - T_(j-1)(M') x.
 
-    It takes `order` sparse products and a few arrays like x, so it suits graphs of any size. It is differentiable in
-    the coefficients and in x; the gradient keeps an array like x for every order. Under `vmap` over the coefficients
-    the sparse products are shared.
+    The cost is `order` sparse products and a few arrays of the size of x, so graphs of any size will do. The filter is
+    differentiable in the coefficients and in x; the gradient keeps one array of the size of x per order. Under `vmap`
+    over the coefficients the sparse products are shared.
 
     Args:
-      matrix: L, L~ or any symmetric operator or BCOO [N, N]. An operator is faster (see `jaxrec.sparse.operator`); make
-        it once, and pass it as an argument where this runs inside a jitted function.
+      matrix: M, for example L or L~, a symmetric operator or BCOO [N, N]. An operator is faster (see
+        `jaxrec.sparse.operator`); make it once, and pass it as an argument to a jitted function that calls this one.
       coefficients: c, [order + 1], from `chebyshev_coefficients`.
       x: [N] or [N, d], of the matrix's dtype.
-      interval: the one that the coefficients were made for. An eigenvalue outside of it is not refused, since finding
-        it would take a decomposition; its part of the result grows exponentially with the order.
+      interval: (low, high), the interval of the coefficients. An eigenvalue outside is not detected, since that would
+        take a decomposition; its part of the result grows exponentially with the order.
 
     Returns:
-      Of the shape of x.
+      y, of the shape of x.
 
     Raises:
       MismatchError: the matrix is not square, or x or the coefficients do not fit it.
       JaxrecError: no coefficients, or an empty interval.
 
-    Source: Hammond, Vandergheynst and Gribonval, Applied and Computational Harmonic Analysis 30, 2011, section 6;
-    Defferrard, Bresson and Vandergheynst, NeurIPS 2016, equation 4.
+    References:
+      Hammond, Vandergheynst and Gribonval, Applied and Computational Harmonic Analysis 30, 2011, section 6.
+      Defferrard, Bresson and Vandergheynst, NeurIPS 2016, equation 4.
 
     >>> from jaxrec.sparse import from_dense
     >>> edge = from_dense(jnp.array([[1.0, -1.0], [-1.0, 1.0]]))
@@ -187,7 +194,7 @@ def _filter(matrix: SparseMatrix, coefficients: jax.Array, x: jax.Array, low: ja
 
 
 def _series(product: Callable[[jax.Array], jax.Array], coefficients: jax.Array, x: jax.Array) -> jax.Array:
-    """The sum of c[j] T_j x, for a product with the matrix whose spectrum lies in [-1, 1]."""
+    """Sum c[j] T_j x over j, given the product with a matrix whose spectrum lies in [-1, 1]."""
     if coefficients.shape[0] == 1:
         return coefficients[0] * x
     first = product(x)
@@ -216,7 +223,7 @@ def _terms(coefficients: Sequence[float] | jax.Array, dtype: jax.typing.DTypeLik
 
 
 def _checked(interval: Interval, dtype: jax.typing.DTypeLike) -> tuple[jax.Array, jax.Array]:
-    """The two ends as scalars of the dtype; refused where they are known and out of order."""
+    """Return the two ends as scalars of the dtype; refuse them if they are concrete and out of order."""
     low, high = (jnp.asarray(end, dtype) for end in interval)
     try:
         empty = not float(low) < float(high)

@@ -1,4 +1,4 @@
-"""Leading eigenpairs and singular triplets of a sparse matrix, which is never made dense."""
+"""Leading eigenpairs and singular triplets of a sparse matrix, without a dense copy."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from jaxrec.spectral._laplacians import check_square
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues and eigenvectors of a symmetric matrix, with what is missing.
+    """Eigenvalues and eigenvectors of a symmetric matrix, with their residuals.
 
     Attributes:
-      values: [k], the wanted end of the spectrum first.
-      vectors: [N, k], orthonormal columns; the entry of largest size of each is positive.
-      residuals: [k], the lengths of M v - value v. Some eigenvalue lies within this distance of each value, and the
-        error of a value is of the order of the square of its residual over the gap to the rest of the spectrum.
+      values: [k], the requested end of the spectrum first.
+      vectors: [N, k], orthonormal columns; the largest entry (in absolute value) of each is positive.
+      residuals: [k], the lengths of M v - value v. Some eigenvalue lies within this distance of each value. The error
+        of a value is of the order of its squared residual over the gap to the rest of the spectrum.
 
-    >>> Eigenpairs(jnp.ones(1), jnp.eye(1), jnp.zeros(1)).values.shape
-    (1,)
+    >>> from jaxrec.sparse import from_dense
+    >>> pairs = leading_eigenpairs(from_dense(jnp.diag(jnp.array([1.0, 3.0, 2.0]))), 1, jax.random.key(0))
+    >>> pairs.vectors.round(3).ravel().tolist(), bool(pairs.residuals[0] < 1e-5)
+    ([0.0, 1.0, 0.0], True)
     """
 
     values: jax.Array
@@ -42,30 +44,31 @@ def leading_eigenpairs(
     oversampling: int = 16,
     iterations: int = 24,
 ) -> Eigenpairs:
-    """The k largest or smallest eigenvalues of a sparse symmetric matrix and their vectors, by block Lanczos iteration.
+    """Compute the k largest or smallest eigenpairs of a sparse symmetric matrix, by block Lanczos iteration.
 
-    M v = value v. The order is algebraic: -3 is smaller than 1. No factorisation is made, so the smallest eigenvalues
-    of L~ (the same as 1 minus the largest of A~) are as easy as the largest, while those of L = D - A converge slowly
-    where degrees differ much: its spectrum is long then, and its small eigenvalues lie close together. Read
-    `residuals`.
+    M v = value v. The order is algebraic: -3 is smaller than 1. The matrix is never factorized, so the smallest
+    eigenvalues of L~ (1 minus the largest of A~) are as easy as the largest. Those of L = D - A converge slowly if
+    degrees differ much: its spectrum is long then, and its small eigenvalues lie close together. Check `residuals`.
 
     Args:
-      matrix: BCOO or operator [N, N], symmetric. Inside jit only an operator made with `symmetric=True` will do.
-      k: how many pairs, at most N.
+      matrix: M, BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`.
+      k: number of pairs, at most N.
       key: consumed.
       which: "largest" (descending) or "smallest" (ascending).
-      oversampling: further columns of a block; more are more accurate.
+      oversampling: extra columns of a block; more are more accurate.
       iterations: products with blocks of k + oversampling columns; more are more accurate. At most 8 blocks (or about
-        1280 columns) are held at a time, then the iteration starts again from the best vectors.
+        1280 columns) are held at once; then the iteration restarts from the best vectors.
 
     Returns:
       The pairs and their residuals.
 
     Raises:
-      JaxrecError: k outside 1..N, negative oversampling, no iterations, or another word for `which`.
+      JaxrecError: k outside 1..N, negative oversampling, no iterations, or an unknown `which`.
       MismatchError: the matrix is not square or not symmetric.
 
-    Source: Golub and Underwood, The block Lanczos method, 1977; Musco and Musco, NeurIPS 2015, algorithm 2.
+    References:
+      Golub and Underwood, The block Lanczos method, 1977.
+      Musco and Musco, NeurIPS 2015, algorithm 2.
 
     >>> from jaxrec.sparse import from_dense
     >>> path = from_dense(jnp.array([[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]]))
@@ -83,14 +86,14 @@ def leading_eigenpairs(
 
 
 def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterations: int = 24) -> jax.Array:
-    """An estimate of the largest eigenvalue of a symmetric matrix from above, tighter than `largest_eigenvalue_bound`.
+    """Estimate the largest eigenvalue of a symmetric matrix from above, tighter than `largest_eigenvalue_bound`.
 
-    The largest Ritz value plus the length of its residual. The first alone is never above the eigenvalue; the sum is
-    not proven to be above it, but is so unless the random start all but misses its vector. It suits the interval of a
-    Chebyshev filter of L, whose order grows with the root of the interval's length.
+    The estimate is the largest Ritz value plus the length of its residual. The Ritz value never exceeds the eigenvalue.
+    The sum is not proven to exceed it, but does so unless the random start all but misses its vector. Use the estimate
+    for the interval of a Chebyshev filter of L: the order of the filter grows with the root of the interval's length.
 
     Args:
-      matrix: BCOO or operator [N, N], symmetric, as in `leading_eigenpairs`.
+      matrix: BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`.
       key: consumed.
       iterations: products with blocks of 4 columns.
 
@@ -101,7 +104,8 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterati
       JaxrecError: no iterations.
       MismatchError: the matrix is not square or not symmetric.
 
-    Source: Zhou and Li, Linear Algebra and its Applications 435, 2011, on bounds by Lanczos steps.
+    References:
+      Zhou and Li, Linear Algebra and its Applications 435, 2011, on bounds by Lanczos steps.
 
     >>> from jaxrec.sparse import from_dense
     >>> path = from_dense(jnp.array([[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]]))
@@ -115,23 +119,25 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterati
 def truncated_svd(
     matrix: SparseMatrix, rank: int, key: jax.Array, *, oversampling: int = 16, iterations: int = 8
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The leading singular triplets of a sparse matrix, M ~ U diag(s) V^T, by block Krylov iteration.
+    """Compute the leading singular triplets of a sparse matrix, M ~ U diag(s) V^T, by block Krylov iteration.
 
     Args:
-      matrix: BCOO or operator [M, N], float32.
-      rank: how many triplets r, at most min(M, N).
+      matrix: M, BCOO or operator [P, Q], float32.
+      rank: r, the number of triplets, at most min(P, Q).
       key: consumed.
-      oversampling: further columns that the iteration carries along; more are more accurate.
-      iterations: products with M M^T; more are more accurate, above all where singular values lie close together. At
-        most 8 blocks (or about 1280 columns) are held at a time, then the iteration starts again from the best vectors.
+      oversampling: extra columns of a block; more are more accurate.
+      iterations: products with M M^T; more are more accurate, above all if singular values lie close together. At most
+        8 blocks (or about 1280 columns) are held at once; then the iteration restarts from the best vectors.
 
     Returns:
-      (u [M, r], s [r] descending, vt [r, N]). The largest entry of each row of vt is positive, which fixes the signs.
+      (u [P, r], s [r] descending, vt [r, Q]). The largest entry (in absolute value) of each row of vt is positive,
+      which fixes the signs.
 
     Raises:
-      JaxrecError: a rank outside 1..min(M, N), negative oversampling, or no iterations.
+      JaxrecError: a rank outside 1..min(P, Q), negative oversampling, or no iterations.
 
-    Source: Musco and Musco, Randomized Block Krylov Methods, NeurIPS 2015, algorithm 2.
+    References:
+      Musco and Musco, Randomized Block Krylov Methods, NeurIPS 2015, algorithm 2.
 
     >>> from jaxrec.sparse import from_dense
     >>> u, s, vt = truncated_svd(from_dense(jnp.diag(jnp.array([1.0, 3.0, 2.0]))), 2, jax.random.key(0))
@@ -165,9 +171,9 @@ def _truncated_svd(
     wide = matrix.shape[0] <= matrix.shape[1]
     m = matrix if wide else matrix.T  # the basis is on the smaller side
     left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), m.shape[0], how, key, m.data.dtype)
-    # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The squares of the singular values have half their digits,
-    # so the values themselves come from here. One QR decomposition is affordable, and its basis is orthonormal even
-    # where singular values are 0.
+    # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The singular values come from here, since their squares
+    # have half the digits. One QR decomposition is affordable, and its basis is orthonormal even if singular values
+    # are 0.
     basis, triangle = jnp.linalg.qr(spmm(m.T, left))
     u, s, vt = jnp.linalg.svd(triangle.T)
     near, far = dot(left, u[:, :rank]), dot(basis, vt[:rank].T)
@@ -177,7 +183,7 @@ def _truncated_svd(
 
 
 def _symmetric(matrix: SparseMatrix) -> SparseOperator:
-    """The matrix as an operator that is its own transpose, after a check that it is."""
+    """Return the matrix as an operator that is its own transpose, after checking that it is symmetric."""
     if not isinstance(matrix, SparseOperator):
         return operator(matrix, symmetric=True)
     if matrix.transposed is None:

@@ -16,18 +16,19 @@ Response = Callable[[jax.Array], jax.Array]
 
 
 def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array:
-    """The response of diffusion, h(lambda) = exp(-time lambda).
+    """Compute the response of heat diffusion, h(lambda) = exp(-time lambda).
 
-    With it, h(L) x is the heat x after `time`, the solution of dx/dt = -L x.
+    h(L) x is the heat after `time`, the solution of dx/dt = -L x.
 
     Args:
-      eigenvalues: [P].
-      time: how long heat flows, 0 or more; it may be traced, and has a gradient.
+      eigenvalues: [n].
+      time: diffusion time, 0 or more; it may be traced, and has a gradient.
 
     Returns:
-      [P].
+      [n].
 
-    Source: Chung, Spectral Graph Theory, 1997, chapter 10.
+    References:
+      Chung, Spectral Graph Theory, 1997, chapter 10.
 
     >>> heat_kernel(jnp.array([0.0, 1.0, 2.0]), time=jnp.log(2.0)).tolist()
     [1.0, 0.5, 0.25]
@@ -36,18 +37,18 @@ def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array
 
 
 def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
-    """The ideal low-pass response, h(lambda) = 1 where lambda <= cutoff and 0 elsewhere.
+    """Compute the ideal low-pass response, h(lambda) = 1 for lambda <= cutoff and 0 above.
 
-    It jumps, so a polynomial can only follow it with ripples on both sides (the Gibbs phenomenon): whatever its order,
-    it overshoots by about 9% of the jump next to the cutoff. `chebyshev_coefficients(..., damping="jackson")` takes the
-    ripples away and makes the edge wider instead.
+    A polynomial follows the jump only with ripples on both sides (the Gibbs phenomenon): whatever its order, it
+    overshoots by about 9% of the jump next to the cutoff. `chebyshev_coefficients(..., damping="jackson")` removes the
+    ripples and widens the edge.
 
     Args:
-      eigenvalues: [P].
+      eigenvalues: [n].
       cutoff: the largest eigenvalue that passes.
 
     Returns:
-      [P].
+      [n].
 
     >>> low_pass(jnp.array([0.0, 0.5, 2.0]), cutoff=0.5).tolist()
     [1.0, 1.0, 0.0]
@@ -56,16 +57,16 @@ def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
 
 
 def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array) -> jax.Array:
-    """The polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
+    """Compute the polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
 
     `chebyshev_coefficients` of the same order represents it exactly.
 
     Args:
-      eigenvalues: [P].
-      coefficients: [K], lowest power first; at least one.
+      eigenvalues: [n].
+      coefficients: [order + 1], lowest power first.
 
     Returns:
-      [P].
+      [n].
 
     Raises:
       JaxrecError: no coefficients.
@@ -80,10 +81,10 @@ def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array
 
 
 def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Array) -> jax.Array:
-    """Filter signals exactly, h(L) x = U diag(h(lambda)) U^T x: for small graphs.
+    """Filter signals exactly, h(L) x = U diag(h(lambda)) U^T x, on small graphs.
 
     Args:
-      laplacian: its Fourier basis, or the matrix itself, whose basis is then made here (see `fourier_basis`).
+      laplacian: L, or its Fourier basis; the basis of a matrix is computed here (see `fourier_basis`).
       h: the response, a function of eigenvalues [N] to gains [N].
       x: [N] or [N, d]: one signal, or d signals as columns.
 
@@ -92,9 +93,10 @@ def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Arr
 
     Raises:
       JaxrecError: a matrix of more than 4096 nodes.
-      MismatchError: x does not fit the graph, or h returns another shape or dtype than it was given.
+      MismatchError: x does not fit the graph, or h changes the shape or the dtype.
 
-    Source: Shuman et al., IEEE Signal Processing Magazine 30(3), 2013, equation 13.
+    References:
+      Shuman et al., IEEE Signal Processing Magazine 30(3), 2013, equation 13.
 
     >>> from jaxrec.sparse import from_dense
     >>> edge = from_dense(jnp.array([[1.0, -1.0], [-1.0, 1.0]]))
@@ -108,10 +110,10 @@ def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Arr
 
 
 def response_at(h: Response, eigenvalues: jax.Array) -> jax.Array:
-    """The response at given eigenvalues, after a check that it acts entry by entry.
+    """Evaluate a response, and refuse one that does not act entry by entry.
 
-    >>> response_at(jnp.negative, jnp.array([1.0])).tolist()
-    [-1.0]
+    >>> response_at(jnp.negative, jnp.array([1.0, 2.0])).tolist()
+    [-1.0, -2.0]
     """
     gains = jnp.asarray(h(eigenvalues))
     if gains.shape != eigenvalues.shape or gains.dtype != eigenvalues.dtype:

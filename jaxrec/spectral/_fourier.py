@@ -21,10 +21,14 @@ class FourierBasis:
 
     Attributes:
       eigenvalues: [N], ascending: the frequencies of the graph.
-      vectors: U, [N, N]; column n belongs to eigenvalue n. Columns are orthonormal.
+      vectors: U, [N, N], orthonormal columns in the order of the eigenvalues.
 
-    >>> FourierBasis(jnp.zeros(1), jnp.ones((1, 1))).vectors.shape
-    (1, 1)
+    >>> from jaxrec.sparse import from_dense
+    >>> edge = from_dense(jnp.array([[1.0, -1.0], [-1.0, 1.0]]))
+    >>> basis = fourier_basis(edge)
+    >>> product = (basis.vectors * basis.eigenvalues) @ basis.vectors.T
+    >>> bool(jnp.allclose(product, edge.todense(), atol=1e-6))
+    True
     """
 
     eigenvalues: jax.Array
@@ -32,9 +36,9 @@ class FourierBasis:
 
 
 def fourier_basis(laplacian: SparseMatrix, *, max_nodes: int = 4096) -> FourierBasis:
-    """All eigenvalues and eigenvectors of a Laplacian, by a dense decomposition: for small graphs.
+    """Compute all eigenvalues and eigenvectors of a Laplacian, by a dense decomposition, on small graphs.
 
-    It takes memory of order N^2 and time of order N^3. For large graphs `chebyshev_filter` filters without a basis, and
+    Memory grows with N^2, time with N^3. On large graphs, `chebyshev_filter` filters without a basis, and
     `leading_eigenpairs` finds one end of the spectrum.
 
     Args:
@@ -42,14 +46,15 @@ def fourier_basis(laplacian: SparseMatrix, *, max_nodes: int = 4096) -> FourierB
       max_nodes: the largest N that is accepted. 4096 nodes take about 10 s on two CPU cores.
 
     Returns:
-      The basis. Vectors of one repeated eigenvalue are any orthonormal basis of their space, so a single coefficient of
-      a signal there has no meaning of its own; filters do not depend on the choice.
+      The basis. The vectors of a repeated eigenvalue are an arbitrary orthonormal basis of its space, so a single
+      coefficient of a signal has no meaning there; filters do not depend on the choice.
 
     Raises:
       JaxrecError: more nodes than `max_nodes`.
       MismatchError: the matrix is not square or not symmetric.
 
-    Source: Shuman et al., IEEE Signal Processing Magazine 30(3), 2013, section II.
+    References:
+      Shuman et al., IEEE Signal Processing Magazine 30(3), 2013, section II.
 
     >>> from jaxrec.sparse import from_dense
     >>> basis = fourier_basis(from_dense(jnp.array([[1.0, -1.0], [-1.0, 1.0]])))
@@ -72,16 +77,16 @@ def fourier_basis(laplacian: SparseMatrix, *, max_nodes: int = 4096) -> FourierB
 
 
 def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
-    """The graph Fourier transform x^ = U^T x of signals on the nodes.
+    """Compute the graph Fourier transform x^ = U^T x of signals on the nodes.
 
-    It keeps inner products (Parseval): the sum of x y equals the sum of x^ y^.
+    It preserves inner products (Parseval): the sum of x y equals the sum of x^ y^.
 
     Args:
       x: [N] or [N, d]: one signal, or d signals as columns.
       basis: from `fourier_basis`.
 
     Returns:
-      [N] or [N, d]; row n is the part at frequency `basis.eigenvalues[n]`.
+      x^, [N] or [N, d]; row n is the part at frequency `basis.eigenvalues[n]`.
 
     Raises:
       MismatchError: x and the basis differ in nodes or dtype.
@@ -95,14 +100,14 @@ def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
 
 
 def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
-    """The inverse graph Fourier transform x = U x^.
+    """Compute the inverse graph Fourier transform x = U x^.
 
     Args:
-      xhat: [N] or [N, d], from `fourier`.
-      basis: the basis that `fourier` was given.
+      xhat: x^, [N] or [N, d], from `fourier`.
+      basis: the basis of `xhat`.
 
     Returns:
-      [N] or [N, d], the signals on the nodes.
+      x, [N] or [N, d], the signals on the nodes.
 
     Raises:
       MismatchError: xhat and the basis differ in nodes or dtype.
@@ -116,15 +121,15 @@ def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
 
 
 def convolve(x: jax.Array, y: jax.Array, basis: FourierBasis) -> jax.Array:
-    """The convolution of two signals on a graph, x * y = U ((U^T x) (U^T y)), with the product taken entry by entry.
+    """Convolve two signals on a graph, x * y = U ((U^T x) o (U^T y)), with o the product entry by entry.
 
-    A graph has no shifts, so the convolution theorem serves as the definition. On a ring, in the basis of the discrete
-    Fourier transform, it is the circular convolution. Convolving with a fixed y is the filter whose response is y^.
+    A graph has no shifts, so the convolution theorem is the definition. On a ring, in the basis of the discrete Fourier
+    transform, this is the circular convolution. Convolution with a fixed y is the filter with the response y^.
 
     Args:
       x: [N] or [N, d].
       y: of the same shape.
-      basis: from `fourier_basis`. Where eigenvalues repeat, the result depends on the vectors that the basis holds.
+      basis: from `fourier_basis`. If eigenvalues repeat, the result depends on the choice of the basis vectors.
 
     Returns:
       Of the shape of x.
@@ -132,7 +137,9 @@ def convolve(x: jax.Array, y: jax.Array, basis: FourierBasis) -> jax.Array:
     Raises:
       MismatchError: x, y and the basis do not fit each other.
 
-    Source: Bruna et al., Spectral Networks, ICLR 2014, section 3; Shuman et al., 2013, equation 16.
+    References:
+      Bruna et al., Spectral Networks, ICLR 2014, section 3.
+      Shuman et al., IEEE Signal Processing Magazine 30(3), 2013, equation 16.
 
     >>> basis = FourierBasis(jnp.array([0.0, 2.0]), jnp.array([[0.6, -0.8], [0.8, 0.6]]))
     >>> [round(value, 3) for value in convolve(jnp.array([3.0, 4.0]), jnp.array([3.0, 4.0]), basis).tolist()]

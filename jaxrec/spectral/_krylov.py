@@ -1,4 +1,4 @@
-"""The engine under the decompositions: block Lanczos iteration with restarts, by products with a symmetric matrix."""
+"""Block Lanczos iteration with restarts, by products with a symmetric matrix: the base of the decompositions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 
-# On accelerators the default product of float32 matrices may round to fewer digits, and orthogonality would be lost.
+# The default float32 product of accelerators may round to fewer digits, which would lose orthogonality.
 dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 _MOST_BLOCKS, _FEWEST_BLOCKS, _COLUMNS = 8, 3, 1280
-_LITTLE = 1e-2  # a unit vector of which the second orthogonalisation leaves less (squared) is not independent
-_ROUNDING = 32  # times the machine epsilon: what the product and the first orthogonalisation may leave of nothing
+_LITTLE = 1e-2  # a unit vector is dependent if the second orthogonalization leaves less of it (squared)
+_ROUNDING = 32  # in machine epsilons: the rounding error of the product and the first orthogonalization
 
 
 class Plan(NamedTuple):
-    """How `leading_subspace` spends its products; static under jit.
+    """The division of the products of `leading_subspace`; static under jit.
 
     Attributes:
       width: columns of a block.
-      blocks: blocks of a cycle; 0 for the whole space, where the matrix is small.
-      cycles: how often the iteration starts again from the best vectors so far.
+      blocks: blocks of a cycle; 0 means a dense decomposition of a small matrix.
+      cycles: number of cycles; each restarts from the best vectors so far.
     """
 
     width: int
@@ -36,8 +36,8 @@ class Plan(NamedTuple):
 def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
     """Divide at least `iterations` block products into cycles whose basis stays below about 1280 columns.
 
-    A block holds all wanted vectors and some more, so eigenvalues of any multiplicity are found as often as they occur.
-    A small matrix is decomposed whole, which is exact and no dearer.
+    A block has a column for each wanted vector and some more, so eigenvalues of any multiplicity are found as often as
+    they occur. A small matrix is decomposed densely, which is exact and no slower.
 
     Raises:
       JaxrecError: negative oversampling, or fewer than one iteration.
@@ -61,23 +61,25 @@ def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
 def leading_subspace(
     product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: jax.Array, dtype: jax.typing.DTypeLike
 ) -> jax.Array:
-    """The space of the eigenvectors of the largest eigenvalues of a symmetric matrix (traced).
+    """Approximate the eigenvectors of the largest eigenvalues of a symmetric matrix; may be traced.
 
-    It is the best part of the Krylov space that is spanned by the blocks X, M X, ..., M^(blocks - 1) X of a random X,
-    kept orthonormal: the leading eigenvectors of the matrix projected on it (Rayleigh and Ritz).
+    They are the leading Ritz vectors of the Krylov space of a random block X: the eigenvectors of M projected on the
+    span of X, M X, ..., M^(blocks - 1) X, which is kept orthonormal.
 
     Args:
-      product: x [N, c] to M x [N, c].
+      product: x [N, d] to M x [N, d].
       size: N.
       how: from `plan`.
       key: consumed.
-      dtype: of the matrix.
+      dtype: dtype of the matrix.
 
     Returns:
-      [N, width], orthonormal columns: approximate eigenvectors, largest eigenvalue first. One more projection on them
-      takes the rounding of the iteration out of the values.
+      [N, width], orthonormal columns: approximate eigenvectors, largest eigenvalue first. Another projection on them
+      removes the rounding errors of the iteration from the eigenvalues.
 
-    Source: Golub and Underwood, The block Lanczos method, 1977; Musco and Musco, NeurIPS 2015, algorithm 2.
+    References:
+      Golub and Underwood, The block Lanczos method, 1977.
+      Musco and Musco, NeurIPS 2015, algorithm 2.
 
     >>> product = lambda x: jnp.array([[3.0], [1.0], [2.0]]) * x
     >>> space = leading_subspace(product, 3, plan(3, 2, 0, 8), jax.random.key(0), jnp.float32)
@@ -100,7 +102,7 @@ def leading_subspace(
 
 
 def fix_signs(vectors: jax.Array) -> jax.Array:
-    """A sign for each column, -1 or 1 [c], that makes its entry of largest size positive.
+    """Return the sign, -1 or 1 [d], that makes the largest entry (in absolute value) of each column positive.
 
     >>> fix_signs(jnp.array([[1.0, 2.0], [-3.0, 1.0]])).tolist()
     [-1.0, 1.0]
@@ -112,14 +114,14 @@ def fix_signs(vectors: jax.Array) -> jax.Array:
 def _krylov_basis(
     product: Callable[[jax.Array], jax.Array], start: jax.Array, blocks: int, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """An orthonormal basis Q of the Krylov space, and Q^T M Q."""
+    """Build an orthonormal basis Q of the Krylov space, and Q^T M Q."""
     width = start.shape[1]
     fresh = jax.random.normal(key, start.shape, start.dtype) * start.shape[0] ** -0.5
     block, kept = _rotated_apart(start)
     basis = recent = block
     alive, norm = [kept], jnp.zeros((), start.dtype)  # the square of the largest product so far, for |M|
     projected = jnp.zeros((blocks * width, blocks * width), start.dtype)
-    # Written out, not a loop of the program: each step then works on the part of the basis that is filled.
+    # Unrolled, so that each step works on the filled part of the basis only.
     for index in range(blocks):
         # M times a block lies in the span of this block, the one before and the next, so older ones are left out here.
         new = product(block)
@@ -128,8 +130,8 @@ def _krylov_basis(
         projected = projected.at[end - parts.shape[0] : end, end - width : end].set(parts)
         if index + 1 == blocks:
             break
-        # A direction of which the space holds all but rounding makes room for a random one: the same numbers, moved
-        # along, since drawing them anew in each step would take longer to compile than all the rest.
+        # A direction that the space holds but for rounding is replaced by a random one: the same numbers, rolled, since
+        # a draw in each step would take longer to compile than all the rest.
         norm = jnp.maximum(norm, jnp.max(jnp.sum(new * new, axis=0)))
         next_block, kept = _rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
         next_block = jnp.where(kept[None, :], next_block, jnp.roll(fresh, index, axis=0))
@@ -139,22 +141,22 @@ def _krylov_basis(
         basis = jnp.concatenate([basis, next_block], axis=1)
         recent = jnp.concatenate([block, next_block], axis=1)
         block = next_block
-    # Below the diagonal blocks, the columns were computed before their rows existed: the upper half has it all.
+    # Below the diagonal blocks, columns were computed before their rows existed; the upper half is complete.
     projected = jnp.triu(projected) + jnp.triu(projected, 1).T
-    # A column that is zero all the same must not pass for an eigenvector of the eigenvalue 0.
+    # A column that is still zero must not count as an eigenvector of the eigenvalue 0.
     below_all = -1 - jnp.max(jnp.sum(jnp.abs(projected), axis=1))
     return basis, projected + jnp.diag(jnp.where(jnp.concatenate(alive), jnp.zeros_like(below_all), below_all))
 
 
 def _rotated_apart(block: jax.Array, floor: float | jax.Array = 0.0) -> tuple[jax.Array, jax.Array]:
-    """Columns that span the same space and are orthonormal up to rounding times the square of the block's condition.
+    """Orthonormalize columns, up to rounding times the squared condition number of the block.
 
-    By the eigenvectors of the small Gram matrix, which costs two products of matrices; a QR decomposition of a tall
-    block takes about ten times as long on CPU. Directions that rounding has swallowed, and those whose squared length
-    is below the floor, become zero columns.
+    The eigenvectors of the small Gram matrix give the rotation, at the cost of two matrix products; a QR decomposition
+    of a tall block takes about ten times as long on CPU. Directions lost to rounding, and those with a squared length
+    below the floor, become zero columns.
 
     Returns:
-      (columns [N, c], which of them are not zero [c]).
+      (columns [N, d], bool [d], False for zero columns).
     """
     values, vectors = jnp.linalg.eigh(dot(block.T, block))
     kept = values > jnp.maximum(values[-1] * 4 * jnp.finfo(block.dtype).eps, floor)

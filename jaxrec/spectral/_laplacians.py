@@ -13,18 +13,18 @@ from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, from_entries
 
 
 def combinatorial_laplacian(adjacency: BCOO) -> BCOO:
-    """The combinatorial Laplacian L = D - A of an undirected graph, D the diagonal of the row sums of A.
+    """Build the combinatorial Laplacian L = D - A of an undirected graph, with D the diagonal of the row sums of A.
 
-    (L h)[n] = sum over the neighbours m of A[n, m] (h[n] - h[m]), so L has the opposite sign of the Laplace operator
-    Delta of calculus: where Delta h = -w^2 h for h = exp(i w x), the same wave on a ring has L h = (2 - 2 cos w) h.
+    (L h)[i] = sum over the neighbors j of A[i, j] (h[i] - h[j]), so L has the opposite sign of the Laplace operator
+    Delta of calculus: Delta h = -w^2 h for h = exp(i w x), and the same wave on a ring has L h = (2 - 2 cos w) h.
 
     Args:
-      adjacency: A, BCOO [N, N], symmetric with entries of 0 or more: 1 for an edge, or its weight. An entry on the
-        diagonal (a self-loop) counts once in D and cancels in L. Whole numbers become float32.
+      adjacency: A, BCOO [N, N], symmetric, entries of 0 or more: 1 for an edge, or its weight. A diagonal entry (a
+        self-loop) counts once in D and cancels in L. Integers become float32.
 
     Returns:
-      BCOO [N, N], sorted and unique; positive semidefinite, with rows that sum to 0. Made on the host, not under jit.
-      For a bipartite graph given by R, `jaxrec.graph.laplacian` is the same matrix.
+      BCOO [N, N], sorted and unique; positive semidefinite, rows summing to 0. Built on the host, not under jit.
+      `jaxrec.graph.laplacian` builds the same matrix from R of a bipartite graph.
 
     Raises:
       MismatchError: A is not square, or not symmetric (a directed graph).
@@ -41,27 +41,29 @@ def combinatorial_laplacian(adjacency: BCOO) -> BCOO:
 
 
 def normalized_laplacian(adjacency: BCOO, isolated: Literal["one", "zero"] = "one") -> BCOO:
-    """The symmetric normalised Laplacian L~ = I - A~, with A~ = D^(-1/2) A D^(-1/2).
+    """Build the symmetric normalized Laplacian L~ = I - A~, with A~ = D^(-1/2) A D^(-1/2).
 
-    Its eigenvalues lie in [0, 2]. 0 occurs once for each component that has an edge. 2 occurs once for each component
-    that has an edge and is bipartite. The spectrum of a bipartite graph is symmetric about 1 (with `isolated="one"`).
+    Its eigenvalues lie in [0, 2]. 0 occurs once for each component with an edge. 2 occurs once for each bipartite
+    component with an edge. The spectrum of a bipartite graph is symmetric about 1 (with `isolated="one"`).
 
-    Conventions differ for an isolated node, whose row of A~ is 0. I - A~ read literally has a 1 on its diagonal: the
-    eigenvalue 1, in the middle of the spectrum, and a low-pass filter removes its signal. With 0 there, as in
+    Conventions differ for an isolated node, whose row of A~ is 0. Read literally, I - A~ has a 1 on its diagonal: the
+    eigenvalue 1, in the middle of the spectrum, and a low-pass filter removes its signal. With a 0 there, as in
     `networkx.normalized_laplacian_matrix`, 0 occurs once for each component, and a low-pass filter keeps its signal.
 
     Args:
-      adjacency: A, as in `combinatorial_laplacian`; a self-loop counts once in D and stays in A~.
+      adjacency: A, BCOO [N, N], symmetric, entries of 0 or more: 1 for an edge, or its weight. A self-loop counts once
+        in D and stays in A~. Integers become float32.
       isolated: "one" or "zero", the diagonal entry of a node of degree 0.
 
     Returns:
-      BCOO [N, N], sorted and unique. Made on the host, not under jit.
+      BCOO [N, N], sorted and unique. Built on the host, not under jit.
 
     Raises:
       MismatchError: A is not square, or not symmetric (a directed graph).
-      JaxrecError: a negative or non-finite entry, or another word for `isolated`.
+      JaxrecError: a negative or non-finite entry, or an unknown `isolated`.
 
-    Source: Chung, Spectral Graph Theory, 1997, section 1.2 and lemma 1.7 (there isolated nodes have 0).
+    References:
+      Chung, Spectral Graph Theory, 1997, section 1.2 and lemma 1.7 (isolated nodes have 0 there).
 
     >>> from jaxrec.sparse import from_dense
     >>> edge = from_dense(jnp.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
@@ -81,15 +83,15 @@ def normalized_laplacian(adjacency: BCOO, isolated: Literal["one", "zero"] = "on
 
 
 def largest_eigenvalue_bound(matrix: SparseMatrix) -> jax.Array:
-    """An upper bound on the eigenvalues of a symmetric matrix, from its rows alone.
+    """Bound the eigenvalues of a symmetric matrix from above, from its rows alone.
 
-    max over n of M[n, n] + sum over m != n of |M[n, m]|
+    max over i of M[i, i] + sum over j != i of |M[i, j]|
 
-    For L = D - A this is twice the largest degree. For L~ the bound 2 is known and never worse; use that.
-    `estimate_largest_eigenvalue` costs some products and comes closer.
+    For L = D - A this is twice the largest degree. L~ has the bound 2, which is never worse; use that.
+    `estimate_largest_eigenvalue` costs several products and is tighter.
 
     Args:
-      matrix: BCOO or operator [N, N], symmetric.
+      matrix: M, BCOO or operator [N, N], symmetric.
 
     Returns:
       [], of the matrix's dtype.
@@ -97,7 +99,8 @@ def largest_eigenvalue_bound(matrix: SparseMatrix) -> jax.Array:
     Raises:
       MismatchError: the matrix is not square.
 
-    Source: Gershgorin's circle theorem.
+    References:
+      Gershgorin's circle theorem.
 
     >>> from jaxrec.sparse import from_dense
     >>> float(largest_eigenvalue_bound(from_dense(jnp.array([[1.0, -1.0], [-1.0, 1.0]]))))
@@ -113,11 +116,13 @@ def largest_eigenvalue_bound(matrix: SparseMatrix) -> jax.Array:
 
 
 def check_square(name: str, matrix: SparseMatrix) -> int:
-    """The number of rows of a matrix that must be square.
+    """Return the number of rows of a square matrix, and refuse others.
 
     >>> from jaxrec.sparse import from_dense
-    >>> check_square("matrix", from_dense(jnp.eye(3)))
-    3
+    >>> check_square("matrix", from_dense(jnp.ones((2, 3))))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: matrix has shape (2, 3); it must be square
     """
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
         raise MismatchError(f"{name} has shape {tuple(matrix.shape)}; it must be square")
@@ -125,7 +130,7 @@ def check_square(name: str, matrix: SparseMatrix) -> int:
 
 
 def host_entries(matrix: SparseMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The entries of a sparse matrix on the host: (data, rows, columns), without those that only pad a BCOO.
+    """Read the entries of a sparse matrix on the host: (data, rows, columns), without the padding of a BCOO.
 
     >>> from jaxrec.sparse import from_dense
     >>> [part.tolist() for part in host_entries(from_dense(jnp.array([[0.0, 2.0]])))]
@@ -139,7 +144,7 @@ def host_entries(matrix: SparseMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _undirected(adjacency: BCOO) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The entries of A, float and sorted, after the checks that both Laplacians need."""
+    """Return the entries of A, float and sorted, after the checks that both Laplacians need."""
     check_square("adjacency", adjacency)
     data, rows, columns = host_entries(adjacency)
     if not np.issubdtype(data.dtype, np.floating):
@@ -165,7 +170,7 @@ def _undirected(adjacency: BCOO) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _diagonal_minus(
     diagonal: np.ndarray, data: np.ndarray, rows: np.ndarray, columns: np.ndarray, size: int, dtype: np.dtype
 ) -> BCOO:
-    """A diagonal minus a sparse matrix, with one entry a place; a diagonal entry of 0 is not stored."""
+    """Subtract a sparse matrix from a diagonal, with one entry per place; a diagonal entry of 0 is not stored."""
     loops = rows == columns
     diagonal = diagonal - np.bincount(rows[loops], weights=data[loops], minlength=size)
     at = np.flatnonzero(diagonal)

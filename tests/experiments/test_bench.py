@@ -13,7 +13,7 @@ from experiments.bench import (
     als_free,
     config,
     evaluator,
-    factorisation,
+    factorization,
     machine,
     scaling,
     step,
@@ -161,12 +161,12 @@ def test_the_error_of_all_entries_needs_no_product():
     x, w, h = (rng.integers(0, 3, shape).astype(np.float64) for shape in ((5, 4), (5, 2), (2, 4)))
     import scipy.sparse
 
-    assert factorisation.squared_error(scipy.sparse.csr_matrix(x), w, h) == pytest.approx(np.sum((x - w @ h) ** 2))
+    assert factorization.squared_error(scipy.sparse.csr_matrix(x), w, h) == pytest.approx(np.sum((x - w @ h) ** 2))
 
 
 def test_nmf_of_both_reaches_the_same_error():
     pytest.importorskip("sklearn")
-    ours, theirs = factorisation.all_entries(QUICK)
+    ours, theirs = factorization.all_entries(QUICK)
     assert (ours.name, theirs.name) == ("jaxrec", "scikit-learn")
     assert ours.extra["squared_error"] == pytest.approx(theirs.extra["squared_error"], rel=1e-5)
 

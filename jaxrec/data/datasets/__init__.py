@@ -2,11 +2,12 @@
 
 from jaxrec.data.datasets._catalog import DataSet, dataset, datasets, load
 from jaxrec.data.datasets._download import cache_folder
-from jaxrec.data.datasets._pickles import read_pickle
+from jaxrec.data.datasets._pickles import CompressedRows, read_pickle
 from jaxrec.data.datasets._planetoid import PLANETOID, Planetoid, load_planetoid, read_planetoid, row_normalized
 
 __all__ = [
     "PLANETOID",
+    "CompressedRows",
     "DataSet",
     "Planetoid",
     "cache_folder",
