@@ -53,12 +53,16 @@ if TYPE_CHECKING:
     from jaxrec.fitting import (
         FitOptions,
         FittedModel,
+        FloatRange,
+        IntRange,
+        Study,
         TrainingOptions,
         Validation,
         fit,
         fit_many,
         restore,
         save,
+        tune,
     )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
 
@@ -78,7 +82,8 @@ _NAMES = {
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel TrainingOptions Validation fit fit_many restore save",
+    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
+    " tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}
