@@ -9,38 +9,82 @@ class JaxrecError(ValueError):
 
     >>> import jaxrec
     >>> try:
-    ...     jaxrec.load("movie-lens")
-    ... except jaxrec.errors.JaxrecError as error:
-    ...     print(type(error).__name__)
-    DataError
+    ...     jaxrec.read("nowhere.csv")
+    ... except JaxrecError as error:
+    ...     print(error)
+    nowhere.csv: no such file; check the path
     """
 
 
 class DataError(JaxrecError):
-    """Data that cannot be read or are inconsistent; the message gives file and line if there is a file."""
+    """Data that cannot be read or are inconsistent; the message gives file and line if there is a file.
+
+    >>> import jaxrec
+    >>> jaxrec.from_arrays([0], [0], rating=[float("nan")])
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: rating at position 0 is nan; ...
+    """
 
 
 class MissingFileError(DataError, FileNotFoundError):
-    """A file or folder that does not exist."""
+    """A file or folder that does not exist; also a `FileNotFoundError`.
+
+    >>> import jaxrec
+    >>> jaxrec.read("nowhere.csv")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MissingFileError: nowhere.csv: no such file; ...
+    """
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 class DownloadError(JaxrecError):
-    """A data set that cannot be downloaded, or whose checksum is wrong."""
+    """A data set that cannot be downloaded, or whose checksum is wrong.
+
+    >>> try:
+    ...     raise DownloadError("gowalla.zip has another checksum; nothing was kept")
+    ... except JaxrecError as error:
+    ...     print(error)
+    gowalla.zip has another checksum; nothing was kept
+    """
 
 
 class UnknownIdError(JaxrecError, LookupError):
-    """A user, item or title that is not in the data, or a title that several items share."""
+    """A user, item or title that is not in the data, or a title that several items share; also a `LookupError`.
+
+    >>> import jax, jaxrec
+    >>> model = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays(["ann"], ["tea"]), key=jax.random.key(0))
+    >>> jaxrec.recommend(model, ["ben"], k=1)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.UnknownIdError: unknown user 'ben': ...
+    """
 
 
 class MismatchError(JaxrecError):
-    """A model and data, or two arrays, that do not fit each other."""
+    """A model and data, or two arrays, that do not fit each other.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxrec.sparse import from_dense, spmm
+    >>> spmm(from_dense(jnp.eye(2)), jnp.ones(3))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: matrix has shape (2, 2), so x must be [2, d], got (3,)
+    """
 
 
 class RunFolderError(JaxrecError):
-    """A run folder that is damaged, incomplete, or not written by jaxrec."""
+    """A run folder that is damaged, incomplete, or not written by jaxrec.
+
+    >>> import jaxrec
+    >>> jaxrec.restore("nowhere")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.RunFolderError: no run folder at 'nowhere'; ...
+    """
 
 
 class NonFiniteLossError(JaxrecError, FloatingPointError):

@@ -108,8 +108,8 @@ def with_popularity(
 
     References:
       Menon et al., Long-tail learning via logit adjustment, ICLR 2021 (adjustment after training).
-      Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019 (correction
-      in training).
+      Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019
+        (correction in training).
 
     >>> plain = FactorScorer(jnp.array([[2.0]]), jnp.array([[3.0], [-5.0]]), dim=1)
     >>> adjusted = with_popularity(plain, jnp.log(jnp.array([0.5, 0.5])), weight=1.0, temperature=0.5)

@@ -1,1 +1,1 @@
-"""Benchmarks of jaxrec beside its peers: steps, rankings, whole trainings, scaling and memory."""
+"""Benchmarks of jaxrec beside other libraries: steps, rankings, whole trainings, scaling and memory."""

@@ -1,4 +1,4 @@
-"""`python -m experiments.bench`: set what must be there before the process starts, then measure."""
+"""`python -m experiments.bench`: set threads and allocator, restart the process, and measure."""
 
 import sys
 

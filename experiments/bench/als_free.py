@@ -1,7 +1,7 @@
-"""Matrix factorisation by BPR: seconds of training until the test part's recall@20 is reached, beside implicit.
+"""Matrix factorization with BPR: seconds of training to a given recall@20 on the test part, beside implicit.
 
-This compares how fast two programs get to the same figure. The curve is read off the test part for both alike, so its
-best point is no estimate of accuracy.
+The comparison is about speed only. Both curves are measured on the test part, so their best points are no estimates of
+accuracy.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ UNIT = f"s to equal {METRIC}"
 
 
 class Curve(NamedTuple):
-    """A training: recall after so many seconds of it, compilation and measuring left out.
+    """The recall of a training against its seconds, without compilation and evaluation.
 
     Attributes:
       seconds: ascending.
-      recall: as long.
-      compile_seconds: 0 where nothing is compiled.
+      recall: one value per entry of `seconds`.
+      compile_seconds: 0 if nothing is compiled.
     """
 
     seconds: tuple[float, ...]
@@ -43,9 +43,9 @@ class Curve(NamedTuple):
 
 
 def run(options: Options) -> list[Row]:
-    """The rows of both, one training a repeat, in turns, each with a key of its own.
+    """Train both in turns, once per repeat, each with its own key.
 
-    The recall to reach is the least best of all trainings, so that all of them reach it.
+    The target recall is the lowest of the best recalls of all trainings, so that every training reaches it.
     """
     split = ranking_split(options)
     setting = f"{'generated' if options.quick else 'Gowalla'}, {options.factors} factors"
@@ -73,7 +73,7 @@ def run(options: Options) -> list[Row]:
 
 
 def ours(split: jaxrec.Split, options: Options, seed: int) -> Curve:
-    """The curve of jaxrec's MF with `options.bpr`."""
+    """Train jaxrec's MF with `options.bpr`, and return its curve."""
     watched = jaxrec.Split(split.train, split.test, split.test.select(np.empty(0, np.int64)), "test part watched")
     settings = dataclasses.replace(
         options.bpr, eval_every=options.curve_every, patience=0, refit=False, validate=True, monitor=METRIC
@@ -86,7 +86,7 @@ def ours(split: jaxrec.Split, options: Options, seed: int) -> Curve:
 
 
 def theirs(split: jaxrec.Split, options: Options, seed: int) -> Curve:
-    """The curve of implicit's BPR, measured by our evaluator."""
+    """Train implicit's BPR, and return its curve, measured by our evaluator."""
     bpr = find("implicit.bpr")
     model = bpr.BayesianPersonalizedRanking(
         factors=options.factors,
@@ -114,7 +114,7 @@ def theirs(split: jaxrec.Split, options: Options, seed: int) -> Curve:
 
 
 def target(recalls: dict[str, Sequence[Sequence[float]]]) -> float:
-    """The recall that every training reaches: the least, over all trainings, of its best.
+    """Return the recall that every training reaches: the lowest of their best recalls.
 
     >>> target({"a": [[0.1, 0.3], [0.2, 0.25]], "b": [[0.1, 0.28]]})
     0.25
@@ -123,7 +123,7 @@ def target(recalls: dict[str, Sequence[Sequence[float]]]) -> float:
 
 
 def seconds_to(curve: Curve, goal: float) -> float:
-    """The seconds at which a curve first reaches a recall, on the line between its points; infinity if it never does.
+    """Interpolate the seconds at which a curve first reaches a recall; infinity if it never does.
 
     >>> seconds_to(Curve((1.0, 2.0), (0.1, 0.2), 0.0), 0.15)
     1.5

@@ -1,4 +1,4 @@
-"""What is measured, and with which settings."""
+"""The benchmarks and their settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import jaxrec
 Name = Literal["step", "topk", "evaluator", "rows", "seeds", "als-free", "svdpp", "nmf", "scaling", "memory"]
 StepPeer = Literal["coo", "csr", "geometric-csr", "geometric-edges"]
 NAMES: tuple[Name, ...] = get_args(Name)
-UNIT_STEP = "s a step"
+UNIT_STEP = "s per step"
 
-# Chosen on a tenth of the training part. With summed gradients a batch does nearly what its rows would do one after
-# another, as the peer works.
+# Chosen on a tenth of the training part. With summed gradients a batch has nearly the effect of its rows one after
+# another, which is how the peer works.
 BPR_FIT = jaxrec.FitOptions(
     loss="bpr",
     sparse=True,
@@ -29,28 +29,28 @@ BPR_FIT = jaxrec.FitOptions(
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure jaxrec beside its peers.
+    """Measure jaxrec beside other libraries (peers).
 
     Attributes:
       out: the result file, JSON.
-      only: which benchmarks.
-      quick: small generated data and few repeats, to see that all of it runs; the figures mean nothing.
-      full: the largest sizes of "scaling" too (up to 8e7 interactions and 4e6 nodes).
-      repeats: counted measurements of each row; their median is reported, with the spread.
-      threads: of every library.
-      seed: of the generated data, the starts and the batches.
+      only: names of the benchmarks to run.
+      quick: a smoke run on small generated data with few repeats; the figures mean nothing.
+      full: include the largest sizes of "scaling" (up to 8e7 interactions and 4e6 nodes).
+      repeats: number of measurements per row; their median and spread are reported.
+      threads: number of threads of every library.
+      seed: seed of the generated data, the starts and the batches.
       dims: widths of "step".
-      peer_steps: steps of a peer in one turn of "step"; it is timed `repeats` times so many.
-      epoch_steps: steps of ours in one program in a turn of "step"; 0 for a whole epoch.
+      peer_steps: steps of a peer in one round of "step", which has `repeats` rounds.
+      epoch_steps: steps of jaxrec in one program in a round of "step"; 0 for a whole epoch.
       factors: width of "topk", "evaluator", "als-free" and NMF of all entries.
-      bpr: how "als-free" trains ours; monitored is recall@20 on the test part, for the curve only.
-      bpr_scale: standard deviation of our start in "als-free".
-      seeds_epochs: of each training of "seeds".
-      peer_epochs: of the peer in "als-free".
-      peer_learning_rate: of the peer in "als-free"; its default is 0.01.
-      peer_l2: of the peer in "als-free"; its default is 0.01.
-      curve_every: epochs between two points of our curve in "als-free".
-      peer_curve_every: the same of the peer, whose epochs are shorter.
+      bpr: training options of jaxrec in "als-free"; it monitors recall@20 on the test part, for the curve only.
+      bpr_scale: standard deviation of the start of jaxrec in "als-free".
+      seeds_epochs: epochs of each training in "seeds".
+      peer_epochs: epochs of the peer in "als-free".
+      peer_learning_rate: learning rate of the peer in "als-free"; its default is 0.01.
+      peer_l2: L2 of the peer in "als-free"; its default is 0.01.
+      curve_every: epochs between two points of the curve of jaxrec in "als-free".
+      peer_curve_every: epochs between two points of the curve of the peer, whose epochs are shorter.
       rounds: iterations of NMF of all entries.
     """
 
@@ -95,7 +95,7 @@ class Options:
 
 
 def smaller(options: Options) -> Options:
-    """The options of a smoke run: two repeats, narrow vectors, short trainings."""
+    """Reduce the options of a smoke run: two repeats, narrow vectors, short trainings."""
     if not options.quick:
         return options
     return dataclasses.replace(

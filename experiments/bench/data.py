@@ -14,7 +14,7 @@ from experiments.bench.generator import power_law
 
 
 def ranking_split(options: Options) -> jaxrec.Split:
-    """Train and test part of what is ranked; there is no validation part."""
+    """Load the train and test part for ranking, without a validation part."""
     if options.quick:
         data = power_law(4000, 300, 200, jax.random.key(options.seed))
         return jaxrec.split(data, "user_random", test=0.2, valid=0.0, key=jax.random.key(options.seed))
@@ -22,6 +22,6 @@ def ranking_split(options: Options) -> jaxrec.Split:
 
 
 def user_items(data: jaxrec.Interactions) -> Any:
-    """The pairs as a compressed-row matrix [U, I] of ones, float32, which is what the peers take."""
+    """Convert the pairs to a compressed-row matrix [U, I] of ones, float32, the format of the peers."""
     ones = np.ones(len(data), np.float32)
     return scipy.sparse.csr_matrix((ones, (data.user, data.item)), shape=(data.num_users, data.num_items))

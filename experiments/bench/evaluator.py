@@ -1,4 +1,4 @@
-"""What measuring costs beside ranking: metrics of lists, distances, R-precision, AUC, re-ranking; and the memory."""
+"""The cost of evaluation beside ranking: list metrics, distances, R-precision, AUC, re-ranking; and peak memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHUNKS = (64, 256, 1024)  # MiB
 
 
 def run(options: Options) -> list[Row]:
-    """The top-k alone, with everything that lists give, and with what needs more; then peaks by the size of a chunk."""
+    """Time the top-k alone, with list metrics, and with further metrics; measure the peak memory by chunk size."""
     split = ranking_split(options)
     scorer, seen = factors(split.train, options), seen_items(split.train)
     space = item_space(split.train, jax.random.key(options.seed), rank=options.factors)
@@ -65,7 +65,7 @@ def run(options: Options) -> list[Row]:
 
 
 def evaluate_once(memory_mb: float, quick: bool) -> Report:
-    """One evaluation in chunks of so many MiB; the peak of a process that does nothing else."""
+    """Evaluate once with a memory limit, for the peak memory of a separate process."""
     options = Options(quick=quick, factors=8 if quick else 64)
     split = ranking_split(options)
     scorer, seen = factors(split.train, options), seen_items(split.train)

@@ -1,4 +1,4 @@
-"""NMF: of all entries beside scikit-learn from the same start, and of ratings beside Surprise."""
+"""NMF of all entries beside scikit-learn from the same start, and NMF of ratings beside Surprise."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from jaxrec.factorization import nmf
 from jaxrec.graph import biadjacency
 from jaxrec.sparse import operator
 
-UNIT = "s to factorise"
+UNIT = "s to factorize"
 
 
 def run(options: Options) -> list[Row]:
-    """The rows of both."""
+    """Measure both."""
     return all_entries(options) + rows_of("nmf", options)
 
 
 def all_entries(options: Options) -> list[Row]:
-    """Coordinate descent on the pairs of the training part: a number of iterations from one start, and the error."""
+    """Time a fixed number of iterations of coordinate descent on the training pairs, and report the error."""
     train = ranking_split(options).train
     x, rank = user_items(train), options.factors
     ours_x = operator(biadjacency(train))
@@ -66,7 +66,7 @@ def all_entries(options: Options) -> list[Row]:
 
 
 def squared_error(x: Any, w: np.ndarray, h: np.ndarray) -> float:
-    """|X - W H|^2 over all places in float64, without the product: |X|^2 - 2 <X H^T, W> + <W^T W, H H^T>.
+    """Compute |X - W H|^2 over all places in float64, as |X|^2 - 2 <X H^T, W> + <W^T W, H H^T>.
 
     >>> import scipy.sparse
     >>> squared_error(scipy.sparse.csr_matrix(np.eye(2)), np.ones((2, 1)), np.ones((1, 2)))

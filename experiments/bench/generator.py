@@ -1,4 +1,4 @@
-"""Interactions with power-law degrees, of any size, from a key."""
+"""Generated interactions of any size with power-law degrees."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def power_law(
     user_exponent: float = 0.6,
     item_exponent: float = 0.8,
 ) -> Interactions:
-    r"""Distinct pairs of users and items, drawn with Zipf weights.
+    r"""Draw distinct user-item pairs with Zipf weights.
 
     .. math:: P(u, i) \propto (u + 10)^{-a} (i + 10)^{-b}
 
-    with ranks u and i from 1, given to users and items in random order. Pairs are drawn in rounds, and repeats are left
-    out, until enough are there; so degrees at the head stay a little below the law. The shift by 10 keeps the head from
-    being saturated by repeats.
+    u and i are ranks from 1, assigned to users and items in random order. Pairs are drawn in rounds, without repeats,
+    until there are enough; so the largest degrees are slightly below the law. The shift by 10 keeps the largest degrees
+    from saturation by repeats.
 
     Args:
-      num: E, the pairs.
+      num: E, the number of pairs.
       num_users: U.
       num_items: I.
       key: consumed; the same key gives the same pairs.
@@ -42,7 +42,7 @@ def power_law(
       item_exponent: b.
 
     Returns:
-      E interactions, ordered by user and then item. Users and items without one stay in the catalogue.
+      E interactions, ordered by user and then item. Users and items without interactions stay in the catalog.
 
     Raises:
       JaxrecError: more than half of all pairs, or too few draws because the exponents are steep.
@@ -81,7 +81,7 @@ def power_law(
 
 
 class _Zipf:
-    """Draws of 0..size-1 by inversion of the cumulative weights, ranks dealt out at random."""
+    """Draws from 0..size-1 by inversion of the cumulative weights, with ranks assigned at random."""
 
     def __init__(self, rng: np.random.Generator, size: int, exponent: float) -> None:
         weights = (np.arange(1, size + 1) + 10.0) ** -exponent

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: processor, memory, settings and versions."""
+"""The machine behind a figure: processor, memory, settings and versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def describe() -> dict[str, Any]:
-    """The machine as plain values.
+    """Describe the machine in plain values.
 
     >>> describe()["cores_used"] >= 1
     True
@@ -41,7 +41,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name, or the architecture where the system does not tell it."""
+    """Return the name of the processor, or the architecture if the system does not tell the name."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -51,7 +51,7 @@ def cpu_model() -> str:
 
 
 def caches() -> dict[str, int]:
-    """Bytes of the first core's data caches, by level, such as {"L2": 1048576}; empty where nobody tells."""
+    """Return the sizes of the first core's data caches in bytes, such as {"L2": 1048576}; empty if unknown."""
     out = {}
     for folder in sorted(_CACHES.glob("index*")):
         try:
@@ -64,7 +64,7 @@ def caches() -> dict[str, int]:
 
 
 def cache_bytes(text: str) -> int:
-    """The bytes that the kernel writes as `32K`.
+    """Parse a cache size of the kernel, such as `32K`, to bytes.
 
     >>> cache_bytes("32K")
     32768
@@ -73,7 +73,7 @@ def cache_bytes(text: str) -> int:
 
 
 def sentence(found: dict[str, Any]) -> str:
-    """The machine in one line, for under a table."""
+    """Describe the machine in one line, for a table."""
     caches = ", ".join(f"{level} {size / 2**20:g} MiB" for level, size in found["caches"].items())
     named = ("jax", "jaxlib", "torch", "torch-geometric", "implicit", "scikit-surprise", "scikit-learn", "numpy")
     versions = {name.lower().replace("_", "-"): version for name, version in found["versions"].items()}

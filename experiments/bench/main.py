@@ -16,8 +16,7 @@ from experiments.bench.machine import describe, sentence
 from experiments.bench.tables import markdown, plain
 from experiments.bench.timing import Row
 
-# The largest parent makes the others' measurements neither slower nor larger, but what runs in processes of its own
-# comes last all the same, so that the rest does not wait for it.
+# Benchmarks in separate processes come last, so that the others need not wait for them.
 _MODULES = {
     "step": "step",
     "topk": "topk",
@@ -33,12 +32,12 @@ _MODULES = {
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """The options of a command line."""
+    """Parse the command line."""
     return tyro.cli(Options, args=argv, description="Measure jaxrec beside its peers.")
 
 
 def run(options: Options) -> int:
-    """Measure, print and write."""
+    """Measure, print the tables, and write the result file."""
     machine = describe()
     rows: list[Row] = []
     for name in options.only:
@@ -58,12 +57,12 @@ def run(options: Options) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse and run, in this process as it is."""
+    """Parse the command line and run in this process, without a restart."""
     return run(parse(argv))
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON can hold it: null for what is not finite, text for a path."""
+    """Convert a value for JSON: null for a number that is not finite, text for a path."""
     if isinstance(value, dict):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Peak memory of a whole training from the command line, in a process of its own."""
+"""Peak memory of a training from the command line, in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BAR = 1.2  # GB
 
 
 def run(options: Options) -> list[Row]:
-    """The peak of `jaxrec fit` with LightGCN and BPR for one epoch, evaluation included, and how long it took."""
+    """Measure the peak memory and seconds of `jaxrec fit` for one epoch of LightGCN with BPR and the evaluation."""
     peaks, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
         source = str(_file(pathlib.Path(folder), options.seed)) if options.quick else "gowalla"
@@ -37,7 +37,7 @@ def run(options: Options) -> list[Row]:
 
 
 def _file(folder: pathlib.Path, seed: int) -> pathlib.Path:
-    """A small file of pairs, for the smoke run."""
+    """Write a small file of pairs, for the smoke run."""
     data = power_law(2000, 100, 80, jax.random.key(seed))
     path = folder / "pairs.csv"
     pairs = np.stack([data.user, data.item], axis=1)

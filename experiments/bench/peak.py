@@ -1,6 +1,6 @@
 """`python -m experiments.bench.peak COMMAND ...`: run a command, then print its peak memory in bytes and its seconds.
 
-It imports next to nothing: the memory of the process that starts another counts into the peak of the other on Linux.
+Imports are minimal, since Linux adds the memory of a parent process to the peak of its child.
 """
 
 import os
@@ -9,7 +9,7 @@ import time
 
 
 def main(command: list[str]) -> int:
-    """Run the command with this process's streams, and print a last line `BYTES SECONDS`."""
+    """Run the command with the streams of this process, and print a last line `BYTES SECONDS`."""
     started = time.perf_counter()
     child = os.posix_spawnp(command[0], command, os.environ)
     _, status, usage = os.wait4(child, 0)

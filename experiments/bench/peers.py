@@ -1,4 +1,4 @@
-"""Finding peers at run time: they are of an extra that neither the linters nor the tests install."""
+"""Import of peers at run time; they belong to an extra that linters and tests do not install."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def find(name: str) -> Any:
-    """The module of a name, or None where its package is not installed.
+    """Import a module, or return None if its package is not installed.
 
-    A package that is there but cannot be imported raises as it would elsewhere: that is no missing peer.
+    A package that is installed but fails to import raises as usual.
 
     >>> find("a_package_that_nobody_has") is None
     True

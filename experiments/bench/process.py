@@ -1,4 +1,4 @@
-"""What must be set before a process starts, so that all libraries share one number of threads and one allocator."""
+"""Process settings: one number of threads and one allocator for all libraries, set before the process starts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def environment(environ: Mapping[str, str], threads: int, *, large_pages: bool) -> dict[str, str]:
-    """The variables of a process that measures.
+    """Add the settings of a measuring process to environment variables.
 
     Args:
-      environ: the variables to add to.
-      threads: of every library that has threads of its own.
-      large_pages: whether glibc asks for pages of 2 MiB.
+      environ: the variables to extend.
+      threads: number of threads of every library.
+      large_pages: True if glibc should request pages of 2 MiB.
     """
     tunables = environ.get("GLIBC_TUNABLES", "")
     if large_pages and _TUNABLE not in tunables:
@@ -31,9 +31,9 @@ def environment(environ: Mapping[str, str], threads: int, *, large_pages: bool) 
 
 
 def start_again(threads: int) -> None:
-    """Replace this process by one on so many cores, with one setting of threads and allocator for all libraries.
+    """Restart this process on `threads` cores, with the same threads and allocator for all libraries.
 
-    XLA and PyTorch take as many threads as the process has cores; the others read variables when they are loaded.
+    XLA and PyTorch use as many threads as the process has cores; other libraries read variables when they are loaded.
 
     Raises:
       JaxrecError: more threads than cores.
@@ -52,20 +52,20 @@ def start_again(threads: int) -> None:
 
 
 def usable_cores() -> list[int]:
-    """The cores that this process may run on."""
+    """List the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def run_measured(command: Sequence[str], environ: Mapping[str, str] | None = None) -> tuple[str, int, float]:
-    """Run a command in a process of its own: (its standard output, its peak resident memory in bytes, seconds).
+    """Run a command in a separate process: (standard output, peak resident memory in bytes, seconds).
 
-    The command is started by a small launcher, not by this process: Linux counts the memory of the process that starts
-    another into the peak of the other, so a large parent would hide the figure.
+    A small launcher starts the command, since Linux adds the memory of a parent process to the peak of its child; a
+    large parent would hide the figure.
 
     Raises:
-      JaxrecError: the command fails; the end of what it wrote is in the message.
+      JaxrecError: the command fails; the message has the end of its output.
     """
     launcher = [sys.executable, "-S", "-m", "experiments.bench.peak", *command]
     done = subprocess.run(launcher, capture_output=True, text=True, env=environ, check=False)

@@ -1,4 +1,4 @@
-"""SVD++ and NMF of ratings beside Surprise: the same fold, each with its settings, seconds of training and RMSE."""
+"""SVD++ and NMF of ratings beside Surprise on the same fold: seconds of training and RMSE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from experiments.rating.main import errors_of, pairs, trainset
 from jaxrec.data import TEST, TRAIN
 
 UNIT = "s to train"
-# Those that every fold of experiments/rating chose on a tenth of its training part.
+# The settings that every fold of experiments/rating chose on a tenth of its training part.
 CHOSEN = {"svdpp": GRIDS["svdpp"][-1], "nmf": GRIDS["nmf"][1]}
 PEERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "svdpp": {
@@ -32,12 +32,12 @@ PEERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 def run(options: Options) -> list[Row]:
-    """The rows of SVD++."""
+    """Measure SVD++."""
     return rows_of("svdpp", options)
 
 
 def rows_of(name: str, options: Options) -> list[Row]:
-    """The rows of "svdpp" or "nmf": ours, then Surprise with its defaults and with those of experiments/rating."""
+    """Measure "svdpp" or "nmf", and Surprise with its defaults and with the settings of experiments/rating."""
     data, surprise = fold(options), find("surprise")
     candidates, epochs = {"jaxrec": CHOSEN[name]}, {}
     if name == "svdpp":
@@ -84,7 +84,7 @@ def rows_of(name: str, options: Options) -> list[Row]:
 
 
 def fold(options: Options) -> jaxrec.Interactions:
-    """Fold u1 of ML-100K, or generated ratings with a random test part."""
+    """Load fold u1 of ML-100K, or generate ratings with a random test part."""
     if not options.quick:
         return jaxrec.load("ml-100k/u1")
     data = power_law(3000, 150, 100, jax.random.key(options.seed))
@@ -96,16 +96,19 @@ def fold(options: Options) -> jaxrec.Interactions:
 def with_epochs(
     candidate: Candidate, data: jaxrec.Interactions, options: Options, surprise: Any
 ) -> tuple[dict[str, Candidate], dict[str, int]]:
-    """The candidate with two numbers of epochs that a tenth of the training part gives, and these numbers.
+    """Choose two numbers of epochs for a candidate on a tenth of the training part.
 
-    One is that of the least error. The other, where Surprise is installed, is the first whose error is no larger than
-    that of Surprise with its defaults, trained on the same nine tenths.
+    One has the smallest error. The other, if Surprise is installed, is the first with an error no larger than that of
+    Surprise with its defaults, trained on the same nine tenths.
 
     Args:
       candidate: a model and its options.
       data: the fold.
-      options: of the bench.
+      options: options of the benchmark.
       surprise: the package or None.
+
+    Returns:
+      (candidates by label, epochs by label).
     """
     settings = dataclasses.replace(candidate.options, refit=False, eval_every=1, epochs=2 if options.quick else 40)
     choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(1))

@@ -1,27 +1,28 @@
-"""Does a row-sparse step grow with the table? Times of SGD, Adagrad and lazy Adam at 1e5, 1e6 and 1e7 items.
+"""Step time of row-sparse training against table size: SGD, Adagrad and lazy Adam with 1e5, 1e6 and 1e7 items.
 
-A step is `jaxrec.training.row_step`: MF by BPR, 2,048 positives with one negative each, 100,000 users, width 16,
-float32, L2. Tables and slots are donated, and many steps are one scan, as in training. The batches are drawn before
-the clock starts, from the same numbers for every size:
+A step is `jaxrec.training.row_step`: MF with BPR, 2,048 positives with one negative each, 100,000 users, width 16,
+float32, L2. Tables and slots are donated, and many steps form one scan, as in training. Batches are drawn before the
+clock starts, from the same numbers for every size:
 
-- near: positives and negatives are the same ids in every table, all below the smallest size. What grows here grows
-  with the table itself.
-- power: the positives' popularity ranks follow a power law (the share of rank r falls as 1 / r), and popular items lie
-  anywhere in the table; the negatives are uniform.
-- uniform: positives and negatives are uniform over the catalogue. No row is likely to be in a cache.
+- near: positives and negatives are the same ids in every table, all below the smallest size. Growth here depends on
+  the table itself.
+- power: the popularity ranks of positives follow a power law (the share of rank r falls as 1 / r), and popular items
+  lie anywhere in the table; negatives are uniform.
+- uniform: positives and negatives are uniform over the catalog. Hardly any row is in a cache.
 
-The figures are over blocks of steps, in milliseconds a step. The last rows time the draw of uniform negatives, whose
-binary search is over a user's items: the number of halvings is the bit length of the smaller of the interactions and
-the items.
+Figures are milliseconds per step over blocks of steps. The last rows time the sampling of uniform negatives by binary
+search in the items of a user: the number of halvings is the bit length of the smaller of the number of interactions
+and the number of items.
 
-What grows and what does not: the compiled loop holds no operation on a table but scatters into it
-(tests/training/test_row_rules.py looks), so the arithmetic is the same for every size. Rows that are far apart cost
-cache and TLB misses: a table of 1e5 rows of 64 bytes is 6 MB, one of 1e7 rows 640 MB, and with pages of 4 KiB each row
-of that is on a page of its own. `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` before the command asks for pages of 2 MiB.
-On two cores shared with other work, without that setting, CPU time at 1e7 items against 1e5 was 1.25 to 1.35 times for
-SGD, 0.98 (near) to 1.39 for Adagrad and 0.93 (near) to 1.46 for lazy Adam, which touches the most rows; SGD's steps of
-0.5 ms are the least certain. The draw of negatives took 1.06 times as long. So the growth is that of the misses.
-An epoch, unlike a step, also looks once whether all parameters are finite, and the loop around it copies the state.
+Expected growth: the compiled loop has no operation on a whole table except scatters into it (a test in
+tests/training/test_row_rules.py checks this), so the arithmetic is the same for every size. Distant rows cost cache
+and TLB misses: a table of 1e5 rows of 64 bytes has 6 MB, one of 1e7 rows 640 MB, and with pages of 4 KiB each of its
+rows lies on a different page. `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` before the command requests pages of 2 MiB. On
+two cores shared with other work, without that setting, the ratio of CPU times at 1e7 and 1e5 items was 1.25 to 1.35
+for SGD, 0.98 (near) to 1.39 for Adagrad, and 0.93 (near) to 1.46 for lazy Adam, which touches the most rows; the SGD
+steps of 0.5 ms are the least certain. Sampling negatives took 1.06 times as long. So the growth is that of the
+misses. Unlike a step, an epoch also checks once that all parameters are finite, and the loop around it copies the
+state.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ from jaxrec.training._rows import row_step
 
 RULES = ("sgd", "adagrad", "adam")
 DRAWS = ("near", "power", "uniform")
-UNIT = "ms a step"
-Blocks = tuple[tuple[float, ...], tuple[float, ...]]  # wall and CPU milliseconds a step, of each block
+UNIT = "ms per step"
+Blocks = tuple[tuple[float, ...], tuple[float, ...]]  # wall and CPU milliseconds per step, of each block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Config:
 
 
 def draw_batches(config: Config, num_items: int, draw: str) -> Batch:
-    """Batches [steps, B] from numbers that depend on the seed only, so that sizes differ in nothing else."""
+    """Draw batches [steps, B] from numbers that depend on the seed only, so that sizes differ in nothing else."""
     rng = np.random.default_rng(config.seed)
     shape = (config.steps, config.batch_size)
     user, first, second = rng.random(shape), rng.random(shape), rng.random(shape)
@@ -85,7 +86,7 @@ def draw_batches(config: Config, num_items: int, draw: str) -> Batch:
 
 
 def time_blocks(call: Callable[[Any], Any], state: Any, config: Config) -> tuple[Blocks, Any]:
-    """The milliseconds a step of each block, after one block to warm up, and the state after them."""
+    """Time blocks of steps after one block of warm-up: (milliseconds per step of each block, final state)."""
     state = jax.block_until_ready(call(state))
     wall, cpu = [], []
     for _ in range(config.blocks):
@@ -97,17 +98,17 @@ def time_blocks(call: Callable[[Any], Any], state: Any, config: Config) -> tuple
 
 
 def time_steps(config: Config, num_items: int, name: str) -> dict[str, Blocks]:
-    """Milliseconds a step of one rule with one size, for each kind of batches."""
+    """Time one rule with one table size, in milliseconds per step for each kind of batches."""
     model = jaxrec.MF(dim=config.dim, num_users=config.num_users, num_items=num_items)
     objective, rule = Objective(model, l2=1e-3), make_row_rule(name)
     step = functools.partial(row_step, objective=objective, rule=rule, learning_rate=0.01, decay=1.0, steps=1)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def block(state: TrainState, batches: Batch) -> TrainState:
-        data: Any = None  # nothing of it is read for this loss
+        data: Any = None  # not read by this loss
         return jax.lax.scan(lambda state, batch: (step(state, batch, data)[0], None), state, batches)[0]
 
-    # A step takes the same time whatever the values are, and to draw normal ones for 1e7 rows takes long.
+    # The time of a step does not depend on the values, and drawing normal ones for 1e7 rows is slow.
     shapes = jax.eval_shape(model.init, jax.random.key(0))["params"]
     params = {name: jnp.full(table.shape, 0.1, table.dtype) for name, table in shapes.items()}
     state = TrainState(params, rule.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
@@ -120,7 +121,7 @@ def time_steps(config: Config, num_items: int, name: str) -> dict[str, Blocks]:
 
 
 def time_negatives(config: Config, num_items: int) -> Blocks:
-    """Milliseconds for the negatives of one batch, for users with 20 of the items each."""
+    """Time the sampling of negatives for one batch, in milliseconds, for users with 20 items each."""
     rng = np.random.default_rng(config.seed)
     each = 20
     items = np.sort(rng.integers(0, num_items - each, (config.num_users, each)), axis=1) + np.arange(each)  # distinct
@@ -140,7 +141,7 @@ def time_negatives(config: Config, num_items: int) -> Blocks:
 
 
 def run(options: Options) -> list[Row]:
-    """A row for each rule, kind of batches and size; the ratio is to the smallest size."""
+    """Measure each rule, kind of batches and size; the ratio is to the smallest size."""
     config = Config(seed=options.seed)
     if options.quick:
         config = dataclasses.replace(config, sizes=(1_000, 4_000), num_users=500, batch_size=64, steps=2, blocks=2)

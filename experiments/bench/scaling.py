@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a LightGCN step as the interactions grow, each size in a process of its own."""
+"""Seconds and peak memory of a LightGCN step against the number of interactions, each size in a separate process."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Size:
       interactions: E; there are E / 20 nodes, three fifths of them users.
       dim: d.
       batch_size: B.
-      repeats: counted blocks.
-      steps: in a block.
-      seed: of data and start.
+      repeats: number of measured blocks.
+      steps: steps per block.
+      seed: seed of data and start.
     """
 
     interactions: int
@@ -54,7 +54,7 @@ class Size:
 
 
 def run(options: Options) -> list[Row]:
-    """A row of seconds and a row of memory for each size, and the exponents over all and past the cache."""
+    """Measure seconds and memory of each size, and the exponents over all sizes and beyond the caches."""
     sizes = QUICK_SIZES if options.quick else FULL_SIZES if options.full else SIZES
     rows, found = [], []
     for interactions in sizes:
@@ -90,16 +90,16 @@ def run(options: Options) -> list[Row]:
 
 
 def exponent_rows(found: Sequence[dict[str, Any]], levels: Mapping[str, int]) -> list[Row]:
-    """The exponent of the time against the interactions: over all sizes, and on each side of each cache.
+    """Fit the exponent of the time against the interactions: over all sizes, and on each side of each cache.
 
-    A product reads the table of embeddings [N, d] in random places. While it lies in a cache, a step also has a part
-    that is constant, so time grows slower than the interactions; as the table leaves the cache, each interaction
-    comes to cost an access to slower memory and time grows faster; past that it is linear again. Hence the parts. On a
-    virtual machine the largest cache is that of the host, which others share, so the smaller one may tell more.
+    A product reads the embedding table [N, d] in random places. While the table fits a cache, a constant part of the
+    step makes time grow slower than the interactions. As the table outgrows the cache, each interaction costs an access
+    to slower memory, and time grows faster. Beyond, it is linear again. Hence the separate fits. On a virtual machine
+    the largest cache is shared with others on the host, so the smaller cache may be more informative.
 
     Args:
-      found: of each size `interactions`, `wall` and `table_bytes`, ascending.
-      levels: bytes of the caches by name; the first level is left out, because no table of any size lies in it.
+      found: `interactions`, `wall` and `table_bytes` of each size, ascending.
+      levels: sizes of the caches in bytes; the first level is skipped, since no table fits it.
     """
 
     def fitted(part: Sequence[dict[str, Any]], name: str, note: str) -> Row:
@@ -119,12 +119,12 @@ def exponent_rows(found: Sequence[dict[str, Any]], levels: Mapping[str, int]) ->
                 rows.append(fitted(part, name, "one table of embeddings against this cache"))
     for one, following in itertools.pairwise(found):
         name = f"{one['interactions']:.0e} to {following['interactions']:.0e}"
-        rows.append(fitted([one, following], name, "between neighbours"))
+        rows.append(fitted([one, following], name, "between neighboring sizes"))
     return rows
 
 
 def measure(size: Size) -> dict[str, Any]:
-    """Make the data, then time blocks of steps on a few batches.
+    """Generate the data, then time blocks of steps on one batch.
 
     >>> sorted(measure(Size(4000, dim=4, batch_size=8, repeats=1, steps=1)))
     ['compile_seconds', 'cpu', 'interactions', 'nodes', 'table_bytes', 'users', 'wall']

@@ -1,4 +1,4 @@
-"""Several seeds of LightGCN: one training after another against all in one program, compilation included."""
+"""Several seeds of LightGCN, one after another and in one program, with compilation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIT = "s for all seeds"
 
 
 def run(options: Options) -> list[Row]:
-    """A row for each way. Nothing is validated, so that all of them do the same work."""
+    """Measure each way, without validation, so that all do the same work."""
     data = ranking_split(options).train if options.quick else jaxrec.load("ml-100k")
     seeds, epochs = (2, 1) if options.quick else (SEEDS, options.seeds_epochs)
     model, how = jaxrec.LightGCN(dim=options.factors), jaxrec.FitOptions(epochs=epochs)
@@ -53,12 +53,12 @@ def run(options: Options) -> list[Row]:
 
 
 def _alone(model: Any, data: jaxrec.Interactions, how: jaxrec.FitOptions, key: jax.Array) -> jaxrec.FittedModel:
-    """One training whose programs are compiled anew, as in a process of its own."""
+    """Train once with newly compiled programs, as a separate process would."""
     jax.clear_caches()
     return jaxrec.fit(model, data, how, key=key)
 
 
 def _distance(one: jaxrec.FittedModel, other: jaxrec.FittedModel) -> float:
-    """The largest difference of two fitted models' parameters."""
+    """Compute the largest difference between the parameters of two fitted models."""
     pairs = zip(jax.tree.leaves(one.variables), jax.tree.leaves(other.variables), strict=True)
     return max(float(np.max(np.abs(np.asarray(a) - np.asarray(b)))) for a, b in pairs)

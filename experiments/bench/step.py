@@ -1,4 +1,4 @@
-"""One BPR step of 3-layer LightGCN: ours as whole epochs and step by step, PyTorch and PyTorch Geometric beside it."""
+"""One BPR step of 3-layer LightGCN: jaxrec by epochs and by steps, beside PyTorch and PyTorch Geometric."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ L2 = 1e-4
 
 
 class Problem(NamedTuple):
-    """What all contenders are given.
+    """The common problem of all contenders.
 
     Attributes:
       data: the interactions on the device.
-      model: with its sizes set.
+      model: the model with its sizes.
       params: the start.
-      batches: the batches that every contender steps through, in this order, again and again.
-      steps: in an epoch.
+      batches: the batches of every contender, in this order, repeated.
+      steps: steps per epoch.
     """
 
     data: TrainData
@@ -46,7 +46,7 @@ class Problem(NamedTuple):
 
 
 def run(options: Options) -> list[Row]:
-    """The rows of all contenders, for each width."""
+    """Measure all contenders, for each width."""
     train = ranking_split(options).train
     size = 256 if options.quick else BATCH
     rows = []
@@ -57,14 +57,14 @@ def run(options: Options) -> list[Row]:
 
 
 def problem(train: jaxrec.Interactions, dim: int, batch_size: int, count: int, seed: int) -> Problem:
-    """The common start and batches: shuffled pairs with one uniform negative each, as in an epoch.
+    """Draw the common start and batches: shuffled pairs with one uniform negative each, as in an epoch.
 
     Args:
       train: E interactions.
       dim: d.
       batch_size: B, at most E.
-      count: batches to draw at the most; all of them are full.
-      seed: of start, order and negatives.
+      count: maximum number of batches; all of them are full.
+      seed: seed of start, order and negatives.
     """
     data = train_data(train)
     model = jaxrec.LightGCN(dim=dim, layers=LAYERS, num_users=train.num_users, num_items=train.num_items)
@@ -78,7 +78,7 @@ def problem(train: jaxrec.Interactions, dim: int, batch_size: int, count: int, s
 
 
 def measure(given: Problem, options: Options, setting: str) -> list[Row]:
-    """The rows of all contenders on one problem."""
+    """Measure all contenders on one problem."""
     objective, optimizer = Objective(given.model, l2=L2), optax.adam(RATE)
     size = given.batches[0].user.shape[0]
     first = losses_of_ours(given._replace(batches=given.batches[:1]), L2)[0]
@@ -124,7 +124,7 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
 
 
 def losses_of_ours(given: Problem, l2: float) -> list[float]:
-    """The losses of our steps through the batches of a problem, from its start."""
+    """Return the losses of jaxrec's steps through the batches of a problem."""
     optimizer = optax.adam(RATE)
     step = make_step(Objective(given.model, l2=l2), optimizer)
     state = init_state(given.params, optimizer, jax.random.key(0))
@@ -136,7 +136,7 @@ def losses_of_ours(given: Problem, l2: float) -> list[float]:
 
 
 def numpy_problem(given: Problem) -> step_torch.Arrays:
-    """The same problem as NumPy arrays."""
+    """Convert a problem to NumPy arrays."""
     adjacency = given.data.adjacency
     batches = tuple(
         (np.asarray(batch.user), np.asarray(batch.item), np.asarray(batch.negatives[:, 0])) for batch in given.batches
@@ -155,7 +155,7 @@ def numpy_problem(given: Problem) -> step_torch.Arrays:
 def _epochs(
     given: Problem, objective: Objective, optimizer: Any, size: int, seed: int, length: int
 ) -> Callable[[], Any]:
-    """An epoch, or its like over so many interactions as `length` steps take, with the adjacency of all."""
+    """Prepare an epoch, or its first `length` steps, with the adjacency of all interactions."""
     epoch = make_epoch(objective, optimizer, size, 1)
     data = given.data
     if length < given.steps:

@@ -1,8 +1,8 @@
-"""The BPR step of LightGCN in PyTorch and PyTorch Geometric: what is common, and the best that we could write.
+"""The BPR step of LightGCN in PyTorch and PyTorch Geometric: the usual implementation, and the fastest that we found.
 
-All of them minimise mean softplus(s_neg - s_pos) + l2 (|e_u|^2 + |e_pos|^2 + |e_neg|^2) / (2 B) over the batch, with
-the rows e before propagation, by Adam on the whole tables. A step is a function of the place of a batch, and gives its
-loss.
+All minimize mean softplus(s_neg - s_pos) + l2 (|e_u|^2 + |e_pos|^2 + |e_neg|^2) / (2 B) over the batch, with the
+embeddings e before propagation, by Adam on the whole tables. A step is a function of the index of a batch, and
+returns its loss.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Arrays(NamedTuple):
     """A problem as NumPy arrays.
 
     Attributes:
-      data: float32 [2E], the entries of the normalised adjacency, row by row.
+      data: float32 [2E], the entries of the normalized adjacency, row by row.
       rows: int32 [2E].
       columns: int32 [2E].
       indptr: int32 [N + 1].
@@ -47,12 +47,12 @@ class Arrays(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """A way to take the step.
+    """An implementation of the step.
 
     Attributes:
-      name: in the tables.
+      name: its name in the tables.
       make: (arrays, layers, rate, l2) -> the step.
-      package: what it needs besides PyTorch, or "".
+      package: the package that it needs besides PyTorch, or "".
     """
 
     name: str
@@ -61,7 +61,7 @@ class Contender(NamedTuple):
 
 
 def coo(given: Arrays, layers: int, rate: float, l2: float) -> Step:
-    """COO `torch.sparse.mm`, layers stacked and averaged, rows indexed: as LightGCN-PyTorch and RecBole do."""
+    """COO `torch.sparse.mm`, stacked and averaged layers, indexed rows: the way of LightGCN-PyTorch and RecBole."""
     torch = find("torch")
     adjacency = _coo_matrix(torch, given)
 
@@ -84,13 +84,13 @@ def csr(given: Arrays, layers: int, rate: float, l2: float) -> Step:
 
         @staticmethod
         def forward(ctx: Any, x: Any) -> Any:
-            """The product."""
+            """Compute the product."""
             del ctx
             return adjacency @ x
 
         @staticmethod
         def backward(ctx: Any, *gradients: Any) -> Any:
-            """The same product of the gradient."""
+            """Multiply the gradient in the same way."""
             del ctx
             return adjacency @ gradients[0].contiguous()
 
@@ -108,12 +108,12 @@ def csr(given: Arrays, layers: int, rate: float, l2: float) -> Step:
 
 
 def geometric_csr(given: Arrays, layers: int, rate: float, l2: float) -> Step:
-    """PyTorch Geometric's LightGCN on a CSR adjacency, normalised beforehand."""
+    """PyTorch Geometric's LightGCN on a normalized CSR adjacency."""
     return _geometric_step(given, layers, rate, l2, sparse=True)
 
 
 def geometric_edges(given: Arrays, layers: int, rate: float, l2: float) -> Step:
-    """PyTorch Geometric's LightGCN on an edge list with weights, normalised beforehand."""
+    """PyTorch Geometric's LightGCN on an edge list with the weights of the normalized adjacency."""
     return _geometric_step(given, layers, rate, l2, sparse=False)
 
 

@@ -1,4 +1,4 @@
-"""Result rows as Markdown and as plain values for JSON."""
+"""Result rows as Markdown, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEAD = ("setting", "who", "unit", "median", "min to max", "quartiles", "n", "CP
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """One Markdown table a benchmark, under its name."""
+    """Format one Markdown table per benchmark, under its name."""
     out = []
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
         out += [f"### {benchmark}", "", _line(_HEAD), _line(["---"] * len(_HEAD))]
@@ -22,7 +22,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def plain(row: Row) -> dict[str, Any]:
-    """A row as plain values, with the spread of its values where it has any."""
+    """Convert a row to plain values, with the spread of its values if it has any."""
     out = {**dataclasses.asdict(row), "values": list(row.values), "cpu": list(row.cpu)}
     return {**out, **(spread(row.values) if row.values else {})}
 
@@ -46,7 +46,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Three digits, without an exponent where that can be read.
+    """Format three digits, without an exponent if possible.
 
     >>> number(0.01234), number(195.4), number(2304.2)
     ('0.0123', '195', '2304')

@@ -1,4 +1,4 @@
-"""Timing by turns, the figures of a row, and the exponent of a power law."""
+"""Timing in turns, result rows, and the exponent of a power law."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-Work = Callable[[], Any]  # does the work once, and returns when it is done
+Work = Callable[[], Any]  # does the work once, and returns when done
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Samples:
     """The timings of one piece of work.
 
     Attributes:
-      first: seconds of the first call, which is not counted: it compiles and warms up.
+      first: seconds of the first call, which compiles and warms up and is not counted.
       wall: seconds of each counted call.
-      cpu: CPU seconds of the whole process in each, all threads together; they tell whether something else ran beside.
+      cpu: CPU seconds of the process in each counted call, over all threads; they reveal other load.
     """
 
     first: float
@@ -29,17 +29,17 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a result table.
+    """One row of a result table.
 
     Attributes:
-      benchmark: the name under which it is chosen.
-      setting: what is the same for the rows that are compared, such as "d 64".
-      name: the library and the way it is used.
-      unit: what the values are, such as "s a step".
-      values: at least one; none where the row could not be measured.
-      cpu: CPU seconds, in the unit of the values; or none.
-      compile_seconds: spent before the first value, where the library compiles.
-      note: one sentence at the most; it says so where the row could not be measured.
+      benchmark: the name of the benchmark.
+      setting: the common setting of comparable rows, such as "d 64".
+      name: the library and its variant.
+      unit: the unit of the values, such as "s per step".
+      values: the measurements; empty if the row could not be measured.
+      cpu: CPU seconds in the unit of the values, or empty.
+      compile_seconds: compilation time before the first value, if the library compiles.
+      note: at most one sentence, for example why the row could not be measured.
       extra: further figures, for the JSON document.
     """
 
@@ -55,14 +55,14 @@ class Row:
 
 
 def by_turns(works: Mapping[str, Work], repeats: int) -> dict[str, Samples]:
-    """Time several pieces of work in turns, so that what slows the machine down for a while hits them all.
+    """Time several pieces of work in turns, so that a slow phase of the machine affects all of them.
 
     Args:
-      works: name -> a function of no arguments that returns when its work is done.
-      repeats: counted calls of each; the first round is not counted. Each round begins with another one.
+      works: name -> a function without arguments that returns when its work is done.
+      repeats: counted calls of each. The first round is not counted; each round starts with another piece of work.
 
-    >>> sorted(by_turns({"a": lambda: None, "b": lambda: None}, repeats=3)["a"].wall) != []
-    True
+    >>> sorted(by_turns({"a": lambda: None, "b": lambda: None}, repeats=3))
+    ['a', 'b']
     """
     names = list(works)
     first = {name: _timed(works[name])[0] for name in names}
@@ -84,7 +84,7 @@ def _timed(work: Work) -> tuple[float, float]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """The median of values with their extremes and quartiles (linear between neighbours).
+    """Compute the median, extremes and quartiles of values (linear between neighbors).
 
     >>> spread([4.0, 1.0, 2.0, 3.0, 5.0])["median"]
     3.0
@@ -94,7 +94,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
-    r"""The exponent b of times = a sizes^b, by least squares in logarithms.
+    r"""Fit the exponent b of times = a sizes^b, by least squares in logarithms.
 
     .. math:: b = \sum (x - \bar x)(y - \bar y) / \sum (x - \bar x)^2, \quad x = \log s, \; y = \log t
 
@@ -111,7 +111,7 @@ def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
 
 
 def missing(benchmark: str, setting: str, name: str, unit: str, package: str) -> Row:
-    """The row of a peer that is not installed.
+    """Make the row of a peer that is not installed.
 
     >>> missing("topk", "", "implicit", "s", "implicit").note
     "not installed: pip install 'jaxrec[bench]' (implicit)"

@@ -1,4 +1,4 @@
-"""The 20 best items of every user, training items left out, with the same factors for all."""
+"""Top-20 items of every user with training items masked, from the same factors in jaxrec and implicit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMPLICIT = ("implicit, BLAS on one thread", "implicit, BLAS on all threads")
 
 
 def run(options: Options) -> list[Row]:
-    """The rows of jaxrec and of implicit, which is measured with BLAS on one thread, as it asks for, and on all."""
+    """Measure jaxrec, and implicit with BLAS on one thread (as it recommends) and on all threads."""
     train = ranking_split(options).train
     scorer = factors(train, options)
     seen, users = seen_items(train), np.arange(train.num_users, dtype=np.int32)
@@ -57,7 +57,7 @@ def run(options: Options) -> list[Row]:
 
 
 def factors(train: jaxrec.Interactions, options: Options) -> FactorScorer:
-    """Factors with the structure of the data: a random start, smoothed by three layers."""
+    """Make factors with the structure of the data: a random start, smoothed by three layers."""
     model = jaxrec.LightGCN(
         dim=options.factors, layers=3, scale=1.0, num_users=train.num_users, num_items=train.num_items
     )
@@ -66,7 +66,7 @@ def factors(train: jaxrec.Interactions, options: Options) -> FactorScorer:
 
 
 def implicit_model(package: Any, scorer: FactorScorer, threads: int) -> Any:
-    """A model of implicit with our factors."""
+    """Make a model of implicit with our factors."""
     del package
     als = find("implicit.als")
     with blas_threads(1):  # its constructor warns otherwise
@@ -76,16 +76,17 @@ def implicit_model(package: Any, scorer: FactorScorer, threads: int) -> Any:
 
 
 def agreement(ours: np.ndarray, theirs: np.ndarray, scorer: FactorScorer) -> dict[str, float]:
-    """How far two sets of lists agree.
+    """Compare two sets of lists.
 
     Args:
       ours: items [U, k].
       theirs: items [U, k].
-      scorer: the factors, from which the scores are made anew in float64.
+      scorer: the factors, from which the scores are recomputed in float64.
 
     Returns:
-      `same_places`, the share of places with the same item; `apart`, the largest difference between the scores at a
-      place where the items differ, over the standard deviation of the scores in the lists: rounding, if they agree.
+      `same_places`, the share of places with the same item; `apart`, the largest difference between the scores at
+      places with different items, divided by the standard deviation of the scores in the lists. It is rounding error if
+      the lists agree.
     """
     users, items = np.asarray(scorer.users, np.float64), np.asarray(scorer.items, np.float64)
     row, column = np.nonzero(ours != theirs)
@@ -100,7 +101,7 @@ def agreement(ours: np.ndarray, theirs: np.ndarray, scorer: FactorScorer) -> dic
 
 @contextlib.contextmanager
 def blas_threads(threads: int) -> Any:
-    """A context in which BLAS has so many threads; without threadpoolctl nothing is changed."""
+    """Limit BLAS to a number of threads within a context; without threadpoolctl nothing changes."""
     pools = find("threadpoolctl")
     if pools is None:
         yield

@@ -1,4 +1,4 @@
-"""The models, how they are trained, and the trade-offs of the curves."""
+"""The models, their training, and the trade-offs of the curves."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ L2_GRID = (1e-3, 1e-2, 3e-2)
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A model with the way it is trained; `options` is None for models that are solved in one go."""
+    """A model and its training options; None for models without training epochs."""
 
     model: Any
     options: jaxrec.FitOptions | None = None
 
 
-# BPR, since the softmax over a batch falls to the level of popularity on MovieLens.
+# BPR, since in-batch softmax falls to the level of popularity on MovieLens.
 SMALL = jaxrec.FitOptions(batch_size=1024, learning_rate=5e-3, l2=1e-2, epochs=150, eval_every=5, patience=4)
 # The L2 of each model is chosen on the validation part, by `python -m experiments.diversity --data ml-100k --tune`.
 SMALL_L2 = {"mf": 1e-2, "lightgcn-1": 1e-2, "lightgcn-2": 1e-3, "lightgcn-3": 1e-3, "lightgcn-4": 1e-3}
 
-# Softmax over runs of 512 rows of a batch: one propagation serves 8,192 pairs.
+# Softmax over chunks of 512 rows of a batch: one propagation serves 8,192 pairs.
 LARGE = jaxrec.FitOptions(
     loss="softmax",
     negatives=0,
@@ -46,13 +46,13 @@ LARGE = jaxrec.FitOptions(
 
 
 def candidates(data: str) -> dict[str, Candidate]:
-    """The models that are compared on a data set, with their options."""
+    """List the models of a data set with their options."""
     named: dict[str, Any] = {"mf": jaxrec.MF(dim=64)}
     named |= {f"lightgcn-{layers}": jaxrec.LightGCN(dim=64, layers=layers) for layers in LAYERS}
     made = {"popularity": Candidate(jaxrec.Popularity())}
     for name, model in named.items():
         if data == "gowalla":
-            # Without a graph to spread what a pair says, MF needs more epochs.
+            # MF has no propagation along the graph, so it needs more epochs.
             made[name] = Candidate(
                 model, dataclasses.replace(LARGE, epochs=30, eval_every=10) if name == "mf" else LARGE
             )

@@ -1,4 +1,4 @@
-"""Fit the models over several seeds, re-rank their lists at several trade-offs, and write curves and figures."""
+"""Fit the models with several seeds, re-rank their lists at several trade-offs, and write curves and figures."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NAMES = (f"recall@{K}", f"ndcg@{K}", f"ild@{K}", f"coverage@{K}")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Accuracy against Euclidean diversity, with and without re-ranking.
+    """Compare accuracy and Euclidean diversity, with and without re-ranking.
 
     Attributes:
       data: "ml-100k" or "gowalla".
       out: the folder of the results.
-      seeds: how many times each model is trained.
-      models: only these, such as lightgcn-3; those of an earlier run into the same folder are kept. All by default.
+      seeds: number of trainings per model.
+      models: only these, such as lightgcn-3; results of an earlier run in the same folder are kept. All by default.
       tune: choose the L2 of the models of ml-100k on the validation part instead; the test part is not read.
     """
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_split(data: str) -> jaxrec.Split:
-    """The published split of Gowalla with a tenth of its training part for validation; by time for ML-100K."""
+    """Load the published split of Gowalla with a tenth of train for validation, or split ML-100K by time."""
     loaded = jaxrec.load(data)
     if data == "gowalla":
         return jaxrec.split(loaded, "predefined", valid=0.1)
@@ -64,7 +64,7 @@ def make_split(data: str) -> jaxrec.Split:
 
 
 def compare(options: Options) -> int:
-    """All curves of one data set; results are written after every model."""
+    """Compute all curves of one data set, and write the results after every model."""
     made = candidates(options.data)
     unknown = [name for name in options.models if name not in made]
     if unknown:
@@ -110,13 +110,13 @@ def compare(options: Options) -> int:
 
 
 def read(options: Options) -> dict[str, Any]:
-    """What an earlier run wrote into the folder, or nothing."""
+    """Read the results of an earlier run from the folder, or return nothing."""
     path = options.out / f"{options.data}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -> dict[str, list[CurvePoint]]:
-    """The curves of one fitted model, by the method of re-ranking."""
+    """Compute the curves of one fitted model, by re-ranking method."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return {
@@ -136,7 +136,7 @@ def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) 
 
 
 def table(document: Mapping[str, Any]) -> str:
-    """The lists of the models themselves: means with 95% intervals over users, and the deviation over seeds."""
+    """Format the results without re-ranking: means with 95% intervals over users, and deviations over seeds."""
     lines = ["| model | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
     for name, rows in document["curves"]["mmr"].items():
         cells = []
@@ -151,7 +151,7 @@ def table(document: Mapping[str, Any]) -> str:
 
 
 def differences(own: Mapping[str, Report]) -> list[str]:
-    """What the paired intervals over users say of depth, for the models of one run."""
+    """Format paired differences to MF over users, for the models of one run."""
     lines = []
     for name in [name for name in own if name.startswith("lightgcn") and "mf" in own]:
         for value in (f"ndcg@{K}", f"ild@{K}"):
@@ -161,7 +161,7 @@ def differences(own: Mapping[str, Report]) -> list[str]:
 
 
 def prices(document: Mapping[str, Any]) -> list[str]:
-    """What the distance of re-ranked lists costs, in parts of the lists of the models themselves."""
+    """Format the relative changes of accuracy and distance by re-ranking."""
     lines = []
     for method, by_model in document["curves"].items():
         for name, rows in by_model.items():
@@ -172,7 +172,7 @@ def prices(document: Mapping[str, Any]) -> list[str]:
 
 
 def write(options: Options, document: Mapping[str, Any]) -> None:
-    """The curves as JSON, and a figure for each method."""
+    """Write the curves as JSON, and a figure per method."""
     from jaxrec import plots
 
     path = options.out / f"{options.data}.json"

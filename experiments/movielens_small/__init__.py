@@ -1,1 +1,1 @@
-"""The main job: six models on movielens-small, evaluated over the whole catalogue."""
+"""The main job: six models on movielens-small, evaluated over the whole catalog."""

@@ -1,4 +1,4 @@
-"""The settings of the main job, and the grids that they were chosen from."""
+"""The settings of the main job, and their grids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jaxrec
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A model with the way it is trained; `options` is None for models that are solved in one go."""
+    """A model and its training options; None for models without training epochs."""
 
     model: Any
     options: jaxrec.FitOptions | None = None
@@ -31,7 +31,7 @@ CHOSEN = {
 
 
 def grid(name: str) -> list[Candidate]:
-    """What is tried on the validation part for one model."""
+    """List the candidates of one model for the validation part."""
     if name == "itemknn":
         return [
             Candidate(jaxrec.ItemKNN(neighbors=k, shrink=s, similarity=how))

@@ -1,4 +1,4 @@
-"""Fit the models, compare them on the test part, show recommendations, and leave a run folder."""
+"""Fit the models, compare them on the test part, show recommendations, and write a run folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Options:
 
     Attributes:
       out: the run folder.
-      seeds: how many times MF and LightGCN are trained for the test; their values are means over these.
+      seeds: number of trainings of MF and LightGCN for the test; their values are means.
       tune: choose the settings on the validation part instead; the test part is not read.
     """
 
@@ -56,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_split() -> jaxrec.Split:
-    """Ratings of 4 and more, de-duplicated, 5-core; each user's last fifth is the test, the tenth before validation."""
+    """Load ratings of 4 and more, 5-core; the last fifth of each user is for test, the tenth before for validation."""
     return jaxrec.split(jaxrec.load("movielens-small"), "user_temporal", test=0.2, valid=0.1)
 
 
 def compare(options: Options) -> int:
-    """The table, the lists of three users, and the run folder."""
+    """Print the table and the lists of three users, and write the run folder."""
     started = time.perf_counter()
     split = make_split()
     for note in (*split.train.notes, *split.notes):
@@ -81,7 +81,7 @@ def compare(options: Options) -> int:
         if candidate.options is not None:
             again = dataclasses.replace(candidate.options, epochs=models[name].info["best_epoch"], validate=False)
             fit_again = functools.partial(jaxrec.fit, candidate.model, split, again)
-            # Programs this small leave a core idle, so the further seeds are trained side by side.
+            # Programs this small leave a core idle, so the other seeds are trained concurrently.
             with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
                 jobs = [pool.submit(fit_again, key=jax.random.key(seed)) for seed in range(1, options.seeds)]
             per_seed[name] += [evaluate(job.result(), split, space) for job in jobs]
@@ -98,14 +98,14 @@ def compare(options: Options) -> int:
 
 
 def evaluate(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -> Report:
-    """The report on the test part; popularity and random lists warn about equal scores, which is known here."""
+    """Evaluate on the test part, without the warning about ties that popularity and random cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return jaxrec.evaluate(model, split, space=space)
 
 
 def conclusions(reports: Mapping[str, Report], rows: Sequence[Comparison]) -> list[str]:
-    """What the paired comparisons over users allow to be said after the correction for all of them, and no more."""
+    """Format the paired comparisons over users after correction for all of them."""
     lines = []
     corrected = {(frozenset((row.a, row.b)), row.metric): row for row in rows}
     for first, second in (("lightgcn", "popularity"), ("lightgcn", "mf"), ("ease", "lightgcn")):
@@ -122,7 +122,7 @@ def conclusions(reports: Mapping[str, Report], rows: Sequence[Comparison]) -> li
 
 
 def show_users(split: jaxrec.Split, models: Mapping[str, jaxrec.FittedModel], count: int = 3, k: int = 5) -> None:
-    """What some users liked, and what each model recommends to them."""
+    """Print the liked films of some users, and the recommendations of each model."""
     users = np.unique(split.test.user)[:: max(1, len(np.unique(split.test.user)) // count)][:count]
     for user in users:
         name = split.train.users.ids[user].item()
@@ -144,7 +144,7 @@ def write(
     findings: list[str],
     total: float,
 ) -> None:
-    """The model, `metrics.json`, and the learning curve; the log was written while training."""
+    """Write the model, `metrics.json`, and the learning curve; the log was written during training."""
     from jaxrec import plots
 
     jaxrec.save(models["lightgcn"], out)

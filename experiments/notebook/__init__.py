@@ -1,1 +1,1 @@
-"""The notebook that jaxrec began from: every matrix, figure and loss curve, side by side with what it printed."""
+"""The notebook that jaxrec began from: every matrix, figure and loss curve beside the printed value."""

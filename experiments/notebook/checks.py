@@ -1,4 +1,4 @@
-"""What the notebook printed, and whether jaxrec gives the same to the digits that were printed."""
+"""The values that the notebook printed, compared with those of jaxrec to the printed digits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One printed thing.
+    """One printed value.
 
     Attributes:
-      section: the heading it belongs to.
-      name: what it is.
-      printed: what the notebook printed.
-      ours: what jaxrec gives.
-      decimals: how many decimals were printed.
+      section: its heading.
+      name: its name.
+      printed: the value in the notebook.
+      ours: the value of jaxrec.
+      decimals: number of printed decimals.
     """
 
     section: str
@@ -28,14 +28,14 @@ class Check:
 
     @property
     def same(self) -> bool:
-        """Whether the two differ by no more than half a unit of the last printed digit."""
+        """True if the two differ by at most half a unit of the last printed digit."""
         printed, ours = np.asarray(self.printed, np.float64), np.asarray(self.ours, np.float64)
         half = 0.5 * 10.0**-self.decimals
         return printed.shape == ours.shape and bool(np.all(np.abs(printed - ours) <= half * (1 + 1e-6)))
 
 
 def markdown(checks: list[Check]) -> str:
-    """The checks as sections with the two values side by side."""
+    """Format the checks as sections, with the two values side by side."""
     lines = []
     for section in dict.fromkeys(check.section for check in checks):
         lines += [f"## {section}", ""]

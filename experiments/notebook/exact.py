@@ -1,4 +1,4 @@
-"""The parts of the notebook that printed figures: matrices, spectra, the NLL example and NMF."""
+"""The parts of the notebook with printed values: matrices, spectra, the NLL example and NMF."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NMF_PRODUCT = [
 
 
 def graph_checks(first: Drawn, second: Drawn) -> list[Check]:
-    """Point 1: the drawn graphs and the table."""
+    """Check point 1: the drawn graphs and the table."""
     section = "1. Bipartite graph"
     table = from_dense(TABLE)
     return [
@@ -53,7 +53,7 @@ def graph_checks(first: Drawn, second: Drawn) -> list[Check]:
 
 
 def matrix_checks(first: Drawn) -> list[Check]:
-    """Point 2: A, L, D, R~ and its products, and the normalised adjacency."""
+    """Check point 2: A, L, D, R~ and its products, and the normalized adjacency."""
     section, r = "2. Matrices", first.matrix
     a = _dense(graph.adjacency(r))
     nodes = [*range(3), *range(100, 104)]
@@ -81,7 +81,7 @@ def matrix_checks(first: Drawn) -> list[Check]:
         Check(section, "R~ = D_U^(-1/2) R D_I^(-1/2)", R_TILDE, _dense(normalized), 2),
         Check(
             section,
-            "normalised adjacency [[0, R~], [R~^T, 0]]",
+            "normalized adjacency [[0, R~], [R~^T, 0]]",
             wide + wide.T,
             _dense(graph.normalized_adjacency(r)),
             2,
@@ -104,7 +104,7 @@ def matrix_checks(first: Drawn) -> list[Check]:
 
 
 def spectral_checks(first: Drawn) -> list[Check]:
-    """Point 3: the spectra of both normalised Laplacians, and a ring as the discrete line."""
+    """Check point 3: the spectra of both normalized Laplacians, and a ring as the discrete line."""
     section = "3. Spectral theory"
     adjacency = graph.adjacency(first.matrix)
     ours = spectral.fourier_basis(spectral.normalized_laplacian(adjacency)).eigenvalues
@@ -116,7 +116,7 @@ def spectral_checks(first: Drawn) -> list[Check]:
     h = jnp.cos(wave * jnp.arange(nodes, dtype=jnp.float32))
     return [
         Check(section, "eigenvalues of I - A~", [0, 0.529, 1, 1, 1, 1.471, 2], ours, 3),
-        Check(section, "of networkx's normalised Laplacian", [0, 0, 0.529, 1, 1, 1.471, 2], theirs, 3),
+        Check(section, "of networkx's normalized Laplacian", [0, 0, 0.529, 1, 1, 1.471, 2], theirs, 3),
         Check(
             section, "on a ring, L h = (2 - 2 cos w) h for h = cos(w n)", (2 - 2 * np.cos(wave)) * h, spmm(ring, h), 4
         ),
@@ -124,7 +124,7 @@ def spectral_checks(first: Drawn) -> list[Check]:
 
 
 def nll_checks() -> list[Check]:
-    """Point 6: the NLL of the log-softmax, and its gradient by the formula (softmax - onehot) / 3."""
+    """Check point 6: the NLL of the log-softmax, and its gradient by the formula (softmax - onehot) / 3."""
     section = "6. Two-layer GCN"
     logits, targets = jnp.array(LOGITS), jnp.array(TARGETS)
     value, gradient = jax.value_and_grad(lambda x: losses.nll(jax.nn.log_softmax(x, axis=1), targets))(logits)
@@ -136,7 +136,7 @@ def nll_checks() -> list[Check]:
 
 
 def nmf_checks(first: Drawn) -> list[Check]:
-    """Point 8: W, H and their product, from the start that scikit-learn draws with random_state=0."""
+    """Check point 8: W, H and their product, from the start that scikit-learn draws with random_state=0."""
     section = "8. NMF"
     with jax.enable_x64(True):
         x = graph.normalized_adjacency(from_dense(_dense(first.matrix).astype(np.float64)))

@@ -1,4 +1,4 @@
-"""The notebook's graphs: drawn from one random stream, given as a table, and their two-column figures."""
+"""The graphs of the notebook, random or given as a table, and their figures in two columns."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Drawn:
 
     @property
     def edges(self) -> list[tuple[int, int]]:
-        """The edges (user, item), users in the outer order."""
+        """The edges (user, item), sorted by user."""
         return sorted((int(user), int(item)) for user, item in self.graph.edges)
 
     @property
     def isolated(self) -> list[int]:
-        """The nodes without an edge."""
+        """The nodes without edges."""
         return sorted(int(node) for node in networkx.isolates(self.graph))
 
 
 def draw_graphs() -> tuple[Drawn, Drawn]:
-    """The two graphs, from the stream that `np.random.seed(16)` starts; the second goes on where the first ended."""
+    """Draw the two graphs from the random stream of `np.random.seed(16)`, one after the other."""
     stream = np.random.RandomState(16)
     first = _draw(stream, users=3, items=4, probability=0.45)
     return first, _draw(stream, users=7, items=10, probability=0.15)
@@ -55,7 +55,7 @@ def _draw(stream: np.random.RandomState, users: int, items: int, probability: fl
 
 
 def draw_figures(first: Drawn, second: Drawn, out: pathlib.Path) -> list[str]:
-    """Both graphs in two columns, as PNG and SVG."""
+    """Draw both graphs in two columns, as PNG and SVG."""
     names = []
     for name, drawn, colour in (("graph_3x4", first, "lightblue"), ("graph_7x10", second, "blue")):
         figure = draw_bipartite(drawn.graph, user_colour="red", item_colour=colour)

@@ -1,4 +1,4 @@
-"""Make everything the notebook shows, compare it with what it printed, and fail when something differs."""
+"""Reproduce everything in the notebook, compare it with the printed values, and fail if one differs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from jaxrec.plots import learning_curve, save_figure
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Regenerate the notebook.
+    """Reproduce the notebook.
 
     Attributes:
       out: the folder for the README and the figures.
-      train: also train the models, which takes minutes; without it only what was printed is checked.
+      train: also train the models, which takes minutes; without it only the printed values are checked.
     """
 
     out: pathlib.Path = pathlib.Path("runs/notebook")
@@ -31,7 +31,7 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the folder; 1 where a printed value differs."""
+    """Write the folder; return 1 if a printed value differs."""
     options = tyro.cli(Options, args=argv, description="Regenerate the notebook.")
     started = time.perf_counter()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def trainings(out: pathlib.Path) -> list[str]:
-    """The sections of what is trained."""
+    """Write the sections of the trained models."""
     ratings = jaxrec.load("ml-100k", raw=True)
     split = jaxrec.split(jaxrec.load("ml-100k"), "user_temporal", test=0.2, valid=0.1)
     parts = ["## 4. MF on ML-100K, width 128, MSE, SGD 1e-2, one rating a step\n"]

@@ -1,4 +1,4 @@
-"""The parts of the notebook that were to be trained: MF, LightGCN, SVD++, and the table of the models."""
+"""The trained parts of the notebook: MF, LightGCN, SVD++, and a table of models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ METRICS = ("recall@10", "recall@20", "precision@10", "ndcg@10", "ndcg@20", "ild@
 
 
 def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str, Any]], str]:
-    """The notebook's MF: width 128, MSE, SGD 1e-2, one rating a step, only its rows touched, at most ten epochs.
+    """Train the notebook's MF: width 128, MSE, SGD 1e-2, one rating per step, sparse updates, at most ten epochs.
 
     Returns:
-      (the records of the epochs, why it ended).
+      (the records of the epochs, the reason for the end).
     """
     options = jaxrec.FitOptions(
         loss="mse",
@@ -48,14 +48,14 @@ def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str,
 
 
 def train_lightgcn(split: jaxrec.Split) -> list[Mapping[str, Any]]:
-    """The notebook's LightGCN: width 128, layers averaged, BPR and RecBole's L2 of the ego embeddings."""
+    """Train the notebook's LightGCN: width 128, averaged layers, BPR and RecBole's L2 of the initial embeddings."""
     options = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, l2_form="norm", epochs=20, batch_size=1024, validate=False)
     model = jaxrec.fit(jaxrec.LightGCN(dim=128, layers=3), split, options, key=jax.random.key(0))
     return model.info["records"]
 
 
 def train_svdpp() -> list[str]:
-    """SVD++ on the 4 x 4 ratings: mean 3, width 10, SGD 0.01 with momentum 0.9, batches of 10 and 6, 30 epochs.
+    """Train SVD++ on the 4 x 4 ratings: mean 3, width 10, SGD 0.01 with momentum 0.9, batches of 10 and 6, 30 epochs.
 
     Returns:
       The lines that the notebook prints: the loss of the last batch of each epoch.
@@ -81,7 +81,7 @@ def train_svdpp() -> list[str]:
 
 
 def compare(split: jaxrec.Split) -> str:
-    """Ranking on real data, as Markdown: models that rank, and models of ratings that are made to rank."""
+    """Evaluate rankings on real data, as Markdown: ranking models, and rating models used for ranking."""
     implicit = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, epochs=100)
     rating = jaxrec.FitOptions(
         loss="mse", optimizer="sgd", reduction="sum", batch_size=4000, learning_rate=0.01, l2=0.16, epochs=30

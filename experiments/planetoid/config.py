@@ -1,4 +1,4 @@
-"""The paper's settings, those that were chosen on the validation nodes, and the grid that they were chosen from."""
+"""The paper's settings, the settings chosen on the validation nodes, and their grid."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Selection = Literal["last", "loss", "accuracy"]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a network is trained on the training nodes. The defaults are the paper's.
+    """The training of a network. The defaults are the paper's.
 
     Attributes:
-      hidden: the width of the hidden layer.
-      dropout: the share of entries that are left out, of the features and of the hidden layer.
-      l2: the coefficient of half the squared entries of the first layer's weights.
-      learning_rate: of Adam.
-      epochs: at the most.
+      hidden: width of the hidden layer.
+      dropout: share of dropped entries, of the features and of the hidden layer.
+      l2: coefficient of half the squared entries of the first layer's weights.
+      learning_rate: learning rate of Adam.
+      epochs: maximum number of epochs.
       window: stop when the validation loss exceeds its mean over the last `window` epochs; 0 never stops early.
-      selection: the epoch that is reported: the "last" one, or the first with the best validation "loss" or
-        "accuracy".
+      selection: the reported epoch: the "last" one, or the first with the best validation "loss" or "accuracy".
 
-    Source: Kipf and Welling, ICLR 2017, section 5.2; the rule to stop is that of the authors' code.
+    References:
+      Kipf and Welling, ICLR 2017, section 5.2; the stopping rule is that of the authors' code.
     """
 
     hidden: int = 16
@@ -56,7 +56,7 @@ TUNED: dict[str, Settings] = {
 
 
 def grid() -> list[Settings]:
-    """What is tried on the validation nodes; each is measured with every selection."""
+    """List the candidates for the validation nodes; each is measured with every selection."""
     return [
         Settings(hidden=hidden, dropout=dropout, l2=l2, learning_rate=rate, window=0)
         for hidden, dropout, l2, rate in itertools.product(

@@ -1,4 +1,4 @@
-"""Train a network for every seed, and write the mean and the spread of the test accuracy; or choose the settings."""
+"""Train a network for every seed, and write the mean and the deviation of the test accuracy; or choose the settings."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TUNING_SEEDS = range(1000, 1010)  # apart from those that are reported
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Train a two-layer graph convolutional network on a graph in the Planetoid format, once for every seed.
+    """Train a two-layer graph convolutional network on a graph in the Planetoid format, once per seed.
 
     Attributes:
       dataset: cora, citeseer or pubmed; with --data the NAME in its files ind.NAME.x and so on.
-      seeds: how many networks are trained.
+      seeds: number of trained networks.
       out: the JSON file for the result.
-      data: a folder in the Planetoid format; by default the named data set is found as jaxrec.load does, or downloaded.
+      data: a folder in the Planetoid format; by default jaxrec finds or downloads the named data set.
       setting: the paper's settings, or those chosen on the validation nodes.
-      valid: how many nodes are for validation.
-      chunk: how many networks are trained side by side.
+      valid: number of validation nodes.
+      chunk: number of networks trained together.
       tune: print the validation accuracy of every candidate instead; the labels of the test nodes are not used.
     """
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read(options: Options) -> Planetoid:
-    """The data set that the options name, with its notes printed."""
+    """Load the data set of the options, and print its notes."""
     if options.data is None:
         data = load_planetoid(options.dataset, valid=options.valid)
     else:

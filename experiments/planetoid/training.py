@@ -1,4 +1,4 @@
-"""Training of many networks at once, one a seed, in one jitted program; nothing here reads a file."""
+"""Training of many networks, one per seed, in one jitted program; nothing here reads files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from jaxrec.training import TrainState, init_state, train_step
 
 
 class Nodes(NamedTuple):
-    """A graph of N nodes on the device; an argument of the program, never a constant in it.
+    """A graph of N nodes on the device: an argument of the program, never a constant in it.
 
     Attributes:
       features: X [N, F], every row divided by its sum.
-      order: int32, `gcn.transposed_order(features)`.
+      order: int32 [E], `transposed_order(features)`.
       adjacency: A^ [N, N].
       labels: int32 [N].
-      train: int32, the nodes whose labels are learnt from.
-      valid: int32, the validation nodes, in two halves: every other one.
-      test: int32.
+      train: int32 [n], the training nodes.
+      valid: two halves of the validation nodes, every other one, each int32 [n].
+      test: int32 [n].
     """
 
     features: sparse.SparseOperator
@@ -42,13 +42,13 @@ class Nodes(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What was measured after every epoch, without dropout; constant from where a seed has stopped.
+    """Measurements after every epoch, without dropout; constant after a seed has stopped.
 
     Attributes:
       valid_loss: [S, T, 2], of S seeds in T epochs on both halves of the validation nodes, without the L2 term.
       valid_accuracy: [S, T, 2], shares.
       test_accuracy: [S, T].
-      epochs: [S], how many epochs each seed was trained.
+      epochs: [S], number of trained epochs.
     """
 
     valid_loss: Any
@@ -58,7 +58,7 @@ class Curves(NamedTuple):
 
 
 def put_on_device(data: Planetoid) -> Nodes:
-    """Lay a graph out for training: row-normalised features and the adjacency with the renormalisation trick.
+    """Prepare a graph for training: row-normalized features and the adjacency with the renormalization trick.
 
     Raises:
       MismatchError: labels outside the classes in one of the parts, or fewer than two validation nodes.
@@ -87,7 +87,7 @@ def put_on_device(data: Planetoid) -> Nodes:
 
 
 def program(settings: Settings) -> tuple[Any, ...]:
-    """What of the settings is compiled in; those that share it share a program."""
+    """Return the settings that are compiled in; equal ones share a program."""
     return settings.hidden, settings.dropout, settings.epochs, settings.window
 
 
@@ -99,14 +99,14 @@ def compile_training(
     Args:
       nodes: the graph.
       num_classes: C.
-      settings: how to train, as far as `program` says.
-      seeds: each gives a key of its own, for the start and for dropout.
-      chunk: so many seeds are trained side by side (under `vmap`); the chunks follow each other in the same program,
-        which bounds the memory.
+      settings: training settings; only those of `program` matter.
+      seeds: each gives a key, for the start and for dropout.
+      chunk: number of seeds trained together under `vmap`; the chunks follow each other in the same program, which
+        limits the memory.
 
     Returns:
-      A function of settings with the same `program`, which trains all seeds and gives NumPy arrays. It raises
-      NonFiniteLossError where a loss is not finite.
+      A function of settings with the same `program`, which trains all seeds and returns NumPy arrays. It raises
+      NonFiniteLossError if a loss is not finite.
     """
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop, dtype=jnp.uint32))
     model = GCNClassifier(hidden=settings.hidden, classes=num_classes, dropout=settings.dropout)
@@ -131,12 +131,12 @@ def compile_training(
 
 
 def selected(curves: Curves, settings: Settings, halves: slice = slice(None)) -> np.ndarray:
-    """The epoch that is reported for each seed, counted from 0, by the validation nodes or one half of them.
+    """Select the reported epoch of each seed, from 0, by the validation nodes or one half of them.
 
     Args:
-      curves: of S seeds.
-      settings: `selection` says how.
-      halves: which halves count; both by default. The test nodes never do.
+      curves: curves of S seeds.
+      settings: with the `selection`.
+      halves: the halves that count, both by default. The test nodes never count.
 
     Returns:
       int [S].
@@ -149,9 +149,9 @@ def selected(curves: Curves, settings: Settings, halves: slice = slice(None)) ->
 
 
 def cross_fitted_accuracy(curves: Curves, settings: Settings) -> np.ndarray:
-    """The validation accuracy of each seed, [S], with the epoch selected on one half and measured on the other.
+    """Compute the validation accuracy of each seed, [S], with the epoch selected on one half and measured on the other.
 
-    The accuracy at an epoch that was selected on the same nodes is too good, and the more so the freer the selection.
+    Selection and measurement on the same nodes would be optimistic, the more so the freer the selection.
     """
     halves = [
         at(curves.valid_accuracy[..., 1 - half], selected(curves, settings, slice(half, half + 1))) for half in (0, 1)
@@ -160,7 +160,7 @@ def cross_fitted_accuracy(curves: Curves, settings: Settings) -> np.ndarray:
 
 
 def at(values: np.ndarray, epochs: np.ndarray) -> np.ndarray:
-    """The value of each seed at its epoch: [S] of [S, T]."""
+    """Take the value of each seed at its epoch: [S] of [S, T]."""
     return np.take_along_axis(values, epochs[:, None], axis=1)[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""What is tried for each model, and on which seeds; the choice is made in each fold on a tenth of its training part."""
+"""The grid of each model, and the seeds; each fold chooses on a tenth of its training part."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SEEDS = (0, 1, 2)
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A model with the way it is trained."""
+    """A model and its training options."""
 
     model: Any
     options: jaxrec.FitOptions
 
 
-# The loss is the mean of squared errors, not halved, and the L2 term is halved: in the terms of Surprise the learning
-# rate is twice the one here, and the regularisation half.
+# The loss is the mean of squared errors, not halved, and the L2 term is halved: in Surprise's terms the learning rate
+# is twice the one here, and the regularization half.
 SGD = jaxrec.FitOptions(
     loss="mse",
     optimizer="sgd",
@@ -37,7 +37,7 @@ def _sgd(rate: float, decay: float, l2: float) -> jaxrec.FitOptions:
 
 SMALLER_BATCHES = dataclasses.replace(_sgd(0.0125, 0.93, 0.16), batch_size=2000)
 
-# One more column of SVD++ carries its penalty, and sparse products are fastest at multiples of 8: hence 47 and 55.
+# SVD++ has one more column for its penalty, and sparse products are fastest at multiples of 8: hence 47 and 55.
 GRIDS: dict[str, tuple[Candidate, ...]] = {
     "mf": (
         Candidate(jaxrec.MF(dim=200, bias=True, scale=0.03), _sgd(0.012, 0.96, 0.16)),
@@ -57,7 +57,7 @@ GRIDS: dict[str, tuple[Candidate, ...]] = {
     ),
 }
 
-# What Surprise gets to choose from: its defaults first. Names and meanings are those of its classes.
+# The grids of Surprise, its defaults first. Names and meanings are those of its classes.
 PEER_GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
     "SVD": (
         {},

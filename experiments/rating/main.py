@@ -26,11 +26,11 @@ class Options:
 
     Attributes:
       folds: the published folds u1 to u5, or five random ones (the shuffle of Surprise's KFold with this seed).
-      seed: of the random folds.
+      seed: seed of the random folds.
       out: the result file.
-      models: which of ours.
-      peers: whether Surprise is measured too (pip install "jaxrec[peers]").
-      fold_numbers: which of the folds.
+      models: the models of jaxrec to train.
+      peers: also measure Surprise (pip install "jaxrec[peers]").
+      fold_numbers: the folds to use.
     """
 
     folds: Literal["published", "random"] = "published"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 label = f"Surprise {name}{' tuned' if tuned else ''}"
                 rows.append({"fold": fold, "model": label, **peer(name, data, fold, tuned=tuned)})
                 print(_line(rows[-1]), flush=True)
-    summary = summarise(rows)
+    summary = summarize(rows)
     print("\n" + table(summary))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     document = {
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def folds(options: Options) -> Iterator[tuple[int, jaxrec.Interactions]]:
-    """The folds as data with a train and a test part."""
+    """Yield the folds as data with a train and a test part."""
     if options.folds == "published":
         for number in options.fold_numbers:
             yield number, jaxrec.load(f"ml-100k/u{number}")
@@ -86,7 +86,7 @@ def folds(options: Options) -> Iterator[tuple[int, jaxrec.Interactions]]:
 
 
 def ours(grid: Sequence[Candidate], data: jaxrec.Interactions, fold: int) -> dict[str, Any]:
-    """Choose on a tenth of the training part, then train on all of it with each seed, and measure the test part."""
+    """Choose on a tenth of the training part, train on all of it with each seed, and measure the test part."""
     started = time.perf_counter()
     choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(fold))
     tried = []
@@ -119,7 +119,7 @@ def ours(grid: Sequence[Candidate], data: jaxrec.Interactions, fold: int) -> dic
 
 
 def peer(name: str, data: jaxrec.Interactions, fold: int, *, tuned: bool) -> dict[str, Any]:
-    """Surprise's class of a name, with its defaults or with the best of its grid on the same tenth."""
+    """Train a class of Surprise, with its defaults or with the best of its grid on the same tenth."""
     surprise = _surprise()
     started = time.perf_counter()
     grid = PEER_GRIDS[name]
@@ -152,8 +152,8 @@ def peer(name: str, data: jaxrec.Interactions, fold: int, *, tuned: bool) -> dic
     }
 
 
-def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """For each model the mean over folds and seeds, the spread of each, and the median seconds a fold."""
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Average each model over folds and seeds, with both deviations and the median seconds per fold."""
     out = {}
     for name in dict.fromkeys(row["model"] for row in rows):
         mine = [row for row in rows if row["model"] == name]
@@ -170,7 +170,7 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def table(summary: dict[str, dict[str, float]]) -> str:
-    """The summary as a Markdown table."""
+    """Format the summary as a Markdown table."""
     lines = [
         "| model | RMSE | spread over folds | over seeds | MAE | seconds a fold | compilation |",
         "|---|---|---|---|---|---|---|",
@@ -191,7 +191,7 @@ def _surprise() -> Any:
 
 
 def trainset(part: jaxrec.Interactions) -> Any:
-    """A part as Surprise's training set."""
+    """Convert a part to Surprise's training set."""
     import pandas
 
     surprise = _surprise()
@@ -200,13 +200,13 @@ def trainset(part: jaxrec.Interactions) -> Any:
 
 
 def pairs(part: jaxrec.Interactions) -> list[tuple[int, int, float]]:
-    """A part as Surprise's list of (user, item, rating)."""
+    """Convert a part to Surprise's list of (user, item, rating)."""
     assert part.rating is not None
     return list(zip(part.user.tolist(), part.item.tolist(), part.rating.tolist(), strict=True))
 
 
 def errors_of(fitted: Any, asked: list[tuple[int, int, float]]) -> tuple[float, float]:
-    """RMSE and MAE of a fitted algorithm of Surprise on `pairs`."""
+    """Compute RMSE and MAE of a fitted algorithm of Surprise on `pairs`."""
     error = np.array([prediction.est - prediction.r_ui for prediction in fitted.test(asked)])
     return float(np.sqrt(np.mean(error**2))), float(np.mean(np.abs(error)))
 

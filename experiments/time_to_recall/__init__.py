@@ -1,1 +1,1 @@
-"""Seconds of training, evaluation included, until LightGCN reaches a recall on the test part of Gowalla."""
+"""Training time of LightGCN, with evaluation, until it reaches a recall on the test part of Gowalla."""

@@ -1,4 +1,4 @@
-"""The recipes: how the model is trained, and when its recall is read."""
+"""The recipes: model, training, and evaluation schedule."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import jaxrec
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A model, its training, and the schedule on which the test part is read.
+    """A model, its training, and the schedule of evaluations on the test part.
 
     Attributes:
-      model: the module, without sizes.
-      options: `epochs` is where a run ends that does not reach the target.
-      first: the epoch after which recall is read for the first time.
-      every: epochs between two readings.
+      model: the model, without sizes.
+      options: training options; `epochs` is the limit for a run that misses the target.
+      first: the first epoch that is evaluated.
+      every: epochs between two evaluations.
     """
 
     model: jaxrec.LightGCN

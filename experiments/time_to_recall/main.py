@@ -1,4 +1,4 @@
-"""Train by a recipe, read recall@20 of the test part on its schedule, and write seconds against recall."""
+"""Train by a recipe, measure recall@20 on the test part on its schedule, and write recall against seconds."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from jaxrec.training import Objective, TrainData, init_state, make_epoch, train_
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Seconds until a recall is reached on a published split.
+    """Measure the training time until a recall is reached on a published split.
 
     Attributes:
       dataset: a data set with a published split.
       target: recall@20 on the test part.
       recipe: "softmax" or "bpr", see config.py.
-      seeds: how many trainings; the median counts.
-      max_seconds: a training that has not reached the target by then ends.
+      seeds: number of trainings; the median counts.
+      max_seconds: time limit of a training.
       out: the JSON file, or None.
-      tune: measure on a tenth of the training part instead, held out; the test part is not read.
+      tune: measure on a held-out tenth of the training part instead; the test part is not read.
     """
 
     dataset: str = "gowalla"
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """All trainings; `seconds_to_target` is the median over seeds, None where more than half missed it."""
+    """Run all trainings; `seconds_to_target` is the median over seeds, None if more than half missed it."""
     split = jaxrec.split(jaxrec.load(options.dataset), "predefined", valid=0.1 if options.tune else 0.0)
     truth, recipe = (split.valid if options.tune else split.test), RECIPES[options.recipe]
     data = train_data(split.train)
@@ -94,7 +94,7 @@ def run(
     seed: int,
     options: Options,
 ) -> dict[str, Any]:
-    """One training. The clock starts before the parameters are drawn and runs through compilation and evaluation."""
+    """Train once. The clock starts before the parameters are drawn, and includes compilation and evaluation."""
     started = time.perf_counter()
     chosen = recipe.options
     model = recipe.model.clone(num_users=train.num_users, num_items=train.num_items)

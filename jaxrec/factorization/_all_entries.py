@@ -34,8 +34,7 @@ def nmf(
     about that of |X|^2 in X's dtype.
 
     - "cd": coordinate descent. All rows of W take the exact step in one component after the other, then the columns of
-    H.
-      It stops when the sum of the absolute projected gradients over an iteration is at most `tol` times that of the
+      H. It stops when the sum of the absolute projected gradients over an iteration is at most `tol` times that of the
       first iteration. Steps and rule are those of scikit-learn, so the same start gives the same factors; `alpha_W`
       times Q and `alpha_H` times P there, with `l1_ratio=0`, are `l2` here.
     - "mu": multiplicative updates, W <- W * (X H^T) / (W H H^T + l2 W), and H likewise. It stops when ten iterations

@@ -38,12 +38,10 @@ def masked_nmf(
     the scale of the product towards 0; `refit_scales` corrects this.
 
     - "cd": coordinate descent on the residuals. All rows of W take the exact step in one component after the other,
-    then
-      the columns of H. Before each iteration the scale of each component is divided between W and H so that the penalty
-      is smallest. It needs far fewer iterations than "mu".
+      then the columns of H. Before each iteration the scale of each component is divided between W and H so that the
+      penalty is smallest. It needs far fewer iterations than "mu".
     - "mu": multiplicative updates, W <- W * (X H^T) / (Y H^T + l2 n W), with Y the predictions at the stored places,
-    and
-      H likewise.
+      and H likewise.
 
     Both stop when an iteration lowers the objective by at most `tol` times its value. Neither raises the objective, up
     to rounding.
@@ -70,7 +68,8 @@ def masked_nmf(
 
     References:
       Luo, Zhou, Xia and Zhu, IEEE Transactions on Industrial Informatics 10(2), 2014 (objective, multiplicative
-      updates). Yu, Hsieh, Si and Dhillon, ICDM 2012, section III (steps on residuals).
+        updates).
+      Yu, Hsieh, Si and Dhillon, ICDM 2012, section III (steps on residuals).
 
     >>> from jaxrec.sparse import from_entries
     >>> ratings = from_entries(jnp.array([2.0, 4.0, 3.0]), [0, 0, 1], [0, 1, 0], (2, 2))  # (1, 1) is unknown

@@ -90,7 +90,7 @@ def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
         ends = jnp.cumsum(lengths, dtype=lengths.dtype)
         # Place p of the copy belongs to row number |{r: ends[r] <= p}|.
         passed = jnp.zeros(capacity, jnp.float32).at[ends[:-1]].add(1, mode="drop")
-        of_row = _running_sum(passed).astype(lengths.dtype)
+        of_row = running_sum(passed).astype(lengths.dtype)
         places = jnp.arange(capacity, dtype=lengths.dtype) + (starts - (ends - lengths))[of_row]
         pointers = jnp.concatenate([jnp.zeros(1, lengths.dtype), ends])
         copied, of_column = (array.at[places].get(mode="clip") for array in (data, columns))
@@ -190,7 +190,7 @@ _taken.defvjp(_taken_forward, _taken_backward)
 _spread.defvjp(_spread_forward, _spread_backward)
 
 
-def _running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
+def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
     """Sum a vector cumulatively: blocks by products with a triangle, the sums of the blocks in the same way.
 
     y[j] = x[0] + ... + x[j]
@@ -204,7 +204,7 @@ def _running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
     Returns:
       float32 [n].
 
-    >>> _running_sum(jnp.array([1.0, 0.0, 2.0]), block=2).tolist()
+    >>> running_sum(jnp.array([1.0, 0.0, 2.0]), block=2).tolist()
     [1.0, 1.0, 3.0]
     """
     if x.shape[0] <= block:
@@ -212,5 +212,5 @@ def _running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
     triangle = jnp.triu(jnp.ones((block, block), x.dtype))
     blocks = jnp.pad(x, (0, -x.shape[0] % block)).reshape(-1, block)
     within = jnp.dot(blocks, triangle, precision=jax.lax.Precision.HIGHEST)
-    before = _running_sum(within[:, -1], block) - within[:, -1]
+    before = running_sum(within[:, -1], block) - within[:, -1]
     return (within + before[:, None]).reshape(-1)[: x.shape[0]]

@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from jaxrec import sparse
 from jaxrec.errors import MismatchError
-from jaxrec.sparse._row_products import _running_sum
+from jaxrec.sparse._row_products import running_sum
 
 M, N, D = 44, 37, 3
 KERNEL = "cpu_csr_sparse_dense_ffi"
@@ -252,12 +252,12 @@ def test_any_rows_of_any_matrix_of_small_rows(lengths, rows, seed):
 
 @given(st.lists(st.integers(0, 9), max_size=70), st.integers(2, 9))
 def test_the_running_sum_is_the_exact_one(numbers, block):
-    np.testing.assert_array_equal(_running_sum(jnp.array(numbers, jnp.float32), block), np.cumsum(numbers))
+    np.testing.assert_array_equal(running_sum(jnp.array(numbers, jnp.float32), block), np.cumsum(numbers))
 
 
 def test_the_running_sum_of_many_is_exact():
     numbers = np.random.default_rng(0).integers(0, 2, 500_001)
-    np.testing.assert_array_equal(jax.jit(_running_sum)(numbers.astype(np.float32)), np.cumsum(numbers))
+    np.testing.assert_array_equal(jax.jit(running_sum)(numbers.astype(np.float32)), np.cumsum(numbers))
 
 
 OPERATOR = FORMS["operator"]()[1]

@@ -15,12 +15,12 @@ from jaxrec.errors import DataError, MissingFileError
 
 
 class CompressedRows(NamedTuple):
-    """A sparse matrix [M, F] by rows, as NumPy arrays.
+    """A sparse matrix [P, F] by rows, as NumPy arrays.
 
     Attributes:
       data: [E], the entries, row by row.
       columns: int32 [E], the column of each entry.
-      indptr: int32 [M + 1], the entries of row m are `indptr[m]:indptr[m + 1]`.
+      indptr: int32 [P + 1]; the entries of row p are `indptr[p]:indptr[p + 1]`.
       num_columns: F.
 
     >>> rows = CompressedRows(np.ones(2), np.array([0, 2]), np.array([0, 2, 2]), 3)
@@ -35,7 +35,7 @@ class CompressedRows(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(M, F)."""
+        """(P, F)."""
         return len(self.indptr) - 1, self.num_columns
 
     @property
