@@ -112,8 +112,9 @@ def checked_space(space: Mapping[str, Range], model: Any, options: TrainingOptio
         if root not in _ROOTS or root in _FIXED:
             roots = ", ".join(name for name in _ROOTS if name not in _FIXED)
             raise JaxrecError(f"space has {path!r}; paths start with {roots}, as in model.dim or loss.temperature")
-        owners = [_owner(root, model, options, {})]
-        owners += [_choice(root, each) for each in ordered.get(root, ()) if rest]  # pyright: ignore[reportGeneralTypeIssues]
+        chosen: list[dict[str, Any]] = [{}]
+        chosen += [{name: each} for name in {root, "loss"} if rest for each in _listed(ordered.get(name))]
+        owners = [_owner(root, model, options, values) for values in chosen]
         if not any(_has(owner, rest) for owner in owners):
             names = ", ".join(field.name for field in _fields(owners[0])) or "none"
             raise JaxrecError(f"space has {path!r}, which {label(owners[0])} has not; its options are {names}")
@@ -195,6 +196,10 @@ def _owner(root: str, model: Any, options: TrainingOptions, values: Mapping[str,
     own = getattr(options, root)
     # The sampler may be the one that the loss brings along.
     return _owner("loss", model, options, values).default_negatives() if root == "negatives" and own is None else own
+
+
+def _listed(values: Range | None) -> Sequence[Any]:
+    return values if isinstance(values, Sequence) else ()
 
 
 def _choice(root: str, value: Any) -> Any:

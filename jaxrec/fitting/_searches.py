@@ -88,11 +88,13 @@ def combinations(space: Ranges, applying: Applying) -> list[dict[str, Any]]:
     >>> combinations({"model.dim": [8, 16], "epochs": [1]}, lambda values: iter(["model.dim", "epochs"]))
     [{'model.dim': 8, 'epochs': 1}, {'model.dim': 16, 'epochs': 1}]
     """
+    lists: list[Sequence[Any]] = []
     for path, values in space.items():
         if not isinstance(values, Sequence):
             raise JaxrecError(f"{path} has no end of values in {values}; pass trials=N, or a list of choices")
-    made = {}
-    for values in itertools.product(*space.values()):  # pyright: ignore[reportArgumentType]
+        lists.append(values)
+    made: dict[Any, dict[str, Any]] = {}
+    for values in itertools.product(*lists):
         chosen = dict(zip(space, values, strict=True))
         chosen = {path: chosen[path] for path in applying(chosen)}
         made[tuple((path, label(value)) for path, value in chosen.items())] = chosen

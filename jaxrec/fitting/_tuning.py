@@ -183,7 +183,7 @@ def _optuna(runner: _Runner, space: Any, trials: int, *, prune: Any, file: Any, 
 
 def _checked(space: Mapping[str, Range], model: Any, options: TrainingOptions) -> dict[str, Range]:
     ranges = checked_space(space, model, options)
-    trained = [is_trained(each) for each in (model, *ranges.get("model", ()))]  # pyright: ignore[reportGeneralTypeIssues]
+    trained = [is_trained(each) for each in (model, *ranges.get("model", ()))]
     if any(each != trained[0] for each in trained):
         raise JaxrecError("the choices of model are trained and solved ones; search for each kind by itself")
     unused = [path for path in ranges if path.partition(".")[0] not in _SOLVED and not trained[0]]
@@ -198,7 +198,7 @@ def _keys(key: Any) -> list[jax.Array]:
         several = key.ndim > (0 if typed else 1)
     else:
         several = isinstance(key, Sequence) and not isinstance(key, str) and len(key) > 0
-    keys = list(key) if several else [key]
+    keys: list[Any] = list(key) if several else [key]
     for each in keys:
         check_key(each)
     return keys
@@ -283,7 +283,7 @@ class _Runner:
 
     def _together(self, settings: list[_Setting], pruning: _Pruning) -> list[list[Any]]:
         each = [setting.options for setting in settings for _ in self.keys]
-        lists = {name: [getattr(options, name) for options in each] for name in _LISTS}
+        lists: dict[str, Any] = {name: [getattr(options, name) for options in each] for name in _LISTS}
         models = fit_many(
             settings[0].model,
             self.data,
