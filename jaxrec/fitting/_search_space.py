@@ -113,7 +113,7 @@ def checked_space(space: Mapping[str, Range], model: Any, options: TrainingOptio
             roots = ", ".join(name for name in _ROOTS if name not in _FIXED)
             raise JaxrecError(f"space has {path!r}; paths start with {roots}, as in model.dim or loss.temperature")
         chosen: list[dict[str, Any]] = [{}]
-        chosen += [{name: each} for name in {root, "loss"} if rest for each in _listed(ordered.get(name))]
+        chosen += [{name: each} for name in {root, "loss"} if rest for each in listed(ordered.get(name))]
         owners = [_owner(root, model, options, values) for values in chosen]
         if not any(_has(owner, rest) for owner in owners):
             names = ", ".join(field.name for field in _fields(owners[0])) or "none"
@@ -121,14 +121,14 @@ def checked_space(space: Mapping[str, Range], model: Any, options: TrainingOptio
     return ordered
 
 
-def applied(model: Any, options: TrainingOptions, values: Mapping[str, Any]) -> tuple[Any, TrainingOptions]:
+def with_settings(model: Any, options: TrainingOptions, values: Mapping[str, Any]) -> tuple[Any, TrainingOptions]:
     """The model and the options of the training with other values at these paths.
 
     Raises:
       JaxrecError: values that are refused, or do not go together.
 
     >>> import jaxrec
-    >>> model, options = applied(jaxrec.MF(), TrainingOptions(), {"model.dim": 8, "negatives.num": 2})
+    >>> model, options = with_settings(jaxrec.MF(), TrainingOptions(), {"model.dim": 8, "negatives.num": 2})
     >>> model.dim, options.negatives
     (8, Uniform(num=2))
     """
@@ -198,7 +198,12 @@ def _owner(root: str, model: Any, options: TrainingOptions, values: Mapping[str,
     return _owner("loss", model, options, values).default_negatives() if root == "negatives" and own is None else own
 
 
-def _listed(values: Range | None) -> Sequence[Any]:
+def listed(values: Range | None) -> Sequence[Any]:
+    """The choices of a range that is a list; none of another.
+
+    >>> list(listed([1, 2])), list(listed(IntRange(1, 2)))
+    ([1, 2], [])
+    """
     return values if isinstance(values, Sequence) else ()
 
 

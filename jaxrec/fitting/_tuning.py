@@ -18,7 +18,7 @@ from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fit import GIVEN, _options, fit, fit_many
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import check_key, check_model, is_trained, make_plan
-from jaxrec.fitting._search_space import Range, applied, applying, checked_space, label, plain, value_at
+from jaxrec.fitting._search_space import Range, applying, checked_space, label, listed, plain, value_at, with_settings
 from jaxrec.fitting._searches import Exhaustive, OptunaSearch, Proposal, combinations
 from jaxrec.fitting._study import Study, Trial, best_of
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
@@ -130,7 +130,7 @@ def tune(
         finally:
             search.give_up(proposals)
     best = best_of(done, runner.measuring.higher_is_better)
-    found = applied(model, options, search.values_of(best))
+    found = with_settings(model, options, search.values_of(best))
     return Study(tuple(done), runner.measuring.monitor, runner.measuring.higher_is_better, *found)
 
 
@@ -183,7 +183,7 @@ def _optuna(runner: _Runner, space: Any, trials: int, *, prune: Any, file: Any, 
 
 def _checked(space: Mapping[str, Range], model: Any, options: TrainingOptions) -> dict[str, Range]:
     ranges = checked_space(space, model, options)
-    trained = [is_trained(each) for each in (model, *ranges.get("model", ()))]
+    trained = [is_trained(each) for each in (model, *listed(ranges.get("model")))]
     if any(each != trained[0] for each in trained):
         raise JaxrecError("the choices of model are trained and solved ones; search for each kind by itself")
     unused = [path for path in ranges if path.partition(".")[0] not in _SOLVED and not trained[0]]
@@ -229,7 +229,7 @@ class _Runner:
         groups: dict[Any, list[_Setting]] = {}
         for proposal in proposals:
             try:
-                model, options = applied(self.model, self.options, proposal.values)
+                model, options = with_settings(self.model, self.options, proposal.values)
             except ValueError as error:  # values that are refused, also by objects from outside
                 done[proposal.number] = self._failed(proposal, error, 0.0)
                 continue
