@@ -59,7 +59,15 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "reader": {},
         "splitter": {},
         "reranker": {},
-        "callback": {},
+        "callback": {
+            "early_stopping": "jaxrec.training:EarlyStopping",
+            "json_lines": "jaxrec.training:JsonLines",
+            "learning_curve": "jaxrec.plots:LearningCurve",
+            "mlflow": "jaxrec.training:MLflow",
+            "progress_bar": "jaxrec.training:ProgressBar",
+            "tensorboard": "jaxrec.training:TensorBoard",
+            "wandb": "jaxrec.training:WandB",
+        },
     }
 )
 KINDS = tuple(BUILT_IN)
