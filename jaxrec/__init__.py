@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         training,
     )
     from jaxrec.api import (
+        CrossValidation,
         Recommendations,
+        cross_validate,
         evaluate,
         evaluate_rankings,
         evaluate_ratings,
@@ -75,8 +77,8 @@ _ROOMS = (
     *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
 )
 _NAMES = {
-    "api": "Recommendations evaluate evaluate_rankings evaluate_ratings evaluate_sampled predict recommend"
-    " similar_items",
+    "api": "CrossValidation Recommendations cross_validate evaluate evaluate_rankings evaluate_ratings evaluate_sampled"
+    " predict recommend similar_items",
     "data": "Interactions prepare",
     "data.datasets": "datasets load",
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",

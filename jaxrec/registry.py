@@ -57,7 +57,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "metric": {},
         "reader": {},
-        "splitter": {},
+        "splitter": {
+            "time_windows": "jaxrec.data.splitting:TimeWindows",
+        },
         "reranker": {},
         "callback": {
             "early_stopping": "jaxrec.training:EarlyStopping",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from jaxrec._moved import old_name
+from jaxrec.api._cross_validate import CrossValidation, cross_validate
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.api._lookup import title_of
 from jaxrec.api._rankings import evaluate_rankings
@@ -10,8 +11,10 @@ from jaxrec.api._recommend import Recommendations, Suggestion, predict, recommen
 from jaxrec.api._sampled import evaluate_sampled
 
 __all__ = [
+    "CrossValidation",
     "Recommendations",
     "Suggestion",
+    "cross_validate",
     "default_space",
     "evaluate",
     "evaluate_rankings",

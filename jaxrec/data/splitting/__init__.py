@@ -12,9 +12,11 @@ from jaxrec.data.splitting._splits import (
     user_random,
     user_temporal,
 )
+from jaxrec.data.splitting._windows import TimeWindows
 
 __all__ = [
     "Split",
+    "TimeWindows",
     "global_temporal",
     "leave_one_out",
     "predefined",
