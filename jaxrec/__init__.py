@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         training,
     )
     from jaxrec.api import (
+        CrossValidation,
         Recommendations,
+        cross_validate,
         evaluate,
         evaluate_rankings,
         evaluate_ratings,
@@ -53,12 +55,16 @@ if TYPE_CHECKING:
     from jaxrec.fitting import (
         FitOptions,
         FittedModel,
+        FloatRange,
+        IntRange,
+        Study,
         TrainingOptions,
         Validation,
         fit,
         fit_many,
         restore,
         save,
+        tune,
     )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
 
@@ -71,14 +77,15 @@ _ROOMS = (
     *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
 )
 _NAMES = {
-    "api": "Recommendations evaluate evaluate_rankings evaluate_ratings evaluate_sampled predict recommend"
-    " similar_items",
+    "api": "CrossValidation Recommendations cross_validate evaluate evaluate_rankings evaluate_ratings evaluate_sampled"
+    " predict recommend similar_items",
     "data": "Interactions prepare",
     "data.datasets": "datasets load",
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel TrainingOptions Validation fit fit_many restore save",
+    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
+    " tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}

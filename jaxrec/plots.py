@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._catalog import MAIN_METRICS
 from jaxrec.evaluation._tradeoff import CurvePoint, curve_rows
+from jaxrec.protocols import Callback, EpochEvent, StageInfo
 from jaxrec.reports._report import Report
 from jaxrec.reports._values import split_value_name
 
@@ -85,6 +86,46 @@ def learning_curve(
     if title:
         figure.suptitle(_plain(title))
     return figure
+
+
+class LearningCurve(Callback):
+    """Draw the learning curve into a file at the end of a stage, again after a refit with both stages.
+
+    Args:
+      path: the file, `.png`, `.svg` or `.pdf`; of several members each has its own, such as curve-0.png.
+      names: the validation metrics to draw, see `learning_curve`.
+
+    Raises:
+      JaxrecError: another ending, a folder that does not exist, or no matplotlib.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] = "learning_curve.png", names: Sequence[str] | None = None) -> None:
+        _figure_class()
+        self.path, self.names = pathlib.Path(path), names
+        if self.path.suffix not in _ENDINGS or not self.path.absolute().parent.is_dir():
+            raise JaxrecError(f"path must end in {', '.join(_ENDINGS)}, in a folder that exists, got {str(path)!r}")
+        self._stage, self._records, self._best = StageInfo("", "", ()), dict[int, list[Any]](), dict[int, int]()
+
+    def start(self, stage: StageInfo) -> None:
+        """Begin anew, unless the stage follows another of the same fit."""
+        if stage.name == "fit":
+            self._records, self._best = {}, {}
+        self._stage = stage
+
+    def __call__(self, event: EpochEvent) -> None:
+        """Keep the record."""
+        record = {"stage": self._stage.name, **event.record.to_dict()}
+        self._records.setdefault(event.member, []).append(record)
+        if event.best:
+            self._best[event.member] = event.record.epoch
+
+    def finish(self) -> None:
+        """Draw the curve of each member."""
+        for member, records in self._records.items():
+            name = f"{self.path.stem}-{member}{self.path.suffix}" if self._stage.members > 1 else self.path.name
+            best = self._best.get(member)
+            figure = learning_curve(records, names=self.names, best_epoch=best, title=self._stage.model)
+            save_figure(figure, self.path.with_name(name))
 
 
 def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: float = 0.95, title: str = "") -> Figure:

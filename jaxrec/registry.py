@@ -117,12 +117,21 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "leave_one_out": "jaxrec.data.splitting:LeaveOneOut",
             "user_kfold": "jaxrec.data.splitting:UserKFold",
             "predefined": "jaxrec.data.splitting:Predefined",
+            "time_windows": "jaxrec.data.splitting:TimeWindows",
         },
         "reranker": {
             "mmr": "jaxrec.ranking:MMR",
             "dpp": "jaxrec.ranking:GreedyDPP",
         },
-        "callback": {},
+        "callback": {
+            "early_stopping": "jaxrec.training:EarlyStopping",
+            "json_lines": "jaxrec.training:JsonLines",
+            "learning_curve": "jaxrec.plots:LearningCurve",
+            "mlflow": "jaxrec.training:MLflow",
+            "progress_bar": "jaxrec.training:ProgressBar",
+            "tensorboard": "jaxrec.training:TensorBoard",
+            "wandb": "jaxrec.training:WandB",
+        },
     }
 )
 KINDS = tuple(BUILT_IN)

@@ -75,9 +75,8 @@ def run(options: Options) -> list[Row]:
 def ours(split: jaxrec.Split, options: Options, seed: int) -> Curve:
     """Train jaxrec's MF with `options.bpr`, and return its curve."""
     watched = jaxrec.Split(split.train, split.test, split.test.select(np.empty(0, np.int64)), "test part watched")
-    settings = dataclasses.replace(
-        options.bpr, eval_every=options.curve_every, patience=0, refit=False, validate=True, monitor=METRIC
-    )
+    validation = jaxrec.Validation(every=options.curve_every, patience=0, monitor=METRIC)
+    settings = dataclasses.replace(options.bpr, validation=validation, refit=False)
     model = jaxrec.MF(dim=options.factors, scale=options.bpr_scale)
     info = jaxrec.fit(model, watched, settings, key=jax.random.key(seed)).info
     passed = np.cumsum(info["seconds"]["epochs"]).tolist()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+import tyro
 
 import jaxrec
+from jaxrec.losses import BPR, SquaredL2
+from jaxrec.training import Adagrad
 
 Name = Literal["step", "topk", "evaluator", "rows", "seeds", "als-free", "svdpp", "nmf", "scaling", "memory"]
 StepPeer = Literal["coo", "csr", "geometric-csr", "geometric-edges"]
@@ -15,14 +19,12 @@ UNIT_STEP = "s per step"
 
 # Chosen on a tenth of the training part. With summed gradients a batch has nearly the effect of its rows one after
 # another, which is how the peer works.
-BPR_FIT = jaxrec.FitOptions(
-    loss="bpr",
-    sparse=True,
-    optimizer="adagrad",
+BPR_FIT = jaxrec.TrainingOptions(
+    loss=BPR(),
+    optimizer=Adagrad(0.1, sparse=True),
+    regularizer=SquaredL2(0.02),
     reduction="sum",
     batch_size=4096,
-    learning_rate=0.1,
-    l2=0.02,
     epochs=10,
 )
 
@@ -66,7 +68,7 @@ class Options:
     peer_steps: int = 4
     epoch_steps: int = 0
     factors: int = 64
-    bpr: jaxrec.FitOptions = BPR_FIT
+    bpr: Annotated[jaxrec.TrainingOptions, tyro.conf.Suppress] = BPR_FIT
     bpr_scale: float = 0.1
     seeds_epochs: int = 5
     peer_epochs: int = 120

@@ -14,13 +14,14 @@ from experiments.bench.config import Options
 from experiments.bench.generator import generator_of, power_law
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
-from experiments.rating.config import GRIDS, PEER_GRIDS, Candidate
+from experiments.rating.config import GRIDS, PEER_GRIDS
 from experiments.rating.main import errors_of, pairs, trainset
 from jaxrec.data import TEST, TRAIN
+from jaxrec.fitting import with_settings
 
 UNIT = "s to train"
 # The settings that every fold of experiments/rating chose on a tenth of its training part.
-CHOSEN = {"svdpp": GRIDS["svdpp"][-1], "nmf": GRIDS["nmf"][1]}
+CHOSEN = {"svdpp": -1, "nmf": 1}
 PEERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "svdpp": {
         "Surprise SVDpp, defaults": ("SVDpp", {}),
@@ -39,25 +40,28 @@ def run(options: Options) -> list[Row]:
 def rows_of(name: str, options: Options) -> list[Row]:
     """Measure "svdpp" or "nmf", and Surprise with its defaults and with the settings of experiments/rating."""
     data, surprise = fold(options), find("surprise")
-    candidates, epochs = {"jaxrec": CHOSEN[name]}, {}
+    grid, epochs = GRIDS[name], {}
+    model, training = with_settings(grid.model, grid.options, grid.settings[CHOSEN[name]])
+    candidates = {"jaxrec": training}
     if name == "svdpp":
-        candidates, epochs = with_epochs(CHOSEN[name], data, options, surprise)
+        epochs = epochs_of(model, training, data, options, surprise)
+        candidates = {label: dataclasses.replace(training, epochs=number) for label, number in epochs.items()}
     split = jaxrec.split(data, "predefined")
     setting = "generated ratings" if options.quick else "ML-100K, fold u1"
     rmse: dict[str, list[float]] = {}
     trained: dict[str, list[float]] = {}
     compiled: dict[str, float] = {}
     works: dict[str, Callable[[], Any]] = {}
-    for label, candidate in candidates.items():
+    for label, how in candidates.items():
 
-        def ours(label: str = label, candidate: Candidate = candidate) -> None:
+        def ours(label: str = label, how: jaxrec.TrainingOptions = how) -> None:
             seconds = trained.setdefault(label, [])
             key = jax.random.key(options.seed + len(seconds))
-            model = jaxrec.fit(candidate.model, split, candidate.options, key=key)
-            took = model.info["seconds"]
+            fitted = jaxrec.fit(model, split, how, key=key)
+            took = fitted.info["seconds"]
             seconds.append(sum(took["epochs"]) if took["epochs"] else took["fit"])
             compiled.setdefault(label, took["compile"])
-            rmse.setdefault(label, []).append(jaxrec.evaluate_ratings(model, split).mean("rmse"))
+            rmse.setdefault(label, []).append(jaxrec.evaluate_ratings(fitted, split).mean("rmse"))
 
         works[label] = ours
     if surprise is not None:
@@ -93,26 +97,27 @@ def fold(options: Options) -> jaxrec.Interactions:
     return dataclasses.replace(data, rating=rng.integers(1, 6, len(data)).astype(np.float32), part=part)
 
 
-def with_epochs(
-    candidate: Candidate, data: jaxrec.Interactions, options: Options, surprise: Any
-) -> tuple[dict[str, Candidate], dict[str, int]]:
-    """Choose two numbers of epochs for a candidate on a tenth of the training part.
+def epochs_of(
+    model: Any, training: jaxrec.TrainingOptions, data: jaxrec.Interactions, options: Options, surprise: Any
+) -> dict[str, int]:
+    """Choose two numbers of epochs on a tenth of the training part.
 
     One has the smallest error. The other, if Surprise is installed, is the first with an error no larger than that of
     Surprise with its defaults, trained on the same nine tenths.
 
     Args:
-      candidate: a model and its options.
+      model: the model without sizes.
+      training: its training options.
       data: the fold.
       options: options of the benchmark.
       surprise: the package or None.
 
     Returns:
-      (candidates by label, epochs by label).
+      The epochs by label.
     """
-    settings = dataclasses.replace(candidate.options, refit=False, eval_every=1, epochs=2 if options.quick else 40)
+    settings = dataclasses.replace(training, refit=False, epochs=2 if options.quick else 40)
     choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(1))
-    known = jaxrec.fit(candidate.model, choice, settings, key=jax.random.key(1000)).info
+    known = jaxrec.fit(model, choice, settings, key=jax.random.key(1000)).info
     epochs = {"jaxrec": max(known["best_epoch"], 1)}
     if surprise is not None:
         peer = surprise.SVDpp(random_state=0).fit(trainset(choice.train))
@@ -120,11 +125,7 @@ def with_epochs(
         enough = [record["epoch"] for record in known["records"] if record["valid"]["rmse"] <= error]
         if enough:
             epochs["jaxrec, as accurate as the defaults"] = enough[0]
-    chosen = {
-        label: Candidate(candidate.model, dataclasses.replace(candidate.options, epochs=number))
-        for label, number in epochs.items()
-    }
-    return chosen, epochs
+    return epochs
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

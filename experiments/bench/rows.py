@@ -1,6 +1,6 @@
 """Step time of row-sparse training against table size: SGD, Adagrad and lazy Adam with 1e5, 1e6 and 1e7 items.
 
-A step is `jaxrec.training.row_step`: MF with BPR, 2,048 positives with one negative each, 100,000 users, width 16,
+A step is `jaxrec.training.RowStep`: MF with BPR, 2,048 positives with one negative each, 100,000 users, width 16,
 float32, L2. Tables and slots are donated, and many steps form one scan, as in training. Batches are drawn before the
 clock starts, from the same numbers for every size:
 
@@ -41,12 +41,15 @@ import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.timing import Row
 from jaxrec.data import SeenItems
+from jaxrec.losses import BPR, SquaredL2
 from jaxrec.sampling import uniform_negatives
-from jaxrec.training import Batch, Objective, TrainState
-from jaxrec.training._row_rules import make_row_rule
-from jaxrec.training._rows import row_step
+from jaxrec.training import SGD, Adagrad, Adam, Batch, Objective, RowStep, TrainState
 
-RULES = ("sgd", "adagrad", "adam")
+RULES = {
+    "sgd": SGD(0.01, sparse=True),
+    "adagrad": Adagrad(0.01, sparse=True),
+    "adam": Adam(0.01, sparse=True),
+}
 DRAWS = ("near", "power", "uniform")
 UNIT = "ms per step"
 Blocks = tuple[tuple[float, ...], tuple[float, ...]]  # wall and CPU milliseconds per step, of each block
@@ -100,8 +103,7 @@ def time_blocks(call: Callable[[Any], Any], state: Any, config: Config) -> tuple
 def time_steps(config: Config, num_items: int, name: str) -> dict[str, Blocks]:
     """Time one rule with one table size, in milliseconds per step for each kind of batches."""
     model = jaxrec.MF(dim=config.dim, num_users=config.num_users, num_items=num_items)
-    objective, rule = Objective(model, l2=1e-3), make_row_rule(name)
-    step = functools.partial(row_step, objective=objective, rule=rule, learning_rate=0.01, decay=1.0, steps=1)
+    step = RowStep(Objective(model, BPR(), SquaredL2(1e-3)), RULES[name])
 
     @functools.partial(jax.jit, donate_argnums=0)
     def block(state: TrainState, batches: Batch) -> TrainState:
@@ -111,7 +113,7 @@ def time_steps(config: Config, num_items: int, name: str) -> dict[str, Blocks]:
     # The time of a step does not depend on the values, and drawing normal ones for 1e7 rows is slow.
     shapes = jax.eval_shape(model.init, jax.random.key(0))["params"]
     params = {name: jnp.full(table.shape, 0.1, table.dtype) for name, table in shapes.items()}
-    state = TrainState(params, rule.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
+    state = TrainState(params, step.init(params), jax.random.key(0), jnp.zeros((), jnp.int32))
     del params  # donated with the state
     result = {}
     for draw in DRAWS:

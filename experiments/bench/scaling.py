@@ -21,8 +21,9 @@ from experiments.bench.generator import power_law
 from experiments.bench.machine import caches
 from experiments.bench.process import run_measured
 from experiments.bench.timing import Row, by_turns, exponent, spread
-from jaxrec.training import Objective, init_state, make_step, train_data
-from jaxrec.training._epoch import make_batch
+from jaxrec.losses import BPR, SquaredL2
+from jaxrec.sampling import Uniform
+from jaxrec.training import Objective, init_state, make_batch, make_step, train_data
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 FULL_SIZES = (*SIZES, 20_000_000, 40_000_000, 80_000_000)
@@ -133,13 +134,13 @@ def measure(size: Size) -> dict[str, Any]:
     users = max(round(nodes * USER_SHARE), 1)
     data = train_data(power_law(size.interactions, users, nodes - users, jax.random.key(size.seed)))
     model = jaxrec.LightGCN(dim=size.dim, layers=3, num_users=users, num_items=nodes - users)
-    objective, optimizer = Objective(model, l2=1e-4), optax.adam(1e-3)
+    objective, optimizer = Objective(model, BPR(), SquaredL2(1e-4)), optax.adam(1e-3)
     start, order, draws = jax.random.split(jax.random.key(size.seed), 3)
     params = model.lazy_init(start, jax.eval_shape(lambda: data.adjacency))["params"]
     held = [init_state(params, optimizer, draws)]
     del params
     at = jax.random.randint(order, (size.batch_size,), 0, size.interactions, jnp.int32)
-    batch, _ = make_batch(data, at, jnp.ones(size.batch_size, bool), draws, negatives=1)
+    batch, _ = make_batch(data, at, jnp.ones(size.batch_size, bool), draws, negatives=Uniform(1))
     step = make_step(objective, optimizer)
 
     def block() -> None:

@@ -21,7 +21,7 @@ def run(options: Options) -> list[Row]:
     """Measure each way, without validation, so that all do the same work."""
     data = ranking_split(options).train if options.quick else jaxrec.load("ml-100k")
     seeds, epochs = (2, 1) if options.quick else (SEEDS, options.seeds_epochs)
-    model, how = jaxrec.LightGCN(dim=options.factors), jaxrec.FitOptions(epochs=epochs)
+    model, how = jaxrec.LightGCN(dim=options.factors), jaxrec.TrainingOptions(epochs=epochs)
     keys = [jax.random.key(seed) for seed in range(seeds)]
     last: dict[str, list[jaxrec.FittedModel]] = {}
 
@@ -52,7 +52,7 @@ def run(options: Options) -> list[Row]:
     return rows
 
 
-def _alone(model: Any, data: jaxrec.Interactions, how: jaxrec.FitOptions, key: jax.Array) -> jaxrec.FittedModel:
+def _alone(model: Any, data: jaxrec.Interactions, how: jaxrec.TrainingOptions, key: jax.Array) -> jaxrec.FittedModel:
     """Train once with newly compiled programs, as a separate process would."""
     jax.clear_caches()
     return jaxrec.fit(model, data, how, key=key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,9 +18,20 @@ from experiments.bench.config import UNIT_STEP, Options
 from experiments.bench.data import ranking_split
 from experiments.bench.peers import find
 from experiments.bench.timing import Row, by_turns, missing
-from jaxrec.sampling import shuffled_batches
-from jaxrec.training import Batch, Objective, TrainData, init_state, make_epoch, make_step, train_data
-from jaxrec.training._epoch import make_batch
+from jaxrec.losses import BPR, SquaredL2
+from jaxrec.sampling import Uniform, shuffled_batches
+from jaxrec.training import (
+    Batch,
+    DenseStep,
+    Objective,
+    OptaxOptimizer,
+    TrainData,
+    init_state,
+    make_batch,
+    make_step,
+    train_data,
+    train_epoch,
+)
 
 LAYERS = 3
 BATCH = 2048
@@ -72,14 +84,14 @@ def problem(train: jaxrec.Interactions, dim: int, batch_size: int, count: int, s
     params = model.lazy_init(start, jax.eval_shape(lambda: data.adjacency))["params"]
     index, where = shuffled_batches(len(train), batch_size, order)
     full = min(count, max(len(train) // batch_size, 1))
-    draw = jax.jit(lambda at, key: make_batch(data, index[at], where[at], key, negatives=1)[0])
+    draw = jax.jit(lambda at, key: make_batch(data, index[at], where[at], key, negatives=Uniform(1))[0])
     batches = tuple(draw(jnp.int32(at), key) for at, key in enumerate(jax.random.split(negatives, full)))
     return Problem(data, model, params, batches, index.shape[0])
 
 
 def measure(given: Problem, options: Options, setting: str) -> list[Row]:
     """Measure all contenders on one problem."""
-    objective, optimizer = Objective(given.model, l2=L2), optax.adam(RATE)
+    objective, optimizer = Objective(given.model, BPR(), SquaredL2(L2)), optax.adam(RATE)
     size = given.batches[0].user.shape[0]
     first = losses_of_ours(given._replace(batches=given.batches[:1]), L2)[0]
     works: dict[str, Callable[[], Any]] = {}
@@ -126,7 +138,7 @@ def measure(given: Problem, options: Options, setting: str) -> list[Row]:
 def losses_of_ours(given: Problem, l2: float) -> list[float]:
     """Return the losses of jaxrec's steps through the batches of a problem."""
     optimizer = optax.adam(RATE)
-    step = make_step(Objective(given.model, l2=l2), optimizer)
+    step = make_step(Objective(given.model, BPR(), SquaredL2(l2)), optimizer)
     state = init_state(given.params, optimizer, jax.random.key(0))
     losses = []
     for batch in given.batches:
@@ -156,14 +168,17 @@ def _epochs(
     given: Problem, objective: Objective, optimizer: Any, size: int, seed: int, length: int
 ) -> Callable[[], Any]:
     """Prepare an epoch, or its first `length` steps, with the adjacency of all interactions."""
-    epoch = make_epoch(objective, optimizer, size, 1)
+    once = functools.partial(
+        train_epoch, step=DenseStep(objective, OptaxOptimizer(optimizer)), negatives=Uniform(1), batch_size=size
+    )
+    epoch = jax.jit(once, donate_argnums=0)
     data = given.data
     if length < given.steps:
         data = dataclasses.replace(data, user=data.user[: length * size], item=data.item[: length * size], rating=None)
     held = [init_state(given.params, optimizer, jax.random.key(seed))]  # the epoch donates the state
 
     def work() -> None:
-        held[0], _ = jax.block_until_ready(epoch(held[0], data))
+        held[0], _ = jax.block_until_ready(epoch(held[0], data=data))
 
     return work
 

@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any, Literal
 
 import jaxrec
+from jaxrec.losses import InBatchSoftmax, SquaredL2
+from jaxrec.training import Adam
 
 K = 20
 CANDIDATES = 100
@@ -17,45 +19,32 @@ LAYERS = (1, 2, 3, 4)
 L2_GRID = (1e-3, 1e-2, 3e-2)
 
 
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A model and its training options; None for models without training epochs."""
-
-    model: Any
-    options: jaxrec.FitOptions | None = None
-
-
-# BPR, since in-batch softmax falls to the level of popularity on MovieLens.
-SMALL = jaxrec.FitOptions(batch_size=1024, learning_rate=5e-3, l2=1e-2, epochs=150, eval_every=5, patience=4)
+# BPR, since the softmax over a batch falls to the level of popularity on MovieLens.
+SMALL = jaxrec.TrainingOptions(epochs=150)
 # The L2 of each model is chosen on the validation part, by `python -m experiments.diversity --data ml-100k --tune`.
 SMALL_L2 = {"mf": 1e-2, "lightgcn-1": 1e-2, "lightgcn-2": 1e-3, "lightgcn-3": 1e-3, "lightgcn-4": 1e-3}
 
-# Softmax over chunks of 512 rows of a batch: one propagation serves 8,192 pairs.
-LARGE = jaxrec.FitOptions(
-    loss="softmax",
-    negatives=0,
+# Softmax over runs of 512 rows of a batch: one propagation serves 8,192 pairs.
+LARGE = jaxrec.TrainingOptions(
+    loss=InBatchSoftmax(temperature=0.12, chunks=16),
+    optimizer=Adam(2e-2),
+    regularizer=None,
     batch_size=8192,
-    groups=16,
-    temperature=0.12,
-    learning_rate=2e-2,
-    l2=0.0,
     epochs=10,
-    eval_every=5,
-    patience=1,
+    validation=jaxrec.Validation(every=5, patience=1),
 )
 
 
-def candidates(data: str) -> dict[str, Candidate]:
-    """List the models of a data set with their options."""
+def candidates(data: str) -> dict[str, tuple[Any, jaxrec.TrainingOptions | None]]:
+    """Return the models that are compared on a data set, each with its training; None for a model that is solved."""
     named: dict[str, Any] = {"mf": jaxrec.MF(dim=64)}
     named |= {f"lightgcn-{layers}": jaxrec.LightGCN(dim=64, layers=layers) for layers in LAYERS}
-    made = {"popularity": Candidate(jaxrec.Popularity())}
+    made: dict[str, tuple[Any, jaxrec.TrainingOptions | None]] = {"popularity": (jaxrec.Popularity(), None)}
     for name, model in named.items():
         if data == "gowalla":
-            # MF has no propagation along the graph, so it needs more epochs.
-            made[name] = Candidate(
-                model, dataclasses.replace(LARGE, epochs=30, eval_every=10) if name == "mf" else LARGE
-            )
+            # Without a graph to spread what a pair says, MF needs more epochs.
+            longer = dataclasses.replace(LARGE, epochs=30, validation=jaxrec.Validation(every=10, patience=1))
+            made[name] = (model, longer if name == "mf" else LARGE)
         else:
-            made[name] = Candidate(model, dataclasses.replace(SMALL, l2=SMALL_L2[name]))
+            made[name] = (model, dataclasses.replace(SMALL, regularizer=SquaredL2(SMALL_L2[name])))
     return made

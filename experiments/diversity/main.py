@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import time
@@ -19,6 +20,7 @@ from experiments.diversity.config import CANDIDATES, L2_GRID, TRADE_OFFS, K, can
 from jaxrec.api import default_space
 from jaxrec.data import seen_items
 from jaxrec.evaluation import CurvePoint, accuracy_diversity_curve, curve_rows
+from jaxrec.fitting import Trial
 from jaxrec.ranking import ItemSpace
 from jaxrec.reports import Report, average_reports, paired_difference
 from jaxrec.statistics import seed_spread
@@ -78,20 +80,18 @@ def compare(options: Options) -> int:
     for name in options.models or made:
         started = time.perf_counter()
         models = []
-        options_of = made[name].options
-        if options_of is None:
-            models.append(jaxrec.fit(made[name].model, split, key=jax.random.key(0)))
+        model, how = made[name]
+        if how is None:
+            models.append(jaxrec.fit(model, split, key=jax.random.key(0)))
         else:
             # The number of epochs is chosen once, on the validation part; then all seeds learn from both parts.
-            choose = dataclasses.replace(options_of, refit=False)
-            chosen = jaxrec.fit(made[name].model, split, choose, key=jax.random.key(100))
+            choose = dataclasses.replace(how, refit=False)
+            chosen = jaxrec.fit(model, split, choose, key=jax.random.key(100))
             epochs = chosen.info["best_epoch"]
             document.setdefault("epochs", {})[name] = epochs
             print(f"{name}: {epochs} epochs, validation {chosen.info['valid']}", flush=True)
-            again = dataclasses.replace(options_of, epochs=epochs, validate=False)
-            models += [
-                jaxrec.fit(made[name].model, split, again, key=jax.random.key(seed)) for seed in range(options.seeds)
-            ]
+            again = dataclasses.replace(how, epochs=epochs, validation=None)
+            models += [jaxrec.fit(model, split, again, key=jax.random.key(seed)) for seed in range(options.seeds)]
         runs = [curves_of(model, split, space) for model in models]
         for method in TRADE_OFFS:
             points = [
@@ -186,14 +186,16 @@ def write(options: Options, document: Mapping[str, Any]) -> None:
 def tune(options: Options) -> int:
     """Print the validation nDCG of every L2, mean of two seeds, and the best of each model."""
     split = make_split(options.data)
-    for name, candidate in candidates(options.data).items():
-        if candidate.options is None:
+    for name, (model, how) in candidates(options.data).items():
+        if how is None:
             continue
-        tried = []
-        for l2 in L2_GRID:
-            one = dataclasses.replace(candidate.options, l2=l2, refit=False)
-            fits = [jaxrec.fit(candidate.model, split, one, key=jax.random.key(200 + seed)) for seed in range(2)]
-            tried.append((float(np.mean([fit.info["valid"]["ndcg@10"] for fit in fits])), l2))
-            print(f"{name}: l2 {l2}: {tried[-1][0]:.4f}, epochs {[fit.info['best_epoch'] for fit in fits]}", flush=True)
-        print(f"{name}: best {max(tried)}", flush=True)
+        keys = [jax.random.key(200 + seed) for seed in range(2)]
+        space = {"regularizer": L2_GRID}  # a number is the weight of SquaredL2
+        study = jaxrec.tune(model, split, space, how, key=keys, on_trial=functools.partial(_tell, name))
+        print(f"{name}: best l2 {study.best.settings['regularizer']}: {study.best.value:.4f}", flush=True)
     return 0
+
+
+def _tell(name: str, trial: Trial) -> None:
+    value = trial.error if trial.value is None else f"{trial.value:.4f}"
+    print(f"{name}: l2 {trial.settings['regularizer']}: {value}, epochs {list(trial.epochs)}", flush=True)

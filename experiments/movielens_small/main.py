@@ -18,8 +18,9 @@ import numpy as np
 import tyro
 
 import jaxrec
-from experiments.movielens_small.config import CHOSEN, Candidate, grid
+from experiments.movielens_small.config import CHOSEN, GRIDS
 from jaxrec.api import default_space, title_of
+from jaxrec.fitting import Trial, plain_description
 from jaxrec.ranking import ItemSpace
 from jaxrec.reports import Report, average_reports, compare_reports, comparison_table, paired_difference
 from jaxrec.statistics import Comparison
@@ -72,16 +73,16 @@ def compare(options: Options) -> int:
     reports: dict[str, Report] = {}
     per_seed: dict[str, list[Report]] = {}
     seconds: dict[str, float] = {}
-    for name, candidate in CHOSEN.items():
+    for name, (model, how) in CHOSEN.items():
         before = time.perf_counter()
         log = options.out / "log.jsonl" if name == "lightgcn" else None
-        models[name] = jaxrec.fit(candidate.model, split, candidate.options, key=jax.random.key(0), log=log)
+        models[name] = jaxrec.fit(model, split, how, key=jax.random.key(0), log=log)
         seconds[name] = time.perf_counter() - before
         per_seed[name] = [evaluate(models[name], split, space)]
-        if candidate.options is not None:
-            again = dataclasses.replace(candidate.options, epochs=models[name].info["best_epoch"], validate=False)
-            fit_again = functools.partial(jaxrec.fit, candidate.model, split, again)
-            # Programs this small leave a core idle, so the other seeds are trained concurrently.
+        if how is not None:
+            again = dataclasses.replace(how, epochs=models[name].info["best_epoch"], validation=None)
+            fit_again = functools.partial(jaxrec.fit, model, split, again)
+            # Programs this small leave a core idle, so the further seeds are trained side by side.
             with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
                 jobs = [pool.submit(fit_again, key=jax.random.key(seed)) for seed in range(1, options.seeds)]
             per_seed[name] += [evaluate(job.result(), split, space) for job in jobs]
@@ -160,7 +161,7 @@ def write(
         "comparisons": [dataclasses.asdict(row) for row in rows],
         "models": {
             name: {
-                "config": _config(CHOSEN[name]),
+                "config": _config(name),
                 "best_epoch": models[name].info["best_epoch"],
                 "valid": models[name].info["valid"],
                 "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
@@ -176,32 +177,22 @@ def write(
 
 
 def tune() -> int:
-    """Print the validation nDCG@10 of every candidate, and the best of each model."""
+    """Print the validation nDCG@10 of all settings, and the best of each model; three trainings count as their mean."""
     split = make_split()
-    for name in CHOSEN:
-        tried = []
-        for candidate in grid(name):
-            options = None if candidate.options is None else dataclasses.replace(candidate.options, refit=False)
-            if len(grid(name)) > 1:
-                values = []
-                for seed in range(3 if options is not None else 1):
-                    fitted = jaxrec.fit(candidate.model, split, options, key=jax.random.key(100 + seed))
-                    values.append((fitted.info["valid"]["ndcg@10"], fitted.info["best_epoch"]))
-                value = float(np.mean([value for value, _ in values]))
-                tried.append((value, candidate))
-                epochs = [epoch for _, epoch in values]
-                print(f"{name:<9} {value:.4f}  epochs {epochs}  {_config(candidate)}", flush=True)
-        if tried:
-            value, candidate = max(tried, key=lambda pair: pair[0])
-            print(f"{name:<9} best: {value:.4f}  {_config(candidate)}\n", flush=True)
+    for name, space in GRIDS.items():
+        model, how = CHOSEN[name]
+        keys = [jax.random.key(100 + seed) for seed in range(1 if how is None else 3)]
+        study = jaxrec.tune(model, split, space, how, key=keys, on_trial=functools.partial(_tell, name))
+        print(f"{name:<9} best: {study.best.value:.4f}  {dict(study.best.settings)}\n", flush=True)
     return 0
 
 
-def _config(candidate: Candidate) -> dict[str, Any]:
-    hidden = ("parent", "name", "num_users", "num_items")
-    model = {
-        field.name: getattr(candidate.model, field.name)
-        for field in dataclasses.fields(candidate.model)
-        if field.name not in hidden
-    }
-    return {**model, **({} if candidate.options is None else dataclasses.asdict(candidate.options))}
+def _tell(name: str, trial: Trial) -> None:
+    value = trial.error if trial.value is None else f"{trial.value:.4f}"
+    print(f"{name:<9} {value}  epochs {list(trial.epochs)}  {dict(trial.settings)}", flush=True)
+
+
+def _config(name: str) -> dict[str, Any]:
+    model, how = CHOSEN[name]
+    described = {key: value for key, value in plain_description(model).items() if key not in ("num_users", "num_items")}
+    return {**described, **({} if how is None else plain_description(how))}

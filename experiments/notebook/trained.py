@@ -15,9 +15,10 @@ import optax
 import jaxrec
 from jaxrec.api import default_space
 from jaxrec.errors import NonFiniteLossError
+from jaxrec.losses import Logistic, NormL2, SquaredError, SquaredL2
 from jaxrec.reports import Report, comparison_markdown
 from jaxrec.sampling import shuffled_batches
-from jaxrec.training import Batch, Objective, init_state, make_step, train_data
+from jaxrec.training import SGD, Batch, Objective, init_state, make_step, train_data
 
 RATINGS = np.array([[4, 5, 3, 4], [5, 3, 4, 1], [3, 2, 5, 5], [4, 2, 3, 1]], np.float32)
 METRICS = ("recall@10", "recall@20", "precision@10", "ndcg@10", "ndcg@20", "ild@10", "coverage@10")
@@ -29,15 +30,13 @@ def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str,
     Returns:
       (the records of the epochs, the reason for the end).
     """
-    options = jaxrec.FitOptions(
-        loss="mse",
-        optimizer="sgd",
-        learning_rate=1e-2,
-        l2=0.0,
+    options = jaxrec.TrainingOptions(
+        loss=SquaredError(),
+        optimizer=SGD(1e-2, sparse=True),
+        regularizer=None,
         batch_size=1,
         epochs=10,
         tolerance=1e-3,
-        sparse=True,
     )
     try:
         info = jaxrec.fit(jaxrec.MF(dim=128, scale=scale), data, options, key=jax.random.key(0)).info
@@ -49,7 +48,7 @@ def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str,
 
 def train_lightgcn(split: jaxrec.Split) -> list[Mapping[str, Any]]:
     """Train the notebook's LightGCN: width 128, averaged layers, BPR and RecBole's L2 of the initial embeddings."""
-    options = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, l2_form="norm", epochs=20, batch_size=1024, validate=False)
+    options = jaxrec.TrainingOptions(regularizer=NormL2(1e-2), epochs=20, validation=None)
     model = jaxrec.fit(jaxrec.LightGCN(dim=128, layers=3), split, options, key=jax.random.key(0))
     return model.info["records"]
 
@@ -64,7 +63,7 @@ def train_svdpp() -> list[str]:
     data = train_data(jaxrec.from_arrays(users, items, RATINGS.ravel()))
     model = jaxrec.SVDPP(dim=10, mean=3.0, num_users=4, num_items=4)
     optimizer = optax.sgd(0.01, momentum=0.9)
-    step = make_step(Objective(model, loss="mse"), optimizer)
+    step = make_step(Objective(model, SquaredError()), optimizer)
     init_key, train_key, order_key = jax.random.split(jax.random.key(0), 3)
     state = init_state(model.init(init_key, data.adjacency)["params"], optimizer, train_key)
     assert data.rating is not None
@@ -82,9 +81,14 @@ def train_svdpp() -> list[str]:
 
 def compare(split: jaxrec.Split) -> str:
     """Evaluate rankings on real data, as Markdown: ranking models, and rating models used for ranking."""
-    implicit = jaxrec.FitOptions(learning_rate=5e-3, l2=1e-2, epochs=100)
-    rating = jaxrec.FitOptions(
-        loss="mse", optimizer="sgd", reduction="sum", batch_size=4000, learning_rate=0.01, l2=0.16, epochs=30
+    implicit = jaxrec.TrainingOptions(epochs=100)
+    rating = jaxrec.TrainingOptions(
+        loss=SquaredError(),
+        optimizer=SGD(0.01),
+        regularizer=SquaredL2(0.16),
+        reduction="sum",
+        batch_size=4000,
+        epochs=30,
     )
     models = {
         "popularity": (jaxrec.Popularity(), None),
@@ -93,8 +97,8 @@ def compare(split: jaxrec.Split) -> str:
         "NMF, all entries": (jaxrec.NMF(dim=20), None),
         "MF, BPR": (jaxrec.MF(dim=64), implicit),
         "LightGCN, BPR": (jaxrec.LightGCN(dim=64, layers=2), implicit),
-        "GCN, BPR": (jaxrec.GCN(dim=64, hidden=64), dataclasses.replace(implicit, l2=1e-3)),
-        "SVD++, logistic": (jaxrec.SVDPP(dim=64), dataclasses.replace(implicit, loss="logistic")),
+        "GCN, BPR": (jaxrec.GCN(dim=64, hidden=64), dataclasses.replace(implicit, regularizer=SquaredL2(1e-3))),
+        "SVD++, logistic": (jaxrec.SVDPP(dim=64), dataclasses.replace(implicit, loss=Logistic())),
         "MF, MSE on ratings": (jaxrec.MF(dim=64, bias=True), rating),
         "SVD++, MSE on ratings": (jaxrec.SVDPP(dim=50, implicit_l2=0.006, scale=0.03), rating),
         "NMF, observed ratings": (jaxrec.NMF(dim=20, objective="observed"), None),

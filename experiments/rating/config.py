@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jaxrec
+from jaxrec.losses import SquaredError, SquaredL2
+from jaxrec.training import SGD
 
 SEEDS = (0, 1, 2)
 
 
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A model and its training options."""
+class Grid(NamedTuple):
+    """A model, its training options, and the settings that are tried.
+
+    Attributes:
+      model: the model without sizes.
+      options: the training options.
+      settings: the changes of each candidate, by path; see `jaxrec.tune`.
+    """
 
     model: Any
-    options: jaxrec.FitOptions
+    options: jaxrec.TrainingOptions
+    settings: tuple[dict[str, Any], ...]
 
 
 # The loss is the mean of squared errors, not halved, and the L2 term is halved: in Surprise's terms the learning rate
 # is twice the one here, and the regularization half.
-SGD = jaxrec.FitOptions(
-    loss="mse",
-    optimizer="sgd",
-    reduction="sum",
-    batch_size=4000,
-    eval_every=1,
-    patience=3,
-    epochs=40,
-)
+def _sgd(rate: float, decay: float) -> jaxrec.TrainingOptions:
+    return jaxrec.TrainingOptions(
+        loss=SquaredError(),
+        optimizer=SGD(rate, decay=decay),
+        regularizer=SquaredL2(0.16),
+        reduction="sum",
+        batch_size=4000,
+        epochs=40,
+        validation=jaxrec.Validation(every=1, patience=3),
+    )
 
 
-def _sgd(rate: float, decay: float, l2: float) -> jaxrec.FitOptions:
-    return dataclasses.replace(SGD, learning_rate=rate, decay=decay, l2=l2)
-
-
-SMALLER_BATCHES = dataclasses.replace(_sgd(0.0125, 0.93, 0.16), batch_size=2000)
-
-# SVD++ has one more column for its penalty, and sparse products are fastest at multiples of 8: hence 47 and 55.
-GRIDS: dict[str, tuple[Candidate, ...]] = {
-    "mf": (
-        Candidate(jaxrec.MF(dim=200, bias=True, scale=0.03), _sgd(0.012, 0.96, 0.16)),
-        Candidate(jaxrec.MF(dim=200, bias=True, scale=0.03), _sgd(0.012, 0.96, 0.20)),
-        Candidate(jaxrec.MF(dim=200, bias=True, scale=0.03), _sgd(0.012, 0.96, 0.24)),
-        Candidate(jaxrec.MF(dim=100, bias=True, scale=0.03), _sgd(0.012, 0.96, 0.20)),
+GRIDS = {
+    "mf": Grid(
+        jaxrec.MF(dim=200, bias=True, scale=0.03),
+        _sgd(0.012, 0.96),
+        (
+            {"regularizer.weight": 0.16},
+            {"regularizer.weight": 0.20},
+            {"regularizer.weight": 0.24},
+            {"regularizer.weight": 0.20, "model.dim": 100},
+        ),
     ),
-    "svdpp": (
-        Candidate(jaxrec.SVDPP(dim=47, implicit_l2=0.006, scale=0.03), _sgd(0.0125, 0.93, 0.16)),
-        Candidate(jaxrec.SVDPP(dim=47, implicit_l2=0.02, scale=0.03), _sgd(0.0125, 0.93, 0.16)),
-        Candidate(jaxrec.SVDPP(dim=47, implicit_l2=0.006, scale=0.03), _sgd(0.0125, 0.93, 0.20)),
-        Candidate(jaxrec.SVDPP(dim=55, implicit_l2=0.006, scale=0.03), SMALLER_BATCHES),
+    # SVD++ has one more column for its penalty, and sparse products are fastest at multiples of 8: hence 47 and 55.
+    "svdpp": Grid(
+        jaxrec.SVDPP(dim=47, implicit_l2=0.006, scale=0.03),
+        _sgd(0.0125, 0.93),
+        (
+            {"regularizer.weight": 0.16},
+            {"regularizer.weight": 0.16, "model.implicit_l2": 0.02},
+            {"regularizer.weight": 0.20},
+            {"regularizer.weight": 0.16, "model.dim": 55, "batch_size": 2000},
+        ),
     ),
-    "nmf": tuple(
-        Candidate(jaxrec.NMF(dim=50, l2=l2, iterations=rounds), jaxrec.FitOptions(loss="mse"))
-        for l2, rounds in ((0.10, 50), (0.14, 50), (0.18, 50), (0.14, 100))
+    "nmf": Grid(
+        jaxrec.NMF(dim=50),
+        jaxrec.TrainingOptions(loss=SquaredError()),
+        tuple(
+            {"model.l2": l2, "model.iterations": rounds}
+            for l2, rounds in ((0.10, 50), (0.14, 50), (0.18, 50), (0.14, 100))
+        ),
     ),
 }
 

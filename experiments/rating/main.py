@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 import jaxrec
-from experiments.rating.config import GRIDS, PEER_GRIDS, SEEDS, Candidate
+from experiments.rating.config import GRIDS, PEER_GRIDS, SEEDS, Grid
 from jaxrec.data import TEST, TRAIN
 from jaxrec.fitting import versions
 
@@ -85,22 +85,19 @@ def folds(options: Options) -> Iterator[tuple[int, jaxrec.Interactions]]:
             yield number, dataclasses.replace(data, part=part)
 
 
-def ours(grid: Sequence[Candidate], data: jaxrec.Interactions, fold: int) -> dict[str, Any]:
+def ours(grid: Grid, data: jaxrec.Interactions, fold: int) -> dict[str, Any]:
     """Choose on a tenth of the training part, train on all of it with each seed, and measure the test part."""
     started = time.perf_counter()
     choice = jaxrec.split(data, "predefined", valid=0.1, key=jax.random.key(fold))
-    tried = []
-    for candidate in grid:
-        options = dataclasses.replace(candidate.options, refit=False)
-        info = jaxrec.fit(candidate.model, choice, options, key=jax.random.key(1000)).info
-        tried.append((info["valid"]["rmse"], info["best_epoch"]))
-    best = int(np.argmin([rmse for rmse, _ in tried]))
+    study = jaxrec.tune(grid.model, choice, grid.settings, grid.options, key=jax.random.key(1000))
+    (epochs,) = study.best.epochs
     choosing = time.perf_counter() - started
-    options = dataclasses.replace(grid[best].options, epochs=max(tried[best][1], 1))
+    # NMF has rounds of its own.
+    options = dataclasses.replace(study.options, epochs=epochs) if epochs else study.options
     split = jaxrec.split(data, "predefined")
     errors, seconds, compiled = [], [], []
     for seed in SEEDS:
-        model = jaxrec.fit(grid[best].model, split, options, key=jax.random.key(seed))
+        model = jaxrec.fit(study.model, split, options, key=jax.random.key(seed))
         report = jaxrec.evaluate_ratings(model, split)
         errors.append((report.mean("rmse"), report.mean("mae")))
         took = model.info["seconds"]
@@ -112,9 +109,9 @@ def ours(grid: Sequence[Candidate], data: jaxrec.Interactions, fold: int) -> dic
         "seconds": seconds,
         "compile_seconds": compiled[0],
         "choosing_seconds": choosing,
-        "chosen": best,
-        "epochs": options.epochs,
-        "validation": [rmse for rmse, _ in tried],
+        "chosen": study.best.number,
+        "epochs": max(epochs, 1),
+        "validation": [np.nan if trial.value is None else trial.value for trial in study.trials],
     }
 
 

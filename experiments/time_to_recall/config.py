@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import jaxrec
+from jaxrec.losses import BPR, InBatchSoftmax, SquaredL2
+from jaxrec.training import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Recipe:
     """
 
     model: jaxrec.LightGCN
-    options: jaxrec.FitOptions
+    options: jaxrec.TrainingOptions
     first: int
     every: int
 
@@ -28,15 +30,11 @@ RECIPES = {
     # Chosen on a tenth of the training part; see README.md for what was tried.
     "softmax": Recipe(
         jaxrec.LightGCN(dim=128, layers=1),
-        jaxrec.FitOptions(
-            loss="softmax",
-            negatives=0,
+        jaxrec.TrainingOptions(
+            loss=InBatchSoftmax(temperature=0.12, chunks=16, logit_adjustment=0.8),
+            optimizer=Adam(2e-2),
+            regularizer=None,
             batch_size=8192,
-            groups=16,
-            temperature=0.12,
-            popularity_prior=0.8,
-            learning_rate=2e-2,
-            l2=0.0,
             epochs=20,
         ),
         first=4,
@@ -45,7 +43,9 @@ RECIPES = {
     # As in the paper and its authors' code.
     "bpr": Recipe(
         jaxrec.LightGCN(dim=64, layers=3),
-        jaxrec.FitOptions(loss="bpr", batch_size=2048, learning_rate=1e-3, l2=1e-4, epochs=1000),
+        jaxrec.TrainingOptions(
+            loss=BPR(), optimizer=Adam(1e-3), regularizer=SquaredL2(1e-4), batch_size=2048, epochs=1000
+        ),
         first=5,
         every=5,
     ),

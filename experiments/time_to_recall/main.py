@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import platform
@@ -12,16 +13,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
-import optax
 import tyro
 
 import jaxrec
 from experiments.time_to_recall.config import RECIPES, Recipe
 from jaxrec.data import seen_items
 from jaxrec.evaluation import evaluate_scorer
-from jaxrec.fitting import versions
-from jaxrec.fitting._fit import trained_scorer
-from jaxrec.training import Objective, TrainData, init_state, make_epoch, train_data
+from jaxrec.fitting import plain_description, versions
+from jaxrec.protocols import Callback, EpochEvent
+from jaxrec.training import train_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,7 @@ def measure(options: Options) -> dict[str, Any]:
     """Run all trainings; `seconds_to_target` is the median over seeds, None if more than half missed it."""
     split = jaxrec.split(jaxrec.load(options.dataset), "predefined", valid=0.1 if options.tune else 0.0)
     truth, recipe = (split.valid if options.tune else split.test), RECIPES[options.recipe]
-    data = train_data(split.train)
-    runs = [run(recipe, split.train, truth, data, seed, options) for seed in range(options.seeds)]
+    runs = [run(recipe, split.train, truth, seed, options) for seed in range(options.seeds)]
     times = sorted(float("inf") if one["seconds_to_target"] is None else one["seconds_to_target"] for one in runs)
     median = statistics.median_low(times)
     return {
@@ -79,7 +78,7 @@ def measure(options: Options) -> dict[str, Any]:
         "part": "a tenth of train" if options.tune else "test",
         "seconds_to_target": None if median == float("inf") else median,
         "recipe": {"name": options.recipe, "layers": recipe.model.layers, "dim": recipe.model.dim}
-        | {"first": recipe.first, "every": recipe.every, **dataclasses.asdict(recipe.options)},
+        | {"first": recipe.first, "every": recipe.every, **plain_description(recipe.options)},
         "runs": runs,
         "versions": versions(),
         "machine": {"system": platform.platform(), "processor": platform.processor(), "devices": str(jax.devices())},
@@ -87,48 +86,60 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def run(
-    recipe: Recipe,
-    train: jaxrec.Interactions,
-    truth: jaxrec.Interactions,
-    data: TrainData,
-    seed: int,
-    options: Options,
+    recipe: Recipe, train: jaxrec.Interactions, truth: jaxrec.Interactions, seed: int, options: Options
 ) -> dict[str, Any]:
-    """Train once. The clock starts before the parameters are drawn, and includes compilation and evaluation."""
-    started = time.perf_counter()
-    chosen = recipe.options
-    model = recipe.model.clone(num_users=train.num_users, num_items=train.num_items)
-    objective = Objective(model, loss=chosen.loss, l2=chosen.l2, temperature=chosen.temperature, groups=chosen.groups)
-    optimizer = optax.adam(chosen.learning_rate)
-    init_key, train_key = jax.random.split(jax.random.key(seed))
-    params = model.lazy_init(init_key, jax.eval_shape(lambda: data.adjacency))["params"]
-    state = init_state(params, optimizer, train_key)
-    epoch = make_epoch(objective, optimizer, chosen.batch_size, chosen.drawn_negatives).lower(state, data).compile()
-    compiled = time.perf_counter() - started
-    seen, curve, training, reached = seen_items(train), [], 0.0, None
-    for number in range(1, chosen.epochs + 1):
-        before = time.perf_counter()
-        state, info = epoch(state, data)
-        loss = info["loss"].item()
-        training += time.perf_counter() - before
-        if number >= recipe.first and (number - recipe.first) % recipe.every == 0:
-            scorer = trained_scorer({"params": state.params}, data, model, chosen)
-            report = evaluate_scorer(scorer, truth, seen=seen, k=20, metrics=("recall", "ndcg"))
-            seconds = time.perf_counter() - started
-            recall, ndcg = report.mean("recall@20"), report.mean("ndcg@20")
-            curve.append({"epoch": number, "seconds": seconds, "training": training, "loss": loss, "recall@20": recall})
-            curve[-1]["ndcg@20"] = ndcg
-            print(
-                f"seed {seed}, epoch {number}: {seconds:.1f} s, recall@20 {recall:.4f}, nDCG@20 {ndcg:.4f}", flush=True
-            )
-            if recall >= options.target:
-                reached = seconds
-        if reached is not None or time.perf_counter() - started > options.max_seconds:
-            break
+    """Train once. The clock starts with the fit, and includes the adjacency, compilation and evaluation."""
+    reading = Reading(recipe, train, truth, seed, options)
+    fitted = jaxrec.fit(recipe.model, train, recipe.options, key=jax.random.key(seed), callbacks=[reading])
     return {
         "seed": seed,
-        "seconds_to_target": reached,
-        "compile_seconds": compiled,
-        "final_recall": curve[-1]["recall@20"] if curve else None,
-        "curve": curve,
+        "seconds_to_target": reading.reached,
+        "compile_seconds": fitted.info["seconds"]["compile"],
+        "final_recall": reading.curve[-1]["recall@20"] if reading.curve else None,
+        "curve": reading.curve,
     }
+
+
+class Reading(Callback):
+    """Measure the recall on the schedule of a recipe, and stop at the target or at the end of the time.
+
+    Attributes:
+      curve: one point for each measurement.
+      reached: the seconds at which the target was reached, or None.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: jaxrec.Interactions, truth: jaxrec.Interactions, seed: int, options: Options
+    ) -> None:
+        self._recipe, self._truth, self._seed, self._options = recipe, truth, seed, options
+        self._model = recipe.model.clone(num_users=train.num_users, num_items=train.num_items)
+        self._data, self._seen = train_data(train), seen_items(train)
+        self.curve: list[dict[str, float]] = []
+        self.reached: float | None = None
+        self._training, self._started = 0.0, time.perf_counter()
+
+    def __call__(self, event: EpochEvent) -> bool:
+        """Measure if the schedule says so; True stops the training."""
+        epoch, recipe = event.record.epoch, self._recipe
+        self._training += event.record.seconds
+        if epoch >= recipe.first and (epoch - recipe.first) % recipe.every == 0:
+            scorer = _scorer(self._model, event.params(), self._data.adjacency)
+            scorer = recipe.options.loss.adjust(scorer, self._data)
+            report = evaluate_scorer(scorer, self._truth, seen=self._seen, k=20, metrics=("recall", "ndcg"))
+            point = {"epoch": epoch, "seconds": time.perf_counter() - self._started, "training": self._training}
+            point["loss"] = event.record.train["loss"]
+            point |= {name: report.mean(name) for name in ("recall@20", "ndcg@20")}
+            self.curve.append(point)
+            print(
+                f"seed {self._seed}, epoch {epoch}: {point['seconds']:.1f} s, recall@20 {point['recall@20']:.4f}, "
+                f"nDCG@20 {point['ndcg@20']:.4f}",
+                flush=True,
+            )
+            if point["recall@20"] >= self._options.target:
+                self.reached = point["seconds"]
+        return self.reached is not None or time.perf_counter() - self._started > self._options.max_seconds
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scorer(model: jaxrec.LightGCN, params: Any, adjacency: Any) -> Any:
+    return model.apply({"params": params}, adjacency, method="scorer")

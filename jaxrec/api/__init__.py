@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from jaxrec._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from jaxrec.api._cross_validate import CrossValidation, cross_validate
     from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
     from jaxrec.api._lookup import title_of
     from jaxrec.api._rankings import evaluate_rankings
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from jaxrec.api._sampled import evaluate_sampled
 
 __all__ = [
+    "CrossValidation",
     "Recommendations",
     "Suggestion",
+    "cross_validate",
     "default_space",
     "evaluate",
     "evaluate_rankings",
@@ -29,6 +32,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "jaxrec.api._cross_validate": "CrossValidation cross_validate",
         "jaxrec.api._evaluate": "default_space evaluate evaluate_ratings",
         "jaxrec.api._lookup": "title_of",
         "jaxrec.api._rankings": "evaluate_rankings",

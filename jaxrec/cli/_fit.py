@@ -8,7 +8,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from tyro import conf
 
@@ -32,6 +32,8 @@ from jaxrec.losses import SquaredError
 from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
+
+T = TypeVar("T")
 
 _PLAIN = TrainingOptions()
 
@@ -120,7 +122,7 @@ class TaskFlags:
     rating_scale: Annotated[tuple[float, float] | None, optional("LOW HIGH")] = None
 
 
-_NONE = "none"
+NONE = "none"  # the word for no regularizer
 _CHOICES = ("loss", "negatives", "regularizer", "optimizer")
 
 
@@ -142,11 +144,11 @@ class Choices:
         self.parts: dict[str, type] = {}
         for kind in _CHOICES if self.trained else ():
             word = word_of(argv, f"--{kind}", getattr(TrainingFlags, kind, None) or "")
-            if word and word != _NONE and not word.isdigit():
+            if word and word != NONE and not word.isdigit():
                 self.parts[kind] = class_of(kind, word)
 
-    def command(self) -> type[FitCommand]:
-        """The options of `fit` for these choices."""
+    def groups(self) -> list[tuple[str, type]]:
+        """The groups of options that these choices have, by the names of their fields in the command."""
         groups = [("model_options", twin(self.model, "ModelOptions", summary_of(self.model)))]
         if self.trained:
             groups.append(("training", TrainingFlags))
@@ -156,34 +158,33 @@ class Choices:
             ]
         elif self.rates:
             groups.append(("training", TaskFlags))
-        taken: set[str] = {field.name for owner in (FitCommand, DataOptions) for field in dataclasses.fields(owner)}
+        return groups
+
+    def command(self, base: type[T] = FitCommand) -> type[T]:
+        """The options of `fit`, or of another command, for these choices."""
+        taken: set[str] = {field.name for owner in (base, DataOptions) for field in dataclasses.fields(owner)}  # pyright: ignore[reportArgumentType]
         nested = []
-        for name, group in groups:
+        for name, group in self.groups():
             flags = {str(field.metadata.get("flag", field.name)) for field in dataclasses.fields(group)}
             # A flag that another group has gets the group's name in front of it.
             kind: Any = group if flags & taken else conf.OmitArgPrefixes[group]
             taken |= flags
             nested.append((name, kind, dataclasses.field(default=_anyhow(group))))
         return dataclasses.make_dataclass(
-            "FitCommand",
-            nested,
-            bases=(FitCommand,),
-            frozen=True,
-            kw_only=True,
-            namespace={"__doc__": FitCommand.__doc__},
+            base.__name__, nested, bases=(base,), frozen=True, kw_only=True, namespace={"__doc__": base.__doc__}
         )
 
-    def options(self, command: FitCommand) -> tuple[TrainingOptions, Mapping[str, Any]]:
+    def options(self, command: Any) -> tuple[TrainingOptions, Mapping[str, Any]]:
         """The options of the training, and the flags that they come from."""
         flags = getattr(command, "training", None)
-        refit = {"refit": "all"} if command.all_data else {}
+        refit = {"refit": "all"} if getattr(command, "all_data", False) else {}
         if isinstance(flags, TaskFlags):
             loss = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
             return TrainingOptions(**loss, **refit), values_of(flags)
         if flags is None:
             return TrainingOptions(**refit), {}
         made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
-        if flags.regularizer == _NONE:
+        if flags.regularizer == NONE:
             made["regularizer"] = None
         if flags.negatives is not None and flags.negatives.isdigit():
             # 0.1 said "none" by 0.

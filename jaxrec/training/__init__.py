@@ -10,6 +10,7 @@ from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
 from jaxrec.training._rows import RowStep, step_for
 from jaxrec.training._state import TrainData, TrainState, init_state, train_data
 from jaxrec.training._step import DenseStep, Step, make_step, train_step
+from jaxrec.training._writers import MLflow, TensorBoard, WandB
 
 __all__ = [
     "SGD",
@@ -22,6 +23,7 @@ __all__ = [
     "EpochRecord",
     "JsonLines",
     "LoopResult",
+    "MLflow",
     "Monitoring",
     "Objective",
     "OptaxOptimizer",
@@ -31,8 +33,10 @@ __all__ = [
     "StageInfo",
     "SteadyLoss",
     "Step",
+    "TensorBoard",
     "TrainData",
     "TrainState",
+    "WandB",
     "as_optimizer",
     "init_state",
     "make_batch",

@@ -26,7 +26,7 @@ class EarlyStopping(Callback):
     [False, False, False, True]
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int = 4) -> None:
         if patience < 1:
             raise JaxrecError(f"patience must be at least 1, got {patience}")
         self.patience = patience
@@ -92,7 +92,7 @@ class JsonLines(Callback):
     {"stage": "refit", "epoch": 1, "seconds": 0.5, "loss": 0.69}
     """
 
-    def __init__(self, path: str | pathlib.Path) -> None:
+    def __init__(self, path: str | pathlib.Path = "log.jsonl") -> None:
         self.path = pathlib.Path(path)
         self._file: TextIO | None = None
         self._stage = StageInfo("fit", "", ())

@@ -24,7 +24,8 @@ def recipe(monkeypatch):
     monkeypatch.setattr(jaxrec, "load", lambda name: data)
     monkeypatch.setattr(jaxrec, "split", lambda data, how, **rest: parts)
     short = RECIPES["softmax"]
-    options = dataclasses.replace(short.options, batch_size=64, groups=2, epochs=5)
+    loss = dataclasses.replace(short.options.loss, chunks=2)
+    options = dataclasses.replace(short.options, loss=loss, batch_size=64, epochs=5)
     short = dataclasses.replace(short, model=jaxrec.LightGCN(dim=8, layers=1), options=options, first=2, every=2)
     monkeypatch.setitem(RECIPES, "softmax", short)
     return short
@@ -38,7 +39,7 @@ def test_a_target_that_is_reached_ends_the_run_at_the_first_reading_above_it(rec
     for run in document["runs"]:
         point = run["curve"][0]
         assert run["compile_seconds"] + point["training"] < run["seconds_to_target"] == point["seconds"]
-    assert document["recipe"]["popularity_prior"] == recipe.options.popularity_prior
+    assert document["recipe"]["loss.logit_adjustment"] == recipe.options.loss.logit_adjustment
     assert len({run["final_recall"] for run in document["runs"]}) > 1  # each seed is a training of its own
 
 

@@ -12,6 +12,7 @@ from jaxrec.data.splitting._splits import (
     __getattr__,  # noqa: F401 - the functions of 0.1
     split,
 )
+from jaxrec.data.splitting._windows import TimeWindows
 
 __all__ = [
     "GlobalTemporal",
@@ -19,6 +20,7 @@ __all__ = [
     "Predefined",
     "RandomSplit",
     "Split",
+    "TimeWindows",
     "UserKFold",
     "UserRandom",
     "UserTemporal",
