@@ -81,7 +81,7 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 # uv resolves the lowest versions of direct dependencies; indirect ones are the newest that fit.
 $(VENV)/installed-lowest: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --resolution lowest-direct -e '.[test]'
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --upgrade --resolution lowest-direct -e '.[test]'
 	@touch $@
 
 # PyTorch without CUDA is a fraction of the size and the same on CPU. Without its index, the usual one serves.
