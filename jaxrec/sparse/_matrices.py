@@ -68,7 +68,10 @@ def from_dense(matrix: Shaped[Array, "M N"]) -> BCOO:
 
 
 def from_entries(
-    data: Shaped[Array, " E"] | Sequence[float], rows: Integer[Array, " E"] | Sequence[int], columns: Integer[Array, " E"] | Sequence[int], shape: tuple[int, int]
+    data: Shaped[Array, " E"] | Sequence[float],
+    rows: Integer[Array, " E"] | Sequence[int],
+    columns: Integer[Array, " E"] | Sequence[int],
+    shape: tuple[int, int],
 ) -> BCOO:
     """A BCOO from entries at distinct places, sorted here by row and then column (on the host, not under jit).
 
