@@ -6,7 +6,7 @@ import dataclasses
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Key, Real
+from jaxtyping import Bool, Key, Shaped
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, JaxrecError, MismatchError
@@ -132,7 +132,7 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
 
 
 def feature_space(
-    features: Real[Array, "I f"],
+    features: Shaped[Array, "I f"],
     *,
     known: Bool[np.ndarray, " I"] | None = None,
     description: str = "item features of the caller",
