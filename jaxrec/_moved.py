@@ -15,7 +15,10 @@ from typing import Any
 _FILES = {
     ("data", "data"): "interactions ids seen filters",
     ("data", "data.datasets"): "registry:catalog download planetoid pickles",
-    ("data", "data.reading"): "readers detection columns text_formats text_parsing item_files frames conversions",
+    (
+        "data",
+        "data.reading",
+    ): "readers detection:formats columns text_formats text_parsing item_files frames conversions",
     ("data", "data.splitting"): "splits holdout parts",
     ("evaluation", "ranking"): "topk block_topk candidates:candidate_rule rerank:reranking item_space:item_vectors",
     ("evaluation", "reports"): "report tables several_runs:averages labels:groups",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxrec.errors import JaxrecError
+from jaxrec.evaluation._catalog import MAIN_METRICS
 from jaxrec.evaluation._tradeoff import CurvePoint, curve_rows
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 from jaxrec.reports._report import Report
+from jaxrec.reports._values import split_value_name
 
 if TYPE_CHECKING:
     import networkx
     from matplotlib.figure import Figure
 
-# The palette of Okabe and Ito, whose colours differ for colour-blind readers too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# The palette of Okabe and Ito, whose colors differ for color-blind readers too.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", ":", "-.")
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -55,7 +58,7 @@ def learning_curve(
     validated = [record for record in records if record.get("valid")]
     have = list(dict.fromkeys(name for record in validated for name in record["valid"]))
     if names is None:
-        names = [name for name in have if name.partition("@")[0] in ("recall", "ndcg")] or have
+        names = [name for name in have if split_value_name(name).name in MAIN_METRICS] or have
     missing = [name for name in names if name not in have]
     if missing:
         raise JaxrecError(f"no validation has {missing[0]!r}; there are {', '.join(have) or 'no validations'}")
@@ -65,11 +68,11 @@ def learning_curve(
     stages = list(dict.fromkeys(str(record.get("stage", "fit")) for record in records))
     for at, stage in enumerate(stages):
         own = [record for record in records if str(record.get("stage", "fit")) == stage]
-        _line(panels[0], [(one["epoch"], one["loss"]) for one in own], stage, _COLOURS[at % 7], _STYLES[at % 4])
+        _line(panels[0], [(one["epoch"], one["loss"]) for one in own], stage, _COLORS[at % 7], _STYLES[at % 4])
     panels[0].set_ylabel("training loss")
     for at, name in enumerate(names):
         points = [(one["epoch"], one["valid"][name]) for one in validated if name in one["valid"]]
-        _line(panels[1], points, name, _COLOURS[at % 7], "-")
+        _line(panels[1], points, name, _COLORS[at % 7], "-")
     if names:
         panels[1].set_ylabel("validation")
         panels[1].set_ylim(bottom=0)
@@ -156,10 +159,10 @@ def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: fl
         for row, report in enumerate(reports.values()):
             mean = report.mean(name)
             low, high = report.interval(name, level) if name in report.per_user else (math.nan, math.nan)
-            colour = _COLOURS[row % 7]
+            color = _COLORS[row % 7]
             if not math.isnan(low):
-                panel.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
-            panel.plot([mean], [row], "o", color=colour, markersize=5)
+                panel.plot([low, high], [row, row], color=color, linewidth=2, solid_capstyle="round")
+            panel.plot([mean], [row], "o", color=color, markersize=5)
         panel.set_title(name, fontsize=10)
         panel.set_xlim(left=0)
         panel.set_ylim(len(reports) - 0.5, -0.5)
@@ -208,17 +211,17 @@ def trade_off_curves(
     figure = figure_class(figsize=(7, 4.2), layout="constrained")
     panel = figure.subplots()
     for at, (label, points) in enumerate(curves.items()):
-        colour = _COLOURS[at % 7]
+        color = _COLORS[at % 7]
         rows = [_row_of(point, (x, y), level, label) for point in points]
         places = [(row[x], row[y]) for row in rows]
         for (right, up), row in zip(places, rows, strict=True):
             if f"{x}_low" in row:
-                panel.plot([row[f"{x}_low"], row[f"{x}_high"]], [up, up], color=colour, linewidth=1, alpha=0.6)
+                panel.plot([row[f"{x}_low"], row[f"{x}_high"]], [up, up], color=color, linewidth=1, alpha=0.6)
             if f"{y}_low" in row:
-                panel.plot([right, right], [row[f"{y}_low"], row[f"{y}_high"]], color=colour, linewidth=1, alpha=0.6)
-        panel.plot(*zip(*places, strict=True), _STYLES[at // 7 % 4], color=colour, label=_plain(label), linewidth=1.5)
-        panel.plot(*places[0], "o", color=colour, markersize=7)
-        panel.plot(*zip(*places, strict=True), ".", color=colour, markersize=5)
+                panel.plot([right, right], [row[f"{y}_low"], row[f"{y}_high"]], color=color, linewidth=1, alpha=0.6)
+        panel.plot(*zip(*places, strict=True), _STYLES[at // 7 % 4], color=color, label=_plain(label), linewidth=1.5)
+        panel.plot(*places[0], "o", color=color, markersize=7)
+        panel.plot(*zip(*places, strict=True), ".", color=color, markersize=5)
     panel.set_xlabel(x)
     panel.set_ylabel(y)
     _tidy(panel)
@@ -239,13 +242,21 @@ def _row_of(
     return row
 
 
-def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colour: str = "lightblue") -> Figure:
+def draw_bipartite(
+    graph: networkx.Graph,
+    *,
+    user_color: str = "red",
+    item_color: str = "lightblue",
+    user_colour: str | None = None,
+    item_colour: str | None = None,
+) -> Figure:
     """A bipartite graph in two columns, users on the left and items on the right.
 
     Args:
       graph: nodes with `bipartite=0` (users) or `bipartite=1` (items), as `jaxrec.graph.to_networkx` makes.
-      user_colour: any colour of matplotlib.
-      item_colour: any colour of matplotlib.
+      user_color: any color of matplotlib.
+      item_color: any color of matplotlib.
+      user_colour, item_colour: as 0.1 spelled them.
 
     Returns:
       The figure, which belongs to no window; see `save_figure`.
@@ -260,6 +271,13 @@ def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colo
     1
     """
     figure_class = _figure_class()
+    if user_colour is not None or item_colour is not None:
+        warnings.warn(
+            "user_colour and item_colour are names of 0.1 and go in 0.3; use user_color and item_color",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        user_color, item_color = user_colour or user_color, item_colour or item_color
     from matplotlib.colors import to_rgb
 
     sides: tuple[list[Any], list[Any]] = ([], [])
@@ -272,10 +290,10 @@ def draw_bipartite(graph: networkx.Graph, *, user_colour: str = "red", item_colo
     panel = figure.add_subplot()
     for one, other in graph.edges:
         panel.plot(*zip(places[one], places[other], strict=True), color="#888888", linewidth=1, zorder=1)
-    for nodes, colour in zip(sides, (user_colour, item_colour), strict=True):
+    for nodes, color in zip(sides, (user_color, item_color), strict=True):
         if nodes:
-            panel.scatter(*zip(*(places[node] for node in nodes), strict=True), s=420, c=colour, zorder=2)
-        ink = "white" if sum(to_rgb(colour)) < 1.5 else "black"
+            panel.scatter(*zip(*(places[node] for node in nodes), strict=True), s=420, c=color, zorder=2)
+        ink = "white" if sum(to_rgb(color)) < 1.5 else "black"
         for node in nodes:
             panel.annotate(str(node), places[node], ha="center", va="center", fontsize=8, zorder=3, color=ink)
     panel.margins(0.25)
@@ -320,10 +338,10 @@ def _figure_class() -> type[Figure]:
     return Figure
 
 
-def _line(panel: Any, points: Sequence[tuple[float, float]], label: str, colour: str, style: str) -> None:
+def _line(panel: Any, points: Sequence[tuple[float, float]], label: str, color: str, style: str) -> None:
     x, y = zip(*points, strict=True)
     # A single point has no line, so it is shown as a dot.
-    panel.plot(x, y, style, color=colour, label=label, marker="o" if len(points) < 15 else "", markersize=4)
+    panel.plot(x, y, style, color=color, label=label, marker="o" if len(points) < 15 else "", markersize=4)
 
 
 def _tidy(panel: Any) -> None:

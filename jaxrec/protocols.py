@@ -11,17 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 
+from jaxrec.registry import make
 from jaxrec.types import Scorer
 
 if TYPE_CHECKING:
-    from jaxrec.data import SeenItems
+    from pathlib import Path
+
+    from jaxrec.data import Interactions, SeenItems
+    from jaxrec.data.splitting import Split
     from jaxrec.training import EpochRecord, TrainData
 
 __all__ = [
+    "NEEDS",
+    "AllLists",
     "Batch",
     "Callback",
     "EmbeddingTables",
@@ -29,16 +37,23 @@ __all__ = [
     "EpochEvent",
     "HistoryScorer",
     "Loss",
+    "Metric",
     "Model",
     "Negatives",
     "Optimizer",
+    "RatedPairs",
+    "Reader",
     "Regularizer",
+    "Reranker",
     "Scorer",
     "Solution",
     "Solved",
+    "Splitter",
     "StageInfo",
     "Task",
     "Trained",
+    "UserList",
+    "UserScores",
 ]
 
 Task = Literal["ranking", "rating"]
@@ -125,9 +140,7 @@ class Loss(Protocol):
 
     def default_negatives(self) -> Negatives | None:
         """The sampler for a fit that names none; None where the loss needs no drawn negatives."""
-        from jaxrec.sampling import Uniform
-
-        return Uniform(1)
+        return make("negatives", "uniform")  # by name, since samplers are in a room above this file
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse what does not go with the loss, with a `JaxrecError`."""
@@ -214,7 +227,7 @@ class Optimizer(Protocol):
     ...     def transformation(self, steps):
     ...         return optax.lion(self.learning_rate)
     >>> import jaxrec
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> jaxrec.fit(jaxrec.MF(dim=2), data, optimizer=Lion(0.1), epochs=1, key=jax.random.key(0)).info["best_epoch"]
     1
     """
@@ -254,9 +267,9 @@ class Trained(Protocol):
     ...         draw = nn.initializers.normal(0.1)
     ...         sizes = {"users": self.num_users, "items": self.num_items}
     ...         return tuple(self.param(side, draw, (size, self.dim)) for side, size in sizes.items())
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> jaxrec.fit(Tables(), data, epochs=1, key=jax.random.key(0)).scorer.num_items
-    2
+    3
     """
 
     def lazy_init(self, *args: Any, **kwargs: Any) -> Any:
@@ -418,7 +431,7 @@ class Callback(Protocol):
     ...         print(event.record.epoch, sorted(event.params()))
     ...         return event.record.epoch == 2
     >>> import jaxrec
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
     >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, epochs=9, callbacks=[Printer()], key=jax.random.key(0))
     1 ['item_embedding', 'user_embedding']
     2 ['item_embedding', 'user_embedding']
@@ -433,3 +446,278 @@ class Callback(Protocol):
 
     def finish(self) -> None:
         """The stage is over, also after an error."""
+
+
+NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "items": "the items at the places, not the hits alone; sampled candidates lack them",
+        "trained": "the items with training data",
+        "training": "the popularity of each item in training, and how many users it has",
+        "categories": "the categories of each item, and their shares in each user's history",
+        "grades": "the ratings of the test items",
+        "popular": "the most popular items that could be recommended to each user",
+        "depth": "lists as long as the most relevant items of any user",
+        "vectors": "vectors of the items, and the distances between those of a list",
+    }
+)
+"""What a metric may ask for in `needs`, beside the hits."""
+
+
+class UserList(NamedTuple):
+    """The list of one user, with what the needs of the metric ask for; the rest is None. K is the largest k.
+
+    Attributes:
+      hits: bool [K], whether the item at each place is relevant.
+      num_relevant: int32 [], the relevant items of the user, in the list or not.
+      listed: int32 [K], the item at each place, -1 for padding ("items").
+      trained: bool [K], whether it has training data; False for padding ("trained").
+      num_relevant_trained: int32 [], the relevant items with training data ("trained").
+      popularity: int32 [I], the training interactions of each item ("training").
+      num_training_users: int32 [], the users with training data ("training").
+      long_tail: bool [I], the items outside of the most popular ones with 80% of the interactions ("training").
+      categories: float32 [I, C], above 0 where the item is of the category ("categories").
+      history: float32 [C], the shares of the categories in the user's training items; 0 without any ("categories").
+      grades: float32 [K], the user's rating of the item at each place, 0 without a hit ("grades").
+      ideal_grades: float32 [K], the user's highest ratings in descending order, padded with 0 ("grades").
+      popular: int32 [K], the most popular items that could be recommended to the user, -1 for padding ("popular").
+      deep_hits: bool [D], the hits of a list as long as the most relevant items of any user ("depth").
+      vectors: float32 [K, r], 0 for an item without a vector ("vectors").
+      placed: bool [K], whether the item has a vector ("vectors").
+      distances: float32 [K, K], between the vectors ("vectors").
+
+    >>> UserList(jnp.array([True, False]), jnp.int32(1)).listed is None
+    True
+    """
+
+    hits: jax.Array
+    num_relevant: jax.Array
+    listed: Any = None
+    trained: Any = None
+    num_relevant_trained: Any = None
+    popularity: Any = None
+    num_training_users: Any = None
+    long_tail: Any = None
+    categories: Any = None
+    history: Any = None
+    grades: Any = None
+    ideal_grades: Any = None
+    popular: Any = None
+    deep_hits: Any = None
+    vectors: Any = None
+    placed: Any = None
+    distances: Any = None
+
+
+class UserScores(NamedTuple):
+    """The scores of all items for one user.
+
+    Attributes:
+      scores: float32 [I].
+      candidates: bool [I], the items that could be recommended to the user.
+      relevant: int32 [R], the relevant items, -1 for padding.
+
+    >>> UserScores(jnp.zeros(3), jnp.ones(3, bool), jnp.array([2, -1])).relevant.shape
+    (2,)
+    """
+
+    scores: jax.Array
+    candidates: jax.Array
+    relevant: jax.Array
+
+
+class AllLists(NamedTuple):
+    """The lists of all users, cut at k.
+
+    Attributes:
+      listed: int32 [n, k], the items, -1 for padding.
+      exposure: int32 [I], the places that each item has in them.
+      popularity: int32 [I], the training interactions of each item, or None ("training").
+
+    >>> AllLists(jnp.array([[1, -1]]), jnp.array([0, 1])).popularity is None
+    True
+    """
+
+    listed: jax.Array
+    exposure: jax.Array
+    popularity: Any = None
+
+
+class RatedPairs(NamedTuple):
+    """Ratings of n pairs of a user and an item.
+
+    Attributes:
+      predicted: float64 [n].
+      actual: float64 [n].
+
+    >>> RatedPairs(jnp.array([4.0]), jnp.array([5.0])).actual.shape
+    (1,)
+    """
+
+    predicted: Any
+    actual: Any
+
+
+class Metric(Protocol):
+    """A figure of an evaluation: a pure function of one user, which is lifted by `jax.vmap`, or of all lists.
+
+    Two metrics of one class with equal attributes are equal, and are compiled once.
+
+    >>> class FirstHit(Metric):
+    ...     name = "first_hit"
+    ...
+    ...     def __call__(self, user, *, k):
+    ...         return user.hits[0]
+    >>> import jaxrec
+    >>> lists = {"ann": [1, 3], "bob": [1, 3]}
+    >>> report = jaxrec.evaluate_rankings(lists, (["ann", "bob"], [1, 3]), k=2, metrics=["recall", FirstHit()])
+    >>> report.mean("first_hit@2")
+    0.5
+    """
+
+    name: str
+    """The values are NAME@k, or NAME where `at_k` is False."""
+
+    over: Literal["user", "scores", "lists", "ratings"] = "user"
+    """What it is given: a `UserList`, `UserScores`, `AllLists`, or `RatedPairs`."""
+
+    needs: frozenset[str] = frozenset()
+    """What it asks for, words of `NEEDS`."""
+
+    at_k: bool = True
+    """Whether there is a value for each k; otherwise k is None."""
+
+    higher_is_better: bool = True
+    """The direction, for tables and early stopping."""
+
+    also: tuple[str, ...] = ()
+    """Names of metrics that are measured along with it."""
+
+    undefined: str = ""
+    """The count, in a report, of users without a value (NaN); "" counts none."""
+
+    def __call__(self, given: Any, /, *, k: Any) -> Any:
+        """The value, a number; NaN leaves the user out of the mean.
+
+        Args:
+          given: see `over`. With "ratings" the result is a number for each pair, and `of_mean` makes the value of their
+            mean.
+          k: the list is cut here; a Python integer, or None where `at_k` is False.
+        """
+        ...
+
+    def of_mean(self, mean: Any) -> Any:
+        """For "ratings": the value, from the mean over pairs."""
+        return mean
+
+    def check(self, truth: Interactions) -> None:
+        """Refuse a test part that the metric makes no sense of, with a `JaxrecError`."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *sorted(vars(self).items())))
+
+
+class Reranker(Protocol):
+    """A rule that chooses k of the candidates of a user. A pytree, so that other numbers compile nothing.
+
+    >>> from jaxrec.pytrees import options
+    >>> from jaxrec.ranking import rerank
+    >>> @options
+    ... class Last(Reranker):
+    ...     def __call__(self, scores, vectors, k, *, where):
+    ...         return jnp.arange(scores.shape[0] - 1, scores.shape[0] - 1 - k, -1, dtype=jnp.int32)
+    >>> rerank([[7, 5, 6]], [[3.0, 2.0, 1.0]], jnp.zeros((9, 1)), 2, Last())[0].tolist()
+    [[6, 5]]
+    """
+
+    def __call__(self, scores: jax.Array, vectors: jax.Array, k: int, *, where: jax.Array) -> jax.Array:
+        """The places of the chosen candidates, in order.
+
+        Args:
+          scores: float32 [n], of the candidates.
+          vectors: float32 [n, d], of the candidates.
+          k: static, 1 <= k <= n.
+          where: bool [n], the candidates that count.
+
+        Returns:
+          int32 [k], -1 where none is left.
+        """
+        ...
+
+    def refuses(self, vectors: jax.Array, where: jax.Array) -> Any:
+        """Whether the vectors cannot be used, a traced bool, with `fault` as the reason."""
+        return jnp.bool_(False)
+
+    @property
+    def fault(self) -> str:
+        """The reason of `refuses`, as words that "of list 3" follows."""
+        return "the vectors cannot be used"
+
+
+class Reader(Protocol):
+    """A file format: an object that turns a file into interactions.
+
+    >>> import pathlib, tempfile
+    >>> import jaxrec
+    >>> class Arrows(Reader):
+    ...     def reads(self, name, start):
+    ...         return name.endswith(".arrows")
+    ...
+    ...     def __call__(self, path):
+    ...         return jaxrec.from_arrays(*zip(*(line.split(" -> ") for line in path.read_text().splitlines())))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "likes.arrows")
+    ...     _ = path.write_text("ann -> heat\\nbo -> jaws\\n")
+    ...     jaxrec.read(path, format=Arrows()).counts()
+    {'users': 2, 'items': 2, 'interactions': 2}
+    """
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """Whether a file is of this format, for `format="auto"` once the reader has a name; by default no.
+
+        Args:
+          name: of the file, without its folder.
+          start: its first bytes, at most 65,536, after gzip.
+        """
+        return False
+
+    def __call__(self, path: Path) -> Interactions:
+        """Read a file that exists.
+
+        Raises:
+          DataError: the file is not of this format.
+        """
+        ...
+
+
+class Splitter(Protocol):
+    """A rule for the held-out interactions. A frozen dataclass with its options.
+
+    >>> import jaxrec
+    >>> from jaxrec.data.splitting import Split
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class LastRows(Splitter):
+    ...     test: int = 1
+    ...
+    ...     def __call__(self, data, key):
+    ...         train, test = data.select(slice(None, -self.test)), data.select(slice(-self.test, None))
+    ...         return Split(train, data.select([]), test, "last_rows")
+    >>> parts = jaxrec.split(jaxrec.from_arrays([1, 1, 2], [5, 6, 5]), LastRows(test=1))
+    >>> {name: len(part) for name, part in parts.parts().items()}
+    {'train': 2, 'valid': 0, 'test': 1}
+    """
+
+    def __call__(self, data: Interactions, key: jax.Array | None) -> Split:
+        """Split interactions.
+
+        Args:
+          data: E interactions.
+          key: consumed; None for `jax.random.key(0)`.
+        """
+        ...
+
+    def rounds(self) -> tuple[Splitter, ...]:
+        """The splits of a cross-validation, one splitter each; by default this one alone."""
+        return (self,)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxrec.errors import MismatchError
 
-__all__ = ["is_number", "options", "stack", "static", "values_of"]
+__all__ = ["is_number", "options", "register", "stack", "static", "structure_of", "values_of"]
 
 T = TypeVar("T")
 
@@ -57,7 +57,56 @@ def options(cls: type[T]) -> type[T]:
             check(self)
 
     cls.__post_init__ = __post_init__  # pyright: ignore[reportAttributeAccessIssue]
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+    return register(dataclasses.dataclass(frozen=True)(cls))
+
+
+def register(cls: type[T]) -> type[T]:
+    """Register a frozen dataclass as a pytree: fields are leaves or subtrees, but for those made with `static`.
+
+    It is `jax.tree_util.register_dataclass` but for one thing. There, in jax 0.10, the structures of two classes with
+    equal fields compare as equal, so a jitted function may run the program of one class on an object of the other. Here
+    they differ.
+
+    >>> @register
+    ... @dataclasses.dataclass(frozen=True)
+    ... class One:
+    ...     by: float
+    >>> @register
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Other:
+    ...     by: float
+    >>> jax.tree.structure(One(1.0)) == jax.tree.structure(Other(1.0))
+    False
+    """
+    fields = [field for field in dataclasses.fields(cls) if field.init]  # pyright: ignore[reportArgumentType]
+    data = tuple(field.name for field in fields if not field.metadata.get("static"))
+    meta = tuple(field.name for field in fields if field.metadata.get("static"))
+    keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
+
+    def flatten(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(thing, name) for name in data), tuple(getattr(thing, name) for name in meta)
+
+    def flatten_with_keys(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        values, structure = flatten(thing)
+        return tuple(zip(keys, values, strict=True)), structure
+
+    def unflatten(structure: tuple[Any, ...], values: tuple[Any, ...]) -> Any:
+        return cls(**dict(zip(data, values, strict=True)), **dict(zip(meta, structure, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+def structure_of(tree: Any) -> int:
+    """A number for the structure of a tree, its classes included: a static argument of what is jitted.
+
+    Objects from outside may be registered by `jax.tree_util.register_dataclass`, where jax 0.10 confuses classes; see
+    `register`. The hashes of their structures differ.
+
+    >>> structure_of((1.0, 2.0)) == structure_of((3.0, 4.0)), structure_of((1.0, 2.0)) == structure_of([1.0, 2.0])
+    (True, False)
+    """
+    return hash(jax.tree.structure(tree))
 
 
 def is_number(value: Any) -> bool:

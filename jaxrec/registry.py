@@ -9,6 +9,7 @@ nothing else in the library compares a name. A package adds names by an entry po
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import importlib.metadata
@@ -19,7 +20,19 @@ from typing import Any
 
 from jaxrec.errors import JaxrecError
 
-__all__ = ["BUILT_IN", "KINDS", "find", "imported", "make", "name_of", "names", "register", "registered", "unregister"]
+__all__ = [
+    "BUILT_IN",
+    "KINDS",
+    "find",
+    "imported",
+    "make",
+    "name_of",
+    "names",
+    "options_of",
+    "register",
+    "registered",
+    "unregister",
+]
 
 # A name leads to a place, which is imported when it is asked for.
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -55,12 +68,61 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sgd": "jaxrec.training:SGD",
             "adagrad": "jaxrec.training:Adagrad",
         },
-        "metric": {},
-        "reader": {},
+        "metric": {
+            "recall": "jaxrec.evaluation._catalog:recall",
+            "precision": "jaxrec.evaluation._catalog:precision",
+            "hit_rate": "jaxrec.evaluation._catalog:hit_rate",
+            "f1": "jaxrec.evaluation._catalog:f1",
+            "ndcg": "jaxrec.evaluation._catalog:ndcg",
+            "average_precision": "jaxrec.evaluation._catalog:average_precision",
+            "reciprocal_rank": "jaxrec.evaluation._catalog:reciprocal_rank",
+            "capped_recall": "jaxrec.evaluation._catalog:capped_recall",
+            "ndcg_k": "jaxrec.evaluation._catalog:ndcg_k",
+            "average_precision_min": "jaxrec.evaluation._catalog:average_precision_min",
+            "hits": "jaxrec.evaluation._catalog:hits",
+            "recall_known": "jaxrec.evaluation._catalog:RecallKnown",
+            "precision_length": "jaxrec.evaluation._catalog:PrecisionLength",
+            "r_precision": "jaxrec.evaluation._catalog:RPrecision",
+            "serendipity": "jaxrec.evaluation._catalog:Serendipity",
+            "graded_ndcg": "jaxrec.evaluation._catalog:GradedNDCG",
+            "graded_ndcg_exponential": "jaxrec.evaluation._catalog:graded_ndcg_exponential",
+            "ild": "jaxrec.evaluation._catalog:IntraListDistance",
+            "coverage": "jaxrec.evaluation._catalog:Coverage",
+            "auc": "jaxrec.evaluation._catalog:AUC",
+            "novelty": "jaxrec.evaluation._catalog:Novelty",
+            "average_popularity": "jaxrec.evaluation._catalog:AveragePopularity",
+            "long_tail": "jaxrec.evaluation._catalog:LongTail",
+            "miscalibration": "jaxrec.evaluation._catalog:Miscalibration",
+            "category_coverage": "jaxrec.evaluation._catalog:CategoryCoverage",
+            "gini": "jaxrec.evaluation._catalog:Gini",
+            "shannon_entropy": "jaxrec.evaluation._catalog:ShannonEntropy",
+            "personalization": "jaxrec.evaluation._catalog:Personalization",
+            "rmse": "jaxrec.evaluation._catalog:RMSE",
+            "mae": "jaxrec.evaluation._catalog:MAE",
+        },
+        "reader": {
+            "movielens-data": "jaxrec.data.reading:MovieLensData",
+            "movielens-dat": "jaxrec.data.reading:MovieLensDat",
+            "movielens-csv": "jaxrec.data.reading:MovieLensCSV",
+            "lightgcn": "jaxrec.data.reading:LightGCNText",
+            "recbole": "jaxrec.data.reading:RecBole",
+            "parquet": "jaxrec.data.reading:Parquet",
+            "delimited": "jaxrec.data.reading:Delimited",
+        },
         "splitter": {
+            "user_temporal": "jaxrec.data.splitting:UserTemporal",
+            "user_random": "jaxrec.data.splitting:UserRandom",
+            "random": "jaxrec.data.splitting:RandomSplit",
+            "global_temporal": "jaxrec.data.splitting:GlobalTemporal",
+            "leave_one_out": "jaxrec.data.splitting:LeaveOneOut",
+            "user_kfold": "jaxrec.data.splitting:UserKFold",
+            "predefined": "jaxrec.data.splitting:Predefined",
             "time_windows": "jaxrec.data.splitting:TimeWindows",
         },
-        "reranker": {},
+        "reranker": {
+            "mmr": "jaxrec.ranking:MMR",
+            "dpp": "jaxrec.ranking:GreedyDPP",
+        },
         "callback": {
             "early_stopping": "jaxrec.training:EarlyStopping",
             "json_lines": "jaxrec.training:JsonLines",
@@ -161,15 +223,50 @@ def find(kind: str, word: str, *, outside: bool = False, installed: bool = True)
     raise JaxrecError(f"no {kind} is named {word!r}; {hint}the names are {', '.join(known)}{place}")
 
 
-def make(kind: str, thing: Any, *, outside: bool = False) -> Any:
+def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, Any] | None = None) -> Any:
     """The object that is meant: one that is there already, or by a name, with the defaults of its class.
+
+    Args:
+      kind: of `KINDS`.
+      thing: a name, a class or an object.
+      outside: see `find`.
+      options: of the class, in place of its defaults.
+
+    Raises:
+      JaxrecError: no such name, or an option that the class does not have.
 
     >>> make("loss", "bpr") == make("loss", make("loss", "bpr"))
     True
+    >>> make("splitter", "user_random", options={"test": 0.5}).test
+    0.5
     """
+    called = thing
     if isinstance(thing, str):
         thing = find(kind, thing, outside=outside)
-    return thing() if inspect.isclass(thing) else thing
+    given = dict(options or {})
+    if not inspect.isclass(thing):
+        for name, value in given.items():
+            raise JaxrecError(
+                f"{name} is {value!r}, and {thing!r} carries its own options; set {name} there, or leave it out"
+            )
+        return thing
+    accepted = options_of(thing)
+    for name, value in given.items():
+        if name not in accepted:
+            has = f"it takes {', '.join(accepted)}" if accepted else "it has none"
+            raise JaxrecError(f"{name} is {value!r}, and the {kind} {called!r} has no such option; {has}")
+    return thing(**given)
+
+
+def options_of(thing: Any) -> tuple[str, ...]:
+    """The names of the options that a class takes; none of an object, which has its own.
+
+    >>> options_of(find("splitter", "user_random"))
+    ('test', 'valid')
+    """
+    if not inspect.isclass(thing) or not dataclasses.is_dataclass(thing):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(thing) if field.init)
 
 
 def name_of(kind: str, thing: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import register, static
 from jaxrec.sparse import SparseOperator, spmm
 from jaxrec.vectors import unit
 
@@ -28,11 +29,7 @@ __all__ = [
 ]
 
 
-def _static(**kwargs):
-    return dataclasses.field(metadata={"static": True}, **kwargs)
-
-
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class FactorScorer:
     """Scores as inner products: score(u, i) = <users[u], items[i]>.
@@ -49,7 +46,7 @@ class FactorScorer:
 
     users: jax.Array
     items: jax.Array
-    dim: int = _static()
+    dim: int = static()
 
     @property
     def num_users(self) -> int:
@@ -131,7 +128,7 @@ def with_popularity(
     )
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class ItemWeightScorer:
     """Scores as sums over the user's items: score(u, i) = sum over j in history(u) of weights[j, i].
@@ -149,7 +146,7 @@ class ItemWeightScorer:
 
     history: SeenItems
     weights: jax.Array | SparseOperator
-    longest: int = _static()
+    longest: int = static()
 
     @property
     def num_users(self) -> int:
@@ -196,7 +193,7 @@ class ItemWeightScorer:
         return self.weights.data.dtype if isinstance(self.weights, SparseOperator) else self.weights.dtype
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class UserWeightScorer:
     """Scores as sums over neighbors: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
@@ -247,7 +244,7 @@ class UserWeightScorer:
         return jnp.where(norms > 0, together / jnp.where(norms > 0, norms, 1), 0)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class PopularityScorer:
     """The same scores for every user: the number of users of each item.
@@ -261,7 +258,7 @@ class PopularityScorer:
     """
 
     counts: jax.Array
-    num_users: int = _static()
+    num_users: int = static()
 
     @property
     def num_items(self) -> int:
@@ -281,7 +278,7 @@ class PopularityScorer:
         raise JaxrecError("a popularity model has no similarity between items; use itemknn, ease, mf or lightgcn")
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class RandomScorer:
     """Scores drawn uniformly from [0, 1), the same for the same key, user and item.
@@ -298,8 +295,8 @@ class RandomScorer:
     """
 
     key_data: jax.Array
-    num_users: int = _static()
-    num_items: int = _static()
+    num_users: int = static()
+    num_items: int = static()
 
     def scores(self, users: jax.Array) -> jax.Array:
         """Score all items for users (int32 [B]), [B, I]."""
@@ -316,7 +313,7 @@ class RandomScorer:
         raise JaxrecError("a random model has no similarity between items; use itemknn, ease, mf or lightgcn")
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True, eq=False)
 class TableScorer:
     """Scores that are known already: for rankings of other systems, and for tests.

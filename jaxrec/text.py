@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["aligned_text", "number_text"]
+__all__ = ["aligned_text", "html_table", "last_notes", "natural_key", "number_text"]
 
 
 def aligned_text(rows: Sequence[Sequence[str]]) -> str:
@@ -28,3 +31,43 @@ def number_text(value: float) -> str:
     ('0.5000', '-')
     """
     return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def natural_key(label: Any) -> tuple[Any, ...]:
+    """A key that sorts labels as people do: numbers by their value, also within texts.
+
+    >>> sorted(["10", "2", "b", 1.5, "a10", "a9"], key=natural_key)
+    [1.5, '2', '10', 'a9', 'a10', 'b']
+    """
+    if isinstance(label, (int, float)):
+        return ((0, label, ""),)
+    parts = re.split(r"(\d+)", str(label))
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def html_table(title: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
+    """A titled table with a header row, and notes below it, as HTML for notebooks; all text is escaped.
+
+    >>> html_table("a < b", [["name"], ["x"]], ["one"])
+    '<p><b>a &lt; b</b></p><table><tr><th>name</th></tr><tr><td>x</td></tr></table><p>one</p>'
+    """
+    lines = [f"<p><b>{html.escape(title)}</b></p>"]
+    if rows:
+        lines.append("<table>")
+        for at, row in enumerate(rows):
+            cell = "td" if at else "th"
+            cells = "".join(f"<{cell}>{html.escape(str(value))}</{cell}>" for value in row)
+            lines.append(f"<tr>{cells}</tr>")
+        lines.append("</table>")
+    return "".join([*lines, *(f"<p>{html.escape(note)}</p>" for note in notes)])
+
+
+def last_notes(notes: Sequence[str], most: int = 4, width: int = 160) -> list[str]:
+    """The last notes, the long ones cut, and how many there are before them.
+
+    >>> last_notes(["read", "filtered", "split"], most=2)
+    ['... 1 earlier note', 'filtered', 'split']
+    """
+    cut = [note if len(note) <= width else note[: width - 3] + "..." for note in notes[-most:]]
+    before = len(notes) - len(cut)
+    return [f"... {before} earlier note{'s' if before > 1 else ''}", *cut] if before else cut

@@ -2,7 +2,7 @@
 
 Letters in shapes have one meaning in every docstring:
 
-======  ======================================================================
+======  ====================================================================================
 U       users
 I       items of the whole catalog
 N       nodes of a graph; of the bipartite graph N = U + I, users first
@@ -13,7 +13,7 @@ R       rows taken from a table
 d       width of an embedding, or columns of any dense table
 w       width of score vectors: d, and further columns for biases
 r       rank of a decomposition, or width of an item space
-k       number of results asked for: length of a list, or number of eigenpairs
+k       number of results asked for: length of a list, or number of neighbors or eigenpairs
 K       length of the longest list, from which shorter ones are cut
 n       length of any other list: chosen users, candidates of a user, a sample
 B       batch: users or (user, item) pairs processed together
@@ -21,28 +21,34 @@ M       negatives of one positive
 S       models trained together, or repeated trainings of one model
 C       classes or categories
 G       groups of items
-======  ======================================================================
+======  ====================================================================================
 
 [] is a scalar, and ... stands for any number of axes. The letters of formulas are explained where they occur.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    Array = jax.Array
+else:
+    Array = jax.Array | np.ndarray  # functions on arrays of JAX take those of NumPy too, which it converts
 
 
 @runtime_checkable
 class Scorer(Protocol):
     """A frozen pytree with a score for every item: all that evaluation and recommendation need of a model.
 
-    `jax.tree_util.register_dataclass` makes a class a pytree. The arrays are its data; `num_users` and `num_items` are
-    Python integers and belong to its static part.
+    `jaxrec.pytrees.register` makes a class a pytree. The arrays are its data; `num_users` and
+    `num_items` are Python integers and belong to its static part.
 
     >>> import dataclasses
-    >>> import functools
-    >>> @functools.partial(jax.tree_util.register_dataclass, data_fields=["users", "items"], meta_fields=[])
+    >>> from jaxrec.pytrees import register
+    >>> @register
     ... @dataclasses.dataclass(frozen=True)
     ... class Dot:
     ...     users: jax.Array

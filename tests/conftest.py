@@ -1,21 +1,61 @@
 """Settings of the whole test suite: strict dtypes and ranks, deterministic Hypothesis runs, quick compilation."""
 
+import importlib.metadata
 import os
+import pathlib
+import shutil
 
-# Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimises nothing here; what
-# XLA itself does to a program, fusion and kernels, is the same. `make test-all` sets the flags as users have them.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true",
-)
+# Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimises nothing here and gets
+# each program in one piece, and the kernels are written by XLA's older emitter, in half the time. What XLA does before
+# that, simplification and fusion, is the same. And each program is kept for the other workers, the processes that tests
+# start and the next run: its key is made of its text, the flags and the versions, so a changed one is compiled anew.
+# `make test-all` sets the flags as users have them; then nothing of this holds, and every program is compiled.
+PROGRAMS = pathlib.Path(__file__).parents[1] / ".cache" / "programs"
+MOST_BYTES = 500e6
+if "XLA_FLAGS" not in os.environ:
+    old_emitter = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)  # the last to have it
+    os.environ["XLA_FLAGS"] = (
+        "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
+        "--xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+        + (" --xla_cpu_use_fusion_emitters=false" if old_emitter else "")
+    )
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import jax
 import pytest
+import shapes
 
+shapes.check_from_now_on()
 hypothesis.settings.register_profile("jaxrec", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("jaxrec")
+
+
+def pytest_configure(config):
+    """Empty the kept programs once they are too many; JAX's own limit reads the whole folder at every program."""
+    kept = PROGRAMS.iterdir() if PROGRAMS.is_dir() and not hasattr(config, "workerinput") else ()
+    if sum(file.stat().st_size for file in kept) > MOST_BYTES:
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file stays on one worker, whatever `-n` is: its programs and its fixtures are made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
+# The files that take longest while nothing is kept. They go first, so that the workers end together.
+SLOW = ["readme", "conformance", "cli_fit", "eigenpairs", "row_products", "gcn", "rerank", "ratings", "row_rules"]
+
+
+def pytest_collection_modifyitems(items):
+    rank = {f"test_{name}.py": place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(SLOW)))
 
 
 @pytest.fixture

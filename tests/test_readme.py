@@ -10,6 +10,7 @@ import pytest
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
+KEPT = "default:Error reading persistent compilation cache"  # a kept program that cannot be read is compiled again
 
 
 @pytest.mark.parametrize("blocks", [1, pytest.param(None, marks=pytest.mark.slow)], ids=["ten lines", "all"])
@@ -18,7 +19,15 @@ def test_the_python_of_the_readme_runs(blocks, tmp_path):
     found = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     # A process of its own, with the compiler's settings of a user: this is a training of full size.
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join([*found[:blocks], "print('catalogue', model.num_items)"])],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            KEPT,
+            "-c",
+            "\n".join([*found[:blocks], "print('catalogue', model.num_items)"]),
+        ],
         env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
         cwd=tmp_path,
         capture_output=True,

@@ -16,7 +16,7 @@ from experiments.bench.topk import K, factors
 from jaxrec.data import seen_items
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.metrics import RANKING_METRICS
-from jaxrec.ranking import item_space, recommend_lists, rerank
+from jaxrec.ranking import MMR, GreedyDPP, item_space, recommend_lists, rerank
 from jaxrec.reports import Report
 
 UNIT = "s for all users"
@@ -43,9 +43,9 @@ def run(options: Options) -> list[Row]:
         "AUC too": measured("auc"),
     }
     pool, scores = recommend_lists(scorer, users, POOL, seen=seen)[:2]
-    for method in ("mmr", "dpp"):
+    for method, reranker in {"mmr": MMR(0.8), "dpp": GreedyDPP(0.8)}.items():
         works[f"re-ranking {POOL} to {K} by {method.upper()}"] = functools.partial(
-            rerank, pool, scores, space, K, trade_off=0.8, method=method
+            rerank, pool, scores, space, K, reranker
         )
     found = by_turns(works, options.repeats)
     alone = float(np.median(found["top-k alone"].wall))

@@ -127,7 +127,7 @@ def curves_of(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) 
                 space=space,
                 k=K,
                 candidates=CANDIDATES,
-                method=method,
+                reranker=method,
                 trade_offs=trade_offs,
                 metrics=("recall", "ndcg"),
             )

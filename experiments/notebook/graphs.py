@@ -58,7 +58,7 @@ def draw_figures(first: Drawn, second: Drawn, out: pathlib.Path) -> list[str]:
     """Draw both graphs in two columns, as PNG and SVG."""
     names = []
     for name, drawn, colour in (("graph_3x4", first, "lightblue"), ("graph_7x10", second, "blue")):
-        figure = draw_bipartite(drawn.graph, user_colour="red", item_colour=colour)
+        figure = draw_bipartite(drawn.graph, user_color="red", item_color=colour)
         for ending in ("png", "svg"):
             save_figure(figure, out / f"{name}.{ending}")
         names.append(f"{name}.png")

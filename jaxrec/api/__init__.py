@@ -1,14 +1,16 @@
 """The ten lines after the fit: evaluate, recommend, similar_items, predict, lists of other systems."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jaxrec._moved import old_name
-from jaxrec.api._cross_validate import CrossValidation, cross_validate
-from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
-from jaxrec.api._lookup import title_of
-from jaxrec.api._rankings import evaluate_rankings
-from jaxrec.api._recommend import Recommendations, Suggestion, predict, recommend, similar_items
-from jaxrec.api._sampled import evaluate_sampled
+from jaxrec._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from jaxrec.api._cross_validate import CrossValidation, cross_validate
+    from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
+    from jaxrec.api._lookup import title_of
+    from jaxrec.api._rankings import evaluate_rankings
+    from jaxrec.api._recommend import Recommendations, Suggestion, predict, recommend, similar_items
+    from jaxrec.api._sampled import evaluate_sampled
 
 __all__ = [
     "CrossValidation",
@@ -26,6 +28,16 @@ __all__ = [
     "title_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    return old_name(__name__, name, ("jaxrec.fitting",))
+# Recommending needs nothing of measuring.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "jaxrec.api._cross_validate": "CrossValidation cross_validate",
+        "jaxrec.api._evaluate": "default_space evaluate evaluate_ratings",
+        "jaxrec.api._lookup": "title_of",
+        "jaxrec.api._rankings": "evaluate_rankings",
+        "jaxrec.api._recommend": "Recommendations Suggestion predict recommend similar_items",
+        "jaxrec.api._sampled": "evaluate_sampled",
+    },
+    old_rooms=("jaxrec.fitting",),
+)

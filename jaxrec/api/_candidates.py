@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,21 +11,23 @@ from jaxrec.api._lookup import item_indices
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._fitted import FittedModel
 from jaxrec.ranking._candidate_rule import CandidateRule
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 
 def candidate_rule(
     model: FittedModel,
-    exclude: Iterable[Any] = (),
+    exclude: Iterable[Any] | None = None,
     exclude_for: Mapping[Any, Iterable[Any]] | Interactions | None = None,
     candidates: Iterable[Any] | None = None,
 ) -> CandidateRule:
-    """The rule in indices of a model's users and items.
+    """Make a candidate rule in indices of a model's users and items.
 
     Args:
       model: a fitted or restored model.
-      exclude: items, by id or title, that are recommended to nobody.
+      exclude: items, by id or title, that are recommended to nobody; None for none.
       exclude_for: from a user's id to the items that are not recommended to them; or interactions, whose pairs are
         left out.
       candidates: items, by id or title, that alone may be recommended; None for all.
@@ -41,11 +43,11 @@ def candidate_rule(
     >>> rule.exclude.tolist(), rule.exclude_for.of(1).tolist()
     ([1], [0])
     """
-    excluded = item_indices(model, exclude)
+    excluded = item_indices(model, () if exclude is None else exclude, "exclude")
     return CandidateRule(
         exclude=excluded if len(excluded) else None,
         exclude_for=None if exclude_for is None else _rows(model, exclude_for),
-        candidates=None if candidates is None else item_indices(model, candidates),
+        candidates=None if candidates is None else item_indices(model, candidates, "candidates"),
     )
 
 
@@ -62,8 +64,8 @@ def _rows(model: FittedModel, exclude_for: Mapping[Any, Iterable[Any]] | Interac
         raise JaxrecError(
             f"exclude_for is a {type(exclude_for).__name__}; pass a mapping from a user to items, or Interactions"
         )
-    users = model.users.index(exclude_for)
-    rows = [item_indices(model, items) for items in exclude_for.values()]
+    users = model.users.index(list(exclude_for))
+    rows = [item_indices(model, items, f"exclude_for[{user!r}]") for user, items in exclude_for.items()]
     return seen_from_pairs(
         np.repeat(users, [len(row) for row in rows]),
         np.concatenate([np.zeros(0, np.int32), *rows]),

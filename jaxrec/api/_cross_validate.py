@@ -94,7 +94,7 @@ def cross_validate(
     split_key, fit_key = jax.random.split(key)
     for at, split in enumerate(_splits(data, splitter, split_key)):
         first = split if first is None else first
-        if not split.train.same_catalogue(first.train):
+        if not split.train.same_catalog(first.train):
             raise MismatchError(
                 f"split {at} has other users or items than the first; make all splits from one data set"
             )

@@ -11,20 +11,23 @@ import numpy as np
 
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._pairs import pair_codes
+from jaxrec.data._pairs import is_among, pair_codes, pairs_of
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation._beyond import training_facts
-from jaxrec.evaluation._evaluator import Metrics, evaluate_scorer
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS, Metrics
+from jaxrec.evaluation._evaluator import evaluate_scorer
 from jaxrec.evaluation._ratings import evaluate_rating_scorer
+from jaxrec.evaluation._training_statistics import Categories, training_statistics
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.metrics._diversity import Distance
 from jaxrec.ranking._item_vectors import ItemSpace, item_space
+from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
 
-METRICS = ("recall", "precision", "ndcg")
+_SPACES: dict[tuple[str, int], ItemSpace] = {}  # the latest few, by the fingerprint of the training part
+_MOST_SPACES = 4
 Mask = Literal["earlier", "train"] | None
 """What a user has already: the parts before the measured one, the training part alone, or nothing."""
 
@@ -33,12 +36,12 @@ def evaluate(
     model: FittedModel,
     split: Split,
     *,
-    k: int | Sequence[int] = (10, 20),
-    metrics: Metrics = METRICS,
+    k: Lengths = DEFAULT_K,
+    metrics: Metrics = DEFAULT_METRICS,
     part: Literal["test", "valid"] = "test",
     space: ItemSpace | Literal["svd"] | None = "svd",
     distance: Distance = "euclidean",
-    item_categories: np.ndarray | None = None,
+    item_categories: Categories | None = None,
     mask: Mask = "earlier",
     exclude: Iterable[Any] = (),
     exclude_for: Mapping[Any, Iterable[Any]] | Interactions | None = None,
@@ -63,18 +66,17 @@ def evaluate(
       model: a fitted or restored model.
       split: the split that it was fitted on.
       k: lengths of the lists, all from one ranking.
-      metrics: names of `jaxrec.metrics.RANKING_METRICS`; precision_length, r_precision, serendipity, auc and, with the
-        ratings of the part as gains, graded_ndcg and graded_ndcg_exponential (`jaxrec.evaluation.evaluate_scorer` says
-        what each is); and of what is measured beyond accuracy: novelty, popularity, long_tail, calibration,
-        category_coverage, gini, entropy, personalisation (`jaxrec.evaluation`). Or a mapping from a name of your
-        own to a function `(hits [K], num_relevant [], *, k) -> float32 []` of one user, for example
-        `{"map": functools.partial(jaxrec.metrics.average_precision, over="min")}`.
+      metrics: names that `jaxrec.registry.names("metric")` lists, objects of classes that derive from
+        `jaxrec.protocols.Metric`, and mappings from a name of your own to a function
+        `(hits [K], num_relevant [], *, k) -> number []` of one user, for example
+        `{"map": functools.partial(jaxrec.metrics.average_precision, over="min")}`; one or several, mixed.
       part: "test" or "valid".
       space: where distances between items are measured: "svd" is the truncated SVD of the training matrix (rank 64,
         fixed key), the same for every model; or a space of your own; or None for no distances.
       distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
         vectors; see `jaxrec.ranking.feature_space` for one of sets of categories.
-      item_categories: [I, C], above 0 where the item is of the category, for calibration and category_coverage.
+      item_categories: for miscalibration and category_coverage: the name of a column of the items such as "genres",
+        labels by item id, or a table [I, C]; see `jaxrec.evaluation.category_table`.
       mask: the items that a user has already, which are left out of their list: "earlier" for all parts before the
         measured one, "train" for the training part alone (and what a fold-in showed), None for no item.
       exclude: items, by id or title, that are recommended to nobody.
@@ -118,7 +120,7 @@ def evaluate(
         space=space,
         distance=distance,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
-        facts=training_facts(split.train if part == "valid" else split.fitted, item_categories),
+        training=training_statistics(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),
         memory_mb=memory_mb,
@@ -164,7 +166,13 @@ def measured_part(
     return truth, seen_items(split.fitted, *shown), "train and valid"
 
 
-def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", "valid"] = "test") -> Report:
+def evaluate_ratings(
+    model: FittedModel,
+    split: Split,
+    *,
+    part: Literal["test", "valid"] = "test",
+    metrics: Metrics = DEFAULT_RATING_METRICS,
+) -> Report:
     """RMSE and MAE of a model that was trained on ratings (loss "mse").
 
     Predictions are clipped to the scale of the training part.
@@ -173,6 +181,7 @@ def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", 
       model: a fitted or restored model.
       split: the split that it was fitted on, with ratings.
       part: "test" or "valid".
+      metrics: names, or `jaxrec.protocols.Metric` objects over "ratings".
 
     Returns:
       A report with `rmse` and `mae` over all ratings, and `user_rmse` and `user_mae` for each user.
@@ -200,12 +209,14 @@ def evaluate_ratings(model: FittedModel, split: Split, *, part: Literal["test", 
     _refuse_leak(model, truth, part)
     scale = model.info["rating_scale"]
     return evaluate_rating_scorer(
-        model.scorer, truth, scale=(scale[0], scale[1]), fitted=str(model.info.get("fitted_on", ""))
+        model.scorer, truth, metrics=metrics, scale=(scale[0], scale[1]), fitted=str(model.info.get("fitted_on", ""))
     )
 
 
 def default_space(split: Split, rank: int = 64) -> ItemSpace:
     """The common item space of a split: a truncated SVD of its training matrix, with a fixed key.
+
+    It is made once for each training part: the latest four are kept, by the fingerprint of the data.
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2])
@@ -213,14 +224,19 @@ def default_space(split: Split, rank: int = 64) -> ItemSpace:
     >>> default_space(Split(data, empty, empty, "none")).vectors.shape[0]
     3
     """
-    return item_space(split.train, rank=rank, key=jax.random.key(0))
+    name = (split.train.fingerprint(), rank)
+    space = _SPACES.pop(name, None)
+    if space is None:
+        space = item_space(split.train, rank=rank, key=jax.random.key(0))
+    _SPACES[name] = space  # the latest is the last
+    while len(_SPACES) > _MOST_SPACES:
+        del _SPACES[next(iter(_SPACES))]
+    return space
 
 
 def _refuse_leak(model: FittedModel, truth: Interactions, part: str) -> None:
     seen = SeenItems(*(np.asarray(array) for array in model.seen))
-    users = np.repeat(np.arange(model.num_users, dtype=np.int64), np.diff(seen.indptr))
-    fitted = users * model.num_items + seen.items
-    both = int(np.isin(pair_codes(truth), fitted).sum())
+    both = int(is_among(pair_codes(truth), pairs_of(seen, model.num_items)).sum())
     if both:
         remedy = (
             "its validation metrics, from before the refit, are in model.info['valid']"

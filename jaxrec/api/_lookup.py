@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrec.errors import UnknownIdError
-from jaxrec.fitting._fitted import FittedModel
+from jaxrec.data._ids import id_list
+from jaxrec.errors import JaxrecError, UnknownIdError
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 
-def item_indices(model: FittedModel, items: Iterable[Any]) -> np.ndarray:
-    """The indices of items that are named by id or by title.
+def check_model(model: Any) -> None:
+    """Refuse anything but a fitted model.
+
+    Raises:
+      JaxrecError: another kind of object.
+    """
+    if not all(hasattr(model, name) for name in ("scorer", "users", "items", "seen", "info")):
+        raise JaxrecError(
+            f"model is of type {type(model).__name__}; pass a fitted model, as jaxrec.fit and jaxrec.restore give it"
+        )
+
+
+def item_indices(model: FittedModel, items: Any, name: str = "items") -> np.ndarray:
+    """Find items by id or by title.
 
     An id is tried first, then the whole title, then the title without its year; case does not count in titles.
 
     Args:
       model: a fitted model.
-      items: n ids or titles.
+      items: n ids or titles, or one; a list, an array or a column.
+      name: of the argument, for messages.
 
     Returns:
       int32 [n].
 
     Raises:
+      DataError: no list of ids.
       UnknownIdError: no item of that name (the nearest are listed), or several (all are listed, with their ids).
 
     >>> import jax, jaxrec
@@ -37,9 +53,7 @@ def item_indices(model: FittedModel, items: Iterable[Any]) -> np.ndarray:
         ...
     jaxrec.errors.UnknownIdError: 2 items are titled 'Heat': 1 (Heat (1995)), 2 (Heat (1986)); name one by its id
     """
-    if isinstance(items, (str, bytes, int)):
-        items = [items]
-    return np.array([_item_index(model, item) for item in items], dtype=np.int32)
+    return np.array([_item_index(model, item) for item in id_list(items, name)], dtype=np.int32)
 
 
 def _item_index(model: FittedModel, item: Any) -> int:
@@ -78,7 +92,7 @@ def _without_year(title: str) -> str:
 
 
 def title_of(model: FittedModel, item: int) -> str:
-    """The title of an item, or its id as text where it has none.
+    """Give the title of an item, or its id as text without one.
 
     >>> import jax, jaxrec
     >>> model = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays(["u"], [7]), key=jax.random.key(0))

@@ -61,14 +61,14 @@ def interactions_of(known: Known, name: str) -> Interactions:
     )
 
 
-def one_catalogue(truth: Interactions, train: Interactions) -> tuple[Interactions, Interactions]:
+def one_catalog(truth: Interactions, train: Interactions) -> tuple[Interactions, Interactions]:
     """Both with the same users and items: as they are for parts of one split, else with the ids of both.
 
     Raises:
       MismatchError: ids of different kinds.
 
     >>> one, other = (Interactions.from_arrays([1], [item]) for item in (5, 6))
-    >>> [part.num_items for part in one_catalogue(one, other)]
+    >>> [part.num_items for part in one_catalog(one, other)]
     [2, 2]
     """
     same = [np.array_equal(a.ids, b.ids) for a, b in ((truth.users, train.users), (truth.items, train.items))]

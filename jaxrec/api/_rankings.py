@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.api._evaluate import METRICS
-from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalogue, rows_of, space_of
+from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalog, rows_of, space_of
 from jaxrec.data._ids import factorize
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._pairs import is_among, pair_codes
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
-from jaxrec.evaluation._beyond import training_facts
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics
+from jaxrec.evaluation._judgments import judgments
 from jaxrec.evaluation._measure import measure_lists
-from jaxrec.evaluation._metric_names import Metrics, check_needs, ranking_depth, split_metrics
-from jaxrec.metrics._diversity import Distance, check_distance
+from jaxrec.evaluation._training_statistics import Categories, TrainingStatistics, training_statistics
+from jaxrec.metrics._diversity import Distance
 from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.ranking._topk import recommend_lists
+from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
-from jaxrec.scorers import PopularityScorer
 
 
 def evaluate_rankings(
@@ -31,10 +31,11 @@ def evaluate_rankings(
     truth: Known,
     *,
     train: Known | None = None,
-    k: int | Sequence[int] = (10, 20),
-    metrics: Metrics = METRICS,
+    k: Lengths = DEFAULT_K,
+    metrics: Metrics = DEFAULT_METRICS,
     item_features: ItemSpace | Mapping[Any, Sequence[float]] | Any | None = None,
     distance: Distance = "euclidean",
+    item_categories: Categories | None = None,
     item_groups: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray | None = None,
     memory_mb: float = 256,
 ) -> Report:
@@ -64,13 +65,13 @@ def evaluate_rankings(
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
       k: lengths of the lists.
-      metrics: names as for `jaxrec.evaluate` except auc and those of categories, or functions by name. What needs
-        popularity needs train; "serendipity" ranks the items that the user has not in train. Graded metrics take the
-        ratings in truth as gains.
+      metrics: as in `jaxrec.evaluate`, without those of the scores of all items. What needs popularity needs train;
+        "serendipity" ranks the items that the user has not in train. Graded metrics take the ratings in truth as gains.
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
         item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
         Items without features have no vector. None measures no distance.
       distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
+      item_categories: as in `jaxrec.evaluate`; needs train.
       item_groups: as in `jaxrec.evaluate`; an array has one label for each item of train and truth, in the order of
         their ids.
       memory_mb: the most that measuring may take, in MiB.
@@ -100,19 +101,24 @@ def evaluate_rankings(
         raise DataError("truth has no interaction; there is nothing to measure")
     rows = rows_of(recommendations)
     if train is not None:
-        known, trained = one_catalogue(known, interactions_of(train, "train"))
-    cutoffs = _cutoffs(k, known.num_items)
-    check_distance(distance)
+        known, trained = one_catalog(known, interactions_of(train, "train"))
     if item_features is not None:
         space = space_of(item_features, known.items)
-    groups = None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item")
-    functions, beyond = split_metrics(metrics)
-    facts = None if trained is None else training_facts(trained)
-    check_needs(beyond, known, facts, scores=False)
-    relevant = seen_items(known)
-    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32)
-    depth = ranking_depth(beyond, np.diff(relevant.indptr), cutoffs[-1])
-    lists, counts = _as_lists(rows, known, users, depth)
+    judged = judgments(
+        known,
+        seen=seen_items(known.select(np.zeros(0, np.int32)) if trained is None else trained),
+        k=k,
+        metrics=metrics,
+        space=space,
+        distance=distance,
+        known=np.ones(known.num_items, bool) if trained is None else None,
+        training=_statistics(trained, item_categories),
+        item_groups=None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item"),
+        memory_mb=memory_mb,
+        scores=False,
+    )
+    users, longest = judged.users, judged.cutoffs[-1]
+    lists, counts = _as_lists(rows, known, users, longest if not judged.needs("depth") else judged.depth(longest))
     if 2 * counts.get("tied_lists", 0) > len(users):
         warnings.warn(
             f"{counts['tied_lists']:,} of {len(users):,} lists have one score from first to last: the system does not "
@@ -120,51 +126,25 @@ def evaluate_rankings(
             UserWarning,
             stacklevel=2,
         )
-    untrained = np.ones(known.num_items, bool)
     if trained is not None:
-        untrained = np.bincount(trained.item, minlength=known.num_items) == 0
-        counts["listed_training_pairs"] = _in_training(lists[:, : cutoffs[-1]], users, trained)
-    popular = None
-    if "serendipity" in beyond and facts is not None and trained is not None:
-        popularity = PopularityScorer(jnp.asarray(facts.popularity, jnp.float32), num_users=known.num_users)
-        popular, _ = recommend_lists(popularity, users, cutoffs[-1], seen=seen_items(trained), memory_mb=memory_mb)
-    report = measure_lists(
-        lists,
-        users,
-        known,
-        trained=np.ones(known.num_items, bool) if trained is None else ~untrained,
-        cutoffs=cutoffs,
-        functions=functions,
-        beyond=beyond,
-        facts=facts,
-        popular=popular,
-        item_groups=groups,
-        space=space,
-        distance=distance,
-        memory_mb=memory_mb,
-    )
-    return Report(
-        users=report.users,
-        per_user=report.per_user,
-        overall=report.overall,
+        counts["listed_training_pairs"] = _in_training(lists[:, :longest], users, trained)
+    report = measure_lists(lists, judged)
+    return dataclasses.replace(
+        report,
         counts={**report.counts, **counts},
-        seconds=report.seconds,
         masked="nothing: the lists are measured as they are",
         fitted="not known: the lists come from elsewhere",
         catalogue=report.catalogue + (" of truth" if trained is None else " of train and truth"),
-        space=report.space,
         user_ids=known.users.ids[users],
     )
 
 
-def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
-    given = tuple(k) if isinstance(k, Iterable) else (k,)
-    whole = all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in given)
-    if not given or not whole or not 1 <= min(given) <= max(given) <= num_items:
-        raise JaxrecError(
-            f"k must lie in 1..{num_items}, the number of items in train and truth, and be whole, got {k}"
-        )
-    return tuple(sorted({int(one) for one in given}))
+def _statistics(trained: Interactions | None, categories: Categories | None) -> TrainingStatistics | None:
+    if trained is None:
+        if categories is not None:
+            raise JaxrecError("item_categories is given without train, which has the users' histories; pass train")
+        return None
+    return training_statistics(trained, categories)
 
 
 def _as_lists(
@@ -227,4 +207,4 @@ def _ties(user: np.ndarray, rank: np.ndarray, score: np.ndarray, at: np.ndarray,
 
 def _in_training(lists: np.ndarray, users: np.ndarray, train: Interactions) -> int:
     listed = (users[:, None].astype(np.int64) * train.num_items + lists)[lists >= 0]
-    return int(np.isin(listed, train.user.astype(np.int64) * train.num_items + train.item).sum())
+    return int(is_among(listed, np.sort(pair_codes(train))).sum())

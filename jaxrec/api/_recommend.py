@@ -5,22 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.api._lookup import item_indices, title_of
+from jaxrec.api._candidates import candidate_rule
+from jaxrec.api._lookup import check_model, item_indices, title_of
+from jaxrec.data._ids import id_list
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
 from jaxrec.evaluation._ratings import predict_pairs
-from jaxrec.fitting._fitted import FittedModel
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import PopularityScorer
+from jaxrec.text import html_table, last_notes
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._fitted import FittedModel
 
 OnUnknown = Literal["raise", "skip", "popular"]
+
+_SHOWN = 30  # lines or rows of lists that are shown unasked
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,7 +38,7 @@ class Suggestion:
     Attributes:
       item: the item's id, as the caller's data has it.
       title: its title, or its id as text.
-      score: what the model gives it; comparable within one list only.
+      score: of the model; comparable within one list only.
 
     >>> Suggestion(7, "Heat (1995)", 1.25).title
     'Heat (1995)'
@@ -43,12 +51,12 @@ class Suggestion:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recommendations:
-    """One ranked list for each asked user or item; iterating gives (who, list of suggestions).
+    """Ranked lists, one for each requested user or item; iterating gives (id, list of suggestions).
 
     Attributes:
-      kind: "user" or "item": what the lists are for.
-      lists: for each asked id (in the caller's ids), its suggestions, the best first.
-      notes: which users were skipped or got the most popular items, and which lists are short.
+      kind: "user" or "item", the kind of the requested ids.
+      lists: requested id (in the caller's ids) to its suggestions, the best first.
+      notes: users without a list of their own, and short lists.
 
     >>> lists = Recommendations("user", {42: [Suggestion(7, "Heat (1995)", 1.25)]})
     >>> print(lists)
@@ -75,7 +83,7 @@ class Recommendations:
         raise KeyError(asked)
 
     def rows(self) -> Iterator[tuple[Any, int, Any, str, float]]:
-        """Rows (asked id, rank from 1, item id, title, score), list by list.
+        """Iterate over rows (requested id, rank from 1, item id, title, score), list by list.
 
         >>> list(Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).rows())
         [(42, 1, 7, 'Heat', 1.5)]
@@ -85,7 +93,7 @@ class Recommendations:
                 yield asked, rank, one.item, one.title, one.score
 
     def to_dict(self) -> dict[str, Any]:
-        """The lists as plain values for JSON.
+        """Convert to plain values for JSON.
 
         >>> Recommendations("user", {42: [Suggestion(7, "Heat", 1.5)]}).to_dict()["lists"][0]["user"]
         42
@@ -100,7 +108,7 @@ class Recommendations:
         }
 
     def to_frame(self) -> Any:
-        """The rows as a pandas frame with columns user (or item), rank, item, title, score.
+        """Convert to a pandas frame with the columns user (or similar_to), rank, item, title, score.
 
         Raises:
           JaxrecError: pandas is not installed.
@@ -157,7 +165,16 @@ class Recommendations:
             ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        lines = str(dataclasses.replace(self, notes=())).split("\n")
+        cut = [*lines[:_SHOWN], f"... {len(self):,} lists in all"] if len(lines) > _SHOWN else lines
+        return "\n".join([*cut, *(f"note: {note}" for note in last_notes(self.notes))])
+
+    def _repr_html_(self) -> str:
+        rows = [list(self._columns()), *([*map(str, row[:-1]), f"{row[-1]:.3f}"] for row in self.rows())]
+        cut = rows[: _SHOWN + 1]
+        title = f"Recommendations: {len(self):,} lists"
+        return html_table(title, cut, [*(["..."] if len(cut) < len(rows) else []), *last_notes(self.notes)])
 
 
 def recommend(
@@ -165,30 +182,32 @@ def recommend(
     users: Iterable[Any] | None = None,
     *,
     k: int = 10,
-    seen: bool = False,
+    filter_seen: bool = True,
     unknown: OnUnknown = "raise",
-    exclude: Iterable[Any] = (),
+    exclude: Iterable[Any] | None = None,
     candidates: Iterable[Any] | None = None,
     memory_mb: int = 256,
+    seen: bool | None = None,
 ) -> Recommendations:
-    """The k best items for each user, the user's own items left out.
+    """Recommend the k best items to each user.
 
     Args:
       model: a fitted or restored model.
-      users: user ids; None for all users.
+      users: n user ids, or one; a list, an array or a column. None for all users.
       k: the length of a list.
-      seen: whether items that the user already has may be in the list.
-      unknown: what to do with a user who is not in the data, or who has no interaction in the fitted part: "raise",
+      filter_seen: whether the user's own items are left out.
+      unknown: the treatment of users who are not in the data, or have no interaction in the fitted part: "raise",
         "skip" (leave out and note) or "popular" (give the most popular items and note).
-      exclude: items, by id or title, that are never recommended.
+      exclude: items, by id or title, that are never recommended; None for none.
       candidates: items, by id or title, that alone may be recommended; None for all.
-      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      memory_mb: bound of the scores of a chunk of users, in MiB.
+      seen: the name of 0.1 for the contrary of `filter_seen`; deprecated.
 
     Returns:
       The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
 
     Raises:
-      JaxrecError: k below 1 or above the number of items, or an unknown way with unknown users.
+      JaxrecError: k below 1 or above the number of items, an unknown treatment, or another kind of argument.
       UnknownIdError: an unknown user with "raise", or an unknown item.
 
     >>> import jax, jaxrec
@@ -200,11 +219,15 @@ def recommend(
     """
     if unknown not in ("raise", "skip", "popular"):
         raise JaxrecError(f'unknown must be "raise", "skip" or "popular", got {unknown!r}')
-    if not 1 <= k <= model.num_items:
-        raise JaxrecError(f"k must lie in 1..{model.num_items} (the number of items), got {k}")
-    if isinstance(users, (str, bytes, int)):
-        users = [users]
-    asked = list(model.users.ids.tolist()) if users is None else list(users)
+    check_model(model)
+    _check_k(k, model.num_items, "items")
+    if seen is not None:
+        told = "recommend(seen=...) is a name of 0.1 and goes in 0.3; use filter_seen, its contrary"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        filter_seen = not seen
+    if not isinstance(filter_seen, bool):
+        raise JaxrecError(f"filter_seen is {filter_seen!r}; pass True or False")
+    asked = model.users.ids.tolist() if users is None else id_list(users, "users")
     found = np.array([model.users.find(user) for user in asked], dtype=np.int32)
     history = np.diff(model.seen.indptr)
     # A user without an interaction has nothing that the model could have learnt from.
@@ -213,12 +236,10 @@ def recommend(
     if cold.any():
         names = [asked[at] for at in np.flatnonzero(cold)]
         _handle_unknown(model, names, unknown, notes)
-    excluded = item_indices(model, exclude)
-    allowed = None if candidates is None else item_indices(model, candidates)
-    rule = {"exclude": excluded if len(excluded) else None, "candidates": allowed, "memory_mb": memory_mb}
-    own = None if seen else model.seen
-    known = found[~cold]
-    items, scores = recommend_lists(model.scorer, known, k, seen=own, **rule)
+    allowed = candidate_rule(model, exclude, candidates=candidates)
+    rule = {"exclude": allowed.exclude, "candidates": allowed.candidates, "memory_mb": memory_mb}
+    own = model.seen if filter_seen else None
+    items, scores = recommend_lists(model.scorer, found[~cold], k, seen=own, **rule)
     lists = dict(zip(np.flatnonzero(~cold).tolist(), zip(items, scores, strict=True), strict=True))
     if cold.any() and unknown == "popular":
         popular = popularity_of(model)
@@ -235,16 +256,17 @@ def recommend(
     return Recommendations("user", out, tuple(notes))
 
 
-def similar_items(model: FittedModel, items: Iterable[Any], *, k: int = 10) -> Recommendations:
-    """The k items most like each given one: by cosine of the embeddings, or by the model's own item weights.
+def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendations:
+    """Find the k most similar items of each given one: by cosine of the embeddings, or by the model's item weights.
 
     Args:
       model: a fitted or restored model other than popularity and random.
-      items: item ids or titles.
+      items: item ids or titles, or one; a list, an array or a column.
       k: the length of a list.
 
     Returns:
-      For each item, the others, the most similar first.
+      For each item, the others, the most similar first. A note tells of an item without an interaction in the fitted
+      part.
 
     Raises:
       JaxrecError: k below 1 or not below the number of items, or a model without similarities.
@@ -256,8 +278,8 @@ def similar_items(model: FittedModel, items: Iterable[Any], *, k: int = 10) -> R
     >>> similar_items(model, ["a"], k=1)["a"][0].item
     'b'
     """
-    if not 1 <= k < model.num_items:
-        raise JaxrecError(f"k must lie in 1..{model.num_items - 1} (the number of other items), got {k}")
+    check_model(model)
+    _check_k(k, model.num_items - 1, "other items")
     index = item_indices(model, items)
     likeness = np.array(model.scorer.similarities(jnp.asarray(index)))
     likeness[np.arange(len(index)), index] = -np.inf
@@ -266,16 +288,18 @@ def similar_items(model: FittedModel, items: Iterable[Any], *, k: int = 10) -> R
         model.items.ids[item].item(): _suggestions(model, np.asarray(found[at]), np.asarray(scores[at]))
         for at, item in enumerate(index)
     }
-    return Recommendations("item", lists)
+    strangers = [str(model.items.ids[item]) for item in index if not (np.asarray(model.seen.items) == item).any()]
+    notes = [f"item {name} has no interaction in the fitted part, so its list says little" for name in strangers]
+    return Recommendations("item", lists, tuple(notes))
 
 
-def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> np.ndarray:
-    """The scores of given pairs.
+def predict(model: FittedModel, users: Any, items: Any) -> np.ndarray:
+    """Score pairs of users and items.
 
     Args:
       model: a fitted or restored model.
-      users: n user ids.
-      items: n item ids or titles.
+      users: n user ids, or one; a list, an array or a column.
+      items: n item ids or titles, likewise.
 
     Returns:
       float32 [n]: for a model trained with "mse" ratings, clipped to the scale of the training part; otherwise scores
@@ -290,6 +314,7 @@ def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> n
     >>> predict(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), ["u"], ["b"]).tolist()
     [2.0]
     """
+    check_model(model)
     user_index, item_index = model.users.index(users), item_indices(model, items)
     if len(user_index) != len(item_index):
         raise MismatchError(f"users has {len(user_index)} entries and items has {len(item_index)}; give one pair each")
@@ -297,8 +322,15 @@ def predict(model: FittedModel, users: Iterable[Any], items: Iterable[Any]) -> n
     return predict_pairs(model.scorer, user_index, item_index, scale and (scale[0], scale[1]))
 
 
+def _check_k(k: Any, most: int, what: str) -> None:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
+    if not 1 <= k <= most:
+        raise JaxrecError(f"k must lie in 1..{most} (the number of {what}), got {k}")
+
+
 def popularity_of(model: FittedModel) -> PopularityScorer:
-    """The popularity of the items among the interactions that a model was fitted on.
+    """Score items by their popularity in the fitted part.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])

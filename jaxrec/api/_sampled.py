@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -12,9 +12,10 @@ from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._evaluate import Mask, measured_part
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.splitting._parts import Split
-from jaxrec.evaluation._evaluator import Metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics
 from jaxrec.evaluation._sampled import evaluate_scorer_sampled
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._report import Report
 
 
@@ -24,8 +25,8 @@ def evaluate_sampled(
     key: jax.Array,
     *,
     sampled: int = 100,
-    k: int | Sequence[int] = (10, 20),
-    metrics: Metrics = ("recall", "ndcg"),
+    k: Lengths = DEFAULT_K,
+    metrics: Metrics = MAIN_METRICS,
     part: Literal["test", "valid"] = "test",
     mask: Mask = "earlier",
     exclude: Iterable[Any] = (),
@@ -47,7 +48,7 @@ def evaluate_sampled(
       key: consumed; models that are compared get the same one.
       sampled: how many negatives for each held-out item.
       k: lengths, at most `sampled`.
-      metrics: names of `jaxrec.metrics.RANKING_METRICS`, or functions by name.
+      metrics: as in `jaxrec.evaluate`, functions of hits alone.
       part, mask, exclude, exclude_for, candidates, memory_mb: as in `jaxrec.evaluate`.
 
     Returns:

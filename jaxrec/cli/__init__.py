@@ -1,4 +1,4 @@
-"""The command line: which command is meant, and how every mistake ends in one line and exit status 2."""
+"""The command line: the choice of the command, and every mistake in one line with exit status 2."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import difflib
 import importlib
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TextIO
 
 from jaxrec.cli._memory import huge_pages
@@ -24,11 +25,13 @@ COMMANDS = (
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
-    ("similar", "similar", "the items most like an item"),
+    ("similar", "similar", "the most similar items of an item"),
     ("predict", "predict", "the scores of pairs of a user and an item"),
     ("datasets", "datasets", "the data sets that fit knows by name"),
     ("doctor", "doctor", "versions, devices, memory settings, data folders"),
 )
+
+_EVERYWHERE = ("--json", "--quiet")  # switches that every command has, so they may come before it too
 
 _HELP = """\
 usage: jaxrec COMMAND ...
@@ -68,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       when the reader of standard output went away.
 
     >>> main(["--version"])
-    jaxrec 0.1.0
+    jaxrec 0.2.0
     0
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -82,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # after the help of a command
         return stop.code if isinstance(stop.code, int) else 2
     except JaxrecError as error:
-        return _fail(str(error))
+        from jaxrec.cli._flags import in_flags
+
+        return _fail(in_flags(str(error)))
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
@@ -92,28 +97,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}")
     except MemoryError:
-        return _fail("out of memory; use a smaller dim, batch_size or --memory-mb")
+        return _fail("out of memory; use a smaller --dim, --batch-size or --memory-mb")
     except RuntimeError as error:
         # JAX raises its own subclass of RuntimeError for memory of a device; any other one is a defect.
         if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
             raise
-        return _fail("the device is out of memory; use a smaller dim, batch_size or --memory-mb")
+        return _fail("the device is out of memory; use a smaller --dim, --batch-size or --memory-mb")
 
 
 def _run(words: list[str], may_restart: bool) -> int:
     if not words:
         print(_help(), end="", file=sys.stderr)
         return 2
-    name, *rest = words
-    if name in ("-h", "--help", "help"):
+    if words[0] in ("-h", "--help", "help"):
         print(_help(), end="")
         return 0
-    if name == "--version":
+    if words[0] == "--version":
         import jaxrec
 
         print(f"jaxrec {jaxrec.__version__}")
         return 0
     modules = {command: module for command, module, _ in COMMANDS}
+    name, rest = _command_first(words, modules)
     if name not in modules:
         near = difflib.get_close_matches(name, modules, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(modules)}"
@@ -122,8 +127,41 @@ def _run(words: list[str], may_restart: bool) -> int:
         from jaxrec.cli._memory import restart_with_huge_pages
 
         restart_with_huge_pages()
-    importlib.import_module(f"jaxrec.cli._{modules[name]}").run(rest)
+    with _interrupts_at_once(may_restart):
+        command = importlib.import_module(f"jaxrec.cli._{modules[name]}")
+    command.run(rest)
     return 0
+
+
+def _command_first(words: list[str], modules: Collection[str]) -> tuple[str, list[str]]:
+    """The command and the words after it, to which the switches of every command are moved from before it."""
+    at = next((at for at, word in enumerate(words) if not word.startswith("-")), len(words))
+    before, after = words[:at], words[at:]
+    if set(before) <= set(_EVERYWHERE) and after:
+        return after[0], [*after[1:], *before]
+    name = next((word for word in after if word in modules), "COMMAND")
+    rest = [word for word in words if word != name]
+    raise JaxrecError(f"the command comes before its options: write `jaxrec {' '.join([name, *rest])}`")
+
+
+@contextlib.contextmanager
+def _interrupts_at_once(own_process: bool) -> Iterator[None]:
+    """End at Ctrl-C while libraries are imported.
+
+    An exception in the middle of an import comes out as an error of the library, or is lost in a callback.
+    """
+    if not own_process or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        os._exit(_fail("interrupted", 130))
+
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_heavy(name: str, rest: Sequence[str]) -> bool:
@@ -155,7 +193,9 @@ def _warnings_in_one_line() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        print(f"jaxrec: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        from jaxrec.cli._flags import in_flags
+
+        print(f"jaxrec: warning: {in_flags(' '.join(str(message).split()))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning)

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from tyro import conf
 
 from jaxrec.api._evaluate import default_space, evaluate
-from jaxrec.cli._fit import DEFAULT_K, list_lengths
+from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._measured import split_of
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, table, writable, write_text
-from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
-from jaxrec.cli._run_folder import device
-from jaxrec.cli._source import random_key, split_again
-from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.fitting._storage import restore
+from jaxrec.cli._parsing import Switch, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
+from jaxrec.cli._source import DataOptions, random_key
+from jaxrec.data.splitting._parts import Split
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, resolve_metrics
+from jaxrec.fitting._fitted import FittedModel
 from jaxrec.reports._comparisons import compare_reports
 from jaxrec.reports._tables import comparison_latex, comparison_markdown, comparison_table
+from jaxrec.reports._values import split_value_name
 from jaxrec.statistics._resampling import check_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareCommand(ComputeOptions):
+class CompareCommand(RunOptions):
     """What `compare` has.
 
     Attributes:
-      runs: the run folders, of models that were fitted on one and the same split.
+      runs: the run folders, of models with the same test part that were fitted on the same interactions.
       k: lengths of the lists.
-      metrics: names of metrics.
+      metrics: names of metrics, or package.module:Class.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       resamples: of the bootstrap over users.
       level: the probability of the intervals; 1 less it is the level of the tests.
@@ -40,13 +45,12 @@ class CompareCommand(ComputeOptions):
       markdown: the same in Markdown.
       seed: of the bootstrap.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      data: where the data are now, if not where they were at the fit.
-      data_dir: the folder that holds the folders of named data sets now, likewise.
+      data: where the data are now, if not where they were at the fit; for folders of jaxrec.save, the data.
     """
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN RUN ...")]
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
-    metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     no_distances: Switch = False
     resamples: int = 2000
     level: float = 0.95
@@ -56,7 +60,7 @@ class CompareCommand(ComputeOptions):
     seed: int = 0
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
-    data_dir: Annotated[str | None, optional("FOLDER")] = None
+    data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -83,21 +87,31 @@ def run(argv: Sequence[str]) -> None:
     device()
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
-    models = [restore(folder) for folder in command.runs]
-    described = _one_split(command.runs, models)
-    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    models = [command.restored(folder) for folder in command.runs]
+    parts, described = _one_split(command, models)
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     k = list_lengths(command.k, parts, command.quiet)
     space = None if command.no_distances else default_space(parts)
     reports = {
-        label: evaluate(model, parts, k=k, metrics=command.metrics, space=space, memory_mb=command.memory_mb)
+        label: evaluate(
+            model, parts, k=k, metrics=metrics_of(command.metrics), space=space, memory_mb=command.memory_mb
+        )
         for label, model in zip(labels, models, strict=True)
     }
     first = next(iter(reports.values()))
-    names = [name for name in first.names if not name.startswith("recall_known")]
+    asked = resolve_metrics(metrics_of(command.metrics))
+    unasked = {name for metric in asked for name in metric.also} - {metric.name for metric in asked}
+    names = [name for name in first.names if split_value_name(name).name not in unasked]
     rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)
-    table_options: dict[str, Any] = {"level": command.level, "comparisons": rows, "reference": reference}
+    seeds = {label: _seeds(folder) for label, folder in zip(labels, command.runs, strict=True)}
+    trainings = {label: max(len(some.get("runs", ())), 1) for label, some in seeds.items()}
+    table_options: dict[str, Any] = {
+        "level": command.level,
+        "comparisons": rows,
+        "reference": reference,
+        "trainings": trainings,
+    }
     for path, draw in files:
         write_text(path, draw(reports, names, **table_options) + "\n")
         note(f"table written to {path}", command.quiet)
@@ -105,7 +119,13 @@ def run(argv: Sequence[str]) -> None:
         "data": described["data"],
         "fingerprint": described["fingerprint"],
         "models": {
-            label: {"run": folder, "model": model.name, **reports[label].to_dict()}
+            label: {
+                "run": folder,
+                "model": model.name,
+                **reports[label].to_dict(),
+                "seeds": _spreads(seeds[label]),
+                "trainings": trainings[label],
+            }
             for label, folder, model in zip(labels, command.runs, models, strict=True)
         },
         "comparisons": [dataclasses.asdict(row) for row in rows],
@@ -132,6 +152,7 @@ def run(argv: Sequence[str]) -> None:
         f"{comparison_table(reports, names, **table_options)}\n\n"
         f"{table(shown)}\n* the two differ, at level {1 - command.level:.2g} after Holm's correction over "
         f"{len(rows)} rows; over users, for these trained models"
+        f"{_seeds_text(seeds, names)}"
     )
     emit(document, text, command.json)
 
@@ -155,22 +176,75 @@ def _label_of(reference: str, labels: Sequence[str], runs: Sequence[str]) -> str
     )
 
 
-def _one_split(runs: Sequence[str], models: Sequence[Any]) -> dict[str, Any]:
-    """What the runs say of their data and split, which must be the same."""
-    found: list[dict[str, Any]] = []
-    for folder, model in zip(runs, models, strict=True):
-        described = model.info.get("source")
-        if not isinstance(described, dict):
-            raise RunFolderError(
-                f"{folder!r} does not say which data and split it is of, since `jaxrec fit` did not write it; compare "
-                "its reports in Python with jaxrec.statistics.compare_models"
-            )
+def _one_split(command: CompareCommand, models: Sequence[FittedModel]) -> tuple[Split, dict[str, Any]]:
+    """The split of the runs, whose test parts and fitted interactions must be the same."""
+    made: dict[Any, tuple[Split, dict[str, Any]]] = {}
+    first: tuple[str, Split, Any, dict[str, Any]] | None = None
+    for folder, model in zip(command.runs, models, strict=True):
         if model.info["task"] == "rating":
             raise MismatchError(f"{folder!r} predicts ratings, and compare is for models that rank")
-        if found and described.get("fingerprint") != found[0].get("fingerprint"):
+        source = model.info.get("source")
+        name = source.get("fingerprint") if isinstance(source, dict) else None
+        if name not in made:
+            # The options are for folders that do not say their split; `data_dir` is for all.
+            own = command.data_and_split
+            options = own if source is None else DataOptions(data_dir=own.data_dir)
+            made[name] = split_of(folder, model, command.data, options, command.kinds())
+        parts, described = made[name]
+        fitted = parts.train if model.info["fitted_on"] == "train" else parts.fitted
+        if first is None:
+            first = folder, parts, fitted, described
+            continue
+        told = []
+        for what, one, other in (("test", first[1].test, parts.test), ("fitted", first[2], fitted)):
+            if one is not other and one.fingerprint() != other.fingerprint():
+                told.append(f"the {what} parts have {len(one):,} and {len(other):,} interactions")
+        if told:
             raise MismatchError(
-                f"{runs[0]!r} and {folder!r} were fitted on different data or splits; fit both with the same data, "
-                "filters and split options"
+                f"{first[0]!r} and {folder!r} were fitted on different data or splits: {', '.join(told)}"
+                f"{_differences(first[3], described)}; fit both with the same data, filters and split options"
             )
-        found.append(described)
-    return found[0]
+    assert first is not None
+    return first[1], first[3]
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The options of the data that differ."""
+    pairs = {"data": (one["data"], other["data"])}
+    pairs |= {
+        f"--{name.replace('_', '-')}": (value, other["options"].get(name)) for name, value in one["options"].items()
+    }
+    return "".join(f", {name} is {a!r} and {b!r}" for name, (a, b) in pairs.items() if a != b)
+
+
+def _seeds(folder: str) -> dict[str, Any]:
+    """What a run folder says of several seeds."""
+    try:
+        document = json.loads((pathlib.Path(folder).expanduser() / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    seeds = document.get("seeds") if isinstance(document, dict) else None
+    return seeds if isinstance(seeds, dict) and isinstance(seeds.get("runs"), list) else {}
+
+
+def _spreads(seeds: Mapping[str, Any]) -> dict[str, Any]:
+    """The spread over seeds of each value that the folder has."""
+    test = seeds.get("test")
+    return test.get("seeds", {}) if isinstance(test, dict) else {}
+
+
+def _seeds_text(seeds: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
+    """A row for each run of several seeds: the mean over seeds and the standard deviation of the stored values."""
+    several = {label: some for label, some in seeds.items() if some.get("runs")}
+    shown = [name for name in names if any(name in _spreads(some) for some in several.values())]
+    if not several:
+        return ""
+    rows = [("", "seeds", *shown)]
+    for label, some in several.items():
+        spreads = _spreads(some)
+        cells = [f"{spreads[one]['mean']:.4f} ({spreads[one]['std']:.4f})" if one in spreads else "" for one in shown]
+        rows.append((label, str(len(some["runs"])), *cells))
+    return (
+        "\n\nmean (standard deviation) over seeds, from metrics.json; the tests above are of the first seed, whose "
+        f"model the folder has:\n{table(rows)}"
+    )

@@ -1,4 +1,4 @@
-"""`jaxrec datasets`: the data sets that `fit` knows by name, and which of them are on this machine."""
+"""`jaxrec datasets`: the named data sets, and their place on this machine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
-import jaxrec
 from jaxrec.cli._output import emit, table
 from jaxrec.cli._parsing import OutputOptions, optional, parse
-from jaxrec.data.datasets._catalog import DataSet
+from jaxrec.data.datasets._catalog import DataSet, datasets
 from jaxrec.data.datasets._download import ENVIRONMENT, cache_folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetsCommand(OutputOptions):
-    """What `datasets` has.
+    """The options of `datasets`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, looked at before the others.
+      data_dir: a folder that holds the folders of data sets, searched first.
     """
 
     data_dir: Annotated[str | None, optional("FOLDER")] = None
@@ -32,7 +31,7 @@ def run(argv: Sequence[str]) -> None:
     command = parse(DatasetsCommand, argv, "datasets", "The data sets that fit knows by name. Nothing is downloaded.")
     places = folders(command.data_dir)
     found = []
-    for record in jaxrec.datasets():
+    for record in datasets():
         one = {"name": record.name, "description": record.description, **record.counts, "terms": record.terms}
         found.append({**one, "found": locate(record, places), "address": record.address, "hash": record.hash})
     rows = [("name", "users", "items", "interactions", "found", "terms")]
@@ -55,7 +54,7 @@ def folders(data_dir: str | None = None) -> list[tuple[str, pathlib.Path]]:
 def locate(record: DataSet, places: Sequence[tuple[str, pathlib.Path]]) -> str | None:
     """Where the files of a data set are, or None; their bytes are not checked here.
 
-    >>> locate(jaxrec.datasets()[-1], []) is None
+    >>> locate(datasets()[-1], []) is None
     True
     """
     if record.source is None:

@@ -1,4 +1,4 @@
-"""`jaxrec doctor`: what a run on this machine would meet: versions, devices, memory settings, data, caches."""
+"""`jaxrec doctor`: versions, devices, memory settings, data folders and caches of this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import platform
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import jax
-
-import jaxrec
 from jaxrec.cli._datasets import folders, locate
-from jaxrec.cli._memory import CACHE, OFF, TUNABLE, huge_pages
+from jaxrec.cli._memory import CACHE, OFF, TUNABLE, devices, huge_pages
 from jaxrec.cli._output import emit, table
 from jaxrec.cli._parsing import OutputOptions, optional, parse
+from jaxrec.data.datasets._catalog import datasets
+from jaxrec.errors import JaxrecError
 from jaxrec.fitting._plan import versions
 
 _OPTIONAL = {
@@ -30,10 +29,10 @@ _OPTIONAL = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DoctorCommand(OutputOptions):
-    """What `doctor` has.
+    """The options of `doctor`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, looked at before the others.
+      data_dir: a folder that holds the folders of data sets, searched first.
       cache_dir: a folder for compiled programs; by default the environment variable JAXREC_CACHE, or none.
     """
 
@@ -49,7 +48,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def diagnose(data_dir: str | None = None, cache_dir: str | None = None) -> dict[str, Any]:
-    """Everything that `doctor` tells, as plain values.
+    """Collect the findings of `doctor` as plain values.
 
     >>> sorted(diagnose())
     ['cache', 'data', 'devices', 'memory', 'optional', 'versions']
@@ -74,7 +73,7 @@ def diagnose(data_dir: str | None = None, cache_dir: str | None = None) -> dict[
         },
         "data": {
             "folders": [{"from": why, "path": str(place), "exists": place.is_dir()} for why, place in places],
-            "found": {record.name: locate(record, places) for record in jaxrec.datasets()},
+            "found": {record.name: locate(record, places) for record in datasets()},
         },
         "cache": {
             "folder": None if programs is None else str(programs),
@@ -85,9 +84,9 @@ def diagnose(data_dir: str | None = None, cache_dir: str | None = None) -> dict[
 
 def _devices() -> list[dict[str, Any]]:
     try:
-        return [{"id": one.id, "platform": one.platform, "kind": one.device_kind} for one in jax.devices()]
-    except RuntimeError as error:  # JAX_PLATFORMS asks for what is not there
-        return [{"id": None, "platform": "none", "kind": " ".join(str(error).split())}]
+        return [{"id": one.id, "platform": one.platform, "kind": one.device_kind} for one in devices()]
+    except JaxrecError as error:
+        return [{"id": None, "platform": "none", "kind": str(error)}]
 
 
 def _version(package: str) -> str | None:

@@ -9,53 +9,58 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
-from jaxrec.cli._fit import DEFAULT_K, list_lengths
-from jaxrec.cli._labels import read_labels
+from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._labels import read_categories, read_labels
+from jaxrec.cli._measured import split_of
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
-from jaxrec.cli._source import split_again
-from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.fitting._storage import restore
+from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device, metrics_of
+from jaxrec.cli._source import DataOptions
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
 from jaxrec.reports._group_tables import by_item_group, group_table
 from jaxrec.reports._groups import activity_groups, popularity_groups
+from jaxrec.reports._values import split_value_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(ComputeOptions):
+class EvaluateCommand(RunOptions):
     """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
       part: "test", or "valid" for a model that was not fitted on the validation part.
       k: lengths of the lists.
-      metrics: names of ranking metrics.
+      metrics: names of metrics, or package.module:Class; by default recall, precision and ndcg, or rmse and mae of a
+        model of ratings.
       mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
       exclude: items, by id or title, that are recommended to nobody.
       candidates: items, by id or title, that alone may be recommended.
       user_groups: `activity`, for groups of users by how many training interactions they have, or a .csv file with
         lines `user,group`.
       item_groups: `popularity`, for the head and the tail of the items, or a .csv file with lines `item,group`.
+      item_categories: for miscalibration and category_coverage: a column of the items such as `genres`, or a .csv file
+        with lines `item,category`.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      data: where the data are now, if not where they were at the fit.
-      data_dir: the folder that holds the folders of named data sets now, likewise.
+      data: where the data are now, if not where they were at the fit; for a folder of jaxrec.save, the data.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
     part: Literal["test", "valid"] = "test"
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
-    metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    metrics: tuple[str, ...] = ()
     mask: Literal["earlier", "train", "nothing"] = "earlier"
     exclude: Annotated[Words, optional("ITEM ...")] = ()
     candidates: Annotated[Words, optional("ITEM ...")] = ()
     user_groups: Annotated[str | None, optional("activity|FILE")] = None
     item_groups: Annotated[str | None, optional("popularity|FILE")] = None
+    item_categories: Annotated[str | None, optional("COLUMN|FILE")] = None
     no_distances: Switch = False
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
-    data_dir: Annotated[str | None, optional("FOLDER")] = None
+    data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -70,19 +75,13 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
-    model = restore(command.run)
-    described = model.info.get("source")
-    if not isinstance(described, dict):
-        raise RunFolderError(
-            f"{command.run!r} does not say which data and split it is of, since `jaxrec fit` did not write it; "
-            "measure it in Python with jaxrec.evaluate(jaxrec.restore(folder), split)"
-        )
+    model = command.restored(command.run)
     if command.part == "valid" and model.info["fitted_on"] != "train":
         raise MismatchError(
             f"the model was fitted on {model.info['fitted_on']}, so the validation part says nothing about it; what it "
             f"had there before the refit is `valid` in {command.run}/metrics.json, or fit with --no-refit"
         )
-    parts = split_again(described, moved_to=command.data, data_dir=command.data_dir)
+    parts, described = split_of(command.run, model, command.data, command.data_and_split, command.kinds())
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     trained = parts.train if command.part == "valid" else parts.fitted
@@ -94,23 +93,29 @@ def run(argv: Sequence[str]) -> None:
         popular = item_groups == "popularity"
         item_groups = popularity_groups(trained) if popular else read_labels(item_groups, "item", "--item-groups")
     if model.info["task"] == "rating":
-        if exclude or candidates is not None or item_groups is not None or command.mask != "earlier":
+        lists = (exclude, candidates is not None, item_groups is not None, command.item_categories is not None)
+        if any(lists) or command.mask != "earlier":
             raise JaxrecError(
-                f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates and "
-                "--item-groups out"
+                f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates, "
+                "--item-groups and --item-categories out"
             )
-        report = evaluate_ratings(model, parts, part=command.part)
+        report = evaluate_ratings(
+            model, parts, part=command.part, metrics=metrics_of(command.metrics) or DEFAULT_RATING_METRICS
+        )
     else:
         report = evaluate(
             model,
             parts,
             k=list_lengths(command.k, parts, command.quiet),
-            metrics=command.metrics,
+            metrics=metrics_of(command.metrics) or DEFAULT_METRICS,
             part=command.part,
             mask=None if command.mask == "nothing" else command.mask,
             exclude=exclude,
             candidates=candidates,
             item_groups=item_groups,
+            item_categories=None
+            if command.item_categories is None
+            else read_categories(command.item_categories, parts.train),
             space=None if command.no_distances else "svd",
             memory_mb=command.memory_mb,
         )
@@ -122,7 +127,7 @@ def run(argv: Sequence[str]) -> None:
     if user_groups is not None:
         groups = report.by_group(user_groups)
         document["user_groups"] = {str(label): group.to_dict() for label, group in groups.items()}
-        names = [name for name in report.per_user if " [" not in name]
+        names = [name for name in report.per_user if split_value_name(name).group is None]
         text += (
             f"\n\ngroups of users; values of all lists together are not defined for them:\n{group_table(groups, names)}"
         )

@@ -1,4 +1,4 @@
-"""Memory settings that must be there before the process starts, and the cache of compiled programs.
+"""Memory settings of a new process, the devices, and the cache of compiled programs.
 
 On Linux every large array is mapped afresh, in pages of 4 KiB, and touching them is a large part of the cost of a
 sparse product. glibc 2.35 and newer asks for pages of 2 MiB if the environment variable GLIBC_TUNABLES holds
@@ -12,7 +12,9 @@ import dataclasses
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from jaxrec.errors import JaxrecError
 
@@ -25,7 +27,7 @@ _KERNEL = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @dataclasses.dataclass(frozen=True)
 class HugePages:
-    """What this machine and this process say about large pages.
+    """The settings of large pages on this machine and in this process.
 
     Attributes:
       glibc: the version of the GNU C library, or "" without one.
@@ -52,7 +54,7 @@ class HugePages:
         return self.kernel == "always" or (self.possible and any(f"{TUNABLE}={value}" in words for value in "12"))
 
     def advice(self) -> str:
-        """One sentence for the doctor.
+        """Describe the settings in a sentence for the doctor.
 
         >>> HugePages("2.31", "madvise", "").advice()
         'large pages need glibc 2.35 or newer, this is 2.31'
@@ -71,7 +73,7 @@ class HugePages:
 
 
 def huge_pages(environ: Mapping[str, str] = os.environ) -> HugePages:
-    """The settings of this machine and this process.
+    """Find the settings of this machine and this process.
 
     >>> huge_pages({"GLIBC_TUNABLES": "a=b"}).tunables
     'a=b'
@@ -88,7 +90,7 @@ def huge_pages(environ: Mapping[str, str] = os.environ) -> HugePages:
 
 
 def restart_environment(environ: Mapping[str, str], pages: HugePages) -> dict[str, str] | None:
-    """The environment to start again with, or None where that would change nothing or is not wanted.
+    """Make the environment of a restart; None where a restart changes nothing or is not wanted.
 
     >>> restart_environment({"PATH": "/bin"}, HugePages("2.36", "madvise", ""))["GLIBC_TUNABLES"]
     'glibc.malloc.hugetlb=1'
@@ -103,7 +105,7 @@ def restart_environment(environ: Mapping[str, str], pages: HugePages) -> dict[st
 
 
 def restart_with_huge_pages() -> None:
-    """Replace this process by one with large pages, where that helps; otherwise return."""
+    """Replace this process by one with large pages, or return where that does not help."""
     environment = restart_environment(os.environ, huge_pages())
     if environment is None or not sys.platform.startswith("linux") or not sys.executable:
         return
@@ -119,10 +121,8 @@ def use_cache(folder: str | None) -> None:
     """Keep compiled programs in a folder, so that a second run need not compile them again.
 
     Args:
-      folder: made if need be; None takes the one that JAXREC_CACHE names, if any.
-
-    Raises:
-      JaxrecError: the folder cannot be made or written to.
+      folder: made if need be; None takes the one that JAXREC_CACHE names, if any. Where it cannot be made or written
+        to, a warning tells, and nothing is kept.
 
     >>> use_cache("")  # no folder, no cache
     """
@@ -132,15 +132,38 @@ def use_cache(folder: str | None) -> None:
     path = pathlib.Path(folder).expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
     except OSError as error:
-        raise JaxrecError(f"the cache folder {folder!r} cannot be made: {error.strerror}; name another") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise JaxrecError(f"the cache folder {folder!r} cannot be written to; name another")
+        told = f"the cache folder {folder!r} cannot be used ({error.strerror}), so compiled programs are not kept"
+        warnings.warn(told, UserWarning, stacklevel=2)
+        return
     import jax
 
     jax.config.update("jax_compilation_cache_dir", str(path))
     # By default only what took a second to compile is kept, and a small job is a hundred programs below that.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def devices() -> list[Any]:
+    """Find the devices that JAX computes on.
+
+    Raises:
+      JaxrecError: there is no device of the kind that JAX_PLATFORMS asks for.
+
+    >>> len(devices()) > 0
+    True
+    """
+    import jax
+
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where no plugin knows the platform
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = " ".join(str(error).split()) or f"nothing here makes {asked!r} available"
+        raise JaxrecError(
+            f"JAX finds no device: {reason}; JAX_PLATFORMS is {asked!r}, and unset it takes what there is"
+        ) from None
 
 
 def _version(text: str) -> tuple[int, ...]:

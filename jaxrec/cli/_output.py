@@ -1,4 +1,4 @@
-"""How commands print: one JSON document or text on standard output, notes on standard error."""
+"""Output of commands: one JSON document or text on standard output, notes on standard error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.cli._flags import in_flags
 from jaxrec.errors import JaxrecError
 
 
@@ -25,13 +26,13 @@ def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
 
 
 def note(text: str, quiet: bool = False) -> None:
-    """Say something on standard error that is no part of the result."""
+    """Print a note on standard error, apart from the result."""
     if not quiet:
-        print(f"note: {text}", file=sys.stderr)
+        print(f"note: {in_flags(text)}", file=sys.stderr)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: no NumPy, no tuple, and null for a number that is not finite.
+    """Convert a value for JSON: no NumPy, no tuple, and null for a number that is not finite.
 
     >>> plain({"a": (np.float32(0.5), float("inf")), 1: pathlib.PurePosixPath("x")})
     {'a': [0.5, None], '1': 'x'}
@@ -52,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows of text in aligned columns; the columns in `right` are aligned to the right.
+    """Align rows of text in columns; those in `right` to the right.
 
     >>> print(table([("name", "users"), ("gowalla", "29,858")], right=[1]))
     name      users
@@ -71,7 +72,7 @@ def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 
 def writable(flag: str, name: str, endings: Sequence[str] = ()) -> pathlib.Path:
-    """The path of a file that a command is to write, refused before anything is computed if it cannot be.
+    """Check the path of an output file before anything is computed.
 
     Args:
       flag: what asks for the file, for messages.

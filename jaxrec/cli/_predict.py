@@ -12,15 +12,14 @@ from jaxrec.api._lookup import item_indices, title_of
 from jaxrec.api._recommend import predict
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, table
-from jaxrec.cli._parsing import ComputeOptions, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._storage import restore
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictCommand(ComputeOptions):
-    """What `predict` has. The first user goes with the first item, the second with the second.
+class PredictCommand(RunOptions):
+    """The options of `predict`. The first user goes with the first item, the second with the second.
 
     Attributes:
       run: the run folder.
@@ -46,7 +45,7 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError("name pairs with --user and --item, as many of one as of the other")
     use_cache(command.cache_dir)
     device()
-    model = restore(command.run)
+    model = command.restored(command.run)
     scores = predict(model, users, items)
     pairs = [
         {

@@ -11,17 +11,16 @@ from tyro import conf
 from jaxrec.api._recommend import recommend
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
-from jaxrec.cli._parsing import ComputeOptions, Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._storage import restore
 
 _ENDINGS = (".csv", ".json", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecommendCommand(ComputeOptions):
-    """What `recommend` has. Wherever ids are given, @FILE stands for the lines of a file, and @@x for an id @x.
+class RecommendCommand(RunOptions):
+    """The options of `recommend`. Among ids, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
       run: the run folder.
@@ -29,11 +28,11 @@ class RecommendCommand(ComputeOptions):
       all: all users of the data.
       k: the length of a list.
       out: a file for the lists, .csv, .json or .parquet, instead of standard output.
-      seen: let items be in the lists that the user has already.
-      unknown: what to do with a user whom the model does not know: raise an error, skip, or give what is popular.
+      seen: include the user's own items.
+      unknown: treatment of users without an interaction in the fitted part: an error, no list, or the popular items.
       exclude: items, by id or title, that are never recommended.
       candidates: items, by id or title, that alone may be recommended.
-      memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      memory_mb: bound of the scores of a chunk of users, in MiB.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
@@ -62,10 +61,10 @@ def run(argv: Sequence[str]) -> None:
     use_cache(command.cache_dir)
     device()
     lists = recommend(
-        restore(command.run),
+        command.restored(command.run),
         users,
         k=command.k,
-        seen=command.seen,
+        filter_seen=not command.seen,
         unknown=command.unknown,
         exclude=exclude,
         candidates=candidates,

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-import jax
-
-from jaxrec.cli._memory import huge_pages
+from jaxrec.cli._memory import devices, huge_pages
 from jaxrec.cli._output import plain
+from jaxrec.cli._parsing import ComputeOptions, class_of, optional
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import versions
-from jaxrec.fitting._storage import FORMAT
+from jaxrec.fitting._storage import FORMAT, restore
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
 FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png")
 """What `fit` writes; anything else in a folder is someone else's."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(ComputeOptions):
+    """Options of every command that reads run folders.
+
+    Attributes:
+      kind: package.module:Class of each class of your own that the run was made with; a run folder alone never makes
+        anything be imported.
+    """
+
+    kind: Annotated[tuple[str, ...], optional("PLACE ...")] = ()
+
+    def kinds(self) -> tuple[type, ...]:
+        """The classes that `kind` names, imported."""
+        for word in self.kind:
+            if ":" not in word:
+                raise JaxrecError(f"--kind is {word!r}; write package.module:Class")
+        return tuple(class_of("model", word) for word in self.kind)
+
+    def restored(self, folder: str) -> FittedModel:
+        """The model of a run folder."""
+        return restore(folder, kinds=self.kinds())
+
+
+def metrics_of(words: Sequence[str]) -> list[Any]:
+    """Metrics by their names, or as objects of the classes at places, "package.module:Class".
+
+    >>> metrics_of(["recall"])
+    ['recall']
+    """
+    return [class_of("metric", word)() if ":" in word else word for word in words]
 
 
 @contextlib.contextmanager
@@ -182,10 +214,7 @@ def device() -> dict[str, Any]:
     >>> sorted(device())
     ['count', 'huge_pages', 'kind', 'platform']
     """
-    try:
-        found = jax.devices()
-    except RuntimeError as error:
-        raise JaxrecError(f"JAX finds no device: {error}; see the environment variable JAX_PLATFORMS") from None
+    found = devices()
     return {
         "platform": found[0].platform,
         "kind": found[0].device_kind,

@@ -10,10 +10,10 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.api._rankings import evaluate_rankings
-from jaxrec.cli._fit import DEFAULT_K
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, optional, parse
 from jaxrec.errors import JaxrecError
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class ScoreCommand(ComputeOptions):
     train: Annotated[str | None, optional("FILE")] = None
     item_features: Annotated[str | None, optional("FILE")] = None
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
-    metrics: tuple[str, ...] = ("recall", "precision", "ndcg")
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     per_user: Annotated[str | None, optional("FILE")] = None
 
 

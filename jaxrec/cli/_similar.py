@@ -11,15 +11,14 @@ from tyro import conf
 from jaxrec.api._recommend import similar_items
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, Words, expand, optional, parse
-from jaxrec.cli._run_folder import device
+from jaxrec.cli._parsing import Words, expand, optional, parse
+from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._storage import restore
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimilarCommand(ComputeOptions):
-    """What `similar` has.
+class SimilarCommand(RunOptions):
+    """The options of `similar`.
 
     Attributes:
       run: the run folder.
@@ -34,13 +33,18 @@ class SimilarCommand(ComputeOptions):
 
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec similar`; see `SimilarCommand` for the options."""
-    command = parse(SimilarCommand, argv, "similar", "The items most like an item, by what the model learnt.")
+    command = parse(
+        SimilarCommand,
+        argv,
+        "similar",
+        "The most similar items of an item, by the embeddings or item weights of the model.",
+    )
     items = expand(command.item, "--item")
     if not items:
         raise JaxrecError("name an item with --item, by its id or its title")
     use_cache(command.cache_dir)
     device()
-    lists = similar_items(restore(command.run), items, k=command.k)
+    lists = similar_items(command.restored(command.run), items, k=command.k)
     for text in lists.notes:
         note(text, command.quiet)
     emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)

@@ -1,4 +1,4 @@
-"""From DATA and its options to a split, and back again from what a run folder says of them."""
+"""From DATA and its options to a split, and back from the description in a run folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import difflib
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import jax
 from tyro import conf
@@ -21,45 +21,50 @@ from jaxrec.data.reading._readers import read, read_split
 from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
+from jaxrec.registry import name_of, names
 
 _FILE_OPTIONS = ("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding")
+_SPLIT_OPTIONS = ("test", "valid", "ties", "order", "folds", "fold")
 _PATHS = ("test_file", "valid_file", "items", "data_dir")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """What is read, what is kept of it, and what is held out.
+    """The options of reading, filtering and splitting.
 
     Attributes:
       test_file: the test part of a published split; DATA is then the file of its training part.
       valid_file: its validation part.
-      overlap: what to do with a pair of user and item in two of these files: "raise" an error, "drop" it from the later
-        part, or "keep" both.
-      items: a file with titles; by default the one beside DATA that its name belongs to, such as movies.csv.
-      format: of the files, see jaxrec.read; found by content and name if it is not given.
+      overlap: a pair of user and item in two of these files is an error ("raise"), or dropped from the later one.
+      items: a file with titles, or none; by default the one beside DATA by its name, such as movies.csv.
+      format: of the files, see jaxrec.read, or package.module:Class; found by content and name by default.
       columns: the role of each column in order, - for none ("user item - rating"), or the column of each role by name
-        or position from 0 ("user=customer item=sku"); the roles are user, item, rating, timestamp, title.
-      delimiter: what separates the columns.
-      encoding: of the text; by default UTF-8, or what the format says.
+        or position from 0, - for none ("user=customer item=sku rating=-"); the roles are user, item, rating, timestamp,
+        title.
+      delimiter: between the columns.
+      encoding: of the text; by default UTF-8, or the one of the format.
       data_dir: a folder that holds the folders of named data sets.
       raw: take the data as they are, without the filters of a named data set and without de-duplication.
-      min_rating: keep ratings of at least this; by default what a named data set has, and all ratings of a file.
-      k_core: every user and item keeps at least this many interactions; by default what a named data set has.
+      duplicates: the interaction of a repeated pair of user and item that counts, by time or rating, or keep for all;
+        by default last, and keep of a published split.
+      min_rating: keep ratings of at least this; by default the bound of a named data set, and all ratings of a file.
+      k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
-      split: user_temporal, user_random, random, global_temporal, leave_one_out, user_kfold or predefined; by default
-        predefined where the data carry a published split, user_temporal where they have timestamps, or user_random.
-      test: the fraction that is held out for the test; by default 0.2.
-      valid: the fraction that is held out for validation; by default 0.1, and none of a published split.
+      split: user_temporal, user_random, random, global_temporal, leave_one_out, user_kfold or predefined, or
+        package.module:Class; by default predefined where the data carry a published split, user_temporal where they
+        have timestamps, or user_random.
+      test: the fraction held out for the test; by default 0.2.
+      valid: the fraction held out for validation; by default 0.1, and none of a published split.
       ties: of equal timestamps, "shuffle" or "together".
       order: of leave_one_out and user_kfold, "time" or "random".
-      folds: of user_kfold, how many there are.
-      fold: of user_kfold, which one is tested, from 0.
-      split_seed: of the split. It is not --seed, so that several seeds are measured on one split.
+      folds: of user_kfold, their number.
+      fold: of user_kfold, the tested one, from 0.
+      split_seed: seed of the split, apart from --seed, so that several seeds are measured on one split.
     """
 
     test_file: Annotated[str | None, optional("FILE")] = None
     valid_file: Annotated[str | None, optional("FILE")] = None
-    overlap: Annotated[str | None, optional("{raise,drop,keep}")] = None
+    overlap: Annotated[str | None, optional("{raise,drop}")] = None
     items: Annotated[str | None, optional("FILE")] = None
     format: Annotated[str | None, optional("FORMAT")] = None
     columns: Annotated[tuple[str, ...], optional("COLUMN ...")] = ()
@@ -67,6 +72,7 @@ class DataOptions:
     encoding: Annotated[str | None, optional("NAME")] = None
     data_dir: Annotated[str | None, optional("FOLDER")] = None
     raw: Switch = False
+    duplicates: Annotated[str | None, optional("{first,last,max,keep}")] = None
     min_rating: Annotated[float | None, optional("FLOAT")] = None
     k_core: Annotated[int | None, optional("INT")] = None
     k_core_on: Annotated[str, conf.arg(metavar="{data,train}")] = "data"
@@ -94,6 +100,7 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
       JaxrecError: neither a name nor a file, options that do not go together, and all that reading raises.
     """
     known = {record.name: record for record in datasets()}
+    _check_words(options)
     options = dataclasses.replace(options, **{key: _absolute(getattr(options, key)) for key in _PATHS})
     if name in known:
         given = [f"--{key.replace('_', '-')}" for key in _FILE_OPTIONS if getattr(options, key)]
@@ -106,6 +113,9 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
         steps = Preparation(deduplicate=data.part is None)
     if options.raw:
         steps = Preparation(deduplicate=False)
+    if options.duplicates is not None:
+        keep: Any = options.duplicates
+        steps = dataclasses.replace(steps, deduplicate=keep != "keep" and keep)
     least = steps.min_rating if options.min_rating is None else options.min_rating
     core = steps.k_core if options.k_core is None else options.k_core
     before = core if options.k_core_on == "data" else None
@@ -114,7 +124,7 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
 
 
 def split_data(data: Interactions, options: DataOptions) -> Split:
-    """Hold out a test and a validation part, by the method given or by the one that fits the data.
+    """Hold out a test and a validation part, by the given splitter or the default for the data.
 
     Args:
       data: what `read_data` gave.
@@ -128,31 +138,20 @@ def split_data(data: Interactions, options: DataOptions) -> Split:
     'user_random'
     """
     fitting = "user_temporal" if data.timestamp is not None else "user_random"
-    method: Any = options.split or ("predefined" if data.part is not None else fitting)
-    # Words are checked where they are used, so they are passed on as they are.
-    ties, order, valid = (cast(Any, getattr(options, key)) for key in ("ties", "order", "valid"))
-    if method == "leave_one_out" and valid is not None and float(valid).is_integer():
-        valid = int(valid)  # a number of interactions here, not a fraction
+    method = options.split or ("predefined" if data.part is not None else fitting)
     on_train = options.k_core_on == "train"
-    if options.k_core_on not in ("data", "train"):
-        raise JaxrecError(f"--k-core-on is {options.k_core_on!r}; pass data or train")
     return split(
         data,
         method,
-        test=options.test,
-        valid=valid,
         key=random_key(options.split_seed, "--split-seed"),
-        ties=ties,
-        order=order,
-        folds=options.folds,
-        fold=options.fold,
         k_core=options.k_core if on_train else None,
         k_core_on="train" if on_train and options.k_core is not None else "data",
+        **{name: getattr(options, name) for name in _SPLIT_OPTIONS},
     )
 
 
 def describe(name: str, options: DataOptions, parts: Split) -> dict[str, Any]:
-    """What a run folder keeps, so that `evaluate` can make the same split again and knows that it is the same.
+    """Describe data and split for a run folder, so that `evaluate` can make the same split again and check it.
 
     >>> data = Interactions.from_arrays([1] * 10, range(10))
     >>> described = describe("ratings.csv", DataOptions(), split_data(data, DataOptions()))
@@ -168,13 +167,17 @@ def describe(name: str, options: DataOptions, parts: Split) -> dict[str, Any]:
     }
 
 
-def split_again(described: Mapping[str, Any], *, moved_to: str | None, data_dir: str | None) -> Split:
+def split_again(
+    described: Mapping[str, Any], *, moved_to: str | None, data_dir: str | None, kinds: Sequence[Any] = ()
+) -> Split:
     """Make the split of a run folder again.
 
     Args:
       described: what `describe` gave.
       moved_to: where the data are now, if not where they were.
       data_dir: where named data sets are now, likewise.
+      kinds: readers and splitters from outside that the run folder may name, since a file never makes anything be
+        imported.
 
     Raises:
       MismatchError: the split is not the one of the fit, because the data or the versions have changed.
@@ -192,6 +195,11 @@ def split_again(described: Mapping[str, Any], *, moved_to: str | None, data_dir:
         ) from None
     if data_dir is not None:
         options = dataclasses.replace(options, data_dir=data_dir)
+    given = {
+        name: _of_kinds("reader" if name == "format" else "splitter", getattr(options, name), kinds)
+        for name in ("format", "split")
+    }
+    options = dataclasses.replace(options, **given)
     try:
         # The filters are in the options by now, so those of the named data set are not looked up again.
         data, options = read_data(moved_to or name, options)
@@ -212,8 +220,21 @@ def split_again(described: Mapping[str, Any], *, moved_to: str | None, data_dir:
     return parts
 
 
+def _of_kinds(kind: str, word: Any, kinds: Sequence[Any]) -> Any:
+    """A word of a run folder, where it is a known name; a class of `kinds`, where it is the place of one."""
+    if not isinstance(word, str) or word == "auto" or word in names(kind):
+        return word
+    for one in kinds:
+        if name_of(kind, one) == word:
+            return one
+    raise RunFolderError(
+        f"the run folder names the {kind} {word!r}, which is none of the library, and what a file names is not "
+        "imported; name it with --kind as well"
+    )
+
+
 def fingerprint(parts: Split) -> str:
-    """A hash (SHA-256, hexadecimal) of all parts of a split; the same data split in another way have another one.
+    """Hash all parts of a split (SHA-256, hexadecimal); another split of the same data has another hash.
 
     >>> data = Interactions.from_arrays([1] * 10, range(10))
     >>> one, other = (fingerprint(split_data(data, DataOptions(split_seed=seed))) for seed in (0, 1))
@@ -227,7 +248,7 @@ def fingerprint(parts: Split) -> str:
 
 
 def random_key(seed: int, flag: str) -> jax.Array:
-    """The key of a seed.
+    """Make the key of a seed.
 
     Raises:
       JaxrecError: a seed that does not fit in 32 bits.
@@ -256,7 +277,7 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
         "columns": _columns(options.columns),
         "delimiter": options.delimiter,
         "encoding": options.encoding,
-        "items": options.items or "auto",
+        "items": None if options.items == "none" else options.items or "auto",
     }
     if options.test_file is not None:
         overlap: Any = options.overlap or "raise"
@@ -267,6 +288,19 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
     return read(name, **how)
 
 
+def _check_words(options: DataOptions) -> None:
+    """Refuse words that mean nothing, before anything is read."""
+    if options.overlap not in (None, "raise", "drop"):
+        why = "; a split holds a pair in one part only" if options.overlap == "keep" else ""
+        raise JaxrecError(f"--overlap is {options.overlap!r}; pass raise or drop{why}")
+    if options.duplicates not in (None, "first", "last", "max", "keep"):
+        raise JaxrecError(f"--duplicates is {options.duplicates!r}; pass first, last, max or keep")
+    if options.duplicates is not None and options.raw:
+        raise JaxrecError("--raw takes the data as they are; leave --duplicates out")
+    if options.k_core_on not in ("data", "train"):
+        raise JaxrecError(f"--k-core-on is {options.k_core_on!r}; pass data or train")
+
+
 def _columns(words: tuple[str, ...]) -> Any:
     """Columns as `jaxrec.read` takes them."""
     if not words:
@@ -274,8 +308,10 @@ def _columns(words: tuple[str, ...]) -> Any:
     if not any("=" in word for word in words):
         return [None if word == "-" else word for word in words]
     pairs = [word.partition("=") for word in words]
-    return {role: (int(column) if column.isdigit() else column) if mark else None for role, mark, column in pairs}
+    return {
+        role: None if column in ("", "-") else int(column) if column.isdigit() else column for role, _, column in pairs
+    }
 
 
 def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(pathlib.Path(path).expanduser().absolute())
+    return path if path in (None, "none") else str(pathlib.Path(path).expanduser().absolute())

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxrec.data._interactions import Interactions
+from jaxrec.data._interactions import Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes, repeated
 from jaxrec.errors import DataError, JaxrecError
 
@@ -16,11 +16,11 @@ Keep = Literal["last", "first", "max"]
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-    """The options of `prepare`, as a record that a data set or a configuration can carry.
+    """The options of `prepare`, as a record for a data set or a configuration.
 
     Attributes:
       min_rating: keep ratings of at least this, on the data's own scale; None keeps all.
-      deduplicate: one interaction for each pair, the last one; see `deduplicate`.
+      deduplicate: one interaction for each pair: the rule of `deduplicate`, True for "last", False for none.
       k_core: every user and every item keeps at least this many interactions; None keeps all.
 
     >>> str(Preparation(min_rating=4, k_core=5))
@@ -28,7 +28,7 @@ class Preparation:
     """
 
     min_rating: float | None = None
-    deduplicate: bool = True
+    deduplicate: bool | Keep = True
     k_core: int | None = None
 
     def __str__(self) -> str:
@@ -60,10 +60,11 @@ def min_rating(data: Interactions, threshold: float) -> Interactions:
     >>> min_rating(data, 4).notes
     ('minimum rating 4: kept 2 of 3 interactions, 2 of 2 users, 2 of 2 items',)
     """
+    check_interactions(data)
     if data.rating is None:
         raise DataError("min_rating needs ratings and the data have none; leave the rating filter out")
-    if not np.isfinite(threshold):
-        raise JaxrecError(f"min_rating threshold is {threshold}; pass a finite number on the data's rating scale")
+    if not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
+        raise JaxrecError(f"min_rating threshold is {threshold!r}; pass a finite number on the data's rating scale")
     # Ratings are float32: 3.3 must find the stored 3.3, which is below the float64 of that name.
     kept = data.select(data.rating >= np.float32(threshold)).compact()
     if not len(kept):
@@ -73,7 +74,7 @@ def min_rating(data: Interactions, threshold: float) -> Interactions:
 
 
 def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
-    """Keep one interaction for each (user, item) pair, by a rule that does not look at the order of the rows.
+    """Keep one interaction for each (user, item) pair, by a rule independent of the order of the rows.
 
     - "last": the latest timestamp; among equal times, and where there are no times, the highest rating.
     - "first": the earliest timestamp; among equal times, and where there are no times, the highest rating.
@@ -95,6 +96,7 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
     >>> deduplicate(data).rating, deduplicate(data, "max").rating
     (array([3., 2.], dtype=float32), array([4., 2.], dtype=float32))
     """
+    check_interactions(data)
     if keep not in ("last", "first", "max"):
         raise JaxrecError(f"keep is {keep!r}; pass 'last', 'first' or 'max'")
     if keep == "max" and data.rating is None:
@@ -120,7 +122,7 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
 def k_core(
     data: Interactions, k: int | None = None, *, user_k: int | None = None, item_k: int | None = None
 ) -> Interactions:
-    """The largest part of the data in which every user has at least `user_k` and every item `item_k` interactions.
+    """Keep the largest part with at least `user_k` interactions of every user and `item_k` of every item.
 
     Users and items below their bound are removed, round after round, until none is; the result does not depend on
     the order of removal. Repeated pairs count each time: de-duplicate first.
@@ -142,6 +144,7 @@ def k_core(
     >>> k_core(data, 2).notes
     ('2-core: kept 4 of 5 interactions, 2 of 3 users, 2 of 3 items (1 round)',)
     """
+    check_interactions(data)
     if k is None and user_k is None and item_k is None:
         raise JaxrecError("k_core needs k, user_k or item_k; pass one of them, for example k=5")
     default = 1 if k is None else k
@@ -175,7 +178,7 @@ def check_bound(bound: int, name: str) -> int:
 
 
 def core_rows(data: Interactions, user_k: int, item_k: int) -> tuple[np.ndarray, list[int]]:
-    """The rows of the core [at most E], and the number of rows left after each round; see `k_core`.
+    """Find the rows of the k-core [at most E], and the number of rows left after each round.
 
     >>> core_rows(Interactions.from_arrays([1, 1, 2, 2, 3], [5, 6, 5, 6, 7]), 2, 2)
     (array([0, 1, 2, 3]), [4])
@@ -209,10 +212,10 @@ def prepare(
     data: Interactions,
     *,
     min_rating: float | None = None,
-    deduplicate: bool = True,
+    deduplicate: bool | Keep = True,
     k_core: int | None = None,
 ) -> Interactions:
-    """Apply the usual filters in their order: rating filter, de-duplication ("last"), k-core.
+    """Apply the usual filters in their order: rating filter, de-duplication, k-core.
 
     They come before the split, as in most published work. So the k-core counts test interactions too: that a user or
     an item is in the data at all says that it has k interactions over all parts, which a system in use would not
@@ -221,7 +224,7 @@ def prepare(
     Args:
       data: E interactions.
       min_rating: see `min_rating`; None leaves the step out.
-      deduplicate: see `deduplicate`; False leaves the step out.
+      deduplicate: the rule of `deduplicate`, True for "last"; False leaves the step out.
       k_core: see `k_core`; None leaves the step out.
 
     Returns:
@@ -234,10 +237,11 @@ def prepare(
     >>> len(prepare(data, min_rating=4, k_core=2))
     4
     """
+    check_interactions(data)
     if min_rating is not None:
         data = _min_rating(data, min_rating)
     if deduplicate:
-        data = _deduplicate(data)
+        data = _deduplicate(data, "last" if deduplicate is True else deduplicate)
     if k_core is not None:
         data = _k_core(data, k_core)
     return data

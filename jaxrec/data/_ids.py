@@ -60,8 +60,9 @@ def as_ids(values: Any, name: str) -> np.ndarray:
 
 def _array(values: Any, name: str) -> np.ndarray:
     """The ids as an array of one plain dtype, after a look at the type of every id where there may be several."""
-    if isinstance(values, (str, bytes)):
-        raise DataError(f"{name} is the single text {values!r}; pass a sequence with one id per interaction")
+    if isinstance(values, (str, bytes, Mapping)):
+        kind = "mapping" if isinstance(values, Mapping) else "single text"
+        raise DataError(f"{name} is the {kind} {_short(values)}; pass a sequence with one id per interaction")
     if hasattr(values, "__array__"):
         values = np.asarray(values)
         if values.dtype.kind not in "OT" or values.ndim != 1:
@@ -105,8 +106,53 @@ def _kind(value: Any, name: str) -> str:
     raise DataError(f"{name} id {value!r} is of type {type(value).__name__}; pass integers or strings")
 
 
+def id_list(values: Any, name: str) -> list[Any]:
+    """Turn one id, a list, an array, a column or a table of one column into a plain list.
+
+    Args:
+      values: one id, or an iterable of ids; columns of pandas, polars and Arrow, and tables of one column, are taken.
+      name: of the argument, used in messages.
+
+    Raises:
+      DataError: no ids, such as None, a table of several columns, or an array of several dimensions.
+
+    >>> id_list(np.int64(7), "users"), id_list({"user": [1, 2]}.keys(), "users")
+    ([7], ['user'])
+    """
+    if hasattr(values, "collect") and hasattr(values, "lazy"):  # a lazy frame of polars
+        values = values.collect()
+    labels = getattr(values, "column_names", getattr(values, "columns", None))  # Arrow's; those of pandas and polars
+    if labels is not None and hasattr(values, "__getitem__"):
+        labels = list(labels)
+        if len(labels) != 1:
+            shown = ", ".join(map(repr, labels[:6])) + (", ..." if len(labels) > 6 else "")
+            raise DataError(f"{name} is a table with the columns {shown or 'none'}; pass one column of ids")
+        values = values[labels[0]]
+    if isinstance(values, Mapping):
+        raise DataError(f"{name} is a mapping; pass a list of ids, for example list({name})")
+    if isinstance(values, (str, bytes, int, float, np.generic)):
+        return [_plain(values)]
+    if hasattr(values, "as_py"):  # one value of Arrow
+        return [values.as_py()]
+    for way in ("to_pylist", "tolist", "to_list"):  # Arrow; NumPy, JAX and pandas; polars
+        if hasattr(values, way):
+            if getattr(values, "ndim", 1) > 1:
+                raise DataError(f"{name} has shape {values.shape}; pass a one-dimensional list of ids")
+            out = getattr(values, way)()
+            return out if isinstance(out, list) else [out]
+    try:
+        return list(values)
+    except TypeError:
+        raise DataError(f"{name} is {_short(values)}; pass one id, or a list of ids") from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"of type {type(value).__name__}"
+
+
 def factorize(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sorted ids without repeats, and the place of each given id among them.
+    """Sort ids without repeats, and find the place of each given id among them.
 
     Args:
       ids: array [E], int64 or unicode, as `as_ids` returns it.
@@ -177,7 +223,7 @@ class IdMap:
         return {str(value): at for at, value in enumerate(self.ids.tolist())}
 
     def find(self, value: Any) -> int:
-        """The index of one id, or -1 where the map does not have it.
+        """Find the index of one id; -1 for an unknown one.
 
         >>> IdMap(np.array(["a", "b"]), "item").find("z")
         -1
@@ -197,10 +243,10 @@ class IdMap:
         return found
 
     def index(self, values: Iterable[Any]) -> np.ndarray:
-        """The indices of several ids.
+        """Find the indices of several ids.
 
         Args:
-          values: n ids.
+          values: n ids, or one.
 
         Returns:
           int32 array [n].
@@ -211,9 +257,7 @@ class IdMap:
         >>> IdMap(np.array(["a", "b"]), "item").index(["b"])
         array([1], dtype=int32)
         """
-        if isinstance(values, (str, bytes)):
-            values = [values]
-        values = list(values)
+        values = id_list(values, f"{self.name}s")
         found = np.array([self.find(value) for value in values], dtype=np.int32)
         if (found < 0).any():
             unknown = [value for value, at in zip(values, found, strict=True) if at < 0]
@@ -222,10 +266,33 @@ class IdMap:
 
     def _unknown(self, unknown: list[Any]) -> str:
         some = ", ".join(repr(_plain(value)) for value in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        near = difflib.get_close_matches(str(unknown[0]), list(self._by_text)[:20000], n=3, cutoff=0.6)
+        near = self._near(str(unknown[0]))
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         first = repr(_plain(self.ids[0])) if len(self) else "none"
         return f"unknown {self.name} {some}: not among the {len(self):,} {self.name} ids (the first is {first}){hint}"
+
+    def _near(self, text: str) -> list[str]:
+        """At most three ids that the text may be a slip of: near in value where ids are numbers, or in letters."""
+        texts = list(self._by_text)[:20000]
+        if self.ids.dtype.kind == "U":
+            return difflib.get_close_matches(text, texts, n=3, cutoff=0.6)
+        near = [str(value) for value in self._neighbors(text)]
+        # Short numbers with digits in common are no slips of one another.
+        alike = difflib.get_close_matches(text, texts, n=3, cutoff=0.8) if len(text) > 3 else []
+        return list(dict.fromkeys([*near, *alike]))[:3]
+
+    def _neighbors(self, text: str) -> list[int]:
+        try:
+            value = int(text)
+        except ValueError:
+            return []
+        return [other for other in (value - 1, value + 1) if other in self._by_value]
+
+    def __repr__(self) -> str:
+        shown = [repr(value) for value in (self.ids if len(self) <= 6 else self.ids[[0, 1, 2, -1]]).tolist()]
+        if len(self) > 6:
+            shown.insert(3, "...")
+        return f"IdMap of {len(self):,} {self.name} ids: {', '.join(shown)}"
 
 
 def _is_missing(value: Any) -> bool:
@@ -242,7 +309,7 @@ def _plain(value: Any) -> Any:
 
 
 def check_columns(columns: Mapping[str, Any], size: int, what: str) -> dict[str, np.ndarray]:
-    """Check that every extra column has one value for each id, and keep it as an array that needs no pickle.
+    """Check extra columns for one value per id, and make them arrays without Python objects.
 
     >>> check_columns({"year": [1995, 1999]}, 2, "item")
     {'year': array([1995, 1999])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
 from jaxrec.errors import DataError
+from jaxrec.text import html_table, last_notes
 
 TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
 
@@ -19,8 +21,8 @@ TRAIN, VALID, TEST = 0, 1, 2  # the values of Interactions.part
 class Interactions:
     """E interactions between U users and I items. Arrays are NumPy, on the host, and never written to.
 
-    The catalogue is `items`: it may hold items (and `users` may hold users) without an interaction, which is how the
-    parts of a split share one catalogue.
+    The catalog, `users` and `items`, may hold users and items without an interaction. So the parts of a split share
+    one catalog.
 
     Attributes:
       user: int32 [E], the index of the user of each interaction, in 0..U-1.
@@ -33,7 +35,7 @@ class Interactions:
       item_columns: further item columns by name, each [I] (year, genres).
       part: uint8 [E], the part of a published split that each interaction belongs to (`TRAIN`, `VALID`, `TEST`), or
         None.
-      notes: what was done to the data so far, one sentence a step, with counts.
+      notes: the steps so far, one sentence each, with counts.
 
     Raises:
       DataError: arrays of different lengths, an index that is negative or too large, a rating that is not finite.
@@ -113,8 +115,10 @@ class Interactions:
         user_ids, user_index = factorize(as_ids(user, "user"))
         item_ids, item_index = factorize(as_ids(item, "item"))
         columns, notes = {}, []
-        for name, values in {"title": titles, **(item_columns or {})}.items():
+        given = {"title": titles, **_mapping(item_columns or {}, "item_columns", "name to mapping")}
+        for name, values in given.items():
             if values is not None:
+                values = _mapping(values, "titles" if values is titles else name, "item id to value")
                 missing = "" if any(isinstance(value, str) for value in values.values()) else np.nan
                 columns[name] = np.array([values.get(item_id, missing) for item_id in item_ids.tolist()])
                 unused = len(values) - sum(item_id in values for item_id in item_ids.tolist())
@@ -135,6 +139,34 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
+    def _summary(self) -> tuple[str, str]:
+        """The counts, and the further columns, each in a line."""
+        have = []
+        if self.rating is not None and len(self):
+            have.append(f"rating {self.rating.min():g} to {self.rating.max():g}")
+        if self.timestamp is not None and len(self):
+            have.append(f"timestamp {self.timestamp.min()} to {self.timestamp.max()}")
+        have += ["titles"] if self.titles is not None else []
+        have += ["published parts"] if self.part is not None else []
+        have += [f"item columns {', '.join(self.item_columns)}"] if self.item_columns else []
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts().items())
+        return counts, "; ".join(have)
+
+    def __repr__(self) -> str:
+        counts, have = self._summary()
+        lines = [f"Interactions: {counts}", *([have] if have else [])]
+        return "\n  ".join([*lines, *(f"note: {note}" for note in last_notes(self.notes))])
+
+    def _repr_html_(self) -> str:
+        counts, have = self._summary()
+        columns = {"user": self.users.ids[self.user[:5]], "item": self.items.ids[self.item[:5]]}
+        columns |= {} if self.titles is None else {"title": self.titles[self.item[:5]]}
+        columns |= {} if self.rating is None else {"rating": self.rating[:5]}
+        columns |= {} if self.timestamp is None else {"timestamp": self.timestamp[:5]}
+        rows = [list(columns), *zip(*(values.tolist() for values in columns.values()), strict=True)]
+        more = ["..."] if len(self) > 5 else []
+        return html_table(f"Interactions: {counts}", rows, [*more, *([have] if have else []), *last_notes(self.notes)])
+
     @property
     def num_users(self) -> int:
         """U, the number of users, those without an interaction included."""
@@ -146,7 +178,7 @@ class Interactions:
         return len(self.items)
 
     def select(self, rows: np.ndarray, note: str | None = None) -> Interactions:
-        """The interactions at `rows` (a mask [E] or indices), in the same catalogue.
+        """Select the interactions at `rows` (a mask [E] or indices), in the same catalog.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
         >>> part = data.select(data.user == 0)
@@ -165,7 +197,7 @@ class Interactions:
         )
 
     def compact(self) -> Interactions:
-        """The same interactions in a catalogue without the users and items that have none.
+        """Drop the users and items without an interaction from the catalog.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
         >>> data.select(data.user == 0).compact().num_users
@@ -184,18 +216,18 @@ class Interactions:
         )
 
     def with_note(self, note: str) -> Interactions:
-        """The same interactions with one more sentence in `notes`.
+        """Add a sentence to `notes`.
 
         >>> Interactions.from_arrays([1], [2]).with_note("read from memory").notes
         ('read from memory',)
         """
         return dataclasses.replace(self, notes=(*self.notes, note))
 
-    def same_catalogue(self, other: Interactions) -> bool:
-        """Whether both have the same users and the same items, in the same order.
+    def same_catalog(self, other: Interactions) -> bool:
+        """Compare the catalogs: the same users and items, in the same order.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
-        >>> data.same_catalogue(data.select([0]))
+        >>> data.same_catalog(data.select([0]))
         True
         """
         return all(
@@ -203,8 +235,14 @@ class Interactions:
             for mine, theirs in ((self.users, other.users), (self.items, other.items))
         )
 
+    def same_catalogue(self, other: Interactions) -> bool:
+        """The name of 0.1 for `same_catalog`; deprecated."""
+        told = "same_catalogue is a name of 0.1 and goes in 0.3; use same_catalog"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        return self.same_catalog(other)
+
     def counts(self) -> dict[str, int]:
-        """The numbers of users, items and interactions, as plain integers.
+        """Count users, items and interactions, as plain integers.
 
         >>> Interactions.from_arrays([1, 2], [5, 5]).counts()
         {'users': 2, 'items': 1, 'interactions': 2}
@@ -212,7 +250,7 @@ class Interactions:
         return {"users": self.num_users, "items": self.num_items, "interactions": len(self)}
 
     def fingerprint(self) -> str:
-        """A hash (SHA-256, hexadecimal) of ids, indices, ratings and times; row order counts.
+        """Hash ids, indices, ratings and times (SHA-256, hexadecimal); row order counts.
 
         >>> len(Interactions.from_arrays([1, 2], [5, 5]).fingerprint())
         64
@@ -228,6 +266,30 @@ class Interactions:
                 digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
             digest.update(f"{array.shape}{array.dtype.kind}".encode())
         return digest.hexdigest()
+
+
+def check_interactions(data: Any, name: str = "data") -> None:
+    """Refuse anything but interactions.
+
+    Raises:
+      DataError: another kind of object.
+
+    >>> check_interactions([1, 2])
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: data is of type list; pass Interactions, as jaxrec.read or jaxrec.from_frame gives
+    """
+    if not isinstance(data, Interactions):
+        raise DataError(
+            f"{name} is of type {type(data).__name__}; pass Interactions, as jaxrec.read or jaxrec.from_frame gives"
+        )
+
+
+def _mapping(values: Any, name: str, of: str) -> Mapping[Any, Any]:
+    values = values.to_dict() if hasattr(values, "to_dict") else values  # a series of pandas
+    if not isinstance(values, Mapping):
+        raise DataError(f"{name} is of type {type(values).__name__}; pass a mapping from {of}")
+    return values
 
 
 def _frozen(array: np.ndarray, given: Any) -> np.ndarray:
@@ -268,7 +330,7 @@ def check_index(values: Any, size: int, name: str) -> np.ndarray:
         if not 0 <= array[at] < size:
             raise DataError(
                 f"{name} index {array[at]} at position {at} is outside 0..{size - 1}; "
-                "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalogue"
+                "pass the caller's ids to Interactions.from_arrays, or raise the size of the catalog"
             )
     return array.astype(np.int32, copy=False)
 

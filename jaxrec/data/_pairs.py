@@ -9,7 +9,7 @@ from jaxrec.data._seen import SeenItems, seen_from_pairs
 
 
 def pair_codes(data: Interactions) -> np.ndarray:
-    """One int64 number for each (user, item) pair, ascending by user, then item: `user * I + item`, shape [E].
+    """Number the (user, item) pairs: `user * I + item`, int64 [E], ascending by user, then item.
 
     >>> pair_codes(Interactions.from_arrays([1, 2], [5, 6]))
     array([0, 3])
@@ -18,7 +18,7 @@ def pair_codes(data: Interactions) -> np.ndarray:
 
 
 def repeated(codes: np.ndarray) -> np.ndarray:
-    """A mask [E] of the entries whose value occurs more than once.
+    """Mark the entries [E] with a value that occurs more than once.
 
     >>> repeated(np.array([3, 1, 3]))
     array([ True, False,  True])
@@ -29,7 +29,7 @@ def repeated(codes: np.ndarray) -> np.ndarray:
 
 
 def union_of(a: SeenItems, b: SeenItems, *, num_items: int) -> SeenItems:
-    """The items that each user has in one or the other.
+    """Unite the items of each user in two tables.
 
     Args:
       a: of U users.
@@ -46,17 +46,28 @@ def union_of(a: SeenItems, b: SeenItems, *, num_items: int) -> SeenItems:
 
 
 def common_pairs(a: SeenItems, b: SeenItems, *, num_items: int) -> int:
-    """How many pairs of user and item both have.
+    """Count the common pairs of user and item.
 
     >>> one, two = (SeenItems(np.array([0, 2]), np.array(items)) for items in ([1, 3], [2, 3]))
     >>> common_pairs(one, two, num_items=4)
     1
     """
-    return int(np.isin(pairs_of(a, num_items), pairs_of(b, num_items)).sum())
+    return int(is_among(pairs_of(a, num_items), pairs_of(b, num_items)).sum())
+
+
+def is_among(codes: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """A mask of the codes that are in an ascending array. np.isin hashes, which takes many times as long.
+
+    >>> is_among(np.array([5, 1, 9]), np.array([1, 5]))
+    array([ True,  True, False])
+    """
+    if not len(ascending):
+        return np.zeros(len(codes), bool)
+    return ascending[np.minimum(np.searchsorted(ascending, codes), len(ascending) - 1)] == codes
 
 
 def pairs_of(rows: SeenItems, num_items: int) -> np.ndarray:
-    """`pair_codes` of who has what: int64 [E], `user * I + item`.
+    """Number the pairs of seen items: `user * I + item`, int64 [E].
 
     >>> pairs_of(SeenItems(np.array([0, 1, 2]), np.array([1, 0])), 3)
     array([1, 3])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxrec.data._interactions import Interactions, check_index
+from jaxrec.data._interactions import Interactions, check_index, check_interactions
 from jaxrec.errors import DataError, MismatchError
 
 Array = np.ndarray | jax.Array
@@ -35,8 +35,11 @@ class SeenItems(NamedTuple):
         """U, the number of rows."""
         return self.indptr.shape[0] - 1
 
+    def __repr__(self) -> str:
+        return f"SeenItems of {self.num_users:,} users: {self.items.shape[0]:,} pairs"
+
     def of(self, user: int) -> Array:
-        """The items of one user, ascending (on the host).
+        """Give the items of one user, ascending (on the host).
 
         Raises:
           DataError: `user` is outside 0..U-1.
@@ -44,16 +47,16 @@ class SeenItems(NamedTuple):
         >>> SeenItems(np.array([0, 2]), np.array([3, 5])).of(0)
         array([3, 5])
         """
-        if not 0 <= user < self.num_users:
-            raise DataError(f"user index {user} is outside 0..{self.num_users - 1}; pass an index of this data")
+        if not isinstance(user, (int, np.integer)) or not 0 <= user < self.num_users:
+            raise DataError(f"user index {user!r} is outside 0..{self.num_users - 1}; pass an index of this data")
         return self.items[int(self.indptr[user]) : int(self.indptr[user + 1])]
 
 
 def seen_items(*parts: Interactions) -> SeenItems:
-    """The items that each user has in any of the given interactions, which share one catalogue.
+    """Collect the items of each user over all given interactions, which share one catalog.
 
     Raises:
-      MismatchError: the parts have different catalogues, or none is given.
+      MismatchError: the parts have different catalogs, or none is given.
 
     >>> data = Interactions.from_arrays([0, 0, 1], [2, 0, 1])
     >>> seen_items(data.select([0]), data.select([1])).of(0)
@@ -61,15 +64,17 @@ def seen_items(*parts: Interactions) -> SeenItems:
     """
     if not parts:
         raise MismatchError("seen_items needs at least one part; pass the interactions whose items count as seen")
-    if not all(parts[0].same_catalogue(other) for other in parts[1:]):
-        raise MismatchError("the given interactions have different catalogues; take them from one split")
+    for part in parts:
+        check_interactions(part, "a part")
+    if not all(parts[0].same_catalog(other) for other in parts[1:]):
+        raise MismatchError("the given interactions have different catalogs; take them from one split")
     user = np.concatenate([part.user for part in parts])
     item = np.concatenate([part.item for part in parts])
     return seen_from_pairs(user, item, parts[0].num_users, parts[0].num_items)
 
 
 def seen_from_pairs(user: Array, item: Array, num_users: int, num_items: int) -> SeenItems:
-    """The items that each user has in pairs of indices.
+    """Collect the items of each user from pairs of indices.
 
     Args:
       user: int32 [E].

@@ -3,43 +3,41 @@
 from typing import Any
 
 from jaxrec._moved import old_name
-from jaxrec.evaluation._beyond import TrainingFacts, training_facts
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS, Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import measure_lists
-from jaxrec.evaluation._metric_names import Metrics, resolve_metrics
 from jaxrec.evaluation._ratings import evaluate_rating_scorer, predict_pairs
 from jaxrec.evaluation._sampled import SampledMetricsWarning, evaluate_scorer_sampled
 from jaxrec.evaluation._tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
+from jaxrec.evaluation._training_statistics import TrainingStatistics, category_table, training_statistics
+from jaxrec.reports._values import ValueName, higher_is_better, split_value_name
 
 __all__ = [
+    "DEFAULT_K",
+    "DEFAULT_METRICS",
+    "DEFAULT_RATING_METRICS",
     "CurvePoint",
+    "Judgments",
     "Metrics",
     "SampledMetricsWarning",
-    "TrainingFacts",
+    "TrainingStatistics",
+    "ValueName",
     "accuracy_diversity_curve",
+    "category_table",
     "curve_rows",
     "evaluate_rating_scorer",
     "evaluate_scorer",
     "evaluate_scorer_sampled",
+    "higher_is_better",
+    "judgments",
     "measure_lists",
     "predict_pairs",
     "resolve_metrics",
-    "training_facts",
+    "split_value_name",
+    "training_statistics",
 ]
 
 
 def __getattr__(name: str) -> Any:
     return old_name(__name__, name, ("jaxrec.ranking", "jaxrec.reports", "jaxrec.statistics", "jaxrec.scorers"))
-
-
-DEFAULT_K = (10, 20)
-DEFAULT_METRICS = ("recall", "precision", "ndcg")
-
-
-def higher_is_better(name, metrics=()):
-    return name.split("@")[0] not in ("rmse", "mae")
-
-
-def split_value_name(name):
-    a, _, b = name.partition("@")
-    return a, (int(b) if b else None), None

@@ -1,10 +1,11 @@
-"""AUC of every user from the scores of the whole catalogue, in tiles of users and within a stated memory."""
+"""Metrics of the scores of the whole catalog, such as AUC, in tiles of users and within a stated memory."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import functools
 import os
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,8 @@ from jax import lax
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics._auc import auc_of_items
+from jaxrec.evaluation._catalog import AUC
+from jaxrec.protocols import Metric, UserScores
 from jaxrec.ranking._topk import allowed_items, check_scorer, check_seen, mask_seen, tile_plan
 from jaxrec.types import Scorer
 
@@ -72,6 +74,38 @@ def auc_of_users(
     >>> auc_of_users(table, np.array([0]), relevant, seen=seen)  # item 0 beats 1 and 3, item 2 ties and beats
     array([0.875], dtype=float32)
     """
+    given = {"seen": seen, "exclude": exclude, "candidates": candidates, "memory_mb": memory_mb}
+    return measure_scores([AUC()], scorer, users, relevant, **given)[AUC.name]
+
+
+def measure_scores(
+    metrics: Sequence[Metric],
+    scorer: Scorer,
+    users: npt.ArrayLike,
+    relevant: SeenItems,
+    *,
+    seen: SeenItems | None,
+    exclude: npt.ArrayLike | None = None,
+    candidates: npt.ArrayLike | None = None,
+    memory_mb: float = 256,
+) -> dict[str, np.ndarray]:
+    """The values of metrics of scores for each user, float32 [n] by name; see `auc_of_users`.
+
+    Args:
+      metrics: over "scores".
+      scorer, users, relevant, seen, exclude, candidates, memory_mb: as in `auc_of_users`.
+
+    Returns:
+      NaN, which means leave out, where a user has no relevant item that counts, or no other item.
+
+    Raises:
+      JaxrecError, DataError, MismatchError: see `auc_of_users`.
+
+    >>> measure_scores([], None, [], SeenItems(np.zeros(1), np.zeros(0)), seen=None)
+    {}
+    """
+    if not metrics:
+        return {}
     num_users, num_items = int(scorer.num_users), int(scorer.num_items)
     users = check_index(users, num_users, "user")
     check_seen(seen, num_users, num_items)
@@ -81,7 +115,7 @@ def auc_of_users(
             "take both from one split"
         )
     allowed = allowed_items(num_items, exclude, candidates)
-    values = np.full(len(users), np.nan, np.float32)
+    values = {metric.name: np.full(len(users), np.nan, np.float32) for metric in metrics}
     most = int(np.diff(np.asarray(relevant.indptr))[users].max(initial=0))
     if most == 0:
         return values
@@ -97,20 +131,20 @@ def auc_of_users(
         padded = np.zeros(size, np.int32)
         padded[: len(part)] = part
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
-        found, defined = jax.device_get(
-            _auc(
+        found, defined, bad = jax.device_get(
+            _measure_scores(
                 scorer, padded, np.int32(len(part)), relevant, seen, allowed,
-                most=most, tile=tile, one_by_one=one_by_one,
+                metrics=tuple(metrics), most=most, tile=tile, one_by_one=one_by_one,
             )
         )  # fmt: skip
-        found, defined = found[: len(part)], defined[: len(part)]
-        undefined = np.isnan(found) & defined
-        if undefined.any():
+        defined, bad = defined[: len(part)], bad[: len(part)]
+        if bad.any():
             raise JaxrecError(
-                f"the scores of user {part[np.argmax(undefined)]} hold NaN, which cannot be ranked; check that "
-                "training stayed finite"
+                f"the scores of user {part[np.argmax(bad)]} hold NaN, which cannot be ranked; check that training "
+                "stayed finite"
             )
-        values[start : start + size] = np.where(defined, found, np.float32(np.nan))
+        for metric, array in zip(metrics, found, strict=True):
+            values[metric.name][start : start + size] = np.where(defined, array[: len(part)], np.float32(np.nan))
 
     # A loop over users within a program uses one core, so each core gets calls of its own; `map` keeps their order,
     # and with it which error is raised.
@@ -154,8 +188,8 @@ def _plan(num_items: int, memory_mb: float, count: int, cores: int) -> tuple[int
     return workers, tile, tile * tiles
 
 
-@functools.partial(jax.jit, static_argnames=("most", "tile", "one_by_one"))
-def _auc(
+@functools.partial(jax.jit, static_argnames=("metrics", "most", "tile", "one_by_one"))
+def _measure_scores(
     scorer: Scorer,
     users: jax.Array,
     count: jax.Array,
@@ -163,21 +197,25 @@ def _auc(
     seen: SeenItems | None,
     allowed: jax.Array | None,
     *,
+    metrics: tuple[Metric, ...],
     most: int,
     tile: int,
     one_by_one: bool,
-) -> tuple[jax.Array, jax.Array]:
-    """AUC [n] of the first `count` users, and whether a relevant item and another one count [n]."""
+) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    """Values [n] of the first `count` users; whether a relevant item and another one count, and one that is NaN [n]."""
     indptr, items = (jnp.asarray(array) for array in relevant)
     places = jnp.arange(most, dtype=jnp.int32)
 
-    def one_user(given: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+    def one_user(given: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         scores, counted, first, length = given
         own = jnp.where(places < length, items[jnp.minimum(first + places, items.shape[0] - 1)], -1)
         found = jnp.sum((own >= 0) & counted[jnp.maximum(own, 0)], dtype=jnp.int32)
         # Relevant items that do not count are no others either, so what counts besides those found is another item.
         others = jnp.sum(counted, dtype=jnp.int32) - found
-        return auc_of_items(scores, own, counted), (found > 0) & (others > 0)
+        defined = (found > 0) & (others > 0)
+        view = UserScores(scores, counted, own)
+        values = [jnp.asarray(metric(view, k=None)).astype(jnp.float32) for metric in metrics]
+        return *values, defined, defined & jnp.any(counted & jnp.isnan(scores))
 
     def one_tile(at: jax.Array, out: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         start = at * tile
@@ -197,6 +235,7 @@ def _auc(
             lax.dynamic_update_slice_in_dim(whole, part, start, 0) for whole, part in zip(out, parts, strict=True)
         )
 
-    empty = (jnp.zeros(users.shape[0], jnp.float32), jnp.zeros(users.shape[0], jnp.bool_))
-    values, defined = lax.fori_loop(jnp.int32(0), (count + tile - 1) // tile, one_tile, empty)
-    return values, defined
+    kinds = [*[jnp.float32] * len(metrics), jnp.bool_, jnp.bool_]
+    empty = tuple(jnp.zeros(users.shape[0], kind) for kind in kinds)
+    *values, defined, bad = lax.fori_loop(jnp.int32(0), (count + tile - 1) // tile, one_tile, empty)
+    return values, defined, bad

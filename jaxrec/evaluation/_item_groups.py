@@ -11,8 +11,10 @@ import numpy as np
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics._ranking import RANKING_METRICS
+from jaxrec.evaluation._catalog import OF_GROUPS
+from jaxrec.protocols import UserList
 from jaxrec.reports._groups import Groups
+from jaxrec.reports._values import ValueName
 
 _TILE = 4096  # users at a time
 _MOST_GROUPS = 100
@@ -80,21 +82,20 @@ def measure_item_groups(
         values = jax.device_get(_measure_tile(*padded, cutoffs=tuple(cutoffs)))
         parts.append({name: array[: len(who)] for name, array in values.items()})
     per_user = {
-        f"{name}@{cut} [{label}]": np.concatenate([part[f"{name}@{cut}"][:, at] for part in parts])
+        str(ValueName(metric.name, cut, label)): np.concatenate([part[metric.name, cut][:, at] for part in parts])
         for at, label in enumerate(groups.names)
-        for name in ("recall", "ndcg", "hits")
+        for metric in OF_GROUPS
         for cut in cutoffs
     }
     overall = {}
     for cut in cutoffs:
         shown = lists[:, :cut]
         counts = np.bincount(groups.of[shown[shown >= 0]], minlength=num_groups)
-        overall |= _shares(f"exposure@{cut}", counts, groups)
-    overall |= _shares("catalogue_share", groups.sizes(), groups)
+        overall |= _shares(ValueName("exposure", cut), counts, groups)
+    overall |= _shares(ValueName("catalogue_share"), groups.sizes(), groups)
     if popularity is not None:
-        overall |= _shares(
-            "training_share", np.bincount(groups.of, weights=np.asarray(popularity), minlength=num_groups), groups
-        )
+        counts = np.bincount(groups.of, weights=np.asarray(popularity), minlength=num_groups)
+        overall |= _shares(ValueName("training_share"), counts, groups)
     return per_user, overall
 
 
@@ -128,10 +129,10 @@ def _truths(users: np.ndarray, indptr: np.ndarray, group_of_pair: np.ndarray, nu
     return np.bincount(codes, minlength=len(users) * num_groups).reshape(-1, num_groups).astype(np.int32)
 
 
-def _shares(name: str, counts: np.ndarray, groups: Groups) -> dict[str, float]:
+def _shares(name: ValueName, counts: np.ndarray, groups: Groups) -> dict[str, float]:
     whole = counts.sum()
     return {
-        f"{name} [{label}]": float(count / whole) if whole else float("nan")
+        str(name._replace(group=label)): float(count / whole) if whole else float("nan")
         for label, count in zip(groups.names, counts, strict=True)
     }
 
@@ -139,16 +140,16 @@ def _shares(name: str, counts: np.ndarray, groups: Groups) -> dict[str, float]:
 @functools.partial(jax.jit, static_argnames=("cutoffs",))
 def _measure_tile(
     hits: jax.Array, listed: jax.Array, truths: jax.Array, *, cutoffs: tuple[int, ...]
-) -> dict[str, jax.Array]:
-    """Values [n, G] by name, from hits bool [n, K], the group of each place [n, K], and relevant items [n, G]."""
+) -> dict[tuple[str, int], jax.Array]:
+    """Values [n, G] by name and k, from hits bool [n, K], the group of each place [n, K], relevant items [n, G]."""
 
-    def one(hits: jax.Array, listed: jax.Array, group: jax.Array, num_relevant: jax.Array) -> dict[str, jax.Array]:
-        mine = hits & (listed == group)
-        values = {}
-        for cut in cutoffs:
-            values[f"hits@{cut}"] = jnp.sum(mine[:cut]).astype(jnp.float32)
-            for name in ("recall", "ndcg"):
-                values[f"{name}@{cut}"] = RANKING_METRICS[name](mine, num_relevant, k=cut)
+    def one(
+        hits: jax.Array, listed: jax.Array, group: jax.Array, num_relevant: jax.Array
+    ) -> dict[tuple[str, int], jax.Array]:
+        view = UserList(hits & (listed == group), num_relevant)
+        values = {
+            (metric.name, cut): metric(view, k=cut).astype(jnp.float32) for metric in OF_GROUPS for cut in cutoffs
+        }
         return {name: jnp.where(num_relevant > 0, value, jnp.nan) for name, value in values.items()}
 
     groups = jnp.arange(truths.shape[1], dtype=jnp.int32)

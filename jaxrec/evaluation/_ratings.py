@@ -10,6 +10,8 @@ import numpy as np
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
+from jaxrec.evaluation._catalog import DEFAULT_RATING_METRICS, Metrics, resolve_metrics
+from jaxrec.protocols import RatedPairs
 from jaxrec.reports._report import Report
 
 _CHUNK = 4096  # pairs at a time: some scorers make a whole row of scores for a pair
@@ -49,26 +51,29 @@ def evaluate_rating_scorer(
     scorer: Any,
     truth: Interactions,
     *,
+    metrics: Metrics = DEFAULT_RATING_METRICS,
     scale: tuple[float, float] | None = None,
     masked: str = "",
     fitted: str = "",
 ) -> Report:
-    """RMSE and MAE over all held-out ratings, and for each user.
+    """Measure the error of predicted ratings, over all held-out ratings and for each user.
 
     Args:
       scorer: a model's scorer, with `pair_scores`.
       truth: the held-out ratings.
+      metrics: names or `jaxrec.protocols.Metric` objects over "ratings".
       scale: (lowest, highest) rating, to which predictions are clipped; or None.
       masked: for the report, in words.
       fitted: what the model was fitted on, for the report, in words.
 
     Returns:
-      A report with `rmse` and `mae` over all ratings (each rating counts once), and `user_rmse` and `user_mae` of each
-      user (each user counts once).
+      A report with, for example, `rmse` over all ratings (each rating counts once), and `user_rmse` of each user (each
+      user counts once).
 
     Raises:
       DataError: truth without ratings or without an interaction.
       MismatchError: scorer and truth of different users or items.
+      JaxrecError: an unknown metric, or one that is not of ratings.
 
     >>> from jaxrec.scorers import FactorScorer
     >>> scorer = FactorScorer(jnp.ones((1, 1)), jnp.array([[3.0], [4.0]]), dim=1)
@@ -77,6 +82,7 @@ def evaluate_rating_scorer(
     0.5
     """
     started = time.perf_counter()
+    measured = resolve_metrics(metrics, over=("ratings",))
     if len(truth) == 0:
         raise DataError("truth has no interaction; choose a split with a larger test part")
     if truth.rating is None:
@@ -86,19 +92,25 @@ def evaluate_rating_scorer(
             f"the scorer has {scorer.num_users} users and {scorer.num_items} items, truth {truth.num_users} and "
             f"{truth.num_items}; use the split that the model was fitted on"
         )
-    error = predict_pairs(scorer, truth.user, truth.item, scale).astype(np.float64) - truth.rating
+    predicted, actual = predict_pairs(scorer, truth.user, truth.item, scale).astype(np.float64), truth.rating
     users, row = np.unique(truth.user, return_inverse=True)
-    counts = np.bincount(row)
+    sizes = np.bincount(row)
+    pairs = RatedPairs(predicted, actual.astype(np.float64))
+    per_user, overall = {}, {}
+    for metric in measured:
+        errors = np.asarray(metric(pairs, k=None))
+        per_user[f"user_{metric.name}"] = np.asarray(metric.of_mean(np.bincount(row, errors) / sizes))
+        overall[metric.name] = float(metric.of_mean(errors.mean()))
+    lower = [metric.name for metric in measured if not metric.higher_is_better]
     return Report(
         users=users.astype(np.int32),
-        per_user={
-            "user_rmse": np.sqrt(np.bincount(row, error**2) / counts),
-            "user_mae": np.bincount(row, np.abs(error)) / counts,
-        },
-        overall={"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.mean(np.abs(error)))},
+        per_user=per_user,
+        overall=overall,
         counts={"users_evaluated": len(users), "test_pairs": len(truth)},
         seconds=time.perf_counter() - started,
         masked=masked,
         fitted=fitted,
         catalogue=f"{truth.num_items:,} items",
+        setting={"fitted": fitted},
+        lower=frozenset([*lower, *(f"user_{name}" for name in lower)]),
     )

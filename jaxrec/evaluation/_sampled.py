@@ -6,7 +6,6 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +15,14 @@ from jax import lax
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, union_of
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
-from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation._evaluator import Metrics, resolve_metrics
-from jaxrec.metrics._ranking import RankingMetric
+from jaxrec.errors import DataError, JaxrecError
+from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics, resolve_metrics
+from jaxrec.evaluation._evaluator import check_same_catalog
+from jaxrec.evaluation._measure import value_names
+from jaxrec.protocols import Metric, UserList
 from jaxrec.ranking._block_topk import one_zero
 from jaxrec.ranking._candidate_rule import CandidateRule
-from jaxrec.ranking._topk import check_finite, check_list_length, check_scorer, check_seen, users_per_tile
+from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_scorer, check_seen, users_per_tile
 from jaxrec.reports._report import Report
 from jaxrec.sampling import contains, uniform_negatives
 from jaxrec.types import Scorer
@@ -42,8 +43,8 @@ def evaluate_scorer_sampled(
     *,
     seen: SeenItems,
     sampled: int = 100,
-    k: int | Sequence[int] = (10, 20),
-    metrics: Metrics = ("recall", "ndcg"),
+    k: Lengths = DEFAULT_K,
+    metrics: Metrics = MAIN_METRICS,
     rule: CandidateRule | None = None,
     memory_mb: float = 256,
     masked: str = "",
@@ -78,7 +79,7 @@ def evaluate_scorer_sampled(
       seen: the items that are masked for each user.
       sampled: n, how many negatives for each test item.
       k: lengths, at most n: at n + 1 every item would be found.
-      metrics: as in `evaluate_scorer`, without what is measured beyond accuracy.
+      metrics: as in `evaluate_scorer`, functions of hits alone.
       rule: further items that are no negatives and cannot be found.
       memory_mb: bound in MiB for scores and negatives of a tile of users.
       masked: what `seen` is, in words, for the report.
@@ -109,7 +110,13 @@ def evaluate_scorer_sampled(
     started = time.perf_counter()
     num_users, num_items = truth.num_users, truth.num_items
     cutoffs = _check(scorer, truth, seen, sampled, k)
-    functions = resolve_metrics(metrics)
+    measured = resolve_metrics(metrics)
+    for metric in measured:
+        if metric.over != "user" or metric.needs or not metric.at_k:
+            raise JaxrecError(
+                f"the metric {metric.name!r} is no function of hits, and sampled lists have hits alone; pass it to "
+                "jaxrec.evaluate"
+            )
     rule = CandidateRule() if rule is None else rule
     rule.check(num_users, num_items)
     warnings.warn(
@@ -128,7 +135,7 @@ def evaluate_scorer_sampled(
     order = np.argsort(-lengths[users], kind="stable")  # a tile takes as long as the longest of its rows
     values, bad = _measure(
         scorer, users[order], relevant, blocked, allowed, taken, places, key,
-        sampled=sampled, functions=functions, cutoffs=cutoffs, memory_mb=memory_mb,
+        sampled=sampled, metrics=measured, cutoffs=cutoffs, memory_mb=memory_mb,
     )  # fmt: skip
     check_finite(users[order], bad)
     without = np.diff(taken.indptr)[users] >= len(places)
@@ -156,27 +163,17 @@ def evaluate_scorer_sampled(
     )
 
 
-def _check(
-    scorer: Scorer, truth: Interactions, seen: SeenItems, sampled: int, k: int | Sequence[int]
-) -> tuple[int, ...]:
+def _check(scorer: Scorer, truth: Interactions, seen: SeenItems, sampled: int, k: Lengths) -> tuple[int, ...]:
     if isinstance(sampled, bool) or not isinstance(sampled, (int, np.integer)) or sampled < 1:
         raise JaxrecError(f"sampled is {sampled!r}; pass a whole number of negatives, at least 1")
-    if (scorer.num_users, scorer.num_items) != (truth.num_users, truth.num_items):
-        raise MismatchError(
-            f"the scorer is of {scorer.num_users:,} users and {scorer.num_items:,} items, and truth of "
-            f"{truth.num_users:,} and {truth.num_items:,}; evaluate a model on the split that it was made for"
-        )
+    check_same_catalog(scorer, truth)
     check_seen(seen, truth.num_users, truth.num_items)
     if not len(truth):
         raise DataError("truth has no interaction; there is nothing to evaluate on")
-    cutoffs = tuple(k) if isinstance(k, Sequence) else (k,)
-    if not cutoffs:
-        raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
-    for cut in cutoffs:
-        check_list_length(cut, truth.num_items)
-        if cut > sampled:
-            raise JaxrecError(f"k is {cut}, but a list has only {sampled} negatives; pass k <= sampled")
-    return tuple(sorted({int(cut) for cut in cutoffs}))
+    cutoffs = check_k(k, truth.num_items)
+    if cutoffs[-1] > sampled:
+        raise JaxrecError(f"k is {cutoffs[-1]}, but a list has only {sampled} negatives; pass k <= sampled")
+    return cutoffs
 
 
 def _among_allowed(rows: SeenItems, allowed: np.ndarray) -> tuple[SeenItems, np.ndarray]:
@@ -200,7 +197,7 @@ def _measure(
     key: jax.Array,
     *,
     sampled: int,
-    functions: Mapping[str, RankingMetric],
+    metrics: tuple[Metric, ...],
     cutoffs: tuple[int, ...],
     memory_mb: float,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -221,16 +218,16 @@ def _measure(
         values, wrong = jax.device_get(
             _measure_tile(
                 scorer, padded, *on_device, *tables, key,
-                sampled=sampled, functions=tuple(functions.items()), cutoffs=cutoffs,
+                sampled=sampled, metrics=metrics, cutoffs=cutoffs,
             )
         )  # fmt: skip
         parts.append({name: array[: len(some)] for name, array in values.items()})
         bad.append(wrong[: len(some)])
-    names = [f"{name}@{cut}" for name in functions for cut in cutoffs]
+    names = [name for metric in metrics for name in value_names(metric, cutoffs)]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}, np.concatenate(bad)
 
 
-@functools.partial(jax.jit, static_argnames=("sampled", "functions", "cutoffs"))
+@functools.partial(jax.jit, static_argnames=("sampled", "metrics", "cutoffs"))
 def _measure_tile(
     scorer: Scorer,
     users: jax.Array,
@@ -242,7 +239,7 @@ def _measure_tile(
     key: jax.Array,
     *,
     sampled: int,
-    functions: tuple[tuple[str, RankingMetric], ...],
+    metrics: tuple[Metric, ...],
     cutoffs: tuple[int, ...],
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     table = scorer.scores(users)
@@ -256,11 +253,11 @@ def _measure_tile(
         return uniform_negatives(taken, user[None], sampled, places.shape[0], own)[0][0]
 
     def values_of(rank: jax.Array) -> dict[str, jax.Array]:
-        hits = jnp.arange(1, depth + 1, dtype=jnp.int32) == rank
+        view = UserList(jnp.arange(1, depth + 1, dtype=jnp.int32) == rank, jnp.int32(1))
         return {
-            f"{name}@{cut}": jnp.asarray(function(hits, jnp.int32(1), k=cut)).astype(jnp.float32)
-            for name, function in functions
-            for cut in cutoffs
+            name: jnp.asarray(metric(view, k=cut)).astype(jnp.float32)
+            for metric in metrics
+            for cut, name in zip(cutoffs, value_names(metric, cutoffs), strict=True)
         }
 
     def one_item(at: jax.Array, sums: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -275,6 +272,7 @@ def _measure_tile(
         found = jax.vmap(values_of)(jnp.where(possible, rank, depth + 1))
         return {name: total + jnp.where(real, found[name], np.float32(0)) for name, total in sums.items()}
 
-    zeros = {f"{name}@{cut}": jnp.zeros(users.shape, jnp.float32) for name, _ in functions for cut in cutoffs}
+    names = [name for metric in metrics for name in value_names(metric, cutoffs)]
+    zeros = {name: jnp.zeros(users.shape, jnp.float32) for name in names}
     sums = lax.fori_loop(jnp.int32(0), jnp.max(lengths), one_item, zeros)
     return {name: total / lengths.astype(jnp.float32) for name, total in sums.items()}, bad

@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._seen import SeenItems, seen_items
-from jaxrec.errors import DataError, JaxrecError
-from jaxrec.evaluation._beyond import TrainingFacts, check_names, popularity_of
-from jaxrec.evaluation._evaluator import Metrics, measure_lists, split_metrics
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError
+from jaxrec.evaluation._catalog import MAIN_METRICS, Metrics
+from jaxrec.evaluation._evaluator import check_same_catalog
+from jaxrec.evaluation._judgments import judgments
+from jaxrec.evaluation._measure import measure_lists
+from jaxrec.evaluation._training_statistics import TrainingStatistics, statistics_of_seen
 from jaxrec.metrics._diversity import Distance
+from jaxrec.protocols import Reranker
 from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.ranking._reranking import Method, rerank
+from jaxrec.ranking._reranking import chosen_reranker, rerank
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.reports._report import Report
 from jaxrec.types import Scorer
@@ -48,12 +52,13 @@ def accuracy_diversity_curve(
     k: int = 20,
     trade_offs: Sequence[float] = TRADE_OFFS,
     candidates: int = 100,
-    method: Method = "mmr",
+    reranker: Reranker | str | None = None,
     distance: Distance = "euclidean",
-    metrics: Metrics = ("recall", "ndcg"),
+    metrics: Metrics = MAIN_METRICS,
     known: np.ndarray | None = None,
-    facts: TrainingFacts | None = None,
+    training: TrainingStatistics | None = None,
     memory_mb: float = 256,
+    method: str | None = None,
 ) -> list[CurvePoint]:
     """Rank once, re-rank the candidates at each trade-off, and measure accuracy and diversity of every result.
 
@@ -68,9 +73,11 @@ def accuracy_diversity_curve(
       k: length of the lists.
       trade_offs: from 0 to 1, in the order of the points.
       candidates: how many of the best items of a user are re-ranked; at least k.
-      method: "mmr" or "dpp".
-      distance: of the report, and of MMR.
-      metrics, known, facts, memory_mb: as in `evaluate_scorer`.
+      reranker: a frozen object with a field `trade_off`, which is replaced at each point, or a name; by default
+        `jaxrec.ranking.MMR` with the distance of the report.
+      distance: of the report.
+      metrics, known, training, memory_mb: as in `evaluate_scorer`.
+      method: the reranker's name, as 0.1 took it.
 
     Returns:
       A point for each trade-off. Its report has recall, "ild@k", coverage and what `metrics` asks for; its `seconds`
@@ -80,7 +87,8 @@ def accuracy_diversity_curve(
       JaxrecError: no trade-off, or one outside 0..1; k outside 1..candidates; candidates above the number of items.
       DataError: `truth` is empty.
 
-    >>> from jaxrec.ranking._item_vectors import feature_space
+    >>> from jaxrec.data import seen_items
+    >>> from jaxrec.ranking import feature_space
     >>> from jaxrec.scorers import TableScorer
     >>> data = Interactions.from_arrays([0, 0, 0, 0], [0, 1, 2, 3])
     >>> table = TableScorer(np.array([[0.0, 3.0, 2.9, 2.0]], np.float32))
@@ -92,34 +100,30 @@ def accuracy_diversity_curve(
     """
     if not trade_offs:
         raise JaxrecError("trade_offs is empty; pass at least one number from 0 to 1")
-    if not len(truth):
-        raise DataError("truth has no interaction; there is nothing to evaluate on")
     if not 1 <= k <= candidates:
         raise JaxrecError(f"k must lie in 1..candidates, got k={k} and candidates={candidates}")
-    functions, beyond = split_metrics(metrics)
-    facts = popularity_of(seen, truth.num_items) if facts is None else facts
-    check_names(beyond, facts)
-    if known is None:
-        known = np.bincount(np.asarray(seen.items), minlength=truth.num_items) > 0
-    users = np.flatnonzero(np.diff(seen_items(truth).indptr)).astype(np.int32)
-    lists, scores = recommend_lists(scorer, users, candidates, seen=seen, memory_mb=memory_mb)
+    check_same_catalog(scorer, truth)
+    judged = judgments(
+        truth,
+        seen=seen,
+        k=k,
+        metrics=metrics,
+        space=space,
+        distance=distance,
+        known=known,
+        training=statistics_of_seen(seen, truth.num_items) if training is None else training,
+        memory_mb=memory_mb,
+        scores=False,
+    )
+    rule = chosen_reranker(reranker, method=method, distance=distance)
+    if not any(field.name == "trade_off" for field in dataclasses.fields(rule)):  # pyright: ignore[reportArgumentType]
+        raise JaxrecError(f"reranker is {rule!r} without a field trade_off, which the curve goes along")
+    lists, scores = recommend_lists(scorer, judged.users, candidates, seen=seen, memory_mb=memory_mb)
     points = []
     for trade_off in trade_offs:
         started = time.perf_counter()
-        chosen, _ = rerank(lists, scores, space, k, trade_off=trade_off, method=method, distance=distance)
-        report = measure_lists(
-            chosen,
-            users,
-            truth,
-            trained=known,
-            cutoffs=(k,),
-            functions=functions,
-            beyond=beyond,
-            facts=facts,
-            space=space,
-            distance=distance,
-            memory_mb=memory_mb,
-        )
+        at = dataclasses.replace(rule, trade_off=trade_off)  # pyright: ignore[reportArgumentType]
+        report = measure_lists(rerank(lists, scores, space, k, at)[0], judged)
         took = time.perf_counter() - started
         points.append(CurvePoint(float(trade_off), dataclasses.replace(report, seconds=took)))
     return points

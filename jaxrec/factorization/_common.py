@@ -13,13 +13,14 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import register
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator
 
 Solver = Literal["cd", "mu"]
 Start = tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class NMFResult:
     """A factorization X ~ W H into non-negative factors, and its convergence. It is a pytree.
@@ -46,7 +47,7 @@ class NMFResult:
     converged: jax.Array
 
 
-class Problem(NamedTuple):
+class _Problem(NamedTuple):
     """The arguments of a factorization, checked and in X's dtype.
 
     Attributes:
@@ -71,7 +72,7 @@ def prepare(
     max_iter: int,
     tol: float,
     l2: float,
-) -> Problem:
+) -> _Problem:
     """Check the arguments of `nmf` and `masked_nmf`, which document them.
 
     Raises:
@@ -105,7 +106,7 @@ def prepare(
         raise JaxrecError(f"matrix of shape {x.shape} has no entry; there is nothing to factorize")
     _check_entries(x.data, "matrix", lambda at: (int(x.rows[at]), int(x.columns[at])))
     start = None if init is None else _checked_start(init, x, rank)
-    return Problem(x, start, jnp.asarray(l2, x.data.dtype), jnp.asarray(tol, x.data.dtype))
+    return _Problem(x, start, jnp.asarray(l2, x.data.dtype), jnp.asarray(tol, x.data.dtype))
 
 
 def _checked_start(init: Start, x: SparseOperator, rank: int) -> tuple[jax.Array, jax.Array]:
@@ -162,7 +163,7 @@ def _drawn_start(
     return w, scale * jnp.abs(jax.random.normal(key_h, (rank, shape[1]), data.dtype))
 
 
-class Course(NamedTuple):
+class _Course(NamedTuple):
     """The course of an iteration: the last three attributes of `NMFResult`."""
 
     objective: jax.Array
@@ -177,7 +178,7 @@ def iterate(
     h: jax.Array,
     objective: jax.Array,
     max_iter: int,
-) -> tuple[jax.Array, jax.Array, Course]:
+) -> tuple[jax.Array, jax.Array, _Course]:
     """Repeat a step until a stopping rule holds, in one loop on the device.
 
     Args:
@@ -216,7 +217,7 @@ def iterate(
     w, h, objectives, _, done, converged = jax.lax.while_loop(
         lambda state: (state[4] < max_iter) & ~state[5], body, start
     )
-    return w, h, Course(objectives, done, converged)
+    return w, h, _Course(objectives, done, converged)
 
 
 def multiplied(factor: jax.Array, above: jax.Array, below: jax.Array) -> jax.Array:

@@ -128,6 +128,7 @@ def from_old(values: Mapping[str, Any]) -> TrainingOptions:
     drawn = "negatives" in _USED[_loss(old)] and loss.default_negatives() is not None
     if drawn and not old["negatives"]:
         raise JaxrecError(f"negatives=0 leaves the loss {old['loss']!r} nothing to compare with; use 1 or more")
+    sampler = Uniform(old["negatives"]) if drawn else None
     rate = {
         "learning_rate": old["learning_rate"],
         "decay": None if old["decay"] == 1 else old["decay"],
@@ -147,7 +148,7 @@ def from_old(values: Mapping[str, Any]) -> TrainingOptions:
     return TrainingOptions(
         loss=loss,
         regularizer=form(old["l2"]) if old["l2"] else None,
-        negatives=Uniform(old["negatives"]) if drawn else None,
+        negatives=None if sampler == loss.default_negatives() else sampler,
         optimizer=optimizers[old["optimizer"]](),
         batch_size=old["batch_size"],
         epochs=old["epochs"],

@@ -187,9 +187,9 @@ def _check_ratings(model: Any, split: Split, scale: tuple[float, float] | None) 
         if len(outside):
             at = outside[0]
             raise JaxrecError(
-                f"scale is {scale[0]:g} to {scale[1]:g}, but {len(outside)} of the {len(part)} ratings of the {name} "
-                f"part lie outside, the first {part.rating[at]:g} (user {part.users.ids[part.user[at]]!s}, item "
-                f"{part.items.ids[part.item[at]]!s}); correct them, or state the scale that the data have"
+                f"the rating scale is {scale[0]:g} to {scale[1]:g}, but {len(outside)} of the {len(part)} ratings of "
+                f"the {name} part lie outside, the first {part.rating[at]:g} (user {part.users.ids[part.user[at]]!s}, "
+                f"item {part.items.ids[part.item[at]]!s}); correct them, or state the scale that the data have"
             )
 
 

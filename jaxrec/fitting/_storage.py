@@ -57,7 +57,7 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
 
     >>> import tempfile, jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
-    >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, jaxrec.FitOptions(epochs=1), key=jax.random.key(0))
+    >>> model = jaxrec.fit(jaxrec.MF(dim=2), data, epochs=1, key=jax.random.key(0))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = restore(save(model, folder))
     >>> jaxrec.predict(again, ["u"], ["a"]) == jaxrec.predict(model, ["u"], ["a"])

@@ -15,9 +15,11 @@ from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import (
     DEFAULT_K,
     DEFAULT_METRICS,
+    DEFAULT_RATING_METRICS,
     evaluate_rating_scorer,
     evaluate_scorer,
     higher_is_better,
+    resolve_metrics,
     split_value_name,
 )
 from jaxrec.protocols import HistoryScorer
@@ -33,7 +35,7 @@ class Validation:
       monitor: the value to watch, a metric with its length such as "ap@50"; it is measured also where `metrics` and `k`
         do not name it. Whether more of it is better is said by the metric. None takes "ndcg@10", or "rmse" for ratings.
       metrics: names or objects, as `jaxrec.evaluate` takes them; None takes recall, precision and nDCG, or RMSE and MAE
-        for ratings.
+        of ratings.
       k: lengths of the lists; None takes 10 and 20, where the catalog is long enough.
 
     Raises:
@@ -94,7 +96,7 @@ def ranking_measuring(validation: Validation, valid: Interactions, seen: SeenIte
     name, k, _ = split_value_name(monitor)
     if k is not None and k not in lengths:
         lengths = (*lengths, k)
-    if not isinstance(metrics, dict) and name not in set(metrics):
+    if not isinstance(metrics, dict) and name not in {metric.name for metric in resolve_metrics(metrics)}:
         metrics = (*metrics, name)
 
     def measure(scorer: Any) -> dict[str, float]:
@@ -112,14 +114,17 @@ def rating_measuring(validation: Validation, valid: Interactions, scale: tuple[f
     """
     if validation.k is not None:
         raise JaxrecError(f"k is for lists, and this fit is to ratings, got k={validation.k}; leave it out")
-    if validation.metrics is not None:
-        raise JaxrecError("metrics of ratings are RMSE and MAE; leave metrics out")
-    monitor = "rmse" if validation.monitor is None else validation.monitor
+    metrics = DEFAULT_RATING_METRICS if validation.metrics is None else validation.metrics
+    metrics = (metrics,) if isinstance(metrics, str) else metrics
+    known = resolve_metrics(metrics)
+    monitor = known[0].name if validation.monitor is None else validation.monitor
+    if monitor not in {metric.name for metric in known}:
+        metrics = (*metrics, monitor)
 
     def measure(scorer: Any) -> dict[str, float]:
-        return dict(evaluate_rating_scorer(scorer, valid, scale=scale).overall)
+        return dict(evaluate_rating_scorer(scorer, valid, metrics=metrics, scale=scale).overall)
 
-    return Measuring(monitor, higher_is_better(monitor), measure)
+    return Measuring(monitor, higher_is_better(monitor, metrics), measure)
 
 
 def with_history(scorer: Any, seen: SeenItems) -> Any:

@@ -6,11 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.errors import MismatchError
+from jaxrec.types import Array
 
 
-def auc(scores: jax.Array, relevant: jax.Array, where: jax.Array | None = None) -> jax.Array:
+def auc(
+    scores: Float[Array, " I"], relevant: Bool[Array, " I"], where: Bool[Array, " I"] | None = None
+) -> Float[Array, ""]:
     r"""The area under the ROC curve of one user: how often a relevant item scores above another one.
 
     .. math:: \frac{1}{|P| \, |N|} \sum_{p \in P} \sum_{n \in N}
@@ -61,7 +65,9 @@ def auc(scores: jax.Array, relevant: jax.Array, where: jax.Array | None = None) 
     return _mean_share(below + not_above, relevant, num_others, jnp.any(counted & jnp.isnan(scores)))
 
 
-def auc_of_items(scores: jax.Array, items: jax.Array, where: jax.Array | None = None) -> jax.Array:
+def auc_of_items(
+    scores: Float[Array, " I"], items: Int[Array, " R"], where: Bool[Array, " I"] | None = None
+) -> Float[Array, ""]:
     """`auc` of a user whose relevant items are given by index: each of them is compared with the whole catalogue.
 
     The cost grows as I times the number of relevant items, without a sort. For a few hundred of them or fewer this is

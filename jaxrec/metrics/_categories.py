@@ -17,14 +17,20 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics._novelty import take_listed
+from jaxrec.types import Array
 
 
-def calibration(
-    items: jax.Array, history: jax.Array, item_categories: jax.Array, *, smoothing: float = 0.01
-) -> jax.Array:
+def miscalibration(
+    items: Int[Array, " k"],
+    history: Float[Array, " C"],
+    item_categories: Shaped[Array, "I C"],
+    *,
+    smoothing: float = 0.01,
+) -> Float[Array, ""]:
     r"""How far the categories of the list are from those of the user's history: KL divergence in nats, 0 is best.
 
     .. math:: \mathrm{KL}(p \,\|\, \tilde q) = \sum_{c : p_c > 0} p_c \ln \frac{p_c}{\tilde q_c},
@@ -54,9 +60,9 @@ def calibration(
 
     >>> table = jnp.array([[1, 0], [0, 1]])
     >>> history = jnp.array([0.5, 0.5])
-    >>> calibration(jnp.array([0, 1]), history, table) < 1e-6
+    >>> miscalibration(jnp.array([0, 1]), history, table) < 1e-6
     Array(True, dtype=bool)
-    >>> round(float(calibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
+    >>> round(float(miscalibration(jnp.array([0, 0]), history, table)), 4)  # (ln(.5 / .995) + ln(.5 / .005)) / 2
     1.9585
     """
     table = _check_table(item_categories)
@@ -76,7 +82,7 @@ def calibration(
     return jnp.maximum(jnp.sum(jnp.where(some, p * ratio, np.float32(0))), np.float32(0))
 
 
-def category_distribution(items: jax.Array, item_categories: jax.Array) -> jax.Array:
+def category_distribution(items: Int[Array, " n"], item_categories: Shaped[Array, "I C"]) -> Float[Array, " C"]:
     r"""The shares of the categories in a list of items: a history or a recommendation.
 
     .. math:: p_c = \frac{1}{n} \sum_{j=1}^{n} \frac{[i_j \in c]}{\text{number of categories of } i_j}
@@ -110,7 +116,7 @@ def category_distribution(items: jax.Array, item_categories: jax.Array) -> jax.A
     return sums / jnp.where(total > 0, total, np.float32(1))
 
 
-def category_shares(item_categories: jax.Array) -> jax.Array:
+def category_shares(item_categories: Shaped[Array, "I C"]) -> Float[Array, "I C"]:
     """The table of categories with each item's row divided by the number of its categories.
 
     Args:
@@ -130,7 +136,7 @@ def category_shares(item_categories: jax.Array) -> jax.Array:
     return member / jnp.maximum(jnp.sum(member, axis=1, keepdims=True), np.float32(1))
 
 
-def category_coverage(items: jax.Array, item_categories: jax.Array) -> jax.Array:
+def category_coverage(items: Int[Array, " k"], item_categories: Shaped[Array, "I C"]) -> Float[Array, ""]:
     r"""The share of the catalogue's categories that at least one item of the list has.
 
     .. math:: \frac{\big| \bigcup_{j=1}^{k} C(i_j) \big|}{\big| \bigcup_{i=1}^{I} C(i) \big|}

@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Array
 
 DistanceName = Literal["euclidean", "cosine"]
 PairDistance = Callable[[jax.Array, jax.Array], jax.Array]
@@ -18,8 +20,8 @@ Distance = DistanceName | PairDistance
 
 
 def intra_list_distance(
-    vectors: jax.Array, where: jax.Array | None = None, *, distance: Distance = "euclidean"
-) -> jax.Array:
+    vectors: Float[Array, "k d"], where: Bool[Array, " k"] | None = None, *, distance: Distance = "euclidean"
+) -> Float[Array, ""]:
     r"""The mean distance between two items of one list.
 
     .. math:: \frac{2}{n (n - 1)} \sum_{i < j} \lVert x_i - x_j \rVert_2
@@ -65,7 +67,7 @@ def intra_list_distance(
     return mean_pair_distance(pair_distances(vectors, distance=distance), where)
 
 
-def pair_distances(vectors: jax.Array, *, distance: Distance = "euclidean") -> jax.Array:
+def pair_distances(vectors: Float[Array, "k d"], *, distance: Distance = "euclidean") -> Float[Array, "k k"]:
     """The distance between any two of k vectors.
 
     The named distances are computed from differences. The shorter way by inner products, |x|^2 + |y|^2 - 2 x.y, loses
@@ -111,7 +113,7 @@ def pair_distances(vectors: jax.Array, *, distance: Distance = "euclidean") -> j
     return between * (1 - np.eye(vectors.shape[0], dtype=np.float32))
 
 
-def mean_pair_distance(distances: jax.Array, where: jax.Array | None = None) -> jax.Array:
+def mean_pair_distance(distances: Float[Array, "k k"], where: Bool[Array, " k"] | None = None) -> Float[Array, ""]:
     """The mean over unordered pairs of different places, from any table of distances.
 
     With the table of one list at hand, the lists cut at several k are its upper left corners.
@@ -143,7 +145,7 @@ def mean_pair_distance(distances: jax.Array, where: jax.Array | None = None) -> 
     return total / jnp.maximum(jnp.sum(counted, dtype=jnp.float32), np.float32(1))
 
 
-def catalogue_coverage(lists: jax.Array, num_items: int) -> jax.Array:
+def catalog_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array, ""]:
     r"""The share of the catalogue that is in at least one list.
 
     .. math:: \frac{1}{I} \, \Big| \bigcup_u L_u \Big|
@@ -164,7 +166,7 @@ def catalogue_coverage(lists: jax.Array, num_items: int) -> jax.Array:
       MismatchError: `lists` is not [U, k].
       JaxrecError: I below 1.
 
-    >>> catalogue_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
+    >>> catalog_coverage(jnp.array([[0, 1], [1, -1]]), num_items=4)
     Array(0.5, dtype=float32)
     """
     if jnp.ndim(lists) != 2:

@@ -7,7 +7,7 @@ users: with few lists, most of a large catalogue cannot appear. Compare them ove
 >>> counts = exposure(lists, num_items=4)
 >>> counts
 Array([3, 1, 1, 0], dtype=int32)
->>> round(float(gini(counts)), 4), round(float(personalisation(counts, num_users=3, k=2)), 4)
+>>> round(float(gini(counts)), 4), round(float(personalization(counts, num_users=3, k=2)), 4)
 (0.45, 0.5)
 """
 
@@ -18,17 +18,19 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int, Real
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Array
 
 
-def exposure(lists: jax.Array, num_items: int) -> jax.Array:
+def exposure(lists: Int[Array, "U k"], num_items: int) -> Int[Array, " I"]:
     r"""How many places of all lists each item has.
 
     .. math:: c_i = \sum_u \sum_{j=1}^{k} [L_{uj} = i]
 
     Counts of several chunks of users add up to those of all users. An item that is twice in one list counts twice; then
-    c_i is no longer a number of users, which `personalisation` needs, so check lists from elsewhere for duplicates.
+    c_i is no longer a number of users, which `personalization` needs, so check lists from elsewhere for duplicates.
 
     Args:
       lists: int [U, k], the item index at each place, below I; -1 for padding, which is not counted.
@@ -57,7 +59,7 @@ def exposure(lists: jax.Array, num_items: int) -> jax.Array:
     return jnp.zeros(num_items, jnp.int32).at[at].add(1, mode="drop")
 
 
-def gini(counts: jax.Array) -> jax.Array:
+def gini(counts: Real[Array, " I"]) -> Float[Array, ""]:
     r"""The Gini index of exposure over the whole catalogue: 0 if all items have the same, near 1 if one has all.
 
     .. math:: G = \frac{\sum_{j=1}^{I} (2 j - I - 1) \, c_{(j)}}{I \sum_{j=1}^{I} c_{(j)}}
@@ -93,7 +95,7 @@ def gini(counts: jax.Array) -> jax.Array:
     return jnp.sum(weight * (gap / _total(counts)))
 
 
-def exposure_entropy(counts: jax.Array, *, normalized: bool = False) -> jax.Array:
+def shannon_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> Float[Array, ""]:
     r"""The Shannon entropy of exposure, in nats: high if the places are spread evenly over many items.
 
     .. math:: H = - \sum_{i : c_i > 0} p_i \ln p_i, \qquad p_i = c_i \Big/ \sum_j c_j
@@ -114,9 +116,9 @@ def exposure_entropy(counts: jax.Array, *, normalized: bool = False) -> jax.Arra
     Raises:
       MismatchError: `counts` is not [I] with I >= 1.
 
-    >>> round(float(exposure_entropy(jnp.array([5, 5, 0, 0]))), 4)  # ln 2
+    >>> round(float(shannon_entropy(jnp.array([5, 5, 0, 0]))), 4)  # ln 2
     0.6931
-    >>> round(float(exposure_entropy(jnp.array([5, 5, 0, 0]), normalized=True)), 4)  # ln 2 / ln 4
+    >>> round(float(shannon_entropy(jnp.array([5, 5, 0, 0]), normalized=True)), 4)  # ln 2 / ln 4
     0.5
     """
     counts = _check_counts(counts)
@@ -127,7 +129,7 @@ def exposure_entropy(counts: jax.Array, *, normalized: bool = False) -> jax.Arra
     return jnp.sum(terms) / np.float32(whole)
 
 
-def personalisation(counts: jax.Array, num_users: int | jax.Array, k: int) -> jax.Array:
+def personalization(counts: Real[Array, " I"], num_users: int | Int[Array, ""], k: int) -> Float[Array, ""]:
     r"""How different the lists of two users are: the mean inter-list distance over all pairs of users.
 
     .. math:: \frac{2}{U (U - 1)} \sum_{u < v} \Big( 1 - \frac{|L_u \cap L_v|}{k} \Big)
@@ -157,7 +159,7 @@ def personalisation(counts: jax.Array, num_users: int | jax.Array, k: int) -> ja
       MismatchError: `counts` is not [I] with I >= 1, or `num_users` not a scalar.
       JaxrecError: k or a concrete `num_users` below 1.
 
-    >>> personalisation(jnp.array([2, 1, 1]), num_users=2, k=2)  # lists {0, 1} and {0, 2}
+    >>> personalization(jnp.array([2, 1, 1]), num_users=2, k=2)  # lists {0, 1} and {0, 2}
     Array(0.5, dtype=float32)
     """
     counts = _check_counts(counts)

@@ -18,12 +18,16 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Real, Shaped
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics._exposure import check_num_users
+from jaxrec.types import Array
 
 
-def novelty(items: jax.Array, popularity: jax.Array, num_users: int | jax.Array) -> jax.Array:
+def novelty(
+    items: Int[Array, " k"], popularity: Real[Array, " I"], num_users: int | Int[Array, ""]
+) -> Float[Array, ""]:
     r"""The mean self-information of the items of the list, in bits.
 
     .. math:: \frac{1}{n} \sum_{j=1}^{n} - \log_2 \frac{\max(\mathrm{pop}(i_j), 1)}{U}
@@ -58,7 +62,7 @@ def novelty(items: jax.Array, popularity: jax.Array, num_users: int | jax.Array)
     return _mean(jnp.log2(users / jnp.maximum(of_item, np.float32(1))), listed)
 
 
-def average_popularity(items: jax.Array, popularity: jax.Array) -> jax.Array:
+def average_popularity(items: Int[Array, " k"], popularity: Real[Array, " I"]) -> Float[Array, ""]:
     r"""The mean popularity of the items of the list, in the unit of `popularity`.
 
     .. math:: \frac{1}{n} \sum_{j=1}^{n} \mathrm{pop}(i_j)
@@ -84,7 +88,7 @@ def average_popularity(items: jax.Array, popularity: jax.Array) -> jax.Array:
     return _mean(*take_listed(items, _per_item(popularity, "popularity")))
 
 
-def long_tail_share(items: jax.Array, long_tail: jax.Array) -> jax.Array:
+def long_tail_share(items: Int[Array, " k"], long_tail: Bool[Array, " I"]) -> Float[Array, ""]:
     r"""The share of the list that belongs to the long tail.
 
     .. math:: \frac{1}{n} \sum_{j=1}^{n} [i_j \in T]
@@ -112,7 +116,7 @@ def long_tail_share(items: jax.Array, long_tail: jax.Array) -> jax.Array:
     return _mean(*take_listed(items, _per_item(long_tail, "long_tail").astype(bool)))
 
 
-def long_tail(popularity: np.ndarray | jax.Array, share: float = 0.8) -> jax.Array:
+def long_tail(popularity: Real[Array, " I"], share: float = 0.8) -> Bool[Array, " I"]:
     r"""The items outside the head, where the head is the fewest most popular items that gather `share` of all.
 
     .. math:: T = \Big\{ i : \sum_{j \text{ before } i} \mathrm{pop}(j) \ge \mathrm{share} \cdot
@@ -152,7 +156,7 @@ def long_tail(popularity: np.ndarray | jax.Array, share: float = 0.8) -> jax.Arr
     return jnp.asarray(tail)
 
 
-def serendipity(hits: jax.Array, items: jax.Array, popular: jax.Array) -> jax.Array:
+def serendipity(hits: Shaped[Array, " k"], items: Int[Array, " k"], popular: Int[Array, " k"]) -> Float[Array, ""]:
     r"""The share of the k places with a hit that the user's popularity list of the same length does not have.
 
     .. math:: \frac{1}{k} \sum_{j=1}^{k} \mathrm{hit}_j \cdot [i_j \notin P_k]
@@ -192,7 +196,9 @@ def serendipity(hits: jax.Array, items: jax.Array, popular: jax.Array) -> jax.Ar
     return jnp.sum(counted, dtype=jnp.float32) / np.float32(items.size)
 
 
-def take_listed(items: jax.Array, table: jax.Array) -> tuple[jax.Array, jax.Array]:
+def take_listed(
+    items: Int[Array, " k"], table: Shaped[Array, "I ..."]
+) -> tuple[Float[Array, "k ..."], Bool[Array, " k"]]:
     """The rows of a table of all items that belong to the places of one list.
 
     Args:

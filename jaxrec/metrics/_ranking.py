@@ -24,8 +24,10 @@ from typing import Literal, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int, Real, Shaped
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Array
 
 Gain = Literal["linear", "exponential"]
 
@@ -39,8 +41,13 @@ class RankingMetric(Protocol):
 
 
 def recall(
-    hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None, over: Literal["relevant", "min"] = "relevant"
-) -> jax.Array:
+    hits: Shaped[Array, " K"],
+    num_relevant: Real[Array, ""],
+    /,
+    *,
+    k: int | None = None,
+    over: Literal["relevant", "min"] = "relevant",
+) -> Float[Array, ""]:
     r"""The share of the relevant items that are in the list.
 
     .. math:: \mathrm{recall@}k = \frac{1}{|\mathrm{relevant}|} \sum_{i=1}^{k} \mathrm{hit}_i
@@ -72,14 +79,14 @@ def recall(
 
 
 def precision(
-    hits: jax.Array,
-    num_relevant: jax.Array,
+    hits: Shaped[Array, " K"],
+    num_relevant: Real[Array, ""],
     /,
     *,
     k: int | None = None,
     over: Literal["k", "length"] = "k",
-    length: jax.Array | None = None,
-) -> jax.Array:
+    length: Int[Array, ""] | None = None,
+) -> Float[Array, ""]:
     r"""The share of the k places that hold a relevant item.
 
     .. math:: \mathrm{precision@}k = \frac{1}{k} \sum_{i=1}^{k} \mathrm{hit}_i
@@ -116,7 +123,7 @@ def precision(
     return _where_relevant(jnp.sum(listed) / jnp.maximum(places, np.float32(1)), num_relevant)
 
 
-def hit_rate(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def hit_rate(hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None) -> Float[Array, ""]:
     r"""1 if any of the k places holds a relevant item, otherwise 0.
 
     .. math:: \mathrm{hit\_rate@}k = \max_{i \le k} \mathrm{hit}_i
@@ -132,7 +139,7 @@ def hit_rate(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = Non
     return _where_relevant(jnp.max(_cut(hits, num_relevant, k)), num_relevant)
 
 
-def f1(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def f1(hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None) -> Float[Array, ""]:
     r"""The harmonic mean of precision and recall of one user.
 
     .. math:: \mathrm{F1@}k = \frac{2 P R}{P + R} = \frac{2 \sum_{i=1}^{k} \mathrm{hit}_i}{k + |\mathrm{relevant}|}
@@ -150,8 +157,13 @@ def f1(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> 
 
 
 def ndcg(
-    hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None, ideal: Literal["min", "k"] = "min"
-) -> jax.Array:
+    hits: Shaped[Array, " K"],
+    num_relevant: Real[Array, ""],
+    /,
+    *,
+    k: int | None = None,
+    ideal: Literal["min", "k"] = "min",
+) -> Float[Array, ""]:
     r"""Discounted cumulative gain with a gain of 0 or 1, over that of the best possible list.
 
     .. math:: \mathrm{nDCG@}k = \sum_{i=1}^{k} \frac{\mathrm{hit}_i}{\log_2(i + 1)}
@@ -185,8 +197,8 @@ def ndcg(
 
 
 def graded_ndcg(
-    gains: jax.Array, ideal_gains: jax.Array, /, *, k: int | None = None, gain: Gain = "linear"
-) -> jax.Array:
+    gains: Real[Array, " K"], ideal_gains: Real[Array, " M"], /, *, k: int | None = None, gain: Gain = "linear"
+) -> Float[Array, ""]:
     r"""Discounted cumulative gain of items that are relevant by grades, over that of the best possible list.
 
     .. math:: \mathrm{nDCG@}k = \sum_{i=1}^{k} \frac{f(g_i)}{\log_2(i + 1)}
@@ -233,8 +245,13 @@ def graded_ndcg(
 
 
 def average_precision(
-    hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None, over: Literal["relevant", "min"] = "relevant"
-) -> jax.Array:
+    hits: Shaped[Array, " K"],
+    num_relevant: Real[Array, ""],
+    /,
+    *,
+    k: int | None = None,
+    over: Literal["relevant", "min"] = "relevant",
+) -> Float[Array, ""]:
     r"""The precision at the place of each hit, summed and divided by the number of relevant items.
 
     .. math:: \mathrm{AP@}k = \frac{1}{|\mathrm{relevant}|} \sum_{i=1}^{k} \mathrm{hit}_i \cdot \mathrm{precision@}i
@@ -256,7 +273,9 @@ def average_precision(
     return _share(jnp.sum(top * jnp.cumsum(top) / places), num_relevant, _divisor(num_relevant, top.size, over))
 
 
-def reciprocal_rank(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def reciprocal_rank(
+    hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None
+) -> Float[Array, ""]:
     r"""1 over the place of the first hit, 0 without a hit.
 
     .. math:: \mathrm{RR@}k = 1 / \min \{ i \le k : \mathrm{hit}_i = 1 \}
@@ -275,7 +294,7 @@ def reciprocal_rank(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | Non
     return _where_relevant(jnp.max(top / places), num_relevant)
 
 
-def r_precision(hits: jax.Array, num_relevant: jax.Array, /) -> jax.Array:
+def r_precision(hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /) -> Float[Array, ""]:
     r"""The precision of the list cut at the number of relevant items, where precision and recall are equal.
 
     .. math:: \frac{1}{|\mathrm{relevant}|} \sum_{i=1}^{|\mathrm{relevant}|} \mathrm{hit}_i
@@ -295,16 +314,18 @@ def r_precision(hits: jax.Array, num_relevant: jax.Array, /) -> jax.Array:
     return _share(jnp.sum(jnp.where(inside, top, np.float32(0))), num_relevant)
 
 
-def recall_min(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def capped_recall(
+    hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None
+) -> Float[Array, ""]:
     """`recall` over min(k, relevant); arguments, result and errors are those of `recall`.
 
-    >>> recall_min(jnp.array([True, False]), jnp.array(4))
+    >>> capped_recall(jnp.array([True, False]), jnp.array(4))
     Array(0.5, dtype=float32)
     """
     return recall(hits, num_relevant, k=k, over="min")
 
 
-def ndcg_k(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def ndcg_k(hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None) -> Float[Array, ""]:
     """`ndcg` over an ideal list of k hits; arguments, result and errors are those of `ndcg`.
 
     >>> ndcg_k(jnp.array([True, True]), jnp.array(2))
@@ -313,7 +334,9 @@ def ndcg_k(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None)
     return ndcg(hits, num_relevant, k=k, ideal="k")
 
 
-def average_precision_min(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
+def average_precision_min(
+    hits: Shaped[Array, " K"], num_relevant: Real[Array, ""], /, *, k: int | None = None
+) -> Float[Array, ""]:
     """`average_precision` over min(k, relevant); arguments, result and errors are as there.
 
     >>> average_precision_min(jnp.array([True, False]), jnp.array(4))
@@ -331,7 +354,7 @@ RANKING_METRICS: Mapping[str, RankingMetric] = types.MappingProxyType(
         "ndcg": ndcg,
         "average_precision": average_precision,
         "reciprocal_rank": reciprocal_rank,
-        "recall_min": recall_min,
+        "capped_recall": capped_recall,
         "ndcg_k": ndcg_k,
         "average_precision_min": average_precision_min,
     }

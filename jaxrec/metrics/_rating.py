@@ -5,11 +5,15 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Real
 
 from jaxrec.errors import MismatchError
+from jaxrec.types import Array
 
 
-def rmse(predicted: jax.Array, actual: jax.Array, *, where: jax.Array | None = None) -> jax.Array:
+def rmse(
+    predicted: Real[Array, " n"], actual: Real[Array, " n"], *, where: Bool[Array, " n"] | None = None
+) -> Float[Array, ""]:
     r"""Root mean squared error, in the units of the rating.
 
     .. math:: \sqrt{\frac{1}{n} \sum_j (\hat{r}_j - r_j)^2}
@@ -36,7 +40,9 @@ def rmse(predicted: jax.Array, actual: jax.Array, *, where: jax.Array | None = N
     return jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, np.float32(1))), np.float32(0))
 
 
-def mae(predicted: jax.Array, actual: jax.Array, *, where: jax.Array | None = None) -> jax.Array:
+def mae(
+    predicted: Real[Array, " n"], actual: Real[Array, " n"], *, where: Bool[Array, " n"] | None = None
+) -> Float[Array, ""]:
     r"""Mean absolute error, in the units of the rating.
 
     .. math:: \frac{1}{n} \sum_j |\hat{r}_j - r_j|

@@ -1,8 +1,9 @@
-"""One file a model, and the scorers that they end in. `MODELS` lists the models by name."""
+"""One file a model; `jaxrec.registry` has their names."""
 
-from types import MappingProxyType
+import warnings
 from typing import Any
 
+from jaxrec import registry
 from jaxrec._moved import old_name
 from jaxrec.models._base import EmbeddingModel, SolvedModel, with_sizes
 from jaxrec.models._baselines import Popularity, Random
@@ -15,27 +16,10 @@ from jaxrec.models._nmf import NMF
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
 
-MODELS = MappingProxyType(
-    {
-        "mf": MF,
-        "lightgcn": LightGCN,
-        "svdpp": SVDPP,
-        "gcn": GCN,
-        "nmf": NMF,
-        "itemknn": ItemKNN,
-        "userknn": UserKNN,
-        "ease": EASE,
-        "popularity": Popularity,
-        "random": Random,
-    }
-)
-"""The models by the name that the command line and run folders use."""
-
 __all__ = [
     "EASE",
     "GCN",
     "MF",
-    "MODELS",
     "NMF",
     "SVDPP",
     "EmbeddingModel",
@@ -51,4 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "MODELS":
+        warnings.warn("MODELS is a name of 0.1 and goes in 0.3; use jaxrec.registry", DeprecationWarning, stacklevel=2)
+        return {word: registry.find("model", word) for word in registry.BUILT_IN["model"]}
     return old_name(__name__, name, ("jaxrec.scorers",))

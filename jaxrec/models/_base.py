@@ -76,17 +76,23 @@ class EmbeddingModel(nn.Module):
         warnings.warn("ego is a name of 0.1 and goes in 0.3; use embeddings", DeprecationWarning, stacklevel=2)
         return self.embeddings(adjacency)  # pyright: ignore[reportArgumentType]
 
+    def penalty(self, adjacency: SparseMatrix) -> jax.Array | None:
+        """What the model adds to the loss of each row of a user, [U]; by default None, for nothing."""
+        return None
+
     def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
         """The rows of a batch, see `jaxrec.protocols.Trained`: by default rows of the vectors of all nodes."""
         users, items = vectors = self(adjacency)
         # Asked for once: a model may draw.
         default = type(self).embeddings is EmbeddingModel.embeddings
         own_users, own_items = vectors if default else self.embeddings(adjacency)
+        penalty = self.penalty(adjacency)
         return Encoded(
             users[user],
             items[item],
             items[negatives],
             (own_users[user], own_items[item], own_items[negatives]),
+            None if penalty is None else penalty[user],
         )
 
     def scorer(self, adjacency: SparseMatrix) -> Any:

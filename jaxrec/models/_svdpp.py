@@ -102,6 +102,10 @@ class SVDPP(EmbeddingModel):
             penalty[user],
         )
 
+    def penalty(self, adjacency: SparseOperator) -> jax.Array:
+        """The L2 term on y of each user, [U]; `encode` has it without a second product."""
+        return self._with_penalty(adjacency)[2]
+
     def _with_penalty(self, adjacency: SparseOperator) -> tuple[jax.Array, jax.Array, jax.Array]:
         """(users, items) of a call, and the L2 term on y of each user [U]."""
         num_users, _ = bound_sizes(self, adjacency)

@@ -14,11 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
+from jaxtyping import Bool, Float, Int
+
+from jaxrec.types import Array
 
 BLOCK = 16  # items per block of the first stage
 
 
-def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def top_k(scores: Float[Array, "B I"], k: int) -> tuple[Float[Array, "B k"], Int[Array, "B k"], Bool[Array, " B"]]:
     """Find the k largest scores of each row; ties go to the lower index. Uses block maxima if that is faster.
 
     Args:
@@ -48,12 +51,14 @@ def goes_by_blocks(num_items: int, k: int) -> bool:
     return 12 * k * BLOCK <= num_items
 
 
-def top_k_by_item(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def top_k_by_item(
+    scores: Float[Array, "I B"], k: int
+) -> tuple[Float[Array, "B k"], Int[Array, "B k"], Bool[Array, " B"]]:
     """Find the k largest scores of each user in scores that lie by item, always by block maxima.
 
     Args:
       scores: float32 [I, B].
-      k: at most the number of blocks, static; true if `goes_by_blocks` is.
+      k: static, at most the number of blocks, as `goes_by_blocks` ensures.
 
     Returns:
       values float32 [B, k], descending; indices int32 [B, k], ties to the lower; invalid bool [B], True if a score of

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from jaxrec.data._interactions import check_index
-from jaxrec.data._pairs import pairs_of, union_of
+from jaxrec.data._pairs import is_among, pairs_of, union_of
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.ranking._topk import check_seen
@@ -96,7 +96,7 @@ class CandidateRule:
             if self.exclude is not None:
                 excluded |= np.isin(items, self.exclude)
             if self.exclude_for is not None:
-                excluded |= np.isin(pairs_of(relevant, num_items), pairs_of(self.exclude_for, num_items))
+                excluded |= is_among(pairs_of(relevant, num_items), pairs_of(self.exclude_for, num_items))
             counts["test_pairs_excluded"] = int(excluded.sum())
         if self.candidates is not None:
             counts["test_pairs_not_candidates"] = int((~np.isin(items, self.candidates)).sum())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Key, Real
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.graph import biadjacency
 from jaxrec.spectral import truncated_svd
+from jaxrec.types import Array
 
 _NO_DIRECTION = 1e-5  # a row of V S this short, relative to the largest singular value, is rounding error
 
@@ -65,13 +69,20 @@ class ItemSpace:
         """I."""
         return self.vectors.shape[0]
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the vectors."""
+        digest = hashlib.blake2b(self.vectors.tobytes(), digest_size=16)
+        digest.update(self.known.tobytes())
+        return digest.hexdigest()
+
     @property
     def rank(self) -> int:
         """r, the width of the vectors."""
         return self.vectors.shape[1]
 
 
-def item_space(train: Interactions, key: jax.Array, *, rank: int = 64) -> ItemSpace:
+def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> ItemSpace:
     r"""Make item vectors from interactions: rows of V S of a truncated SVD of the training matrix, scaled to length 1.
 
     .. math:: R \approx U S V^\top, \qquad x_i = (V S)_i \,/\, \lVert (V S)_i \rVert_2
@@ -130,9 +141,9 @@ def item_space(train: Interactions, key: jax.Array, *, rank: int = 64) -> ItemSp
 
 
 def feature_space(
-    features: np.ndarray | jax.Array,
+    features: Real[Array, "I r"],
     *,
-    known: np.ndarray | None = None,
+    known: Bool[np.ndarray, " I"] | None = None,
     description: str = "item features of the caller",
 ) -> ItemSpace:
     """Make an item space of given features, unscaled.

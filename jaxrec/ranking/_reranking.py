@@ -8,7 +8,8 @@ user. At a trade-off of exactly 1 it is the score itself, since scaling may roun
 from __future__ import annotations
 
 import functools
-from typing import Literal, get_args
+import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,25 +17,29 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 from jax.core import Tracer
+from jaxtyping import Bool, Float, Int
 
+from jaxrec import registry
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
+from jaxrec.protocols import Reranker
+from jaxrec.pytrees import is_number, options, static
 from jaxrec.ranking._item_vectors import ItemSpace
+from jaxrec.types import Array
 
-Method = Literal["mmr", "dpp"]
 _LARGEST = np.float32(1e18)  # the square of a longer vector is beyond float32
 _LEAST = np.float32(1e-6)  # what a unit vector must keep outside of the span of the chosen ones to count as new
 
 
 def mmr(
-    scores: jax.Array,
-    vectors: jax.Array,
+    scores: Float[Array, " n"],
+    vectors: Float[Array, "n d"],
     k: int,
-    trade_off: float | jax.Array,
+    trade_off: float | Float[Array, ""],
     *,
-    where: jax.Array | None = None,
+    where: Bool[Array, " n"] | None = None,
     distance: Distance = "euclidean",
-) -> jax.Array:
+) -> Int[Array, " k"]:
     r"""Re-rank by maximal marginal relevance: choose candidates one at a time, relevant and far from the chosen ones.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta) \min_{j \in Y} D_{ij} / \max D
@@ -103,13 +108,13 @@ def _mmr(
 
 
 def greedy_dpp(
-    scores: jax.Array,
-    vectors: jax.Array,
+    scores: Float[Array, " n"],
+    vectors: Float[Array, "n d"],
     k: int,
-    trade_off: float | jax.Array,
+    trade_off: float | Float[Array, ""],
     *,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    where: Bool[Array, " n"] | None = None,
+) -> Int[Array, " k"]:
     r"""Re-rank by greedy MAP inference of a determinantal point process: relevant candidates that span a large volume.
 
     .. math:: \arg\max_{i \notin Y} \; \theta \, r_i + (1 - \theta)
@@ -178,18 +183,85 @@ def _greedy_dpp(scores: jax.Array, vectors: jax.Array, where: jax.Array, theta: 
     return lax.fori_loop(0, k, choose, start)[3]
 
 
+@options
+class MMR(Reranker):
+    """Maximal marginal relevance, see `mmr`.
+
+    Attributes:
+      trade_off: from 0 (diversity alone, after the first) to 1 (the order of the scores).
+      distance: "euclidean", "cosine" or a function.
+
+    Raises:
+      JaxrecError: a trade-off outside 0..1, or another name of a distance.
+
+    >>> rerank([[0, 1, 2]], [[3.0, 2.9, 2.0]], jnp.array([[0.0], [0.1], [5.0]]), 2, MMR(0.5))[0].tolist()
+    [[0, 2]]
+    """
+
+    trade_off: float = 0.7
+    distance: Distance = static(default="euclidean")
+
+    def __post_init__(self) -> None:
+        check_distance(self.distance)
+        _check_option(self.trade_off)
+
+    def __call__(self, scores: jax.Array, vectors: jax.Array, k: int, *, where: jax.Array) -> jax.Array:
+        """See `jaxrec.protocols.Reranker`."""
+        return mmr(scores, vectors, k, self.trade_off, where=where, distance=self.distance)
+
+    def refuses(self, vectors: jax.Array, where: jax.Array) -> jax.Array:
+        """Whether a distance of the caller is negative or not finite."""
+        if not callable(self.distance):
+            return jnp.bool_(False)
+        between = pair_distances(jnp.where(where[:, None], vectors, np.float32(0)), distance=self.distance)
+        return jnp.any(where[:, None] & where[None, :] & ~((between >= 0) & (between < jnp.inf)))
+
+    @property
+    def fault(self) -> str:
+        """The reason of `refuses`."""
+        return (
+            f"distance {distance_name(self.distance)} is negative or not finite between two candidates; give a finite "
+            "number of at least 0 for every two items, also for zeros;"
+        )
+
+
+@options
+class GreedyDPP(Reranker):
+    """The greedy mode of a determinantal point process, see `greedy_dpp`. It goes by cosines.
+
+    Attributes:
+      trade_off: from 0 (diversity alone, after the first) to 1 (the order of the scores).
+
+    Raises:
+      JaxrecError: a trade-off outside 0..1.
+
+    >>> rerank([[0, 1]], [[3.0, 2.9]], jnp.array([[0.0], [0.1]]), 1, GreedyDPP(0.5))[0].tolist()
+    [[0]]
+    """
+
+    trade_off: float = 0.7
+
+    def __post_init__(self) -> None:
+        _check_option(self.trade_off)
+
+    def __call__(self, scores: jax.Array, vectors: jax.Array, k: int, *, where: jax.Array) -> jax.Array:
+        """See `jaxrec.protocols.Reranker`."""
+        return greedy_dpp(scores, vectors, k, self.trade_off, where=where)
+
+
 def rerank(
     lists: npt.ArrayLike,
     scores: npt.ArrayLike,
     item_vectors: ItemSpace | npt.ArrayLike,
     k: int,
+    reranker: Reranker | str | None = None,
     *,
-    trade_off: float,
-    method: Method = "mmr",
-    distance: Distance = "euclidean",
     users_per_tile: int = 128,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose k of the n candidates of each user, by `mmr` or `greedy_dpp`.
+    trade_off: float | None = None,
+    method: str | None = None,
+    distance: Distance | None = None,
+) -> tuple[Int[np.ndarray, "U k"], Float[np.ndarray, "U k"]]:
+    """Choose k of the n candidates of each user.
 
     Memory grows with the tile of users, not with all of them. Items without a vector in an `ItemSpace` have a vector of
     zeros.
@@ -199,24 +271,26 @@ def rerank(
       scores: float32 [U, n], their scores; what padding holds is ignored.
       item_vectors: a space, or float [I, d], each shorter than 1e18.
       k: how many are chosen, 1 <= k <= n.
-      trade_off: from 0 (diversity alone, after the first) to 1 (the order of the scores).
-      method: "mmr" or "dpp".
-      distance: of "mmr": "euclidean", "cosine" or a function, as there. "dpp" goes by cosines whatever is said here.
+      reranker: `MMR`, `GreedyDPP`, one of your own (`jaxrec.protocols.Reranker`), or a name; `MMR()` by default.
+        Another trade-off compiles nothing.
       users_per_tile: users at a time.
+      trade_off, method, distance: as 0.1 took them; give a reranker instead.
 
     Returns:
       (lists int32 [U, k], scores float32 [U, k]) in the order of choice, -1 and -inf for padding.
 
     Raises:
-      JaxrecError: a trade-off outside 0..1, k outside 1..n, another method or distance, a tile below 1.
-      MismatchError: shapes that do not fit, or an item outside the catalogue.
+      JaxrecError: an unknown reranker, k outside 1..n, a tile below 1.
+      MismatchError: shapes that do not fit, or an item outside the catalog.
       DataError: a score or vector that is not finite, a vector too long, an item that is twice in a list, a distance
         of the caller that is negative or not finite between two candidates.
 
     >>> lists, scores = np.array([[0, 1, 2]], np.int32), np.array([[3.0, 2.9, 2.0]], np.float32)
-    >>> rerank(lists, scores, np.array([[0.0], [0.1], [5.0]]), 2, trade_off=0.5)[0].tolist()
-    [[0, 2]]
+    >>> vectors = np.array([[0.0], [0.1], [5.0]])
+    >>> rerank(lists, scores, vectors, 2, MMR(0.5))[0].tolist(), rerank(lists, scores, vectors, 2, MMR(1.0))[0].tolist()
+    ([[0, 2]], [[0, 1]])
     """
+    rule = chosen_reranker(reranker, method=method, distance=distance, trade_off=trade_off)
     space = item_vectors.vectors if isinstance(item_vectors, ItemSpace) else item_vectors
     with np.errstate(over="ignore"):
         vectors = np.asarray(space).astype(np.float32)
@@ -225,52 +299,78 @@ def rerank(
     lists = np.asarray(lists)
     with np.errstate(over="ignore"):  # beyond float32 it is infinite, which is refused below
         scores = np.asarray(scores).astype(np.float32)
-    _check_name("method", method, get_args(Method))
-    check_distance(distance)
-    _check(lists, scores, vectors, k, trade_off, users_per_tile)
+    _check(lists, scores, vectors, k, users_per_tile)
     tile = min(users_per_tile, max(len(lists), 1))
-    table, theta = jnp.asarray(vectors), np.float32(trade_off)
+    table = jnp.asarray(vectors)
+    # Numbers become arrays, so that Python's and NumPy's are one program.
+    traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if is_number(leaf) else leaf, rule)
     parts = []
     for start in range(0, len(lists), tile):
         missing = max(start + tile - len(lists), 0)
         pad = ((0, missing), (0, 0))
         some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
         values = np.pad(scores[start : start + tile], pad)
-        *made, bad = _rerank_tile(some, values, table, theta, k=int(k), method=method, distance=distance)
+        *made, bad = _rerank_tile(some, values, table, traced, k=int(k))
         if (bad := np.asarray(bad)).any():
-            raise DataError(
-                f"distance {distance_name(distance)} is negative or not finite between two candidates of list "
-                f"{start + int(np.argmax(bad))}; give a finite number of at least 0 for every two items, also for zeros"
-            )
+            raise DataError(f"{rule.fault} of list {start + int(np.argmax(bad))}")
         parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
     if not parts:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-@functools.partial(jax.jit, static_argnames=("k", "method", "distance"))
-def _rerank_tile(
-    lists: jax.Array,
-    scores: jax.Array,
-    vectors: jax.Array,
-    trade_off: jax.Array,
+def chosen_reranker(
+    reranker: Reranker | str | None,
     *,
-    k: int,
-    method: Method,
-    distance: Distance,
+    method: str | None = None,
+    distance: Distance | None = None,
+    trade_off: float | None = None,
+) -> Any:
+    """The reranker that is meant, by an object, a name, or what 0.1 took.
+
+    Args:
+      reranker: an object or a name; None for `MMR`.
+      method: the name in 0.1.
+      distance: of `MMR`, where it is not given as an object.
+      trade_off: in 0.1.
+
+    Raises:
+      JaxrecError: an unknown name, or a reranker beside what 0.1 took.
+
+    >>> chosen_reranker(None, distance="cosine")
+    MMR(trade_off=0.7, distance='cosine')
+    """
+    old = [name for name, value in (("method", method), ("trade_off", trade_off)) if value is not None]
+    if old:
+        if reranker is not None:
+            raise JaxrecError(f"reranker and {old[0]} are given; pass the reranker alone, such as MMR(trade_off=0.7)")
+        warnings.warn(
+            f"{old[0]} is an argument of 0.1 and goes in 0.3; pass reranker=MMR(trade_off=...) or GreedyDPP(...)",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    if method is not None and method not in registry.names("reranker"):
+        raise JaxrecError(f"method must be {' or '.join(map(repr, registry.names('reranker')))}, got {method!r}")
+    word: Any = method or reranker
+    chosen = registry.find("reranker", word) if isinstance(word, str) else reranker
+    how = {} if trade_off is None else {"trade_off": trade_off}
+    if chosen is None or chosen is MMR:
+        return MMR(distance="euclidean" if distance is None else distance, **how)
+    if distance is not None and old:
+        check_distance(distance)  # 0.1 took it for every method
+    return chosen(**how) if isinstance(chosen, type) else chosen
+
+
+@functools.partial(jax.jit, static_argnames=("k",))
+def _rerank_tile(
+    lists: jax.Array, scores: jax.Array, vectors: jax.Array, reranker: Reranker, *, k: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     def one_user(listed: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         where, mine = listed >= 0, vectors[jnp.maximum(listed, 0)]
-        bad = jnp.bool_(False)
-        if method == "mmr" and callable(distance):
-            between = pair_distances(jnp.where(where[:, None], mine, np.float32(0)), distance=distance)
-            bad = jnp.any(where[:, None] & where[None, :] & ~((between >= 0) & (between < jnp.inf)))
-        if method == "mmr":
-            places = mmr(values, mine, k, trade_off, where=where, distance=distance)
-        else:
-            places = greedy_dpp(values, mine, k, trade_off, where=where)
+        places = reranker(values, mine, k, where=where)
         at = jnp.maximum(places, 0)
-        return jnp.where(places < 0, -1, listed[at]), jnp.where(places < 0, -jnp.inf, values[at]), bad
+        chosen = jnp.where(places < 0, -1, listed[at]), jnp.where(places < 0, -jnp.inf, values[at])
+        return *chosen, jnp.asarray(reranker.refuses(mine, where))
 
     return jax.vmap(one_user)(lists, scores)
 
@@ -306,9 +406,7 @@ def _check_user(
     return mask
 
 
-def _check(
-    lists: np.ndarray, scores: np.ndarray, vectors: np.ndarray, k: int, trade_off: float, users_per_tile: int
-) -> None:
+def _check(lists: np.ndarray, scores: np.ndarray, vectors: np.ndarray, k: int, users_per_tile: int) -> None:
     if lists.ndim != 2 or lists.dtype.kind not in "iu" or scores.shape != lists.shape:
         raise MismatchError(
             f"lists must be whole numbers [U, n] and scores [U, n], got {lists.dtype}{list(lists.shape)} and "
@@ -317,7 +415,6 @@ def _check(
     if vectors.ndim != 2:
         raise MismatchError(f"item_vectors must be [I, d], got shape {vectors.shape}")
     _check_length(k, lists.shape[1])
-    _check_trade_off(trade_off)
     if not _is_whole(users_per_tile) or users_per_tile < 1:
         raise JaxrecError(f"users_per_tile must be a whole number of at least 1, got {users_per_tile!r}")
     if lists.size and not -1 <= lists.min() <= lists.max() < len(vectors):
@@ -347,9 +444,10 @@ def _check_trade_off(trade_off: object) -> None:
         raise JaxrecError(f"trade_off must lie in 0..1 and be one number, got {trade_off}")
 
 
-def _check_name(argument: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise JaxrecError(f"{argument} must be {' or '.join(map(repr, known))}, got {name!r}")
+def _check_option(trade_off: Any) -> None:
+    """Check a field that may also be traced, stacked, or a mark of a tree without leaves."""
+    if is_number(trade_off) or isinstance(trade_off, (bool, str)) or trade_off is None:
+        _check_trade_off(trade_off)
 
 
 def _is_whole(value: object) -> bool:

@@ -8,6 +8,7 @@ serves every tile.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -15,12 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, top_k, top_k_by_item
-from jaxrec.types import Scorer
+from jaxrec.types import Array, Scorer
+
+Lengths = int | Sequence[int] | np.ndarray
+"""One length of lists, or several."""
 
 _SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
@@ -36,7 +42,7 @@ def recommend_lists(
     exclude: npt.ArrayLike | None = None,
     candidates: npt.ArrayLike | None = None,
     memory_mb: float = 256,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     """Recommend the k best items of the whole catalog to each user.
 
     Items of equal score are ranked by index, the lower first, exactly and for every tile size (0.0 and -0.0 are equal,
@@ -91,7 +97,9 @@ def recommend_lists(
         padded = np.zeros(size, np.int32)
         padded[: len(part)] = part
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
-        found = jax.device_get(_rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile))
+        found = jax.device_get(
+            _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile, structure=structure_of(scorer))
+        )
         items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
         check_finite(part, found[2][: len(part)])
     return items, scores
@@ -127,17 +135,40 @@ def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
     return bound - bound % 8 if bound > 8 else bound
 
 
-def check_list_length(k: int, num_items: int) -> None:
-    """Check that lists of k items can be taken from the catalogue.
+def check_k(k: Lengths, num_items: int) -> tuple[int, ...]:
+    """The lengths of lists that are meant, ascending and each once.
+
+    Args:
+      k: a whole number, or several in a sequence or an array.
+      num_items: I.
 
     Raises:
-      JaxrecError: k is no whole number in 1..I.
+      JaxrecError: no length, or one that is not whole or lies outside 1..I.
+
+    >>> check_k(np.array([20, 10, 10]), 100)
+    (10, 20)
+    """
+    several = isinstance(k, (Iterable, np.ndarray)) and not isinstance(k, (str, bytes)) and np.ndim(k) > 0
+    lengths: tuple[Any, ...] = tuple(k) if several else (k,)  # pyright: ignore[reportArgumentType]
+    if not lengths:
+        raise JaxrecError("k is empty; pass at least one length, for example (10, 20)")
+    for one in lengths:
+        check_list_length(one, num_items)
+    return tuple(sorted({int(one) for one in lengths}))
+
+
+def check_list_length(k: object, num_items: int) -> None:
+    """Check one length of lists.
+
+    Raises:
+      JaxrecError: it is not whole or lies outside 1..I.
 
     >>> check_list_length(10, 100)
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise JaxrecError(f"k is {k!r}; pass a whole number of at least 1")
-    if k > num_items:
+    whole = isinstance(k, (int, np.integer)) or (isinstance(k, np.ndarray) and k.ndim == 0 and k.dtype.kind in "iu")
+    if isinstance(k, bool) or not whole or k < 1:  # pyright: ignore[reportOperatorIssue]
+        raise JaxrecError(f"k is {k}; pass a whole number of at least 1")
+    if k > num_items:  # pyright: ignore[reportOperatorIssue]
         raise JaxrecError(f"k is {k}, but the catalogue has only {num_items:,} items; pass k <= {num_items}")
 
 
@@ -154,6 +185,11 @@ def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:
     """
     if seen is None:
         return
+    if not hasattr(seen, "indptr"):
+        raise MismatchError(
+            f"seen is of type {type(seen).__name__}; pass SeenItems, which "
+            "jaxrec.data.seen_items(split.fitted) makes of Interactions"
+        )
     if seen.num_users != num_users:
         raise MismatchError(f"seen has {seen.num_users:,} users and the scorer {num_users:,}; take both from one split")
     if len(seen.items) and int(np.max(seen.items)) >= num_items:
@@ -212,7 +248,7 @@ def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
-            "class with jax.tree_util.register_dataclass"
+            "class with jaxrec.pytrees.register"
         )
     out: Any = jax.eval_shape(
         lambda scorer, users: scorer.scores(users), scorer, jax.ShapeDtypeStruct((tile,), np.int32)
@@ -248,7 +284,7 @@ def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnames=("k", "tile"))
+@functools.partial(jax.jit, static_argnames=("k", "tile", "structure"))
 def _rank(
     scorer: Scorer,
     users: jax.Array,
@@ -258,6 +294,7 @@ def _rank(
     *,
     k: int,
     tile: int,
+    structure: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rank the first `count` users: items [n, k], scores [n, k], and bool [n], True if a score is NaN or +inf."""
     by_blocks = goes_by_blocks(int(scorer.num_items), k)
@@ -290,8 +327,8 @@ def _rank(
 
 def mask_seen(
     table: jax.Array,
-    users: jax.Array,
-    real: jax.Array,
+    users: Int[Array, " B"],
+    real: Bool[Array, " B"],
     seen: SeenItems,
     mark: float | bool = -np.inf,
     *,

@@ -39,7 +39,8 @@ def compare_reports(
       JaxrecError: fewer than two reports, a report without one of the values, no value per user, or as in
         `compare_models`.
 
-    >>> from jaxrec.reports._report import Report
+    >>> import numpy as np
+    >>> from jaxrec.reports import Report
     >>> a = Report(np.arange(3), {"recall@10": np.array([0.5, 0.75, 1.0])}, {"coverage@10": 0.5})
     >>> b = Report(np.array([2, 1, 0]), {"recall@10": np.array([0.75, 0.5, 0.25])}, {"coverage@10": 0.25})
     >>> [(row.a, row.b, row.metric, row.difference) for row in compare_reports({"a": a, "b": b}, jax.random.key(0))]

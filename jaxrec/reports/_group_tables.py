@@ -11,6 +11,7 @@ import numpy as np
 from jaxrec.errors import JaxrecError
 from jaxrec.reports._report import Report
 from jaxrec.reports._tables import comparison_markdown, comparison_table
+from jaxrec.reports._values import split_value_name
 
 
 def by_item_group(report: Report) -> dict[str, Report]:
@@ -29,21 +30,25 @@ def by_item_group(report: Report) -> dict[str, Report]:
     >>> by_item_group(Report(np.arange(1), {"recall@5 [head]": np.array([0.5])}))["head"].mean("recall@5")
     0.5
     """
-    per_user: dict[str, dict[str, np.ndarray]] = {}
-    overall: dict[str, dict[str, float]] = {}
-    for name, values in report.per_user.items():
-        if (parts := _label(name)) is not None:
-            per_user.setdefault(parts[1], {})[parts[0]] = values
-    for name, value in report.overall.items():
-        if (parts := _label(name)) is not None:
-            overall.setdefault(parts[1], {})[parts[0]] = value
-    labels = dict.fromkeys([*per_user, *overall])
-    if not labels:
+    groups: dict[str, dict[str, str]] = {}
+    for value in report.names:
+        name = split_value_name(value)
+        if name.group is not None:
+            groups.setdefault(name.group, {})[value] = str(name._replace(group=None))
+    if not groups:
         raise JaxrecError("the report has no groups of items; evaluate with item_groups")
-    return {
-        label: dataclasses.replace(report, per_user=per_user.get(label, {}), overall=overall.get(label, {}))
-        for label in labels
-    }
+    return {label: _renamed(report, names) for label, names in groups.items()}
+
+
+def _renamed(report: Report, names: Mapping[str, str]) -> Report:
+    """The values of some names, under other names."""
+    return dataclasses.replace(
+        report,
+        per_user={names[name]: values for name, values in report.per_user.items() if name in names},
+        overall={names[name]: value for name, value in report.overall.items() if name in names},
+        seeds={names[name]: values for name, values in report.seeds.items() if name in names},
+        members=tuple(_renamed(member, names) for member in report.members),
+    )
 
 
 def group_table(groups: Mapping[Any, Report], names: Sequence[str] | None = None, *, level: float = 0.95) -> str:
@@ -80,11 +85,6 @@ def group_markdown(groups: Mapping[Any, Report], names: Sequence[str] | None = N
     | old | 1.0000 | 1 |
     """
     return comparison_markdown(*_columns(groups, names), extra={"users": _sizes(groups, names)}, level=level)
-
-
-def _label(name: str) -> tuple[str, str] | None:
-    plain, found, label = name.partition(" [")
-    return (plain, label[:-1]) if found and label.endswith("]") else None
 
 
 def _columns(groups: Mapping[Any, Report], names: Sequence[str] | None) -> tuple[dict[str, Report], Sequence[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics._novelty import long_tail
+from jaxrec.text import natural_key
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def as_groups(labels: Any, ids: np.ndarray | None, size: int, what: str) -> Grou
 
     Args:
       labels: `Groups`; or a mapping from an id to a label; or a sequence [n] of labels, one for each, in order. Labels
-        are any values that can be dictionary keys; the groups come in sorted order.
+        are any values that can be dictionary keys; the groups come in natural order: 2 before 10.
       ids: [n], the ids of the n users or items; None where indices are their ids.
       size: n.
       what: "user" or "item", for messages.
@@ -130,10 +131,7 @@ def as_groups(labels: Any, ids: np.ndarray | None, size: int, what: str) -> Grou
         if label is None or label != label:
             at = next(at for at, value in enumerate(values) if value is label or value != value)
             raise JaxrecError(f'{what} {own[at]!r} has the label {label!r}; give it one, for example "other"')
-    try:
-        names = sorted(distinct)
-    except TypeError:
-        names = sorted(distinct, key=str)
+    names = sorted(distinct, key=natural_key)
     place = {name: at for at, name in enumerate(names)}
     return Groups(tuple(names), np.array([place[value] for value in values], np.int32))
 

@@ -14,7 +14,7 @@ from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.statistics._intervals import normal_interval
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS, SeedSpread, spread_of
-from jaxrec.text import aligned_text, number_text
+from jaxrec.text import aligned_text, html_table, number_text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +36,10 @@ class Report:
       seeds: name to float64 [runs], the value of each of these trainings, where there are several; see
         `average_reports`.
       user_ids: array [n], the caller's ids of `users`, or None where they are not known here.
+      setting: fingerprints of what was measured: test part, mask, catalog, item space, fitted part. Reports are
+        averaged only where they agree.
+      lower: the names of values of which the lowest is the best, as their metrics say.
+      members: the reports of single trainings that this one is the mean of, so that groups can be cut from each.
 
     Two sources of chance are kept apart: `interval` is about users, for these trained models; `spread` is about seeds,
     that is about training the model again.
@@ -61,6 +65,9 @@ class Report:
     runs: int = 1
     seeds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     user_ids: np.ndarray | None = None
+    setting: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lower: frozenset[str] = frozenset()
+    members: tuple[Report, ...] = ()
 
     def __post_init__(self) -> None:
         users = np.asarray(self.users, np.int32)
@@ -179,27 +186,33 @@ class Report:
 
         Values of all lists together, like coverage or the Gini index, do not follow from values of users: the groups
         have none. They have one count, `users_evaluated`; masks, catalogue and seconds are those of the whole report.
+        Of a mean of several trainings each is grouped, so that a group has its own spread over seeds.
 
         Args:
           labels: `Groups` of users, for example from `jaxrec.reports.activity_groups`; a mapping from a user's id
             (the index where the report knows no ids) to a label; or an array [n] with the label of each of `users`.
 
         Returns:
-          Label to report, in the order of `Groups`, otherwise sorted. A group without an evaluated user is not there.
+          Label to report, in the order of `Groups`, otherwise in natural order. A group without an evaluated user is
+          not there.
 
         Raises:
           MismatchError: an evaluated user without a label, or another number of labels.
-          JaxrecError: a label that is missing or cannot name a group; a report of several trainings, whose spread over
-            seeds is not known for a group.
+          JaxrecError: a label that is missing or cannot name a group; a mean of trainings without their reports.
 
         >>> report = Report(np.arange(3), {"recall@10": np.array([0.0, 0.5, 1.0])})
         >>> {label: group.mean("recall@10") for label, group in report.by_group(["new", "old", "old"]).items()}
         {'new': 0.0, 'old': 0.75}
         """
         if self.runs > 1:
-            raise JaxrecError(
-                f"the report is the mean of {self.runs} trainings; group each of their reports, then average the groups"
-            )
+            if not self.members:
+                raise JaxrecError(
+                    f"the report is the mean of {self.runs} trainings and lacks their reports; make it with "
+                    "average_reports"
+                )
+            from jaxrec.reports._averages import average_reports
+
+            return average_reports([member.by_group(labels) for member in self.members])
         if isinstance(labels, Groups):
             groups = Groups(labels.names, labels.at(self.users, self.user_ids, "user"))
         elif isinstance(labels, Mapping):
@@ -264,6 +277,22 @@ class Report:
             raise JaxrecError('to_frame needs pandas: pip install "jaxrec[data]"') from None
         users = self.users if self.user_ids is None else self.user_ids
         return pandas.DataFrame({"user": users, **self.per_user})
+
+    def _repr_html_(self) -> str:
+        rows = [["", "mean", "95% interval over users"]]
+        for name in self.names:
+            ends = _ends(*self.interval(name)) if name in self.per_user else ""
+            rows.append([name, number_text(self.mean(name)), ends])
+        told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
+        runs = f", mean of {self.runs} runs" if self.runs > 1 else ""
+        return html_table(
+            f"Report of {len(self.users):,} users{runs}",
+            rows,
+            [f"{name}: {text}" for name, text in told.items() if text],
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         several = self.runs > 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.reports._values import higher_is_better, split_value_name
 from jaxrec.statistics._comparison import Comparison, holm
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS
@@ -19,9 +20,6 @@ from jaxrec.text import aligned_text, number_text
 
 if TYPE_CHECKING:
     from jaxrec.reports._report import Report
-
-LOWER_IS_BETTER = ("rmse", "mae", "user_rmse", "user_mae", "calibration", "popularity", "gini")
-"""Metrics, without their @k, of which the best value is the lowest."""
 
 _LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -38,7 +36,8 @@ def comparison_table(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
@@ -58,7 +57,8 @@ def comparison_table(
         shows counts in the correction, as it must.
       reference: the label with which the others are compared; by default each mean is compared with the best other one
         of its column: the best with the second, the rest with the best.
-      lower: names, or names without their @k, of which the lowest is the best.
+      lower: names of values, or of metrics, of which the lowest is the best; by default what the metrics say.
+      trainings: label to how many trainings there are of a model; by default those that its report is the mean of.
 
     Raises:
       MismatchError: `comparisons` lacks a pair that the table shows, is a part of what was tested, or is of other
@@ -85,7 +85,7 @@ def comparison_table(
     paired bootstrap over users). It is about users, for these trained models.
     Trainings: mf 1, random 1. A claim about methods needs at least 5 seeds of each model that a seed changes.
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**", trainings)
     return "\n".join([aligned_text([head, *([cell.text("**", "**") for cell in row] for row in rows)]), *notes])
 
 
@@ -97,7 +97,8 @@ def comparison_markdown(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     """`comparison_table` as a Markdown table; what the signs mean is a list below it.
 
@@ -109,7 +110,7 @@ def comparison_markdown(
     |---|---|
     | random | 0.5000 ±.0000 |
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**bold**")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**bold**", trainings)
     texts = [head[1:], *([cell.text("**", "**") for cell in row] for row in rows)]
     cells = [[text.replace("|", r"\|") for text in row] for row in texts]
     lines = [" | ".join(["|", *cells[0]]) + " |", "|" + "---|" * len(head)]
@@ -125,7 +126,8 @@ def comparison_latex(
     level: float = 0.95,
     comparisons: Sequence[Comparison] | None = None,
     reference: str | None = None,
-    lower: Collection[str] = LOWER_IS_BETTER,
+    lower: Collection[str] | None = None,
+    trainings: Mapping[str, int] | None = None,
 ) -> str:
     r"""`comparison_table` as a LaTeX tabular with the rules of the package booktabs; below it what the signs mean.
 
@@ -141,7 +143,7 @@ def comparison_latex(
     \bottomrule
     \end{tabular}
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "bold")
+    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "bold", trainings)
     # Markup goes around what is escaped already: the means, which are numbers.
     texts = [
         [dataclasses.replace(cell, mean=_latex(cell.mean), rest=_latex(cell.rest)) for cell in row] for row in rows
@@ -176,8 +178,9 @@ def _content(
     level: float,
     comparisons: Sequence[Comparison] | None,
     reference: str | None,
-    lower: Collection[str],
+    lower: Collection[str] | None,
     bold: str,
+    trainings: Mapping[str, int] | None,
 ) -> tuple[list[str], list[list[_Cell]], list[str]]:
     """The head, the rows, and the sentences below the table."""
     if not reports:
@@ -191,7 +194,7 @@ def _content(
     columns = {}
     for name in names:
         means = {label: report.mean(name) for label, report in reports.items()}
-        down = name in lower or name.partition("@")[0] in lower
+        down = _goes_down(name, reports, lower)
         defined = {label: mean for label, mean in means.items() if not math.isnan(mean)}
         order = sorted(defined, key=defined.__getitem__, reverse=not down)
         column = {}
@@ -216,7 +219,14 @@ def _content(
         ]
         for label in reports
     ]
-    return ["", *names, *further], rows, _notes(reports, names, level, comparisons, reference, lower, bold)
+    return ["", *names, *further], rows, _notes(reports, names, level, comparisons, reference, lower, bold, trainings)
+
+
+def _goes_down(name: str, reports: Mapping[str, Report], lower: Collection[str] | None) -> bool:
+    """Whether the lowest value is the best."""
+    if lower is not None:
+        return name in lower or split_value_name(name).name in lower
+    return any(name in report.lower for report in reports.values()) or not higher_is_better(name)
 
 
 def _users(report: Report, name: str, level: float) -> str:
@@ -238,8 +248,9 @@ def _notes(
     level: float,
     comparisons: Sequence[Comparison] | None,
     reference: str | None,
-    lower: Collection[str],
+    lower: Collection[str] | None,
     bold: str,
+    trainings: Mapping[str, int] | None,
 ) -> list[str]:
     several = any(report.runs > 1 for report in reports.values())
     if comparisons is None and not several:
@@ -251,7 +262,7 @@ def _notes(
     if several:
         notes.append("(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.")
     if comparisons is not None:
-        down = [name for name in names if name in lower or name.partition("@")[0] in lower]
+        down = [name for name in names if _goes_down(name, reports, lower)]
         lowest = f" (the lowest of {', '.join(down)})" if down else ""
         notes.append(f"{bold}: the best mean of its column{lowest}; alone it claims no difference.")
     if comparisons is not None and len(of_all) < len(names):
@@ -265,8 +276,9 @@ def _notes(
         )
     if comparisons is not None and of_all:
         notes.append(f"Of all lists together, not tested over users: {', '.join(of_all)}.")
-    trained = ", ".join(f"{label} {report.runs}" for label, report in reports.items())
-    few = any(report.runs < ENOUGH_SEEDS for report in reports.values())
+    numbers = {label: report.runs for label, report in reports.items()} | dict(trainings or {})
+    trained = ", ".join(f"{label} {numbers[label]}" for label in reports)
+    few = any(numbers[label] < ENOUGH_SEEDS for label in reports)
     claim = (
         f" A claim about methods needs at least {ENOUGH_SEEDS} seeds of each model that a seed changes." if few else ""
     )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.sparse import BCOO
+from jaxtyping import Integer, Shaped
 
 from jaxrec.errors import MismatchError
+from jaxrec.pytrees import register
 
 Array = jax.Array | np.ndarray
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class SparseOperator:
     """A sparse matrix [P, Q] laid out for fast products with the matrix and with its transpose.
@@ -54,7 +57,7 @@ class SparseOperator:
 SparseMatrix = BCOO | SparseOperator
 
 
-def from_dense(matrix: Array) -> BCOO:
+def from_dense(matrix: Shaped[Array, "P Q"]) -> BCOO:
     """Convert a dense matrix [P, Q] to a BCOO with sorted indices. Runs on the host, not under jit.
 
     >>> from_dense(jnp.eye(3)).nse
@@ -65,7 +68,12 @@ def from_dense(matrix: Array) -> BCOO:
     return from_entries(matrix[rows, columns], rows, columns, matrix.shape)
 
 
-def from_entries(data: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> BCOO:
+def from_entries(
+    data: Shaped[Array, " E"] | Sequence[float],
+    rows: Integer[Array, " E"] | Sequence[int],
+    columns: Integer[Array, " E"] | Sequence[int],
+    shape: tuple[int, int],
+) -> BCOO:
     """Build a BCOO from entries at distinct places, sorted by row and then column. Runs on the host, not under jit.
 
     Args:

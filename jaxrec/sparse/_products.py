@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.sparse import BCOO, BCSR
+from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+from jaxrec.types import Array
 
 
-def gram(matrix: SparseOperator, block: int = 256) -> jax.Array:
+def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "Q Q"]:
     """Compute the dense Gram matrix of the columns, G = X^T X, of a sparse X [P, Q].
 
     Args:
@@ -63,7 +65,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: SparseMatrix, x: jax.Array) -> jax.Array:
+def spmm(matrix: SparseMatrix, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].

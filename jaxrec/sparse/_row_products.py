@@ -7,6 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Integer, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
@@ -18,15 +19,16 @@ from jaxrec.sparse._products import (
     product_of_shape,
     spmm,
 )
+from jaxrec.types import Array
 
 # Copying an entry costs as much as multiplying two or three at 64 columns, so only few entries are worth copying.
-SHARE_OF_ENTRIES = 4
-SHARE_OF_ROWS = 4
+_SHARE_OF_ENTRIES = 4
+_SHARE_OF_ROWS = 4
 BLOCK = 64
-EXACT = 2**24  # integers up to here are exact in float32
+_EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: SparseMatrix, x: jax.Array, rows: jax.Array) -> jax.Array:
+def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
@@ -78,7 +80,7 @@ def _plain_spread(shape, data, entry_rows, columns, indptr, g, rows):
 
 def _native_taken(shape, data, entry_rows, columns, indptr, x, rows):
     """Multiply with a matrix [R, Q] of the entries of the rows, if they are few; otherwise take the whole product."""
-    size, capacity = rows.shape[0], -(-data.shape[0] // SHARE_OF_ENTRIES)
+    size, capacity = rows.shape[0], -(-data.shape[0] // _SHARE_OF_ENTRIES)
     plain = functools.partial(_plain_taken, shape)
     if not _few_rows(size, shape[0]):
         return plain(data, entry_rows, columns, indptr, x, rows)
@@ -118,7 +120,7 @@ def _few_rows(size: int, of: int) -> bool:
     >>> _few_rows(2, 8), _few_rows(2, 7), _few_rows(0, 8)
     (True, False, False)
     """
-    return 0 < size * SHARE_OF_ROWS <= of and size < EXACT
+    return 0 < size * _SHARE_OF_ROWS <= of and size < _EXACT
 
 
 def _by_platform(shape, native, plain):
@@ -162,25 +164,25 @@ def _spread(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> jax.Array:
     return _spread_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, g, rows)
 
 
-Residuals = tuple[SparseOperator, jax.Array, jax.Array]
-Gradients = tuple[SparseOperator, jax.Array, np.ndarray]
+_Residuals = tuple[SparseOperator, jax.Array, jax.Array]
+_Gradients = tuple[SparseOperator, jax.Array, np.ndarray]
 
 
-def _taken_forward(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, Residuals]:
+def _taken_forward(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, _Residuals]:
     return _taken(matrix, x, rows), (matrix, x, rows)
 
 
-def _taken_backward(residuals: Residuals, g: jax.Array) -> Gradients:
+def _taken_backward(residuals: _Residuals, g: jax.Array) -> _Gradients:
     matrix, x, rows = residuals
     in_entries = entry_gradient(matrix, _table(matrix.shape[0], g, rows), x)
     return in_entries, _spread(matrix.T, g, rows), np.zeros(rows.shape, jax.dtypes.float0)
 
 
-def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tuple[jax.Array, Residuals]:
+def _spread_forward(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> tuple[jax.Array, _Residuals]:
     return _spread(matrix, g, rows), (matrix, g, rows)
 
 
-def _spread_backward(residuals: Residuals, h: jax.Array) -> Gradients:
+def _spread_backward(residuals: _Residuals, h: jax.Array) -> _Gradients:
     matrix, g, rows = residuals
     in_entries = entry_gradient(matrix, h, _table(matrix.shape[1], g, rows))
     return in_entries, _taken(matrix.T, h, rows), np.zeros(rows.shape, jax.dtypes.float0)
@@ -190,7 +192,7 @@ _taken.defvjp(_taken_forward, _taken_backward)
 _spread.defvjp(_spread_forward, _spread_backward)
 
 
-def running_sum(x: jax.Array, block: int = BLOCK) -> jax.Array:
+def running_sum(x: Float[Array, " n"], block: int = BLOCK) -> Float[Array, " n"]:
     """Sum a vector cumulatively: blocks by products with a triangle, the sums of the blocks in the same way.
 
     y[j] = x[0] + ... + x[j]

@@ -8,12 +8,14 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, spmm
 from jaxrec.spectral._filters import Response, response_at
 from jaxrec.spectral._krylov import dot
 from jaxrec.spectral._laplacians import check_square
+from jaxrec.types import Array
 
 Interval = tuple[float | jax.Array, float | jax.Array]
 """(low, high) with low < high; all eigenvalues must lie inside."""
@@ -28,7 +30,7 @@ def chebyshev_coefficients(
     *,
     damping: Literal["none", "jackson"] = "none",
     dtype: jax.typing.DTypeLike = jnp.float32,
-) -> jax.Array:
+) -> Float[Array, " order+1"]:
     """Compute the coefficients of the Chebyshev series of a response on an interval.
 
     h(lambda) ~ sum over j = 0..order of c[j] T_j(t), with t = (2 lambda - low - high) / (high - low) in [-1, 1].
@@ -78,7 +80,7 @@ def chebyshev_coefficients(
     return coefficients * jackson_damping(order, dtype=dtype) if damping == "jackson" else coefficients
 
 
-def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) -> jax.Array:
+def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) -> Float[Array, " order+1"]:
     """Compute the Jackson factors, which suppress the ripples of a Chebyshev series.
 
     g[j] = ((1 - j b) sin(a) cos(j a) + b cos(a) sin(j a)) / sin(a), with a = pi / (order + 2) and b = 1 / (order + 2).
@@ -111,8 +113,8 @@ def jackson_damping(order: int, *, dtype: jax.typing.DTypeLike = jnp.float32) ->
 
 
 def chebyshev_response(
-    coefficients: Sequence[float] | jax.Array, eigenvalues: jax.Array, interval: Interval
-) -> jax.Array:
+    coefficients: Sequence[float] | Float[Array, " terms"], eigenvalues: Float[Array, " n"], interval: Interval
+) -> Float[Array, " n"]:
     """Evaluate the response of `chebyshev_filter`, sum over j of c[j] T_j(t), at given eigenvalues.
 
     t = (2 lambda - low - high) / (high - low)
@@ -137,8 +139,11 @@ def chebyshev_response(
 
 
 def chebyshev_filter(
-    matrix: SparseMatrix, coefficients: Sequence[float] | jax.Array, x: jax.Array, interval: Interval
-) -> jax.Array:
+    matrix: SparseMatrix,
+    coefficients: Sequence[float] | Float[Array, " terms"],
+    x: Float[Array, " N *d"],
+    interval: Interval,
+) -> Float[Array, " N *d"]:
     """Filter signals by a Chebyshev series of a sparse matrix, without its eigenvectors.
 
     y = sum over j of c[j] T_j(M') x, with M' = (2 M - (low + high) I) / (high - low) and

@@ -8,11 +8,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Key
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 from jaxrec.spectral._krylov import Plan, dot, fix_signs, leading_subspace, plan
 from jaxrec.spectral._laplacians import check_square
+from jaxrec.types import Array
 
 
 class Eigenpairs(NamedTuple):
@@ -38,7 +40,7 @@ class Eigenpairs(NamedTuple):
 def leading_eigenpairs(
     matrix: SparseMatrix,
     k: int,
-    key: jax.Array,
+    key: Key[Array, ""],
     *,
     which: Literal["largest", "smallest"] = "largest",
     oversampling: int = 16,
@@ -85,7 +87,7 @@ def leading_eigenpairs(
     return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, op.data.dtype), key)
 
 
-def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterations: int = 24) -> jax.Array:
+def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, iterations: int = 24) -> Float[Array, ""]:
     """Estimate the largest eigenvalue of a symmetric matrix from above, tighter than `largest_eigenvalue_bound`.
 
     The estimate is the largest Ritz value plus the length of its residual. The Ritz value never exceeds the eigenvalue.
@@ -117,8 +119,8 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: jax.Array, *, iterati
 
 
 def truncated_svd(
-    matrix: SparseMatrix, rank: int, key: jax.Array, *, oversampling: int = 16, iterations: int = 8
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    matrix: SparseMatrix, rank: int, key: Key[Array, ""], *, oversampling: int = 16, iterations: int = 8
+) -> tuple[Float[Array, "P rank"], Float[Array, " rank"], Float[Array, "rank Q"]]:
     """Compute the leading singular triplets of a sparse matrix, M ~ U diag(s) V^T, by block Krylov iteration.
 
     Args:

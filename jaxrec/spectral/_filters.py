@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._fourier import FourierBasis, fourier, fourier_basis, inverse_fourier
+from jaxrec.types import Array
 
 Response = Callable[[jax.Array], jax.Array]
 """A function of eigenvalues [P] to gains [P], entry by entry."""
 
 
-def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array:
+def heat_kernel(eigenvalues: Float[Array, " n"], *, time: float | Float[Array, ""] | None = None) -> Float[Array, " n"]:
     """Compute the response of heat diffusion, h(lambda) = exp(-time lambda).
 
     h(L) x is the heat after `time`, the solution of dx/dt = -L x.
@@ -33,10 +36,11 @@ def heat_kernel(eigenvalues: jax.Array, *, time: float | jax.Array) -> jax.Array
     >>> heat_kernel(jnp.array([0.0, 1.0, 2.0]), time=jnp.log(2.0)).tolist()
     [1.0, 0.5, 0.25]
     """
+    _check_response("heat_kernel", eigenvalues, "time", time)
     return jnp.exp(-jnp.asarray(time, eigenvalues.dtype) * eigenvalues)
 
 
-def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
+def low_pass(eigenvalues: Float[Array, " n"], *, cutoff: float | Float[Array, ""] | None = None) -> Float[Array, " n"]:
     """Compute the ideal low-pass response, h(lambda) = 1 for lambda <= cutoff and 0 above.
 
     A polynomial follows the jump only with ripples on both sides (the Gibbs phenomenon): whatever its order, it
@@ -53,10 +57,13 @@ def low_pass(eigenvalues: jax.Array, *, cutoff: float | jax.Array) -> jax.Array:
     >>> low_pass(jnp.array([0.0, 0.5, 2.0]), cutoff=0.5).tolist()
     [1.0, 1.0, 0.0]
     """
+    _check_response("low_pass", eigenvalues, "cutoff", cutoff)
     return (eigenvalues <= jnp.asarray(cutoff, eigenvalues.dtype)).astype(eigenvalues.dtype)
 
 
-def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array) -> jax.Array:
+def polynomial(
+    eigenvalues: Float[Array, " n"], coefficients: Sequence[float] | Float[Array, " terms"]
+) -> Float[Array, " n"]:
     """Compute the polynomial response h(lambda) = sum over j of coefficients[j] lambda^j, by Horner's rule.
 
     `chebyshev_coefficients` of the same order represents it exactly.
@@ -80,7 +87,9 @@ def polynomial(eigenvalues: jax.Array, coefficients: Sequence[float] | jax.Array
     return jnp.polyval(terms[::-1], eigenvalues)
 
 
-def filter_exact(laplacian: SparseMatrix | FourierBasis, h: Response, x: jax.Array) -> jax.Array:
+def filter_exact(
+    laplacian: SparseMatrix | FourierBasis, h: Response, x: Float[Array, " N *d"]
+) -> Float[Array, " N *d"]:
     """Filter signals exactly, h(L) x = U diag(h(lambda)) U^T x, on small graphs.
 
     Args:
@@ -122,3 +131,13 @@ def response_at(h: Response, eigenvalues: jax.Array) -> jax.Array:
             f"{list(eigenvalues.shape)}; it must act entry by entry and keep the dtype"
         )
     return gains
+
+
+def _check_response(name: str, eigenvalues: Any, option: str, value: Any) -> None:
+    """Refuse a call such as `low_pass(1.0)`, which takes the response for a maker of responses."""
+    if value is None or not hasattr(eigenvalues, "dtype"):
+        what = f"{option} is not given" if hasattr(eigenvalues, "dtype") else f"eigenvalues is {eigenvalues!r}"
+        raise JaxrecError(
+            f"{what}; {name}(eigenvalues, {option}=...) is a function of an array of eigenvalues: to filter with it, "
+            f"pass functools.partial({name}, {option}=...)"
+        )

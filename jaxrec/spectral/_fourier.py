@@ -7,14 +7,17 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.pytrees import register
 from jaxrec.sparse import SparseMatrix
 from jaxrec.spectral._krylov import dot
 from jaxrec.spectral._laplacians import check_square, host_entries
+from jaxrec.types import Array
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class FourierBasis:
     """The eigenvalues and eigenvectors of a Laplacian, L = U diag(lambda) U^T.
@@ -76,7 +79,7 @@ def fourier_basis(laplacian: SparseMatrix, *, max_nodes: int = 4096) -> FourierB
     return FourierBasis(eigenvalues, vectors)
 
 
-def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
+def fourier(x: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """Compute the graph Fourier transform x^ = U^T x of signals on the nodes.
 
     It preserves inner products (Parseval): the sum of x y equals the sum of x^ y^.
@@ -99,7 +102,7 @@ def fourier(x: jax.Array, basis: FourierBasis) -> jax.Array:
     return dot(basis.vectors.T, x)
 
 
-def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
+def inverse_fourier(xhat: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """Compute the inverse graph Fourier transform x = U x^.
 
     Args:
@@ -120,7 +123,7 @@ def inverse_fourier(xhat: jax.Array, basis: FourierBasis) -> jax.Array:
     return dot(basis.vectors, xhat)
 
 
-def convolve(x: jax.Array, y: jax.Array, basis: FourierBasis) -> jax.Array:
+def convolve(x: Float[Array, " N *d"], y: Float[Array, " N *d"], basis: FourierBasis) -> Float[Array, " N *d"]:
     """Convolve two signals on a graph, x * y = U ((U^T x) o (U^T y)), with o the product entry by entry.
 
     A graph has no shifts, so the convolution theorem is the definition. On a ring, in the basis of the discrete Fourier

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Key
 
 from jaxrec.errors import JaxrecError
+from jaxrec.types import Array
 
 # The default float32 product of accelerators may round to fewer digits, which would lose orthogonality.
 dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -59,8 +61,8 @@ def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
 
 
 def leading_subspace(
-    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: jax.Array, dtype: jax.typing.DTypeLike
-) -> jax.Array:
+    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: Key[Array, ""], dtype: jax.typing.DTypeLike
+) -> Float[Array, "size width"]:
     """Approximate the eigenvectors of the largest eigenvalues of a symmetric matrix; may be traced.
 
     They are the leading Ritz vectors of the Krylov space of a random block X: the eigenvectors of M projected on the
@@ -101,7 +103,7 @@ def leading_subspace(
     return space
 
 
-def fix_signs(vectors: jax.Array) -> jax.Array:
+def fix_signs(vectors: Float[Array, "N d"]) -> Float[Array, " d"]:
     """Return the sign, -1 or 1 [d], that makes the largest entry (in absolute value) of each column positive.
 
     >>> fix_signs(jnp.array([[1.0, 2.0], [-3.0, 1.0]])).tolist()

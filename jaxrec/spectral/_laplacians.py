@@ -7,9 +7,11 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, from_entries
+from jaxrec.types import Array
 
 
 def combinatorial_laplacian(adjacency: BCOO) -> BCOO:
@@ -82,7 +84,7 @@ def normalized_laplacian(adjacency: BCOO, isolated: Literal["one", "zero"] = "on
     return _diagonal_minus(diagonal, data * root[rows] * root[columns], rows, columns, size, data.dtype)
 
 
-def largest_eigenvalue_bound(matrix: SparseMatrix) -> jax.Array:
+def largest_eigenvalue_bound(matrix: SparseMatrix) -> Float[Array, ""]:
     """Bound the eigenvalues of a symmetric matrix from above, from its rows alone.
 
     max over i of M[i, i] + sum over j != i of |M[i, j]|

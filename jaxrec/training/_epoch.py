@@ -104,17 +104,17 @@ def make_batch(
 
 # One function for all trainings: what differs in numbers only is an argument, so it is compiled once for each kind of
 # step and each shape. The state is donated.
-@functools.partial(jax.jit, static_argnames=("batch_size",), donate_argnums=0)
+@functools.partial(jax.jit, static_argnames=("batch_size", "structure"), donate_argnums=0)
 def run_epoch(
-    state: TrainState, step: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int
+    state: TrainState, step: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int, structure: int
 ) -> tuple[TrainState, Info]:
-    """`train_epoch`, jitted. The state is donated."""
+    """`train_epoch`, jitted. The state is donated; `structure` is that of step and sampler, see `structure_of`."""
     return train_epoch(state, step, negatives, data, batch_size=batch_size)
 
 
-@functools.partial(jax.jit, static_argnames=("batch_size",), donate_argnums=0)
+@functools.partial(jax.jit, static_argnames=("batch_size", "structure"), donate_argnums=0)
 def run_epoch_of_many(
-    states: TrainState, steps: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int
+    states: TrainState, steps: Step, negatives: Negatives | None, data: TrainData, *, batch_size: int, structure: int
 ) -> tuple[TrainState, Info]:
     """`train_epoch` for S trainings at once, jitted. The states are donated.
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.protocols import Callback, EpochEvent, Negatives, StageInfo
+from jaxrec.pytrees import structure_of
 from jaxrec.training._epoch import member_of, run_epoch, run_epoch_of_many
 from jaxrec.training._state import Params, TrainData, TrainState
 from jaxrec.training._step import Step
@@ -213,7 +214,8 @@ def train(
     members = [Member(number, monitoring) for number in numbers]
     program = run_epoch_of_many if several else run_epoch
     started = time.perf_counter()
-    epoch = program.lower(state, step, negatives, data, batch_size=batch_size).compile()
+    structure = structure_of((step, negatives))
+    epoch = program.lower(state, step, negatives, data, batch_size=batch_size, structure=structure).compile()
     compile_seconds = time.perf_counter() - started
     stage = StageInfo("fit", "", numbers, monitoring.monitor) if stage is None else stage
 
@@ -235,7 +237,7 @@ def train(
                     raise _not_finite(member.number, info["loss"], of(good, at), f" of member {at}" if several else "")
                 record = EpochRecord(member.number, seconds, info)
                 if monitoring.due(record.epoch, member.epochs):
-                    params = member_of(state.params, at) if several else state.params
+                    params = member_of(state, at).params if several else state.params
                     record = monitoring.measured(record, at, params)
                 copied = functools.partial(of, state, at)
                 best = member.take(record, copied)

@@ -15,12 +15,13 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError
 from jaxrec.graph import biadjacency, normalized_adjacency
+from jaxrec.pytrees import register
 from jaxrec.sparse import SparseOperator, operator
 
 Params = Any
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class TrainState:
     """Everything that changes in training, in one pytree.
@@ -66,7 +67,7 @@ def init_state(params: Params, optimizer: Initializable, key: jax.Array) -> Trai
     return TrainState(params, optimizer.init(params), key, jnp.zeros((), jnp.int32))
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True)
 class TrainData:
     """The interactions that are trained on, on the device. It is an argument of every step, never a constant in it.

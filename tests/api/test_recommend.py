@@ -5,12 +5,16 @@ import json
 
 import jax
 import numpy as np
+import pandas
+import polars
+import pyarrow
 import pytest
 
 import jaxrec
 from jaxrec import ItemKNN, Popularity, Random
 from jaxrec.api._lookup import item_indices
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+from jaxrec.ranking import recommend_lists
 
 TITLES = {
     1: "Heat (1995)",
@@ -109,7 +113,9 @@ def test_numbers_and_texts_of_numbers_are_the_same_user():
 
 
 def test_seen_items_come_back_when_they_are_asked_for():
-    assert items_of(jaxrec.recommend(MODEL, ["bob"], k=2, seen=True), "bob") == [1, 3]
+    assert items_of(jaxrec.recommend(MODEL, ["bob"], k=2, filter_seen=False), "bob") == [1, 3]
+    with pytest.warns(DeprecationWarning, match=r"recommend\(seen=\.\.\.\) is a name of 0.1 .* use filter_seen"):
+        assert items_of(jaxrec.recommend(MODEL, ["bob"], k=2, seen=True), "bob") == [1, 3]
 
 
 def test_excluded_items_never_come_and_candidates_alone_do():
@@ -255,3 +261,117 @@ def test_lists_are_found_by_who_was_asked_for():
         lists["nobody"]
     assert str(lists).startswith("user bob")
     assert "Casino (1995)" in str(lists)
+
+
+NUMBERS = jaxrec.fit(Popularity(), jaxrec.from_arrays([1, 1, 2, 2, 3], [5, 6, 6, 7, 5]), key=jax.random.key(0))
+
+
+def columns_of(ids):
+    """One list of ids in every form that a caller may have it in."""
+    return {
+        "list": ids,
+        "tuple": tuple(ids),
+        "generator": (one for one in ids),
+        "set": dict.fromkeys(ids).keys(),
+        "numpy": np.array(ids),
+        "jax": jax.numpy.array(ids),
+        "pandas": pandas.Series(ids),
+        "pandas index": pandas.Index(ids),
+        "pandas table": pandas.DataFrame({"who": ids}),
+        "polars": polars.Series(ids),
+        "polars table": polars.DataFrame({"who": ids}),
+        "polars lazy": polars.DataFrame({"who": ids}).lazy(),
+        "arrow": pyarrow.array(ids),
+        "arrow column": pyarrow.chunked_array([ids]),
+        "arrow table": pyarrow.table({"who": ids}),
+    }
+
+
+@pytest.mark.parametrize("kind", columns_of([1]))
+def test_ids_come_in_any_list_or_column(kind):
+    users, items = columns_of([1, 3])[kind], columns_of([5, 7])[kind]
+    assert list(jaxrec.recommend(NUMBERS, users, k=1).lists) == [1, 3]
+    np.testing.assert_array_equal(jaxrec.predict(NUMBERS, columns_of([1, 3])[kind], items), [2, 1])
+    excluded = jaxrec.recommend(NUMBERS, [1], k=2, exclude=columns_of([7])[kind])
+    assert excluded.lists == {1: []}
+    assert items_of(jaxrec.recommend(NUMBERS, [1], k=1, candidates=columns_of([7])[kind]), 1) == [7]
+
+
+@pytest.mark.parametrize("one", [1, "1", 1.0, np.int64(1), np.array(1), pyarrow.scalar(1), pandas.Series([1])[0]])
+def test_one_id_is_a_list_of_one(one):
+    assert list(jaxrec.recommend(NUMBERS, one, k=1).lists) == [1]
+    assert jaxrec.predict(NUMBERS, one, np.int64(5)).tolist() == [2]
+    similar = jaxrec.similar_items(jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0)), one, k=1)
+    assert list(similar.lists) == [1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: jaxrec.recommend("runs/first", [1]), "model is of type str; pass a fitted model"),
+        (lambda: jaxrec.predict(Popularity(), [1], [5]), "model is of type Popularity; pass a fitted model"),
+        (lambda: jaxrec.similar_items(None, [5]), "model is of type NoneType; pass a fitted model"),
+        (lambda: jaxrec.recommend(NUMBERS, {1: "x"}, k=1), "users is a mapping; pass a list of ids"),
+        (lambda: jaxrec.recommend(NUMBERS, object, k=1), "users is <class 'object'>; pass one id, or a list of ids"),
+        (lambda: jaxrec.recommend(NUMBERS, [[1, 3]], k=1), r"unknown user \[1, 3\]"),
+        (lambda: jaxrec.recommend(NUMBERS, np.ones((2, 2)), k=1), r"users has shape \(2, 2\); pass a one-dim"),
+        (
+            lambda: jaxrec.recommend(NUMBERS, pandas.DataFrame({"user": [1], "age": [2]}), k=1),
+            "users is a table with the columns 'user', 'age'; pass one column of ids",
+        ),
+        (lambda: jaxrec.predict(NUMBERS, None, [5]), "users is None; pass one id, or a list of ids"),
+        (lambda: jaxrec.predict(NUMBERS, [1], None), "items is None; pass one id"),
+        (lambda: jaxrec.recommend(NUMBERS, [1], k="2"), "k is '2'; pass a whole number of at least 1"),
+        (lambda: jaxrec.recommend(NUMBERS, [1], k=2.0), "k is 2.0; pass a whole number"),
+        (lambda: jaxrec.recommend(NUMBERS, [1], k=1, filter_seen="no"), "filter_seen is 'no'; pass True or False"),
+        (lambda: jaxrec.recommend(NUMBERS, [1], k=1, exclude={"a": 1}), "exclude is a mapping; pass a list of ids"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(call, message):
+    with pytest.raises(JaxrecError, match=message):
+        call()
+
+
+def test_nothing_excluded_may_be_written_as_none():
+    assert items_of(jaxrec.recommend(NUMBERS, [1], k=1, exclude=None), 1) == [7]
+
+
+def test_interactions_are_no_seen_items_and_the_message_says_how_to_make_them():
+    with pytest.raises(
+        MismatchError, match=r"seen is of type Interactions; pass SeenItems.*seen_items\(split.fitted\)"
+    ):
+        recommend_lists(MODEL.scorer, [0], 1, seen=DATA)
+
+
+def test_a_slip_is_corrected_by_ids_that_are_near_and_a_stranger_by_none():
+    data = jaxrec.from_arrays([*range(1, 100), 12345], [1] * 100)
+    model = jaxrec.fit(Popularity(), data, key=jax.random.key(0))
+    for asked, near in ((0, "did you mean 1?"), (100, "did you mean 99?"), (12354, "did you mean 12345?")):
+        with pytest.raises(UnknownIdError) as caught:
+            jaxrec.recommend(model, [asked], k=1)
+        assert str(caught.value).endswith(near)
+    with pytest.raises(UnknownIdError) as caught:
+        jaxrec.recommend(model, [5000], k=1)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_many_lists_are_shown_in_part_and_everything_is_escaped():
+    data = jaxrec.from_arrays(range(500), [1, 2] * 250, titles={1: "<b>One</b>", 2: "Two & more"})
+    lists = jaxrec.recommend(jaxrec.fit(Popularity(), data, key=jax.random.key(0)), k=1)
+    shown = repr(lists)
+    assert shown.count("\n") <= 40
+    assert "... 500 lists in all" in shown
+    assert str(lists).count("\n") == 2 * 500 - 1  # what is printed is whole
+    page = lists._repr_html_()
+    assert "&lt;b&gt;One&lt;/b&gt;" in page
+    assert "<b>One" not in page
+    assert "Two &amp; more" in page
+    assert "Recommendations: 500 lists" in page
+
+
+def test_an_item_without_data_is_told_of():
+    data = jaxrec.from_arrays([1, 1, 2, 2, 3], [5, 6, 6, 7, 8])
+    model = jaxrec.fit(ItemKNN(), data.select(data.item != 3), key=jax.random.key(0))
+    assert jaxrec.similar_items(model, [5, 8], k=1).notes == (
+        "item 8 has no interaction in the fitted part, so its list says little",
+    )

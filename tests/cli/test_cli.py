@@ -16,7 +16,9 @@ from jaxrec import cli as command_line
 from jaxrec.cli import COMMANDS, main
 from jaxrec.cli import _datasets as datasets
 from jaxrec.cli._fit import command_for
+from jaxrec.cli._flags import _ARGUMENTS, in_flags
 from jaxrec.cli._parsing import _one_line, expand, model_name, parse, values_of
+from jaxrec.cli._source import DataOptions
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.fitting._plan import is_trained
 from jaxrec.models import MODELS
@@ -171,8 +173,8 @@ def test_words_from_a_file(tmp_path):
     ("raised", "status", "message"),
     [
         (KeyboardInterrupt(), 130, "jaxrec: error: interrupted\n"),
-        (MemoryError(), 2, "jaxrec: error: out of memory; use a smaller dim, batch_size or --memory-mb\n"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "the device is out of memory; use a smaller dim"),
+        (MemoryError(), 2, "jaxrec: error: out of memory; use a smaller --dim, --batch-size or --memory-mb\n"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "the device is out of memory; use a smaller --dim"),
         (OSError(28, "No space left on device", "x/arrays.npz"), 2, "error: x/arrays.npz: No space left on device\n"),
         (JaxrecError("two\nlines"), 2, "jaxrec: error: two lines\n"),
         (BrokenPipeError(), 141, ""),
@@ -241,16 +243,100 @@ def test_doctor_tells_versions_devices_memory_data_and_cache(cli, tmp_path, monk
     assert "large pages" in text
 
 
-def test_a_platform_that_is_not_there(cli, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (RuntimeError("Unable to initialize\n backend 'cuda'"), "Unable to initialize backend 'cuda'"),
+        (AssertionError(), "nothing here makes 'cuda' available"),  # JAX, where no plugin knows the platform
+    ],
+)
+def test_a_platform_that_is_not_there(cli, monkeypatch, tmp_path, raised, reason):
     def none():
-        raise RuntimeError("Unable to initialize backend 'cuda'")
+        raise raised
 
     monkeypatch.setattr(jax, "devices", none)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    told = f"JAX finds no device: {reason}; JAX_PLATFORMS is 'cuda', and unset it takes what there is"
     for words in (["fit", "x", "--model", "random", "--out", tmp_path / "run"], ["evaluate", "x"]):
-        assert cli(*words).error.startswith("JAX finds no device: Unable to initialize backend 'cuda'; see ")
-    assert cli("doctor", "--json").json["devices"] == [
-        {"id": None, "platform": "none", "kind": "Unable to initialize backend 'cuda'"}
-    ]
+        assert cli(*words).error == told
+    assert cli("doctor", "--json").json["devices"] == [{"id": None, "platform": "none", "kind": told}]
+
+
+def test_a_platform_that_is_not_there_in_a_process_of_its_own(tmp_path):
+    done = python("-m", "jaxrec", "recommend", str(tmp_path), "--user", "1", JAX_PLATFORMS="cuda")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("jaxrec: error: JAX finds no device: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_switches_of_every_command_may_come_first_and_other_options_are_told_where_to_stand(cli):
+    assert cli("--json", "datasets").json == cli("datasets", "--json").json
+    assert cli("--quiet", "--json", "datasets").status == 0
+    written = "the command comes before its options: write `jaxrec "
+    assert cli("--data-dir", "x", "datasets").error == f"{written}datasets --data-dir x`"
+    assert cli("-k", "5", "recommend", "run").error == f"{written}recommend -k 5 run`"
+    assert cli("--json").error == f"{written}COMMAND --json`"
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):
+                    pass
+            except BaseException as error:
+                raise ImportError("Encountered an error while initializing the extension.") from error
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["jaxrec", "doctor"]
+from jaxrec.cli import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_in_the_middle_of_an_import_is_one_line():
+    done = python("-c", INTERRUPTED)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "jaxrec: error: interrupted\n")
+
+
+def test_the_version_needs_no_jax():
+    done = python("-X", "importtime", "-m", "jaxrec", "--version")
+    assert done.stdout == f"jaxrec {jaxrec.__version__}\n"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "jaxrec.cli" in imported
+    assert not imported & {"jax", "numpy", "tyro", "importlib.metadata"}
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("pass overlap='drop' to leave them out", "pass --overlap drop to leave them out"),
+        ("or pass items=None to read", "or pass --items none to read"),
+        ("columns={'user': 0, 'item': 1}, or", "--columns user=0 item=1, or"),
+        ("the columns (columns=('user', 'item', 'rating'))", "the columns (--columns user item rating)"),
+        ("leave it out with columns={'timestamp': None}", "leave it out with --columns timestamp=-"),
+        ("state the encoding, for example encoding='latin-1'", "state the encoding, for example --encoding latin-1"),
+        ("method 'x' needs times; pass method='user_random'", "method 'x' needs times; pass --split user_random"),
+        ("pass order='random'", "pass --order random"),
+        ('ask for unknown="popular" to', "ask for --unknown popular to"),
+        ('loss="mse" needs ratings', "--loss mse needs ratings"),
+        ("keep one of each first: jaxrec.data.deduplicate(data)", "keep one of each first: --duplicates last"),
+        ("k_core_on is 'train' and k_core is not given", "--k-core-on is 'train' and --k-core is not given"),
+        ("test is 0.6 and valid is 0.4; together", "--test is 0.6 and --valid is 0.4; together"),
+        ("k is 13, but the catalogue has 12; pass k <= 12", "k is 13, but the catalogue has 12; pass k <= 12"),
+        ("delimiter is ''; pass one", "--delimiter is ''; pass one"),
+        ("columns has 'users': 'user'; map the roles", "--columns has 'users': 'user'; map the roles"),
+        # what is no argument stays
+        ("users has 1 entries and items has 2; give", "users has 1 entries and items has 2; give"),
+        ("unknown item 'k=3'", "unknown item 'k=3'"),
+        ("data/items=None.csv: no such file", "data/items=None.csv: no such file"),
+        ("the test is over", "the test is over"),
+    ],
+)
+def test_messages_name_flags(message, shown):
+    assert in_flags(message) == shown
 
 
 def test_python_m_jaxrec_ends_with_2_and_one_line(tmp_path):
@@ -283,3 +369,7 @@ def test_command_classes_are_frozen():
     command = parse(command_for("random"), ["x"], "fit", "")
     with pytest.raises(dataclasses.FrozenInstanceError):
         command.seed = 1
+
+
+def test_every_option_of_the_data_is_known_as_a_flag():
+    assert {field.name for field in dataclasses.fields(DataOptions)} <= set(_ARGUMENTS)

@@ -129,13 +129,59 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(cli, run
     data = jaxrec.read(ratings)
     jaxrec.save(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), bare)
     assert "does not say which data and split it is of" in cli("compare", one, bare).error
+    assert "--split is for a folder that jaxrec.save wrote" in (
+        cli("evaluate", one, "--split", "user_random", "--quiet").error
+    )
 
 
 def test_mistakes_are_one_line(cli, runs):
     one, two = runs / "itemknn", runs / "popularity"
     assert "at least two run folders" in cli("compare", one).error
     assert "named twice" in cli("compare", one, one).error
-    assert "fitted on different data or splits" in cli("compare", one, runs / "other").error
+    told = cli("compare", one, runs / "other").error
+    assert "fitted on different data or splits: the test parts have " in told
+    assert "--split is None and 'user_random', --split-seed is 0 and 5; fit both" in told
     only = ("--metrics", "gini", "--no-distances", "-k", "3", "--quiet")
     assert "nothing that users have a value of; add one, such as recall" in cli("compare", one, two, *only).error
     assert "unknown metric" in cli("compare", one, two, "--metrics", "recal", "--quiet").error
+
+
+def test_a_validation_part_of_one_run_changes_neither_the_test_nor_what_was_fitted(cli, runs, ratings, tmp_path):
+    words = ("--model", "popularity", "--valid", "0.2", "--out", tmp_path / "refit", *WORDS[2:])
+    assert cli("fit", ratings, *words).status == 0
+    assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["fitted_on"] == "train and valid"
+    quick = ("-k", "3", "--no-distances", "--quiet", "--json")
+    document = cli("compare", runs / "popularity", tmp_path / "refit", *quick).json
+    one, two = (document["models"][name] for name in ("popularity", "refit"))
+    assert one["mean"] == two["mean"]
+    words = ("--model", "popularity", "--valid", "0.2", "--no-refit", "--out", tmp_path / "train", *WORDS[2:])
+    if cli("fit", ratings, *words).status == 0:  # a model that knows no refit has been fitted on all of it
+        assert "the fitted parts have" in cli("compare", runs / "popularity", tmp_path / "train", *quick[:-1]).error
+
+
+def test_several_seeds_of_a_run_are_several_trainings(cli, runs, ratings, tmp_path):
+    folder = tmp_path / "seeds"
+    words = ("--model", "mf", "--dim", "2", "--epochs", "1", "--seeds", "5", "--out", folder, *WORDS)
+    assert cli("fit", ratings, *words).status == 0
+    quick = ("-k", "3", "--no-distances", "--quiet")
+    document = cli("compare", runs / "popularity", folder, *quick, "--json").json
+    stored = json.loads((folder / "metrics.json").read_text())["seeds"]["test"]["seeds"]
+    assert document["models"]["seeds"]["trainings"] == 5
+    assert document["models"]["seeds"]["seeds"]["recall@3"] == stored["recall@3"]
+    assert document["models"]["popularity"]["trainings"] == 1
+    told = cli("compare", runs / "popularity", folder, *quick).out
+    assert "Trainings: popularity 1, seeds 5. A claim about methods needs at least 5 seeds" in told
+    assert f"{stored['recall@3']['mean']:.4f} ({stored['recall@3']['std']:.4f})" in told
+
+
+def test_a_folder_of_save_is_measured_on_the_split_of_the_command_line(cli, runs, ratings, tmp_path):
+    data = jaxrec.prepare(jaxrec.read(ratings))
+    split = jaxrec.split(data, "user_temporal", test=0.2, valid=0.0, key=jax.random.key(0))
+    model = jaxrec.fit(jaxrec.Popularity(), split, key=jax.random.key(0))
+    jaxrec.save(model, tmp_path / "saved")
+    words = ("--data", ratings, "--split", "user_temporal", "--valid", "0", "-k", "3", "--no-distances", "--quiet")
+    expected = jaxrec.evaluate(model, split, k=3, space=None)
+    document = cli("evaluate", tmp_path / "saved", *words, "--json").json
+    assert document["mean"]["recall@3"] == pytest.approx(expected.mean("recall@3"))
+    both = cli("compare", runs / "itemknn", tmp_path / "saved", *words, "--json").json["models"]
+    assert both["saved"]["mean"]["ndcg@3"] == pytest.approx(expected.mean("ndcg@3"))

@@ -90,3 +90,21 @@ def test_rules_of_unknown_items_or_for_a_rating_model_are_told_in_one_line(cli, 
     assert "predicts ratings and makes no lists" in cli("evaluate", rated, "--candidates", "3", "--quiet").error
     groups = json.loads(cli("evaluate", rated, "--user-groups", "activity", "--json").out)["user_groups"]
     assert groups["1-9"]["mean"]["user_rmse"] > 0
+
+
+def test_categories_of_items_come_from_a_column_or_a_file(cli, run, tmp_path):
+    words = ("evaluate", run, *QUICK, "--metrics", "category_coverage", "--json", "--item-categories")
+    assert cli(*words, "genres").json["mean"]["category_coverage@3"] == 1  # all are dramas
+    lines = ["item,category", *(f"{item},{'a|b' if item < 12 else 'c'}" for item in range(24)), "0,d"]
+    (tmp_path / "categories.csv").write_text("\n".join(lines))
+    share = cli(*words, tmp_path / "categories.csv").json["mean"]["category_coverage@3"]
+    assert 0 < share < 1
+    told = cli(*words, "color").error
+    assert "--item-categories 'color' is neither a file nor a column of the items; the columns are genres" in told
+
+
+def test_groups_of_items_are_in_natural_order(cli, run, tmp_path):
+    (tmp_path / "items.csv").write_text("".join(f"{item},{item % 12 + 1}\n" for item in range(24)))
+    told = cli("evaluate", run, *QUICK, "--item-groups", tmp_path / "items.csv").out
+    rows = told[told.index("with the truth") :].splitlines()[2:14]
+    assert [row.split()[0] for row in rows] == [str(label) for label in range(1, 13)]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import jaxrec
+from jaxrec import registry
 from jaxrec.cli import _fit as fit_command
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._plan import versions
-from jaxrec.models import MODELS
 
 QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile
 
@@ -138,7 +138,7 @@ def test_a_stop_before_the_first_epoch_leaves_no_folder(cli, ratings, tmp_path, 
         log.write_text("")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_command.jaxrec.api, "fit", stop)
+    monkeypatch.setattr(fit_command, "fit", stop)
     assert cli("fit", ratings, "--model", "mf", "--out", tmp_path / "a" / "b").status == 130
     assert list(tmp_path.iterdir()) == []
 
@@ -224,9 +224,9 @@ def test_named_data_are_filtered_as_load_does_unless_told_otherwise():
 def test_default_lengths_are_cut_to_the_catalogue_and_others_refused(capsys):
     split = split_data(jaxrec.from_arrays([0] * 12, range(12)), DataOptions())
     assert list_lengths((10, 20), split, quiet=False) == (10,)
-    assert capsys.readouterr().err == "note: the catalogue has only 12 items, so the lists have 10\n"
+    assert capsys.readouterr().err == "note: the catalog has only 12 items, so the lists have 10\n"
     assert list_lengths((3, 12), split, quiet=True) == (3, 12)
-    with pytest.raises(JaxrecError, match="k is 13, but the catalogue has only 12 items"):
+    with pytest.raises(JaxrecError, match="k is 13, but the catalog has only 12 items"):
         list_lengths((13,), split, quiet=True)
 
 
@@ -243,9 +243,9 @@ def test_default_lengths_are_cut_to_the_catalogue_and_others_refused(capsys):
         ("userId,movieId,rating\n1,2,3\n", "--k-core 2", "no interaction left in the 2-core"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k 5", "k is 5, but the catalogue has only 4 items; pass k <= 4"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k", "-k names no length"),
-        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--memory-mb 0", "memory_mb is 0"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--memory-mb 0", "--memory-mb is 0"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_temporal", "needs timestamps and the data have none"),
-        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split time", "method is 'time', which is none of user_temporal"),
+        ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split time", "no splitter is named 'time'; the names are user_temporal"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--split user_random --fold 1", "has no such option"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--test 1.5", "test is 1.5; pass a fraction"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "--columns user=u", "no column 'u' for the user"),
@@ -276,7 +276,7 @@ def test_loss_on_ratings_needs_ratings(cli, tmp_path):
     path = tmp_path / "clicks.csv"
     path.write_text("user,item\n1,2\n1,3\n1,4\n1,5\n")
     error = cli("fit", path, "--model", "mf", "--loss", "mse", "--out", tmp_path / "run", "--quiet").error
-    assert 'loss="mse" needs ratings' in error
+    assert "is to predict ratings here, and the data have none" in error
 
 
 def test_a_run_of_python_does_not_say_its_data(cli, tmp_path):
@@ -318,7 +318,7 @@ SMALL = {"nmf": ("--dim", "4"), "svdpp": ("--dim", "4", "--loss", "logistic"), "
 TRAINED = ("mf", "lightgcn", "svdpp", "gcn")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
 def test_every_model_is_fitted_measured_and_asked_from_its_run_folder(name, cli, ratings, tmp_path):
     run = tmp_path / "run"
     words = [*SMALL.get(name, ()), *(("--epochs", "1") if name in TRAINED else ()), *QUICK]
@@ -342,7 +342,7 @@ def test_rating_models_report_rmse_and_mae_and_predict_on_the_stated_scale(name,
     assert 3 <= predicted["pairs"][0]["score"] <= 6
     words[words.index("6")] = "4"
     refused = cli("fit", ratings, "--model", name, "--out", tmp_path / "other", "--quiet", *words).error
-    assert "rating_scale is 3 to 4, but" in refused
+    assert "the rating scale is 3 to 4, but" in refused
 
 
 def test_several_seeds_are_trained_at_once_and_the_folder_keeps_the_first(cli, ratings, tmp_path):

@@ -115,7 +115,7 @@ def test_predict_scores_pairs_in_order(cli, full_run):
         ("recommend RUN --user 1 -k 25", "k must lie in 1..24 (the number of items), got 25"),
         ("recommend RUN --user 1 -k 0", "k must lie in 1..24 (the number of items), got 0"),
         ("recommend RUN --user 1 --exclude 99", "unknown item '99'"),
-        ("recommend RUN --user 1 --memory-mb 0", "memory_mb is 0"),
+        ("recommend RUN --user 1 --memory-mb 0", "--memory-mb is 0, but two users of 24 items"),
         ("recommend RUN --user @nowhere", "nowhere: no such file, as --user @nowhere asks for"),
         ("recommend RUN --user 1 --out lists.txt", "--out 'lists.txt' must end in .csv, .json, .parquet"),
         ("recommend RUN --user 1 --out no/lists.csv", "is in a folder that does not exist; make 'no' first"),
@@ -135,3 +135,27 @@ def test_mistakes_are_told_in_one_line(cli, full_run, words, message):
 def test_a_file_without_a_line_names_no_user(cli, full_run, tmp_path):
     (tmp_path / "users").write_text("\n")
     assert "names no user" in cli("recommend", full_run, "--user", f"@{tmp_path / 'users'}").error
+
+
+def test_a_cache_folder_that_cannot_be_used_is_a_warning(cli, full_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = cli("recommend", full_run, "--user", "3", "-k", "1", "--json", "--cache-dir", tmp_path / "file")
+    assert (result.status, len(result.json["lists"])) == (0, 1)
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("jaxrec: warning: the cache folder")
+
+
+def test_unknown_users_are_told_with_ids_that_are_near(cli, full_run):
+    assert cli("recommend", full_run, "--user", "12").error.endswith("did you mean 11?")
+    assert "did you mean" not in cli("recommend", full_run, "--user", "99").error
+
+
+def test_a_way_with_unknown_users_is_named_by_its_flag(cli, tmp_path):
+    import jax
+
+    import jaxrec
+
+    data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1]).select([0, 1])  # user 1 stays without an interaction
+    jaxrec.save(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), tmp_path / "run")
+    error = cli("recommend", tmp_path / "run", "--user", "1", "-k", "1").error
+    assert "ask for --unknown popular to get the most popular items, or --unknown skip" in error

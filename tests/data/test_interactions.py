@@ -3,13 +3,19 @@
 import dataclasses
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxrec.data._filters import deduplicate, k_core, min_rating, prepare
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, Interactions, check_index, check_rating, check_timestamp
-from jaxrec.errors import DataError
+from jaxrec.data._seen import seen_items
+from jaxrec.data.reading import read, to_frame, to_networkx, to_scipy
+from jaxrec.data.splitting import split
+from jaxrec.errors import DataError, JaxrecError
+from jaxrec.reports import Report
 
 USERS, ITEMS = IdMap(np.array(["ann", "bo"]), "user"), IdMap(np.array([10, 20, 30]), "item")
 rows = st.lists(
@@ -40,7 +46,7 @@ def test_indices_do_not_depend_on_the_order_of_rows(given_rows, random):
     one, other = (
         Interactions.from_arrays([r[0] for r in some], [r[1] for r in some]) for some in (given_rows, shuffled)
     )
-    assert one.same_catalogue(other)
+    assert one.same_catalog(other)
     assert one.users.ids.tolist() == sorted({row[0] for row in given_rows})
 
 
@@ -128,7 +134,7 @@ def test_the_arrays_are_read_only_and_those_of_the_caller_are_left_alone():
     assert np.shares_memory(data.with_note("x").rating, data.rating)
 
 
-def test_select_keeps_the_catalogue_and_compact_drops_what_is_unused():
+def test_select_keeps_the_catalog_and_compact_drops_what_is_unused():
     data = small(
         rating=[5, 4, 3], timestamp=[7, 8, 9], part=[0, 1, 2], titles=["a", "b", "c"], item_columns={"year": [1, 2, 3]}
     )
@@ -136,13 +142,13 @@ def test_select_keeps_the_catalogue_and_compact_drops_what_is_unused():
         one = data.select(selection, "second row")
         assert (one.user.tolist(), one.item.tolist(), one.rating.tolist()) == ([0], [2], [4])
         assert (one.timestamp.tolist(), one.part.tolist(), one.notes) == ([8], [1], ("second row",))
-        assert one.same_catalogue(data)
+        assert one.same_catalog(data)
         assert one.counts() == {"users": 2, "items": 3, "interactions": 1}
     compact = one.compact()
     assert compact.counts() == {"users": 1, "items": 1, "interactions": 1}
     assert (compact.users.ids.tolist(), compact.items.ids.tolist()) == (["ann"], [30])
     assert (compact.titles.tolist(), compact.item_columns["year"].tolist()) == (["c"], [3])
-    assert not compact.same_catalogue(data)
+    assert not compact.same_catalog(data)
 
 
 def test_no_interaction_is_possible():
@@ -168,3 +174,99 @@ def test_the_fingerprint_sees_every_value():
     assert small(**base).fingerprint() == prints[0]
     strange = IdMap(np.array(["\ud800", "b"]), "user")  # half a surrogate pair is a valid Python string
     assert len(small(users=strange).fingerprint()) == 64
+
+
+DATA = Interactions.from_arrays(["ann", "ann", "bo", "bo"], [1, 2, 1, 3], [5, 4, 3, 2])
+
+
+def large():
+    """Data whose arrays would fill many screens, with titles that a page must escape."""
+    rng = np.random.default_rng(0)
+    user, item = np.divmod(np.sort(rng.choice(200 * 300, 20_000, replace=False)), 300)
+    titles = {one: f"<i>film</i> {one}" for one in range(300)}
+    data = Interactions.from_arrays(user, item, rng.integers(1, 6, 20_000), np.arange(20_000), titles=titles)
+    for step in range(30):
+        data = data.with_note(f"step {step}: " + "<words> " * 40)
+    return data
+
+
+def test_what_is_shown_unasked_fits_a_screen_and_counts():
+    data = large()
+    parts = split(data, "user_random")
+    for thing, words in (
+        (data, "200 users, 300 items, 20,000 interactions"),
+        (parts, ", ".join(f"{len(part):,} {name}" for name, part in parts.parts().items()) + " interactions"),
+        (data.users, "IdMap of 200 user ids: 0, 1, 2, ..., 199"),
+        (seen_items(data), "SeenItems of 200 users: 20,000 pairs"),
+    ):
+        shown = repr(thing)
+        assert words in shown
+        assert shown.count("\n") < 10
+        assert len(shown) < 1200
+    assert "rating 1 to 5; timestamp 0 to 19999; titles" in repr(data)
+    assert "note: ... 26 earlier notes" in repr(data)
+    assert repr(IdMap(np.array(["a", "b"]), "item")) == "IdMap of 2 item ids: 'a', 'b'"
+    assert "0 interactions" in repr(data.select([]))
+
+
+def test_pages_of_data_and_splits_are_escaped():
+    data = large()
+    for thing in (data, split(data, "user_random")):
+        page = thing._repr_html_()
+        assert page.startswith("<p><b>")
+        assert "<words>" not in page
+        assert "<i>" not in page
+        assert len(page) < 4000
+    assert "&lt;i&gt;film&lt;/i&gt;" in data._repr_html_()
+    assert "<td>train</td>" in split(data, "user_random")._repr_html_()
+
+
+def test_a_page_of_a_report_is_escaped():
+    report = Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}, {"coverage@10": 0.25}, fitted="<train>")
+    page = report._repr_html_()
+    assert "<td>recall@10</td><td>0.5000</td>" in page
+    assert "fitted: &lt;train&gt;" in page
+    assert "<train>" not in page
+    assert repr(report) == str(report)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: Interactions.from_arrays([1], [2], titles=["x"]),
+            "titles is of type list; pass a mapping from",
+        ),
+        (
+            lambda: Interactions.from_arrays([1], [2], item_columns={"year": [1995]}),
+            "year is of type list; pass a mapping from item id to value",
+        ),
+        (lambda: Interactions.from_arrays([1], [2], item_columns=["year"]), "item_columns is of type list; pass a map"),
+        (lambda: Interactions.from_arrays({1: 2}, [3]), r"user is the mapping \{1: 2\}; pass a sequence"),
+        (lambda: prepare(None, k_core=2), "data is of type NoneType; pass Interactions"),
+        (lambda: k_core([1], 2), "data is of type list; pass Interactions"),
+        (lambda: deduplicate("x"), "data is of type str; pass Interactions"),
+        (lambda: min_rating({}, 2), "data is of type dict; pass Interactions"),
+        (lambda: min_rating(DATA, "4"), "min_rating threshold is '4'; pass a finite number"),
+        (lambda: seen_items(split(DATA, "random", test=0.5, valid=0)), "a part is of type Split; pass Interactions"),
+        (lambda: seen_items(DATA).of("ann"), "user index 'ann' is outside"),
+        (lambda: to_frame(np.ones(3)), "data is of type ndarray; pass Interactions"),
+        (lambda: to_scipy(None), "data is of type NoneType; pass Interactions"),
+        (lambda: to_networkx(None), "data is of type NoneType; pass Interactions"),
+        (lambda: read(pandas.DataFrame({"user": [1]})), "which is no path .*; from_frame reads frames"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(call, message):
+    with pytest.raises(JaxrecError, match=message):
+        call()
+
+
+def test_titles_may_be_a_series():
+    data = Interactions.from_arrays([1, 2], [3, 4], titles=pandas.Series({3: "Three", 5: "Five"}))
+    assert data.titles.tolist() == ["Three", ""]
+    assert data.notes == ("title: 1 of 2 are of items without interactions, left out",)
+
+
+def test_the_old_name_of_comparing_catalogs_works_and_tells_the_new_one():
+    with pytest.warns(DeprecationWarning, match="use same_catalog"):
+        assert DATA.same_catalogue(DATA.select([0]))

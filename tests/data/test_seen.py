@@ -34,7 +34,7 @@ def test_parts_are_seen_together(given_pairs, draw):
     np.testing.assert_array_equal(whole.items, halves.items)
 
 
-def test_catalogues_beyond_32_bits_of_pairs():
+def test_catalogs_beyond_32_bits_of_pairs():
     users, items = 2**20, 2**20  # 2**40 pairs
     seen = seen_from_pairs([users - 1, 0], [items - 1, items - 1], users, items)
     assert seen.of(users - 1).tolist() == [items - 1]
@@ -44,7 +44,7 @@ def test_catalogues_beyond_32_bits_of_pairs():
 
 def test_what_does_not_fit_is_refused():
     one, other = Interactions.from_arrays([1], [2]), Interactions.from_arrays([1], [3])
-    with pytest.raises(MismatchError, match="different catalogues; take them from one split"):
+    with pytest.raises(MismatchError, match="different catalogs; take them from one split"):
         seen_items(one, other)
     with pytest.raises(MismatchError, match="needs at least one part"):
         seen_items()

@@ -1,6 +1,5 @@
 """The evaluator: every value and count against a slow evaluation, and what must not change the result."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation import evaluate_scorer, resolve_metrics
-from jaxrec.evaluation._beyond import TrainingFacts
+from jaxrec.evaluation import TrainingStatistics, evaluate_scorer
 from jaxrec.metrics import RANKING_METRICS, recall
 from jaxrec.ranking import feature_space
 from jaxrec.scorers import TableScorer
@@ -87,7 +85,7 @@ def test_every_value_agrees_with_a_slow_evaluation(example):
         np.testing.assert_allclose(report.per_user[name], values, atol=1e-6, rtol=0, err_msg=name)
         np.testing.assert_allclose(report.mean(name), np.nanmean(values), atol=1e-6)
     for k in CUTS:
-        covered = slow.catalogue_coverage([listed[:k] for listed in lists], ITEMS)
+        covered = slow.catalog_coverage([listed[:k] for listed in lists], ITEMS)
         np.testing.assert_allclose(report.overall[f"coverage@{k}"], covered, rtol=1e-6)
 
 
@@ -128,7 +126,7 @@ def test_memory_and_tiles_change_nothing(example, monkeypatch):
         TableScorer(table), test, seen=seen_items(train), k=CUTS, space=space, memory_mb=memory
     )
     whole = run(256)
-    monkeypatch.setattr("jaxrec.evaluation._TILE", 7)
+    monkeypatch.setattr("jaxrec.evaluation._measure._TILE", 7)
     tiled = run(0.05)
     assert tiled.overall == whole.overall
     assert tiled.counts == whole.counts
@@ -305,14 +303,14 @@ def test_a_tie_of_a_few_users_is_counted_without_a_warning(example):
             "the scorer is of 70 users and 40 items, and truth of 70 and 41",
         ),
         (
-            {"facts": TrainingFacts(np.ones(41, np.int32), 70)},
+            {"training": TrainingStatistics(np.ones(41, np.int32), 70)},
             MismatchError,
-            "facts.popularity has 41 rows and truth 40 items; make the facts from the same split",
+            "training.popularity has 41 rows and truth 40 items; make the statistics from the same split",
         ),
         (
-            {"facts": TrainingFacts(np.ones(40, np.int32), 70, np.ones((40, 2)), np.ones((69, 2)))},
+            {"training": TrainingStatistics(np.ones(40, np.int32), 70, np.ones((40, 2)), np.ones((69, 2)))},
             MismatchError,
-            "facts.history has 69 rows and truth 70 users",
+            "training.history has 69 rows and truth 70 users",
         ),
         ({"distance": 3}, JaxrecError, "distance is 3; choose 'euclidean' or 'cosine', or pass a function"),
         (
@@ -347,8 +345,3 @@ def test_bad_input_is_refused(example, change, error, message):
     given = {"scorer": TableScorer(table), "truth": test, "seen": seen_items(train), **change}
     with pytest.raises(error, match=message):
         evaluate_scorer(given.pop("scorer"), given.pop("truth"), **given)
-
-
-def test_names_and_functions_of_metrics():
-    assert dict(resolve_metrics("recall")) == {"recall": recall}
-    assert jax.tree.leaves(list(resolve_metrics({"mine": recall}))) == ["mine"]

@@ -12,13 +12,23 @@ import jaxrec
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
-from jaxrec.evaluation import evaluate_scorer
-from jaxrec.evaluation._beyond import NAMES, training_facts
+from jaxrec.evaluation import evaluate_scorer, training_statistics
 from jaxrec.metrics import RANKING_METRICS
-from jaxrec.ranking import feature_space, rerank
+from jaxrec.ranking import MMR, GreedyDPP, feature_space, rerank
 from jaxrec.scorers import TableScorer
 
 USERS, ITEMS, CUTS = 32, 24, (1, 5, 12)
+RULES = {"mmr": MMR, "dpp": lambda trade_off, _: GreedyDPP(trade_off)}
+NAMES = (
+    "novelty",
+    "average_popularity",
+    "long_tail",
+    "miscalibration",
+    "category_coverage",
+    "gini",
+    "shannon_entropy",
+    "personalization",
+)
 METRICS = (*RANKING_METRICS, *NAMES)
 
 
@@ -53,7 +63,7 @@ def report_of(train, test, scores, features, known, categories, distance="euclid
         metrics=METRICS,
         space=feature_space(features, known=known),
         distance=distance,
-        facts=training_facts(seen, categories),
+        training=training_statistics(seen, categories),
         memory_mb=memory_mb,
     )
 
@@ -117,7 +127,7 @@ def lists_of(scores, train):
 def test_rankings_from_elsewhere_see_neither_names_nor_order_nor_memory(example):
     train, test, scores, features, _, _, rng = example
     lists = {user: items for user, items in lists_of(scores, train).items() if items}
-    names = [name for name in METRICS if name not in ("calibration", "category_coverage")]
+    names = [name for name in METRICS if name not in ("miscalibration", "category_coverage")]
 
     def run(lists, test, train, features, memory_mb=256.0):
         return jaxrec.evaluate_rankings(
@@ -157,7 +167,7 @@ def test_values_of_a_report_are_bounded_and_rise_with_k_where_they_must(example)
         kind = name.partition("@")[0]
         defined = values[~np.isnan(values)]
         assert (defined >= 0).all(), name
-        if kind not in ("novelty", "popularity", "calibration", "ild"):
+        if kind not in ("novelty", "average_popularity", "miscalibration", "ild"):
             assert (defined <= 1 + 1e-6).all(), name
     for name in ("recall", "recall_known", "hit_rate", "average_precision", "reciprocal_rank", "category_coverage"):
         for less, more in itertools.pairwise(CUTS):
@@ -165,8 +175,8 @@ def test_values_of_a_report_are_bounded_and_rise_with_k_where_they_must(example)
             assert not (smaller > larger + 1e-6).any(), name
     for k in CUTS:
         assert 0 <= report.overall[f"gini@{k}"] <= 1
-        assert 0 <= report.overall[f"personalisation@{k}"] <= 1
-        assert 0 <= report.overall[f"entropy@{k}"] <= np.log(ITEMS) + 1e-5
+        assert 0 <= report.overall[f"personalization@{k}"] <= 1
+        assert 0 <= report.overall[f"shannon_entropy@{k}"] <= np.log(ITEMS) + 1e-5
     coverage = [report.overall[f"coverage@{k}"] for k in CUTS]
     assert coverage == sorted(coverage)
 
@@ -183,7 +193,7 @@ def test_re_ranked_lists_are_subsets_without_repeats_and_at_1_the_first_of_the_l
     scores = -np.sort(-rng.integers(0, spread, lists.shape), axis=1).astype(np.float32)  # sorted, many equal
     vectors = rng.integers(-1, 2, (ITEMS, 3)).astype(np.float32)
     for trade_off in (0.0, 0.4, 1.0):
-        made, values = rerank(lists, scores, vectors, 5, trade_off=trade_off, method=method, distance=distance)
+        made, values = rerank(lists, scores, vectors, 5, RULES[method](trade_off, distance))
         for own, mine, length in zip(lists.tolist(), made.tolist(), lengths[:, 0], strict=True):
             kept = mine[: min(5, length)]
             assert len(set(kept)) == len(kept)

@@ -14,6 +14,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation import _auc_of_users as module
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.evaluation._auc_of_users import auc_of_users
+from jaxrec.evaluation._catalog import AUC
 from jaxrec.scorers import TableScorer
 
 USERS, ITEMS = 60, 50
@@ -84,7 +85,7 @@ def test_by_hand():
     # User 0, without item 0: item 1 beats 2 and 4; item 3 ties with 2 and beats 4. (1 + 1 + 1/2 + 1) / 4.
     # User 1: item 4 is below all. User 2: item 0 is above all.
     np.testing.assert_array_equal(report.per_user["auc"], [3.5 / 4, 0, 1])
-    assert report.names[:2] == ("recall@1", "recall_known@1")
+    assert report.names[:3] == ("auc", "recall@1", "recall_known@1")
 
 
 def test_rules_for_candidates_are_those_of_the_lists(example):
@@ -134,8 +135,17 @@ def test_the_memory_of_the_program_stays_within_the_statement():
     tile, calls = module.tile_plan(num_items, 1, memory, 10**6)
     table = TableScorer(jnp.zeros((500, num_items)))
     rows = SeenItems(jnp.arange(501, dtype=jnp.int32), jnp.zeros(500, jnp.int32))
-    program = module._auc.lower(
-        table, np.zeros(tile * calls, np.int32), np.int32(1), rows, rows, None, most=1, tile=tile, one_by_one=True
+    program = module._measure_scores.lower(
+        table,
+        np.zeros(tile * calls, np.int32),
+        np.int32(1),
+        rows,
+        rows,
+        None,
+        metrics=(AUC(),),
+        most=1,
+        tile=tile,
+        one_by_one=True,
     ).compile()
     needed = program.memory_analysis()
     assert needed.temp_size_in_bytes + needed.output_size_in_bytes <= memory * 2**20

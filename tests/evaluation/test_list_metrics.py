@@ -15,13 +15,12 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation import evaluate_scorer, resolve_metrics
-from jaxrec.evaluation._beyond import TrainingFacts
-from jaxrec.evaluation._measure import measure_lists
-from jaxrec.evaluation._metric_names import OF_LISTS, grades_of
+from jaxrec.evaluation import evaluate_scorer, judgments, measure_lists, resolve_metrics
+from jaxrec.evaluation._judgments import grades_of
 from jaxrec.ranking import feature_space
 from jaxrec.scorers import TableScorer
 
+OF_LISTS = ("precision_length", "r_precision", "serendipity", "graded_ndcg", "graded_ndcg_exponential")
 USERS, ITEMS, CUTS = 50, 40, (3, 7)
 
 
@@ -94,7 +93,7 @@ def test_memory_and_the_other_metrics_change_nothing(example, monkeypatch):
     space = feature_space(np.random.default_rng(1).normal(size=(ITEMS, 3)).astype(np.float32))
     usual = ("recall", "precision", "ndcg")
     whole = evaluated(*example, (*usual, *OF_LISTS, "auc", "gini"), space=space)
-    monkeypatch.setattr("jaxrec.evaluation._TILE", 7)
+    monkeypatch.setattr("jaxrec.evaluation._measure._TILE", 7)
     tiled = evaluated(*example, (*usual, *OF_LISTS, "auc", "gini"), space=space, memory_mb=0.08)
     plain = evaluated(*example, usual, space=space)
     assert tiled.counts == whole.counts
@@ -184,7 +183,7 @@ def test_other_definitions_come_from_functions_by_name(fitted):
         "ndcg of k": functools.partial(functions.ndcg, ideal="k"),
         "ap of min": functools.partial(functions.average_precision, over="min"),
     }
-    by_name = ["recall_min", "ndcg_k", "average_precision_min"]
+    by_name = ["capped_recall", "ndcg_k", "average_precision_min"]
     lists = jaxrec.recommend(model, split.train.users.ids, k=7)
     for measure in (
         functools.partial(jaxrec.evaluate, model, split, space=None),
@@ -194,8 +193,8 @@ def test_other_definitions_come_from_functions_by_name(fitted):
         for own, name in zip(variants, by_name, strict=True):
             np.testing.assert_array_equal(mine.per_user[f"{own}@7"], named.per_user[f"{name}@7"])
         assert len(mine.per_user) == 6
-    one = jaxrec.evaluate(model, split, k=CUTS, metrics="recall_min", space=None)
-    np.testing.assert_array_equal(one.per_user["recall_min@3"], mine.per_user["recall of min@3"])
+    one = jaxrec.evaluate(model, split, k=CUTS, metrics="capped_recall", space=None)
+    np.testing.assert_array_equal(one.per_user["capped_recall@3"], mine.per_user["recall of min@3"])
 
 
 def test_a_rating_twice_is_one_grade():
@@ -233,23 +232,18 @@ def test_high_ratings_are_fine_as_linear_gains():
     assert report.mean("graded_ndcg@1") == pytest.approx(100 / 300)
 
 
-def test_functions_and_names_are_told_apart():
-    with pytest.raises(JaxrecError, match="the metric 'auc' is no function of hits"):
-        resolve_metrics(["recall", "auc"])
+def test_an_unknown_name_is_told_with_those_that_there_are():
     with pytest.raises(JaxrecError, match=r"unknown metric 'aucc'; choose from recall.*, r_precision.*, auc, novelty"):
         resolve_metrics(["aucc"])
 
 
-def test_popular_lists_must_fit(example):
-    _, test, _ = example
-    users = np.unique(test.user)
-    lists = np.zeros((len(users), 3), np.int32)
-    for popular, told in ((None, "None"), (lists[:, :2], r"\(43, 2\)"), (lists[1:], r"\(42, 3\)")):
-        with pytest.raises(MismatchError, match=rf"popular has shape {told}, expected \[43, 3\] or longer lists"):
-            measure_lists(
-                lists, users, test, trained=np.ones(ITEMS, bool), cutoffs=(3,), functions={}, beyond=["serendipity"],
-                facts=TrainingFacts(np.ones(ITEMS, np.int32), USERS), popular=popular,
-            )  # fmt: skip
+def test_lists_must_fit(example):
+    train, test, _ = example
+    judged = judgments(test, seen=seen_items(train), k=3, metrics="recall")
+    lists = np.zeros((len(judged.users), 3), np.int32)
+    for wrong, told in ((lists[:, :2], r"\(43, 2\)"), (lists[1:], r"\(42, 3\)"), (lists[0], r"\(3,\)")):
+        with pytest.raises(MismatchError, match=rf"lists has shape {told}, expected \[43, 3\] or longer lists"):
+            measure_lists(wrong, judged)
 
 
 def test_missing_ratings_are_told_of_a_model_too(example):

@@ -8,10 +8,11 @@ from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.evaluation._tradeoff import CurvePoint, accuracy_diversity_curve, curve_rows
-from jaxrec.ranking import feature_space, rerank
+from jaxrec.ranking import MMR, GreedyDPP, feature_space, rerank
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import TableScorer
 
+RULES = {"mmr": MMR, "dpp": GreedyDPP}
 USERS, ITEMS, K = 12, 30, 4
 RNG = np.random.default_rng(3)
 DATA = Interactions.from_arrays(
@@ -31,7 +32,7 @@ def curve(**options):
 
 @pytest.mark.parametrize("method", ["mmr", "dpp"])
 def test_at_one_it_is_the_model_itself(method):
-    (point,) = curve(trade_offs=(1.0,), method=method)
+    (point,) = curve(trade_offs=(1.0,), reranker=method)
     own = evaluate_scorer(SCORER, TEST, seen=SEEN, k=K, metrics=("recall", "ndcg"), space=SPACE)
     assert point.trade_off == 1.0
     for name in ("recall@4", "ndcg@4", "ild@4", "recall_known@4"):
@@ -41,12 +42,12 @@ def test_at_one_it_is_the_model_itself(method):
 
 @pytest.mark.parametrize("method", ["mmr", "dpp"])
 def test_each_point_is_what_its_parts_give(method):
-    points = curve(trade_offs=(0.7, 0.0), method=method)
+    points = curve(trade_offs=(0.7, 0.0), reranker=method)
     users = np.unique(TEST.user)
     lists, scores = recommend_lists(SCORER, users, 10, seen=SEEN)
     sets = {user: set(TEST.item[TEST.user == user].tolist()) for user in users.tolist()}
     for trade_off, report in points:
-        chosen, _ = rerank(lists, scores, SPACE, K, trade_off=trade_off, method=method)
+        chosen, _ = rerank(lists, scores, SPACE, K, RULES[method](trade_off))
         recall = [
             len(sets[user] & set(row)) / len(sets[user])
             for user, row in zip(users.tolist(), chosen.tolist(), strict=True)
@@ -81,7 +82,7 @@ def test_rows_have_means_and_intervals():
         ({"k": 11}, "k=11 and candidates=10"),
         ({"k": 0}, "k=0 and candidates=10"),
         ({"candidates": ITEMS + 1}, "31"),
-        ({"metrics": ("calibration",)}, "calibration"),
+        ({"metrics": ("miscalibration",)}, "miscalibration"),
     ],
 )
 def test_mistakes_are_named(options, message):

@@ -10,13 +10,17 @@ import optax
 import pytest
 
 import jaxrec
-from jaxrec import MF, FitOptions, ItemKNN, LightGCN, Popularity
+from jaxrec import EASE, MF, NMF, FitOptions, ItemKNN, LightGCN, Popularity, TrainingOptions, Validation
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError, NonFiniteLossError
-from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.losses import BPR, InBatchSoftmax, Logistic, SampledSoftmax, SquaredError, SquaredL2
+from jaxrec.sampling import Uniform
+from jaxrec.training import SGD, Adam
 
 USERS, ITEMS = 30, 24
-OPTIONS = FitOptions(epochs=4, eval_every=1, batch_size=64, learning_rate=0.02, patience=0)
+OPTIONS = TrainingOptions(epochs=4, batch_size=64, optimizer=Adam(0.02), validation=Validation(every=1, patience=0))
+ALL = dataclasses.replace(OPTIONS, validation=None)
 
 
 def interactions(ratings=False):
@@ -30,10 +34,12 @@ def interactions(ratings=False):
 
 DATA = interactions()
 SPLIT = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+RATED = jaxrec.split(interactions(ratings=True), "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
 
 
 def fit(model=None, data=SPLIT, options=OPTIONS, seed=0, **rest):
-    return jaxrec.fit(MF(dim=4) if model is None else model, data, options, key=jax.random.key(seed), **rest)
+    how = {"key": None if seed is None else jax.random.key(seed), **rest}
+    return jaxrec.fit(MF(dim=4) if model is None else model, data, options, **how)
 
 
 def pairs(seen):
@@ -86,10 +92,10 @@ def test_without_refit_the_best_epoch_on_train_is_kept():
 
 
 def test_without_validate_both_parts_are_trained_on_for_all_epochs():
-    fitted = fit(options=dataclasses.replace(OPTIONS, validate=False))
+    fitted = fit(options=ALL)
     assert fitted.info["best_epoch"] == OPTIONS.epochs
     assert pairs(fitted.seen) == pairs_of(SPLIT.train, SPLIT.valid)
-    both = fit(data=SPLIT.fitted, options=dataclasses.replace(OPTIONS, validate=False))
+    both = fit(data=SPLIT.fitted, options=ALL)
     assert pairs(both.seen) == pairs(fitted.seen)
 
 
@@ -106,7 +112,10 @@ def test_the_test_part_is_never_read():
 
 
 def test_early_stopping_counts_validations(tmp_path):
-    fitted = fit(options=dataclasses.replace(OPTIONS, epochs=400, eval_every=2, patience=3), log=tmp_path / "log")
+    fitted = fit(
+        options=dataclasses.replace(OPTIONS, epochs=400, validation=Validation(every=2, patience=3)),
+        log=tmp_path / "log",
+    )
     lines = log_of(tmp_path / "log")
     first = [line for line in lines if line["stage"] == lines[0]["stage"]]
     assert len(first) < 400
@@ -120,7 +129,9 @@ def test_negatives_are_checked_against_the_fitted_part_only(tmp_path):
     """
     data = jaxrec.from_arrays([0] * 9 + [1, 1], [*range(9), 0, 8])
     split = Split(data.select(data.item != 8), data.select([]), data.select(data.item == 8), "by hand")
-    fitted = fit(data=split, options=FitOptions(epochs=30, learning_rate=0.05, batch_size=4), log=tmp_path / "log")
+    fitted = fit(
+        data=split, options=TrainingOptions(epochs=30, optimizer=Adam(0.05), batch_size=4), log=tmp_path / "log"
+    )
     assert all(line["skipped"] == 0 for line in log_of(tmp_path / "log"))
     scores = fitted.scorer.scores(jnp.array([0], jnp.int32))[0]
     assert int(np.argmin(scores)) == 8
@@ -137,7 +148,7 @@ INFO = (
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_known_of_the_fit_is_plain_json(name):
-    fitted = fit(MODELS[name])
+    fitted = fit(MODELS[name], options=OPTIONS if name == "mf" else None)
     assert json.loads(json.dumps(fitted.info, allow_nan=False)) == fitted.info
     assert set(fitted.info) == set(INFO)
     assert set(fitted.info["seconds"]) >= {"compile", "epochs"}
@@ -150,16 +161,18 @@ def test_what_is_known_of_the_fit_is_plain_json(name):
 
 
 def test_any_optax_optimiser_takes_the_place_of_the_option():
-    options, still = dataclasses.replace(OPTIONS, validate=False), optax.chain(optax.clip(1.0), optax.sgd(0.0))
+    options, still = ALL, optax.chain(optax.clip(1.0), optax.sgd(0.0))
     after_4 = fit(options=options, optimizer=still)
     after_1 = fit(options=dataclasses.replace(options, epochs=1), optimizer=still)
     assert same_bits(after_4, after_1)  # Adam, the default, would move
     assert not same_bits(after_4, fit(options=options))
 
 
-def test_a_popularity_prior_changes_the_ranking_and_not_the_training():
-    plain = dataclasses.replace(OPTIONS, loss="softmax", negatives=0, refit=False, temperature=0.2)
-    without, with_prior = fit(options=plain), fit(options=dataclasses.replace(plain, popularity_prior=0.8))
+def test_logit_adjustment_changes_the_ranking_and_not_the_training():
+    plain = dataclasses.replace(OPTIONS, refit=False)
+    without, with_prior = (
+        fit(options=plain, loss=InBatchSoftmax(temperature=0.2, logit_adjustment=weight)) for weight in (None, 0.8)
+    )
     share = np.bincount(SPLIT.train.item, minlength=ITEMS) / len(SPLIT.train)
     users, items = (np.asarray(table, np.float64) for table in (without.scorer.users, without.scorer.items))
     cosine = users @ items.T / np.linalg.norm(users, axis=1)[:, None] / np.linalg.norm(items, axis=1)
@@ -173,26 +186,26 @@ def test_a_popularity_prior_changes_the_ranking_and_not_the_training():
 
 
 def test_keys_count():
-    options = dataclasses.replace(OPTIONS, validate=False)
+    options = ALL
     assert same_bits(fit(options=options, seed=1), fit(options=options, seed=1))
     assert not same_bits(fit(options=options, seed=1), fit(options=options, seed=2))
 
 
 def test_nothing_is_printed_without_a_progress_bar(capfd):
-    fit(options=dataclasses.replace(OPTIONS, validate=False))
+    fit(options=ALL)
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_old_log_is_replaced(tmp_path):
     path = tmp_path / "log"
     for _ in range(2):
-        fit(options=dataclasses.replace(OPTIONS, validate=False), log=path)
+        fit(options=ALL, log=path)
         assert len(log_of(path)) == OPTIONS.epochs
 
 
 def test_ratings_are_predicted_on_their_own_scale():
     data = interactions(ratings=True)
-    options = FitOptions(loss="mse", epochs=60, learning_rate=0.02, batch_size=64, l2=0.0, validate=False)
+    options = TrainingOptions(loss=SquaredError(), epochs=60, optimizer=Adam(0.02), batch_size=64, regularizer=None)
     fitted = fit(MF(dim=8, bias=True), data, options)
     users, items = data.users.ids[data.user], data.items.ids[data.item]
     predicted = jaxrec.predict(fitted, users, items)
@@ -203,17 +216,17 @@ def test_ratings_are_predicted_on_their_own_scale():
 
 
 def test_evaluating_on_what_it_was_fitted_on_is_refused():
-    fitted = fit(Popularity(), data=DATA)
+    fitted = fit(Popularity(), data=DATA, options=None)
     with pytest.raises(MismatchError, match=f"fitted on {len(SPLIT.test):,} of the {len(SPLIT.test):,} test"):
         jaxrec.evaluate(fitted, SPLIT)
-    refitted = fit(Popularity())
+    refitted = fit(Popularity(), options=None)
     with pytest.raises(MismatchError, match=f"of the {len(SPLIT.valid):,} valid"):
         jaxrec.evaluate(refitted, SPLIT, part="valid")
     assert jaxrec.evaluate(refitted, SPLIT, space=None).mean("recall@10") > 0
 
 
 def test_a_model_and_a_split_that_do_not_fit_raise():
-    fitted = fit(Popularity())
+    fitted = fit(Popularity(), options=None)
     smaller = jaxrec.split(DATA.select(DATA.user < 9).compact(), "user_random", key=jax.random.key(0))
     with pytest.raises(MismatchError, match=f"9 users and the model was fitted with {USERS}"):
         jaxrec.evaluate(fitted, smaller)
@@ -224,7 +237,7 @@ def test_a_model_and_a_split_that_do_not_fit_raise():
 
 def test_a_loss_that_is_not_finite_raises_with_the_last_good_state():
     # Squares of 1e30 leave the range of float32 at the first step that moves.
-    options = FitOptions(loss="mse", epochs=9, optimizer="sgd", learning_rate=1e30, l2=0.0)
+    options = TrainingOptions(loss=SquaredError(), epochs=9, optimizer=SGD(1e30), regularizer=None)
     with pytest.raises(NonFiniteLossError, match="lower the learning rate") as caught:
         fit(data=interactions(ratings=True), options=options)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(caught.value.state.params))
@@ -233,11 +246,27 @@ def test_a_loss_that_is_not_finite_raises_with_the_last_good_state():
 BAD_CALLS = {
     "no interaction": ({"data": DATA.select([])}, "no interaction; loosen"),
     "no split": ({"data": [1, 2]}, "data must be a Split or Interactions, got list"),
-    "no model": ({"model": "mf"}, "model must be one of jaxrec.models .*got str"),
-    "no ratings": ({"options": FitOptions(loss="mse")}, "ratings.* and the data have none"),
+    "no model": ({"model": "mf"}, "model must be one of jaxrec.models, or an own one .*got str"),
+    "no ratings": ({"options": TrainingOptions(loss=SquaredError())}, "ratings.* and the data have none"),
     "users": ({"model": MF(num_users=USERS + 1)}, f"num_users={USERS + 1} and the data have {USERS}"),
     "items": ({"model": LightGCN(num_items=2)}, f"num_items=2 and the data have {ITEMS}"),
-    "monitor": ({"options": FitOptions(monitor="auc")}, "'auc', which validation does not measure; it has"),
+    "class": ({"model": MF}, r"model is the class MF; pass an object, MF\(\)"),
+    "key": ({"seed": None, "key": 0}, r"key must be a key of jax.random, got 0; pass jax.random.key\(0\)"),
+    "monitor": ({"validation": Validation(monitor="fame@10")}, "metric.*'fame'"),
+    "length": ({"validation": Validation(monitor=f"ndcg@{ITEMS + 1}")}, f"{ITEMS + 1}"),
+    "k of ratings": (
+        {"data": RATED, "loss": SquaredError(), "validation": Validation(k=5)},
+        "k is for lists, and this fit is to ratings",
+    ),
+    "scale": (
+        {"data": RATED, "loss": SquaredError((1, 4))},
+        r"the rating scale is 1 to 4, but \d+ of the \d+ ratings of the train part lie outside, the first 5 \(user",
+    ),
+    "options of another kind": ({"options": {"epochs": 3}}, "options must be TrainingOptions, got dict"),
+    "solved": ({"model": EASE(), "options": None, "epochs": 3}, "EASE is solved, not trained, .* epochs"),
+    "solved, options": ({"model": EASE()}, "EASE is solved, not trained, .* optimizer, batch_size, epochs"),
+    "solved, loss": ({"model": EASE(), "options": None, "loss": Logistic()}, "EASE is solved, .* loss"),
+    "solved, rating": ({"model": EASE(), "options": None, "loss": SquaredError()}, "EASE is solved, .* loss"),
 }
 
 
@@ -248,37 +277,115 @@ def test_bad_calls_raise(name):
         fit(**arguments)
 
 
-IN_BATCH = {"loss": "softmax", "negatives": 0}
 BAD_OPTIONS = {
-    "batch_size": ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-    "epochs": ({"epochs": 0}, "epochs must be at least 1, got 0"),
-    "eval_every": ({"eval_every": 0}, "eval_every must be at least 1, got 0"),
-    "patience": ({"patience": -1}, "patience must be at least 0, got -1"),
-    "negatives": ({"negatives": -1}, "negatives must be at least 0, got -1"),
-    "no negatives": ({"negatives": 0}, "negatives=0 leaves the loss 'bpr' nothing to compare with"),
-    "learning_rate": ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
-    "nan": ({"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
-    "optimizer": ({"optimizer": "lbfgs"}, "optimizer must be .* got 'lbfgs'"),
-    "loss": ({"loss": "hinge"}, "loss must be .* got 'hinge'"),
-    "l2": ({"l2": -0.1}, "l2 must not be negative, got -0.1"),
-    "temperature": ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
-    "decay": ({"decay": 1.5}, r"decay must lie in \(0, 1\], got 1.5"),
-    "momentum": ({"momentum": 0.9}, "momentum .* got 0.9 with 'adam'"),
-    "prior": ({**IN_BATCH, "popularity_prior": -0.5}, "popularity_prior .* not negative, got -0.5; None"),
-    "prior, nan": ({**IN_BATCH, "popularity_prior": float("nan")}, "popularity_prior .* not negative, got nan"),
-    "prior, bpr": (
-        {"popularity_prior": 0.5},
-        "popularity_prior=0.5 goes with loss=\"softmax\", negatives=0 .* got 'bpr', 1",
-    ),
-    "prior, corrected": (
-        {**IN_BATCH, "popularity_prior": 0.5, "correct_popularity": True},
-        "popularity_prior=0.5 goes with .* correct_popularity=False, got 'softmax', 0 and True",
-    ),
+    "batch_size": (lambda: TrainingOptions(batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+    "epochs": (lambda: TrainingOptions(epochs=2.5), "epochs must be a whole number of at least 1, got 2.5"),
+    "every": (lambda: Validation(every=0), "every must be a whole number of at least 1, got 0"),
+    "patience": (lambda: Validation(patience=-1), "patience must be a whole number of at least 0, got -1"),
+    "no sampler": (lambda: TrainingOptions(loss=InBatchSoftmax(), negatives=4), "from the batch, got negatives"),
+    "chunks": (lambda: TrainingOptions(loss=InBatchSoftmax(chunks=3), batch_size=64), "divide the batch size of 64"),
+    "learning rate": (lambda: TrainingOptions(optimizer=Adam(float("nan"))), "learning_rate must be positive, got nan"),
+    "optimizer": (lambda: TrainingOptions(optimizer="lbfgs"), "no optimizer is named 'lbfgs'; the names are adam, sgd"),
+    "no optimizer": (lambda: TrainingOptions(optimizer=3), "optimizer is 3; pass one of jaxrec.training"),
+    "loss": (lambda: TrainingOptions(loss="brp"), "no loss is named 'brp'; did you mean bpr?"),
+    "no loss": (lambda: TrainingOptions(loss=3), "loss is 3; pass an object"),
+    "validation": (lambda: TrainingOptions(validation=5), "validation must be a Validation or None, got 5"),
+    "refit": (lambda: TrainingOptions(refit="train"), "refit must be True, False or \"all\", got 'train'"),
+    "tolerance": (lambda: TrainingOptions(tolerance=-1), "tolerance must not be negative, got -1"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_OPTIONS)
 def test_bad_options_raise(name):
-    options, message = BAD_OPTIONS[name]
+    make, message = BAD_OPTIONS[name]
     with pytest.raises(JaxrecError, match=message):
+        make()
+
+
+def test_an_option_that_the_loss_does_not_have_cannot_be_given():
+    with pytest.raises(TypeError, match="temperature"):
+        BPR(temperature=9)
+
+
+def test_names_and_numbers_stand_for_objects():
+    made = TrainingOptions(loss="logistic", negatives=3, regularizer=0.5, optimizer="sgd")
+    assert (made.loss, made.sampler, made.regularizer, made.optimizer) == (
+        *(Logistic(), Uniform(3), SquaredL2(0.5), SGD()),
+    )
+    assert TrainingOptions(loss=SampledSoftmax()).sampler == Uniform(64)
+
+
+def test_a_fit_for_use_is_on_all_parts_for_the_epochs_that_validation_chose():
+    fitted = fit(refit="all")
+    assert fitted.info["fitted_on"] == "all data"
+    assert pairs(fitted.seen) == pairs_of(SPLIT.train, SPLIT.valid, SPLIT.test)
+    assert fitted.info["best_epoch"] == fit().info["best_epoch"]
+    with pytest.raises(MismatchError, match="test interactions"):
+        jaxrec.evaluate(fitted, SPLIT)
+
+
+def test_any_metric_at_any_length_can_be_watched():
+    class Ten:
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, event):
+            self.seen.append(dict(event.record.valid))
+
+    told = Ten()
+    fitted = fit(validation=Validation(every=2, monitor="auc", metrics=["recall"], k=(3,)), callbacks=[told])
+    names = set(fitted.info["valid"])
+    assert {"recall@3", "auc"} <= names
+    best = max(record["auc"] for record in told.seen if record)
+    assert fitted.info["valid"]["auc"] == best
+
+
+def test_a_callback_stops_a_fit_and_gets_the_parameters():
+    kept = []
+
+    def two(event):
+        kept.append(event.params()["user_embedding"])
+        return event.record.epoch == 2
+
+    fitted = fit(options=ALL, callbacks=[two])
+    assert fitted.info["best_epoch"] == 2
+    np.testing.assert_array_equal(kept[-1], fitted.variables["params"]["user_embedding"])
+    assert not np.array_equal(kept[0], kept[1])
+
+
+def test_the_task_of_nmf_follows_its_objective_and_the_loss():
+    solved = fit(NMF(dim=2), data=RATED, options=None, loss=SquaredError((1, 5)))
+    assert (solved.info["task"], solved.info["objective"]) == ("rating", "observed")
+    assert solved.info["rating_scale"] == [1.0, 5.0]
+    assert fit(NMF(dim=2), data=RATED, options=None).info["task"] == "ranking"
+
+
+def test_the_options_of_0_1_still_work_and_warn():
+    with pytest.warns(DeprecationWarning, match="FitOptions is a name of 0.1"):
+        old = FitOptions(epochs=4, eval_every=1, batch_size=64, learning_rate=0.02, patience=0)
+    assert old.training() == OPTIONS
+    assert same_bits(fit(options=old), fit())
+    with pytest.warns(DeprecationWarning, match="0.1"):
+        softmax = FitOptions(loss="softmax", negatives=0, mask_hits="item", popularity_prior=0.5)
+    expected = InBatchSoftmax(accidental_hits="same_item", logit_adjustment=0.5)
+    assert softmax.training().loss == expected
+    with pytest.warns(DeprecationWarning, match="0.1"):
+        assert FitOptions(loss="softmax", negatives=8).training().sampler == Uniform(8)
+
+
+OLD = {
+    "unused": ({"mask_hits": "seen", "temperature": 9}, "loss='bpr' has no use for temperature, mask_hits"),
+    "negatives": ({"negatives": 0}, "negatives=0 leaves the loss 'bpr' nothing to compare with"),
+    "below 0": ({"negatives": -1}, "negatives must be at least 0, got -1"),
+    "optimizer": ({"optimizer": "lbfgs"}, "optimizer must be .* got 'lbfgs'"),
+    "loss": ({"loss": "hinge"}, "loss must be .* got 'hinge'"),
+    "l2": ({"l2": -0.1}, "l2 must not be negative, got -0.1"),
+    "momentum": ({"momentum": 0.9}, "momentum .* got 0.9 with 'adam'"),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_bad_options_of_0_1_raise(name):
+    options, message = OLD[name]
+    with pytest.warns(DeprecationWarning, match="0.1"), pytest.raises(JaxrecError, match=message):
         FitOptions(**options)

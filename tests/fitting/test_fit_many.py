@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec import EASE, GCN, MF, SVDPP, FitOptions, LightGCN, Random
-from jaxrec.errors import JaxrecError, MismatchError, NonFiniteLossError
+from jaxrec import EASE, GCN, MF, SVDPP, LightGCN, Random, TrainingOptions, Validation
+from jaxrec.errors import JaxrecError, NonFiniteLossError
+from jaxrec.losses import BPR, InBatchSoftmax, Logistic, SquaredError, SquaredL2
+from jaxrec.training import SGD, Adam
 
 USERS, ITEMS = 30, 24
-OPTIONS = FitOptions(epochs=6, eval_every=1, batch_size=64, learning_rate=0.02, patience=2)
+OPTIONS = TrainingOptions(epochs=6, batch_size=64, optimizer=Adam(0.02), validation=Validation(every=1, patience=2))
 KEYS = [jax.random.key(seed) for seed in range(3)]
 
 
@@ -45,25 +47,29 @@ def assert_same(member, alone):
     assert np.array_equal(member.seen.items, alone.seen.items)
 
 
-SHORT = {"epochs": 3, "patience": 0, "refit": False}
+SHORT = {"epochs": 3, "validation": Validation(every=1, patience=0), "refit": False}
 MODELS = {
     "mf": (MF(dim=4), {}, {}),
     "rows": (
         MF(dim=4, bias=True),
-        {"optimizer": "adam", "sparse": True, "loss": "mse", "reduction": "sum", **SHORT},
-        {"learning_rate": [0.001, 0.01]},
+        {"loss": SquaredError(), "reduction": "sum", **SHORT},
+        {"optimizer": [Adam(rate, sparse=True) for rate in (0.001, 0.01)]},
     ),
     "lightgcn": (  # each member is ranked with its own temperature, in validation too
         LightGCN(dim=4, layers=2),
-        {"loss": "softmax", "negatives": 0, "popularity_prior": 0.8, "decay": 0.8, **SHORT},
-        {"learning_rate": [0.01, 0.1], "l2": [0.0, 0.5], "temperature": [0.1, 0.5]},
+        SHORT,
+        {
+            "loss": [InBatchSoftmax(t, logit_adjustment=0.8) for t in (0.1, 0.5)],
+            "regularizer": [SquaredL2(0.0), SquaredL2(0.5)],
+            "optimizer": [Adam(0.01, decay=0.8), Adam(0.1, decay=0.8)],
+        },
     ),
     "corrected": (
         MF(dim=4),
-        {"loss": "softmax", "negatives": 0, "correct_popularity": True, **SHORT},
-        {"temperature": [0.1, 0.5]},
+        SHORT,
+        {"loss": [InBatchSoftmax(t, logq_correction=True) for t in (0.1, 0.5)]},
     ),
-    "svdpp": (SVDPP(dim=4, implicit_l2=0.1), {"loss": "mse", **SHORT, "epochs": 30, "tolerance": 20.0}, {}),
+    "svdpp": (SVDPP(dim=4, implicit_l2=0.1), {"loss": SquaredError(), **SHORT, "epochs": 30, "tolerance": 20.0}, {}),
     "gcn": (GCN(dim=4, hidden=4), SHORT, {}),
 }
 
@@ -104,27 +110,28 @@ def compiled(caplog):
 
 def test_all_members_are_compiled_once_and_nothing_between_epochs_or_for_other_numbers(caplog):
     model = LightGCN(dim=5, layers=1)  # a width that no other test here has compiled
-    short = dataclasses.replace(OPTIONS, epochs=2, patience=0, refit=False)
+    short = dataclasses.replace(OPTIONS, **{**SHORT, "epochs": 2})
     longer = dataclasses.replace(short, epochs=5)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        jaxrec.fit_many(model, SPLIT, short, keys=KEYS, learning_rate=[0.01, 0.02, 0.03])
+        jaxrec.fit_many(model, SPLIT, short, keys=KEYS, optimizer=[Adam(rate) for rate in (0.01, 0.02, 0.03)])
         names = compiled(caplog)
-        assert [names.count(f"jit({name})") for name in ("train_many_epoch", "member_of", "model_scorer")] == [
+        assert [names.count(f"jit({name})") for name in ("run_epoch_of_many", "member_of", "model_scorer")] == [
             1,
             1,
             1,
         ]
         # More epochs, each validated, of other seeds and rates: were an epoch compiled anew, it would be seen here.
-        jaxrec.fit_many(model, SPLIT, longer, keys=[jax.random.key(9)] * 3, learning_rate=[0.3, 0.2, 0.1])
+        others = [Adam(rate) for rate in (0.3, 0.2, 0.1)]
+        jaxrec.fit_many(model, SPLIT, longer, keys=[jax.random.key(9)] * 3, optimizer=others)
         assert compiled(caplog) == []
 
 
 def test_fit_compiles_its_epoch_once_and_nothing_between_epochs_or_for_another_seed(caplog):
     model = MF(dim=6)  # a width that no other test here has compiled
-    short = dataclasses.replace(OPTIONS, epochs=2, patience=0, refit=False)
+    short = dataclasses.replace(OPTIONS, **{**SHORT, "epochs": 2})
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         jaxrec.fit(model, SPLIT, short, key=KEYS[0])
-        assert compiled(caplog).count("jit(train_epoch)") == 1
+        assert compiled(caplog).count("jit(run_epoch)") == 1
         jaxrec.fit(model, SPLIT, dataclasses.replace(short, epochs=5), key=KEYS[1])
         assert compiled(caplog) == []
 
@@ -138,7 +145,7 @@ def test_models_without_training_are_solved_for_each_key():
 
 def test_the_log_has_a_line_for_each_epoch_and_member(tmp_path):
     path = tmp_path / "log"
-    options = dataclasses.replace(OPTIONS, epochs=2, validate=False)
+    options = dataclasses.replace(OPTIONS, epochs=2, validation=None)
     for _ in range(2):  # the second replaces the first
         together = jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS, log=path)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -148,19 +155,30 @@ def test_the_log_has_a_line_for_each_epoch_and_member(tmp_path):
 
 def test_a_member_whose_loss_is_not_finite_is_named():
     # Squares of 1e30 leave the range of float32 at the first step that moves.
-    options = dataclasses.replace(OPTIONS, loss="mse", optimizer="sgd", l2=0.0)
+    options = dataclasses.replace(OPTIONS, loss=SquaredError(), regularizer=None)
     with pytest.raises(NonFiniteLossError, match=r"loss of member 1 is not finite in epoch 1 .*lower the"):
-        jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS[:2], learning_rate=[0.01, 1e30])
+        jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS[:2], optimizer=[SGD(0.01), SGD(1e30)])
 
 
+def test_the_lists_of_numbers_of_0_1_still_work_and_warn():
+    options = dataclasses.replace(OPTIONS, **SHORT)
+    with pytest.warns(DeprecationWarning, match="l2 is a name of 0.1.*pass regularizer="):
+        old = jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS[:2], l2=[0.0, 0.1])
+    assert [each.options.regularizer for each in old] == [SquaredL2(0.0), SquaredL2(0.1)]
+    with pytest.raises(JaxrecError, match="BPR has no temperature"):
+        jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS, temperature=[0.1] * 3)
+
+
+WEIGHTS = [SquaredL2(0.1)] * 3
 BAD_CALLS = {
-    "no key": ({"keys": []}, "keys is empty; pass one key for each member"),
+    "no key": ({"keys": []}, "keys is .*; pass one key for each member"),
+    "a seed": ({"keys": 3}, "keys is 3; pass one key for each member"),
+    "seeds": ({"keys": [0, 1, 2]}, "key must be a key of jax.random, got 0"),
     "one key": ({"keys": KEYS[0]}, r"keys has shape \(\), expected one key for each member"),
-    "lengths": ({"l2": [0.1]}, "l2 has 1 values and keys has 3; give one for each key"),
-    "range": ({"learning_rate": [0.1, 0.2, -0.3]}, "learning_rate must be positive, got -0.3"),
-    "solved": ({"model": EASE(), "l2": [0.1] * 3}, "l2: EASE is solved, not trained; leave it out"),
-    "loss": ({"temperature": [0.1] * 3}, "temperature is of the loss \"softmax\", and the loss is 'bpr'"),
-    "optimizer": ({"learning_rate": [0.1] * 3, "optimizer": "any"}, "the optimizer has a learning rate of its own"),
+    "lengths": ({"regularizer": WEIGHTS[:1]}, "regularizer has 1 values and there are 3 keys; give one for each key"),
+    "solved": ({"model": EASE(), "options": None, "regularizer": WEIGHTS}, "regularizer: EASE is solved, not trained"),
+    "words": ({"loss": [BPR(), Logistic(), BPR()]}, "must differ in numbers only"),
+    "structure": ({"optimizer": [Adam(0.1), Adam(0.1, decay=0.5), Adam(0.1)]}, "must differ in numbers only"),
     "data": ({"data": [1, 2]}, "data must be a Split or Interactions, got list"),
 }
 
@@ -169,5 +187,5 @@ BAD_CALLS = {
 def test_bad_calls_raise(name):
     arguments, message = BAD_CALLS[name]
     call = {"model": MF(dim=4), "data": SPLIT, "options": OPTIONS, "keys": KEYS} | arguments
-    with pytest.raises(MismatchError if name == "lengths" else JaxrecError, match=message):
+    with pytest.raises(JaxrecError, match=message):
         jaxrec.fit_many(call.pop("model"), call.pop("data"), call.pop("options"), **call)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec import FitOptions
+from jaxrec import registry
 from jaxrec.errors import MismatchError, RunFolderError
-from jaxrec.models import MODELS
+from jaxrec.losses import SquaredError
 
 
 def interactions():
@@ -30,8 +30,9 @@ DATA = interactions()
 
 
 def fit(name):
-    options = FitOptions(loss="mse", epochs=2, batch_size=8)
-    return jaxrec.fit(MODELS[name](), DATA, options, key=jax.random.key(0))
+    model = registry.make("model", name)
+    training = {"loss": SquaredError(), "epochs": 2, "batch_size": 8} if name == "mf" else {}
+    return jaxrec.fit(model, DATA, key=jax.random.key(0), **training)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,10 @@ DAMAGE = {
     "binary model": (lambda f: (f / "model.json").write_bytes(b"\xff\xfe\x00"), "model.json' is damaged"),
     "a list": (lambda f: (f / "model.json").write_text("[1]"), "was not written by jaxrec"),
     "foreign": (lambda f: (f / "model.json").write_text('{"name": "other"}'), "was not written by jaxrec"),
-    "newer": (lambda f: edit(f, format_version=99), "format version 99 and this jaxrec reads 1; use the jaxrec that"),
+    "newer": (
+        lambda f: edit(f, format_version=99),
+        "format version 99 and this jaxrec reads 1 to 2; use the jaxrec that",
+    ),
     "other model": (lambda f: edit(f, model={"name": "gpt", "options": {}}), "damaged"),
     "other option": (lambda f: edit(f, model={"name": "ease", "options": {"depth": 3}}), "damaged"),
     "no scorer": (lambda f: edit(f, scorer=None), "damaged"),

@@ -11,13 +11,13 @@ import pytest
 from reference import beyond_accuracy as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics._categories import calibration, category_coverage, category_distribution, category_shares
+from jaxrec.metrics._categories import category_coverage, category_distribution, category_shares, miscalibration
 
 ITEMS, CATEGORIES, K = 12, 4, 6
 WORST = math.log(1 / 0.01)
 
 fast_distribution = jax.jit(category_distribution)
-fast_calibration = jax.jit(calibration, static_argnames="smoothing")
+fast_miscalibration = jax.jit(miscalibration, static_argnames="smoothing")
 fast_coverage = jax.jit(category_coverage)
 
 
@@ -53,39 +53,39 @@ def test_any_value_above_0_is_membership():
 
 def test_calibration_is_the_divergence_in_nats():
     table, p = jnp.array([[1, 0], [0, 1]]), jnp.array([0.7, 0.3])
-    value = fast_calibration(jnp.array([0, 0, 0, 1]), p, table)  # q = 3/4, 1/4
+    value = fast_miscalibration(jnp.array([0, 0, 0, 1]), p, table)  # q = 3/4, 1/4
     smooth = (0.99 * 3 / 4 + 0.01 * 0.7, 0.99 * 1 / 4 + 0.01 * 0.3)
     np.testing.assert_allclose(value, 0.7 * math.log(0.7 / smooth[0]) + 0.3 * math.log(0.3 / smooth[1]), atol=1e-6)
 
 
 def test_a_category_that_the_list_lacks_costs_a_finite_amount():
     table, p = jnp.array([[1, 0], [0, 1]]), jnp.array([0.5, 0.5])
-    value = fast_calibration(jnp.array([0, 0]), p, table)
+    value = fast_miscalibration(jnp.array([0, 0]), p, table)
     np.testing.assert_allclose(value, 0.5 * math.log(0.5 / 0.995) + 0.5 * math.log(0.5 / 0.005), rtol=1e-5)
 
 
 def test_a_category_that_the_history_lacks_costs_only_through_the_others():
     table, p = jnp.array([[1, 0], [0, 1]]), jnp.array([1.0, 0.0])
     np.testing.assert_allclose(
-        fast_calibration(jnp.array([0, 1]), p, table), math.log(1 / (0.99 / 2 + 0.01)), rtol=1e-5
+        fast_miscalibration(jnp.array([0, 1]), p, table), math.log(1 / (0.99 / 2 + 0.01)), rtol=1e-5
     )
 
 
 def test_lists_that_share_nothing_with_the_history_and_empty_lists_get_the_maximum():
     table, p = jnp.array([[1, 0], [0, 1]]), jnp.array([1.0, 0.0])
     for listed in ([1, 1], [-1, -1]):
-        np.testing.assert_allclose(fast_calibration(jnp.array(listed), p, table), WORST, rtol=1e-5)
-    np.testing.assert_allclose(fast_calibration(jnp.array([1, 1]), p, table, smoothing=0.1), math.log(10), rtol=1e-5)
+        np.testing.assert_allclose(fast_miscalibration(jnp.array(listed), p, table), WORST, rtol=1e-5)
+    np.testing.assert_allclose(fast_miscalibration(jnp.array([1, 1]), p, table, smoothing=0.1), math.log(10), rtol=1e-5)
 
 
 def test_a_history_without_categories_is_a_finite_zero():
-    assert fast_calibration(jnp.array([0, 1]), jnp.zeros(2), jnp.array([[1, 0], [0, 1]])) == 0.0
+    assert fast_miscalibration(jnp.array([0, 1]), jnp.zeros(2), jnp.array([[1, 0], [0, 1]])) == 0.0
 
 
 def test_the_slope_in_the_history_is_finite():
     table = jnp.array([[1, 0], [0, 1]])
     for p in ([0.0, 0.0], [1.0, 0.0], [0.5, 0.5]):
-        slope = jax.grad(lambda p: calibration(jnp.array([0, -1]), p, table))(jnp.array(p))
+        slope = jax.grad(lambda p: miscalibration(jnp.array([0, -1]), p, table))(jnp.array(p))
         assert np.isfinite(slope).all()
 
 
@@ -103,8 +103,8 @@ def test_agree_with_the_slow_twins(case):
     p = fast_distribution(history, table)
     assert p.dtype == jnp.float32
     np.testing.assert_allclose(p, slow.category_distribution(history, table), rtol=1e-6, atol=1e-7)
-    expected = slow.calibration(items, slow.category_distribution(history, table), table)
-    np.testing.assert_allclose(fast_calibration(items, p, table), expected, rtol=1e-5, atol=1e-6)
+    expected = slow.miscalibration(items, slow.category_distribution(history, table), table)
+    np.testing.assert_allclose(fast_miscalibration(items, p, table), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(fast_coverage(items, table), slow.category_coverage(items, table), rtol=1e-6)
 
 
@@ -113,14 +113,14 @@ def test_bounds(case):
     items, history, table = case
     p = fast_distribution(history, table)
     assert math.isclose(float(p.sum()), 1, rel_tol=1e-6) or not p.any()
-    assert 0 <= fast_calibration(items, p, table) <= WORST + 1e-5
+    assert 0 <= fast_miscalibration(items, p, table) <= WORST + 1e-5
     assert 0 <= fast_coverage(items, table) <= 1
 
 
 @hypothesis.given(cases())
 def test_a_list_like_the_history_is_calibrated(case):
     _, history, table = case
-    assert fast_calibration(history, fast_distribution(history, table), table) <= 1e-6
+    assert fast_miscalibration(history, fast_distribution(history, table), table) <= 1e-6
 
 
 @hypothesis.given(cases(), st.integers(0, 1000))
@@ -135,7 +135,7 @@ def test_the_names_of_items_and_categories_and_the_order_do_not_matter(case, see
     p, q = fast_distribution(history, table), fast_distribution(rename(history), renamed)
     np.testing.assert_allclose(q, p[columns], atol=1e-6)
     moved = rename(items)[order]
-    np.testing.assert_allclose(fast_calibration(moved, q, renamed), fast_calibration(items, p, table), atol=2e-6)
+    np.testing.assert_allclose(fast_miscalibration(moved, q, renamed), fast_miscalibration(items, p, table), atol=2e-6)
     np.testing.assert_allclose(fast_coverage(moved, renamed), fast_coverage(items, table), rtol=1e-6)
 
 
@@ -163,13 +163,13 @@ def test_an_index_outside_the_catalogue_gives_nan():
     table, p = jnp.array([[1, 0], [0, 1]]), jnp.array([0.5, 0.5])
     outside = jnp.array([0, 2])
     assert np.isnan(fast_distribution(outside, table)).all()
-    assert np.isnan(fast_calibration(outside, p, table))
+    assert np.isnan(fast_miscalibration(outside, p, table))
     assert np.isnan(fast_coverage(outside, table))
 
 
 def test_bad_input_is_refused():
     items, table, p = jnp.array([0, 1]), jnp.ones((2, 3)), jnp.ones(3) / 3
-    functions = [category_distribution, category_coverage, lambda items, table: calibration(items, p, table)]
+    functions = [category_distribution, category_coverage, lambda items, table: miscalibration(items, p, table)]
     for function in functions:
         with pytest.raises(MismatchError, match=r"items must be one list, \[k\], got shape \(2, 3\)"):
             function(jnp.ones((2, 3), jnp.int32), table)
@@ -179,7 +179,7 @@ def test_bad_input_is_refused():
             with pytest.raises(MismatchError, match=r"item_categories must be \[I, C\], .* got shape"):
                 function(items, bad)
     with pytest.raises(MismatchError, match=r"history has shape \(2,\), expected \(3,\): one share for each category"):
-        calibration(items, jnp.ones(2), table)
+        miscalibration(items, jnp.ones(2), table)
     for smoothing in (0, 1, -0.5, math.nan):
         with pytest.raises(JaxrecError, match=f"smoothing is {smoothing}; pass a number between 0 and 1"):
-            calibration(items, p, table, smoothing=smoothing)
+            miscalibration(items, p, table, smoothing=smoothing)

@@ -13,7 +13,7 @@ import pytest
 from reference import metrics as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics import catalogue_coverage, intra_list_distance, mean_pair_distance, pair_distances
+from jaxrec.metrics import catalog_coverage, intra_list_distance, mean_pair_distance, pair_distances
 from jaxrec.metrics._diversity import distance_name
 
 SLOW_DISTANCE = {"euclidean": slow.euclidean, "cosine": slow.cosine}
@@ -22,7 +22,7 @@ SLOW_DISTANCE = {"euclidean": slow.euclidean, "cosine": slow.cosine}
 # Compiled once for each distance; the examples are all of one shape, and the mask makes the lists short.
 fast_distance = jax.jit(intra_list_distance, static_argnames="distance")
 fast_pairs = jax.jit(pair_distances, static_argnames="distance")
-fast_coverage = jax.jit(catalogue_coverage, static_argnums=1)
+fast_coverage = jax.jit(catalog_coverage, static_argnums=1)
 
 
 @st.composite
@@ -117,7 +117,7 @@ def test_coverage_counts_each_item_once_and_padding_never():
 
 def test_coverage_agrees_with_the_slow_twin():
     lists = np.random.default_rng(0).integers(-1, 40, (12, 5)).astype(np.int32)
-    np.testing.assert_allclose(fast_coverage(lists, 40), slow.catalogue_coverage(lists, 40), rtol=1e-6)
+    np.testing.assert_allclose(fast_coverage(lists, 40), slow.catalog_coverage(lists, 40), rtol=1e-6)
 
 
 def test_bad_input_is_refused():
@@ -132,9 +132,9 @@ def test_bad_input_is_refused():
     with pytest.raises(MismatchError, match=r"distances must be \[k, k\], got shape \(2, 3\)"):
         mean_pair_distance(jnp.ones((2, 3)))
     with pytest.raises(MismatchError, match=r"lists must be \[U, k\], got shape \(3,\)"):
-        catalogue_coverage(jnp.ones(3, jnp.int32), 4)
+        catalog_coverage(jnp.ones(3, jnp.int32), 4)
     with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalogue"):
-        catalogue_coverage(jnp.ones((1, 3), jnp.int32), 0)
+        catalog_coverage(jnp.ones((1, 3), jnp.int32), 0)
 
 
 @dataclasses.dataclass

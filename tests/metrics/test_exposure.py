@@ -12,7 +12,7 @@ import pytest
 from reference import beyond_accuracy as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.metrics._exposure import exposure, exposure_entropy, gini, personalisation
+from jaxrec.metrics._exposure import exposure, gini, personalization, shannon_entropy
 
 USERS, ITEMS, K = 9, 14, 4  # one shape for all examples: compiling is what takes time here
 
@@ -23,16 +23,16 @@ def every_value(lists, num_items=ITEMS, k=K):
     return {
         "counts": counts,
         "gini": gini(counts),
-        "entropy": exposure_entropy(counts),
-        "normalized": exposure_entropy(counts, normalized=True),
-        "personalisation": personalisation(counts, lists.shape[0], k),
+        "entropy": shannon_entropy(counts),
+        "normalized": shannon_entropy(counts, normalized=True),
+        "personalization": personalization(counts, lists.shape[0], k),
     }
 
 
 fast_exposure = jax.jit(exposure, static_argnums=1)
 fast_gini = jax.jit(gini)
-fast_entropy = jax.jit(exposure_entropy, static_argnames="normalized")
-fast_personalisation = jax.jit(personalisation, static_argnums=(1, 2))
+fast_entropy = jax.jit(shannon_entropy, static_argnames="normalized")
+fast_personalization = jax.jit(personalization, static_argnums=(1, 2))
 
 
 @st.composite
@@ -94,7 +94,7 @@ def test_entropy_of_equal_exposure_is_the_logarithm_and_of_one_item_0(size):
 def test_nothing_exposed_and_a_catalogue_of_one_are_finite_zeros():
     nothing = every_value(jnp.full((USERS, K), -1, jnp.int32))
     assert nothing["gini"] == nothing["entropy"] == nothing["normalized"] == 0.0
-    assert nothing["personalisation"] == 1.0  # empty lists have no item in common
+    assert nothing["personalization"] == 1.0  # empty lists have no item in common
     assert fast_entropy(jnp.array([4]), normalized=True) == 0.0
 
 
@@ -104,32 +104,32 @@ def test_the_slope_is_finite_also_at_zero_counts(function):
         assert np.isfinite(jax.grad(function)(counts)).all()
 
 
-def test_personalisation_is_one_minus_the_mean_overlap():
+def test_personalization_is_one_minus_the_mean_overlap():
     lists = jnp.array([[0, 1], [0, 2], [3, 4]])  # one pair of three has one item of two in common
     np.testing.assert_allclose(
-        fast_personalisation(fast_exposure(lists, 5), 3, 2), ((1 - 1 / 2) + 1 + 1) / 3, rtol=1e-6
+        fast_personalization(fast_exposure(lists, 5), 3, 2), ((1 - 1 / 2) + 1 + 1) / 3, rtol=1e-6
     )
 
 
-def test_equal_lists_have_personalisation_0_and_disjoint_lists_1():
+def test_equal_lists_have_personalization_0_and_disjoint_lists_1():
     equal = every_value(jnp.tile(jnp.array([[3, 1, 5, 8]], jnp.int32), (USERS, 1)))
-    assert equal["personalisation"] == 0.0
+    assert equal["personalization"] == 0.0
     disjoint = every_value(jnp.arange(12, dtype=jnp.int32).reshape(3, 4))
-    assert disjoint["personalisation"] == 1.0
+    assert disjoint["personalization"] == 1.0
 
 
 def test_short_lists_are_divided_by_k_too():
     lists = jnp.array([[0, 1, -1, -1], [0, 1, -1, -1]])  # the same two items, in lists of 4 places
-    assert fast_personalisation(fast_exposure(lists, 2), 2, 4) == 1 - 2 / 4
+    assert fast_personalization(fast_exposure(lists, 2), 2, 4) == 1 - 2 / 4
 
 
 def test_a_single_user_has_no_pair():
-    assert fast_personalisation(jnp.array([1, 1, 0]), 1, 2) == 0.0
+    assert fast_personalization(jnp.array([1, 1, 0]), 1, 2) == 0.0
 
 
 def test_the_number_of_users_may_be_traced():
     counts = jnp.array([2, 1, 1])
-    assert jax.jit(personalisation, static_argnames="k")(counts, 2, k=2) == 1 - 1 / 2
+    assert jax.jit(personalization, static_argnames="k")(counts, 2, k=2) == 1 - 1 / 2
 
 
 @pytest.mark.parametrize("users", [2**16 + 1, 5_000_000, 2**31 - 1])
@@ -139,13 +139,13 @@ def test_millions_of_users_lose_no_digits(users):
     k = 300
     # Python's integers have no limit: this is the exact fraction.
     common = sum(c * (c - 1) for c in counts.tolist()) / (users * (users - 1) * k)
-    np.testing.assert_allclose(fast_personalisation(counts, users, k), 1 - common, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(fast_personalization(counts, users, k), 1 - common, atol=1e-6, rtol=0)
 
 
 def test_large_counts_in_gini_and_entropy():
     counts = np.random.default_rng(1).integers(0, 10_000_000, 1500).astype(np.int32)
     np.testing.assert_allclose(fast_gini(counts), slow.gini(counts.tolist()), rtol=2e-6)
-    np.testing.assert_allclose(fast_entropy(counts), slow.exposure_entropy(counts.tolist()), rtol=2e-6)
+    np.testing.assert_allclose(fast_entropy(counts), slow.shannon_entropy(counts.tolist()), rtol=2e-6)
 
 
 @hypothesis.given(some_lists())
@@ -153,9 +153,9 @@ def test_agree_with_the_slow_twins(lists):
     values, counts = every_value(lists), slow.exposure(lists, ITEMS)
     np.testing.assert_array_equal(values["counts"], counts)
     np.testing.assert_allclose(values["gini"], slow.gini(counts), atol=1e-6)
-    np.testing.assert_allclose(values["entropy"], slow.exposure_entropy(counts), atol=2e-6)
-    np.testing.assert_allclose(values["normalized"], slow.exposure_entropy(counts) / math.log(ITEMS), atol=1e-6)
-    np.testing.assert_allclose(values["personalisation"], slow.personalisation(lists, K), atol=1e-6)
+    np.testing.assert_allclose(values["entropy"], slow.shannon_entropy(counts), atol=2e-6)
+    np.testing.assert_allclose(values["normalized"], slow.shannon_entropy(counts) / math.log(ITEMS), atol=1e-6)
+    np.testing.assert_allclose(values["personalization"], slow.personalization(lists, K), atol=1e-6)
 
 
 @hypothesis.given(some_lists())
@@ -163,7 +163,7 @@ def test_bounds(lists):
     values = every_value(lists)
     assert 0 <= values["gini"] <= 1 - 1 / ITEMS + 1e-6
     assert 0 <= values["normalized"] <= 1 + 1e-6
-    assert 0 <= values["personalisation"] <= 1
+    assert 0 <= values["personalization"] <= 1
     listed = int((np.asarray(values["counts"]) > 0).sum())
     assert values["entropy"] <= math.log(max(listed, 1)) + 1e-5
 
@@ -174,7 +174,7 @@ def test_the_names_of_items_and_the_order_of_users_and_places_do_not_matter(list
     renamed = np.where(lists < 0, -1, rng.permutation(ITEMS).astype(np.int32)[lists])
     moved = rng.permuted(renamed[rng.permutation(USERS)], axis=1)
     before, after = every_value(lists), every_value(moved)
-    for name in ("gini", "entropy", "normalized", "personalisation"):
+    for name in ("gini", "entropy", "normalized", "personalization"):
         np.testing.assert_allclose(after[name], before[name], atol=1e-6)
 
 
@@ -205,14 +205,14 @@ def test_bad_input_is_refused():
         exposure(jnp.ones((1, 3)), 4)
     with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalogue"):
         exposure(jnp.ones((1, 3), jnp.int32), 0)
-    for function in (gini, exposure_entropy, lambda counts: personalisation(counts, 2, 2)):
+    for function in (gini, shannon_entropy, lambda counts: personalization(counts, 2, 2)):
         with pytest.raises(MismatchError, match=r"counts must be \[I\], .* got shape \(2, 3\)"):
             function(jnp.ones((2, 3), jnp.int32))
         with pytest.raises(MismatchError, match=r"got shape \(0,\); see exposure"):
             function(jnp.ones(0, jnp.int32))
     with pytest.raises(JaxrecError, match="num_users is 0; pass the number of users"):
-        personalisation(jnp.ones(3, jnp.int32), 0, 2)
+        personalization(jnp.ones(3, jnp.int32), 0, 2)
     with pytest.raises(MismatchError, match=r"num_users must be one number, got shape \(1,\)"):
-        personalisation(jnp.ones(3, jnp.int32), jnp.array([2]), 2)
+        personalization(jnp.ones(3, jnp.int32), jnp.array([2]), 2)
     with pytest.raises(JaxrecError, match="k is 0; pass the length of the lists"):
-        personalisation(jnp.ones(3, jnp.int32), 2, 0)
+        personalization(jnp.ones(3, jnp.int32), 2, 0)

@@ -33,7 +33,7 @@ def every_value(hits, num_relevant, items, table):
         [metrics.precision(hits, num_relevant, k=k, over="length", length=length) for k in CUTS]
     )
     made["category_coverage"] = jnp.stack([metrics.category_coverage(items[:k], table) for k in CUTS])
-    made["coverage"] = jnp.stack([metrics.catalogue_coverage(items[None, :k], ITEMS) for k in CUTS])
+    made["coverage"] = jnp.stack([metrics.catalog_coverage(items[None, :k], ITEMS) for k in CUTS])
     made["r_precision"] = metrics.r_precision(hits, num_relevant)
     return made
 
@@ -93,8 +93,8 @@ def test_metrics_of_one_list_do_not_contradict_each_other(example):
     for smaller, larger in [
         ("reciprocal_rank", "hit_rate"),
         ("average_precision", "recall"),
-        ("recall", "recall_min"),
-        ("precision", "recall_min"),
+        ("recall", "capped_recall"),
+        ("precision", "capped_recall"),
         ("precision", "precision_of_length"),
         ("average_precision", "average_precision_min"),
         ("ndcg_k", "ndcg"),
@@ -209,9 +209,9 @@ def test_the_same_formula_as_a_function_gives_the_same_distance(name, function, 
 # All lists together.
 
 every_exposure = jax.jit(
-    lambda counts: (metrics.gini(counts), metrics.exposure_entropy(counts)),
+    lambda counts: (metrics.gini(counts), metrics.shannon_entropy(counts)),
 )
-fast_personalisation = jax.jit(functools.partial(metrics.personalisation, num_users=7, k=3))
+fast_personalization = jax.jit(functools.partial(metrics.personalization, num_users=7, k=3))
 
 
 @hypothesis.given(st.lists(st.integers(0, 7), min_size=ITEMS, max_size=ITEMS), st.randoms(), st.integers(1, 1000))
@@ -228,9 +228,9 @@ def test_exposure_sees_neither_names_nor_scale_and_is_bounded(counts, random, ti
 
 
 @hypothesis.given(st.integers(0, 2**32 - 1), st.integers(3, ITEMS))
-def test_personalisation_is_bounded_and_0_for_equal_lists(seed, width):
+def test_personalization_is_bounded_and_0_for_equal_lists(seed, width):
     rng = np.random.default_rng(seed)
     own = np.array([rng.permutation(width)[:3] for _ in range(7)], np.int32)
-    value = fast_personalisation(metrics.exposure(own, ITEMS))
+    value = fast_personalization(metrics.exposure(own, ITEMS))
     assert 0 <= value <= 1
     assert width > 3 or value <= 1e-6  # the same three items for all

@@ -21,6 +21,7 @@ import scipy.spatial.distance
 import scipy.stats
 from reference.metric_cases import (
     CUTS,
+    FUNCTIONS,
     GROUPS,
     ITEMS,
     LENGTH,
@@ -32,7 +33,7 @@ from reference.metric_cases import (
     listed_vectors,
 )
 
-from jaxrec import metrics
+from jaxrec import metrics, registry
 
 RANX_NAMES = {
     "recall": "recall",
@@ -154,7 +155,7 @@ def area_under_roc() -> np.ndarray:
 
 
 def divergence() -> np.ndarray:
-    history, shares = cases()["calibration"].rows[1], cases()["category_distribution"].expected
+    history, shares = cases()["miscalibration"].rows[1], cases()["category_distribution"].expected
     some = (history.sum(axis=1) > 0) & (shares.sum(axis=1) > 0)  # scipy would divide by a sum of 0
     values = np.full(USERS, np.nan)
     values[some] = scipy.stats.entropy(history[some], 0.99 * shares[some] + 0.01 * history[some], axis=1)
@@ -230,12 +231,12 @@ TABLE = [
     Row("r_precision", "ranx r-precision", "missing places are misses", lambda: ranx("binary", "r-precision")),
     Row("auc", "scikit-learn roc_auc_score", "a tie is one half", area_under_roc),
     Row("auc_of_items", "scikit-learn roc_auc_score", "a tie is one half", area_under_roc),
-    Row("calibration", "scipy entropy(p, q)", "0.99 q + 0.01 p, nats", divergence),
+    Row("miscalibration", "scipy entropy(p, q)", "0.99 q + 0.01 p, nats", divergence),
     Row("gini", "scikit-learn auc of the Lorenz curve", "over I, unlisted items too", lorenz),
-    Row("entropy", "scipy entropy", "nats", lambda: scipy.stats.entropy(cases()["gini"].rows[0], axis=1)),
+    Row("shannon_entropy", "scipy entropy", "nats", lambda: scipy.stats.entropy(cases()["gini"].rows[0], axis=1)),
     Row("entropy_normalized", "scipy entropy", "base I",
         lambda: scipy.stats.entropy(cases()["gini"].rows[0], base=ITEMS, axis=1)),
-    Row("personalisation", "scipy hamming", "common items over k", lambda: common_items("hamming")),
+    Row("personalization", "scipy hamming", "common items over k", lambda: common_items("hamming")),
     *(
         Row(f"ild_{name}", f"scipy pdist {theirs}", "mean over pairs", functools.partial(distances, name, theirs))
         for name, theirs in (("euclidean", "euclidean"), ("cosine", "cosine"), ("jaccard", "jaccard"),
@@ -248,7 +249,7 @@ TABLE = [
 TWIN_ONLY = {
     "average_popularity",
     "category_coverage",
-    "catalogue_coverage",
+    "catalog_coverage",
     "long_tail_share",
     "novelty",
     "serendipity",
@@ -269,9 +270,14 @@ def test_every_metric_agrees_with_its_oracle(row):
     np.testing.assert_allclose(our_values()[row.label][some], theirs[some], atol=1e-6, rtol=0)
 
 
+def test_every_metric_of_the_catalog_has_a_case():
+    named = {FUNCTIONS.get(name, name) for name in registry.names("metric")}
+    assert named - {case.metric for case in cases().values()} == {"hits"}  # a count, see test_groups.py
+
+
 def test_every_metric_is_in_the_table():
     named = {cases()[row.label].metric for row in TABLE}
-    variants = {"recall_min", "ndcg_k", "average_precision_min"}  # in OTHERS
+    variants = {"capped_recall", "ndcg_k", "average_precision_min"}  # in OTHERS
     assert named | TWIN_ONLY | PARTS | variants == {case.metric for case in cases().values()}
     assert not named & TWIN_ONLY
 
@@ -285,7 +291,7 @@ def whole_and_reached(k, counts):
 # Where libraries differ from ranx, the other number follows from ranx's by exchange of the divisor: (divisor of ranx)
 # over (divisor of the other), for k, the relevant items and the length of each list.
 OTHERS = {
-    "recall_min": ("recall", lambda k, counts, lengths: counts / np.minimum(k, counts)),  # Mult-VAE, iALS, LensKit
+    "capped_recall": ("recall", lambda k, counts, lengths: counts / np.minimum(k, counts)),  # Mult-VAE, iALS, LensKit
     "average_precision_min": ("map", lambda k, counts, lengths: counts / np.minimum(k, counts)),  # RecBole, implicit
     "precision_of_length": ("precision", lambda k, counts, lengths: k / np.minimum(k, lengths)),  # LensKit
     "ndcg_k": ("ndcg", lambda k, counts, lengths: np.divide(*whole_and_reached(k, counts)[::-1])),  # RecTools
@@ -310,12 +316,12 @@ def test_users_without_truth_get_a_zero_where_libraries_refuse_them():
         assert (our_values()[label][counts == 0] == 0).all()
 
 
-def test_both_numbers_of_personalisation():
+def test_both_numbers_of_personalization():
     # The cosine of 0-1 vectors divides by the root of both lengths, not by k: half of k where a half is padding.
     lists = np.array([np.random.default_rng(user).permutation(ITEMS)[:LENGTH] for user in range(12)], np.int32)
     for length, factor in ((LENGTH, 1), (LENGTH // 2, 2)):
         lists[:, length:] = -1
-        value = metrics.personalisation(metrics.exposure(jnp.asarray(lists), ITEMS), 12, LENGTH)
+        value = metrics.personalization(metrics.exposure(jnp.asarray(lists), ITEMS), 12, LENGTH)
         sets = indicator([own[own >= 0] for own in lists]).astype(float)
         cosine = scipy.spatial.distance.pdist(sets, "cosine").mean()
         np.testing.assert_allclose(1 - value, (1 - cosine) / factor, atol=1e-6)

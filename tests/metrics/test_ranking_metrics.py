@@ -49,7 +49,7 @@ def lists_with_truth(draw):
         ("ndcg", (discount(1) + discount(3) + discount(4)) / sum(discount(place) for place in range(1, 6))),
         ("average_precision", (1 / 1 + 2 / 3 + 3 / 4) / 6),
         ("reciprocal_rank", 1 / 1),
-        ("recall_min", 3 / min(5, 6)),
+        ("capped_recall", 3 / min(5, 6)),
         ("ndcg_k", (discount(1) + discount(3) + discount(4)) / sum(discount(place) for place in range(1, 6))),
         ("average_precision_min", (1 / 1 + 2 / 3 + 3 / 4) / min(5, 6)),
     ],
@@ -69,7 +69,7 @@ def test_values_are_the_formula(name, expected):
         ("f1", 2 * 1 / (2 + 6)),
         ("ndcg", discount(1) / (discount(1) + discount(2))),
         ("average_precision", (1 / 1) / 6),
-        ("recall_min", 1 / min(2, 6)),
+        ("capped_recall", 1 / min(2, 6)),
         ("ndcg_k", discount(1) / (discount(1) + discount(2))),
         ("average_precision_min", (1 / 1) / min(2, 6)),
     ],
@@ -129,7 +129,7 @@ def test_agrees_with_the_slow_twin_on_random_lists(name, random_lists):
         np.testing.assert_allclose(fast, expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["recall_min", "average_precision_min"])
+@pytest.mark.parametrize("name", ["capped_recall", "average_precision_min"])
 def test_a_divisor_that_grows_with_k_lets_the_value_fall(name):
     hits = np.array([True, *[False] * (LENGTH - 1)])
     assert value_of(name, hits, 4, 1) == 1

@@ -93,7 +93,7 @@ SAME = {
     "CatalogCoverage(4, normalize=True)": (
         [0.77777778],
         [7 / 9],  # all but the last two of nine items
-        lambda: [metrics.catalogue_coverage(jnp.asarray(LISTS), ITEMS)],
+        lambda: [metrics.catalog_coverage(jnp.asarray(LISTS), ITEMS)],
     ),
 }  # fmt: skip
 

@@ -1,12 +1,33 @@
 """Every model of the library under the conformance suite."""
 
+import dataclasses
+
+import jax
 import pytest
-from conformance import ModelConformance
 
-from jaxrec import EASE, GCN, MF, NMF, SVDPP, FitOptions, ItemKNN, LightGCN, Popularity, Random, UserKNN
-from jaxrec.models import MODELS
+from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.losses import InBatchSoftmax, Logistic
+from jaxrec.models import MODELS, with_sizes
+from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
+from jaxrec.training import Adam
 
-BPR = FitOptions(epochs=40, batch_size=32, learning_rate=0.05, l2=0.01)
+ALL = 17  # users, and items, of the checkerboard
+BPR = TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.05), regularizer=0.01)
+LOGISTIC = dataclasses.replace(BPR, loss=Logistic(), negatives=2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_that_do_not_fit_raise(name):
+    model, data = MODELS[name](), checkerboard()
+    sized = with_sizes(model, ALL, ALL)
+    key, adjacency = jax.random.key(0), adjacency_of(data)
+    variables = sized.init(key, adjacency)
+    smaller = adjacency_of(data.select(data.user > 0).compact())
+    with pytest.raises(MismatchError, match=f"{smaller.shape[0]}.*{2 * ALL}|{2 * ALL}.*{smaller.shape[0]}"):
+        sized.apply(variables, smaller, method="scorer")
+    with pytest.raises(JaxrecError, match="num_users"):
+        model.init(key, smaller)
 
 
 class TestMF(ModelConformance):
@@ -16,7 +37,7 @@ class TestMF(ModelConformance):
 
 class TestMFWithBiases(ModelConformance):
     model = MF(dim=4, bias=True, initializer="xavier")
-    options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
+    options = LOGISTIC
 
 
 class TestLightGCN(ModelConformance):
@@ -26,14 +47,14 @@ class TestLightGCN(ModelConformance):
 
 class TestLightGCNSoftmax(ModelConformance):
     model = LightGCN(dim=8, layers=1, layer_weights=(0.5, 0.5), initializer="xavier")
-    options = FitOptions(
-        loss="softmax", negatives=0, temperature=0.2, mask_hits="item", epochs=40, batch_size=32, learning_rate=0.02
+    options = dataclasses.replace(
+        BPR, loss=InBatchSoftmax(temperature=0.2, accidental_hits="same_item"), optimizer=Adam(0.02)
     )
 
 
 class TestSVDPP(ModelConformance):
     model = SVDPP(dim=4)
-    options = FitOptions(loss="logistic", epochs=40, batch_size=32, learning_rate=0.05, negatives=2)
+    options = LOGISTIC
 
 
 class TestGCN(ModelConformance):
@@ -65,6 +86,14 @@ class TestEASE(ModelConformance):
     traced = False
 
 
+class TestEASESolved(SolverConformance):
+    model = EASE(l2=2.0)
+
+
+class TestNMFSolved(SolverConformance):
+    model = NMF(dim=2)
+
+
 class TestPopularity(ModelConformance):
     model = Popularity()
     personal = False
@@ -77,5 +106,7 @@ class TestRandom(ModelConformance):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_of_the_library_is_here(name):
-    suites = [suite for suite in ModelConformance.__subclasses__() if type(suite.model) is MODELS[name]]
+    suites = [
+        suite for suite in ModelConformance.__subclasses__() if type(getattr(suite, "model", None)) is MODELS[name]
+    ]
     assert suites

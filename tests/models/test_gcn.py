@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
-from conformance import ModelConformance
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
 from reference import gcn as slow
 from reference import losses as slow_losses
 
-from jaxrec import FitOptions, graph, losses, sparse
+from jaxrec import TrainingOptions, graph, losses, sparse
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._gcn import GCN, GCNClassifier, drop, transposed_order
+from jaxrec.testing import ModelConformance
+from jaxrec.training import Adam
 
 NODES, FEATURES, HIDDEN, CLASSES = 7, 5, 4, 3
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ MODEL = GCNClassifier(hidden=HIDDEN, classes=CLASSES)
 
 class TestGCNWithSelfLoops(ModelConformance):
     model = GCN(dim=8, hidden=16, self_loops=True, initializer="uniform")
-    options = FitOptions(epochs=40, batch_size=32, learning_rate=0.02, l2=0.01)
+    options = TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.02), regularizer=0.01)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -191,7 +192,7 @@ def test_the_recommender_is_the_dense_one_with_the_identity_as_features(self_loo
     a[:3, 3:], a[3:, :3] = BIPARTITE, BIPARTITE.T
     expected = slow.two_layers(slow.renormalized(a, self_loops), np.eye(7), w0, w1)
     np.testing.assert_allclose(np.concatenate([users, items]), expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(np.concatenate(model.apply(variables, method="ego")), w0)
+    np.testing.assert_array_equal(np.concatenate(model.apply(variables, adjacency, method="embeddings")), w0)
     assert np.any(items[2] != 0) == self_loops
 
 

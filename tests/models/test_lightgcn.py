@@ -13,6 +13,8 @@ from jaxrec import MF, LightGCN, graph, sparse
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.losses import BPR, SquaredL2
+from jaxrec.protocols import Encoded
 from jaxrec.training import Batch, Objective, train_data
 
 USERS, ITEMS, DIM = 6, 5, 4
@@ -60,7 +62,7 @@ def test_embeddings_are_the_dense_propagation(model, form, key):
     assert users.dtype == items.dtype == jnp.float32
     expected = slow.propagate(normal(), ego, weights_of(model))
     np.testing.assert_allclose(np.concatenate([users, items]), expected, rtol=1e-5, atol=1e-7)
-    before = model.apply(variables, method="ego")
+    before = model.apply(variables, method="embeddings")
     np.testing.assert_array_equal(np.concatenate(before), ego)
     scorer = jax.jit(functools.partial(model.apply, method="scorer"))(variables, adjacency)
     scores = jax.jit(lambda scorer, users: scorer.scores(users))(scorer, np.arange(USERS, dtype=np.int32))
@@ -75,7 +77,7 @@ def test_the_objective_and_its_gradient_agree_with_dense_numpy(model, key):
     where = jnp.array([True] * len(BATCH) + [False])  # the last row fills the batch and must not count
     batch = Batch(user, positive, None, negative[:, None], where)
     l2 = 0.3
-    objective = Objective(model, loss="bpr", l2=l2)
+    objective = Objective(model, BPR(), SquaredL2(l2))
     (value, info), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(params, DATA, batch, key)
 
     def slowly(ego):
@@ -110,7 +112,7 @@ def test_weights_on_one_layer_give_the_power_of_the_adjacency(key):
         weights = tuple(float(layer == other) for other in range(3))
         model = LightGCN(dim=DIM, layers=2, layer_weights=weights, num_users=USERS, num_items=ITEMS)
         variables = model.init(key, DATA.adjacency)
-        ego = np.concatenate(model.apply(variables, method="ego"))
+        ego = np.concatenate(model.apply(variables, method="embeddings"))
         expected = np.linalg.matrix_power(normal(), layer) @ ego
         got = np.concatenate(model.apply(variables, DATA.adjacency))
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
@@ -147,12 +149,12 @@ def test_the_rows_of_a_batch_are_those_of_the_tables_and_so_is_their_gradient(mo
     )
 
     def by_rows(params):
-        vectors, ego = model.apply({"params": params}, DATA.adjacency, users, items, negatives, method="batch_rows")
-        return *vectors, *ego
+        rows = model.apply({"params": params}, DATA.adjacency, users, items, negatives, method="encode")
+        return *rows[:3], *rows.embeddings
 
     def by_tables(params):
         all_users, all_items = model.apply({"params": params}, DATA.adjacency)
-        ego_users, ego_items = model.apply({"params": params}, method="ego")
+        ego_users, ego_items = model.apply({"params": params}, method="embeddings")
         return (all_users[users], all_items[items], all_items[negatives], ego_users[users], ego_items[items],
                 ego_items[negatives])  # fmt: skip
 
@@ -174,12 +176,15 @@ def test_a_small_batch_of_a_larger_graph_takes_the_last_layer_for_its_rows_alone
     at = rng.choice(len(pairs), 4, replace=False)
     users, items = (jnp.asarray(column[at], jnp.int32) for column in pairs.T)
     batch = Batch(users, items, None, jnp.array([[3], [29], [0], [7]]), jnp.array([True, True, True, False]))
-    objective = Objective(model, loss="bpr", l2=0.1)
+    objective = Objective(model, BPR(), SquaredL2(0.1))
 
     def by_tables(params):
-        tables, ego = model.apply({"params": params}, data.adjacency), model.apply({"params": params}, method="ego")
+        tables, ego = (
+            model.apply({"params": params}, data.adjacency),
+            model.apply({"params": params}, method="embeddings"),
+        )
         rows = lambda pair: (pair[0][users], pair[1][items], pair[1][batch.negatives])  # noqa: E731
-        return objective.of_rows(data, batch, rows(tables), rows(ego))[0]
+        return objective.of_rows(Encoded(*rows(tables), rows(ego)), data, batch, key)[0]
 
     step = jax.jit(jax.value_and_grad(lambda params, data: objective(params, data, batch, key)[0]))
     got, expected = step(params, data), jax.jit(jax.value_and_grad(by_tables))(params)
@@ -195,7 +200,7 @@ def test_a_step_makes_no_table_of_zeros_for_each_layer(key):
     model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
     params = model.init(key, DATA.adjacency)["params"]
     batch = Batch(jnp.array([0, 2]), jnp.array([1, 0]), None, jnp.array([[3], [4]]), jnp.array([True, True]))
-    loss = jax.jit(jax.grad(lambda *args: Objective(model, loss="bpr")(*args, key)[0]))
+    loss = jax.jit(jax.grad(lambda *args: Objective(model, BPR())(*args, key)[0]))
     text = loss.lower(params, DATA, batch).as_text()
     assert text.count("@cpu_csr_sparse_dense_ffi") == 6
     assert text.count('"stablehlo.scatter"(') == 4  # one for each layer, the embeddings too, all into running products

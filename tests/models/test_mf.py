@@ -75,15 +75,15 @@ def test_a_zero_vector_is_like_nothing():
     np.testing.assert_allclose(got, [[0, 0], [0, 1]], atol=1e-6)
 
 
-def test_the_ego_embeddings_are_what_is_learnt_with_biases_last(key):
+def test_the_embeddings_are_what_is_learnt_with_biases_last(key):
     variables = MF(dim=DIM, num_users=USERS, num_items=ITEMS).init(key)
-    users, items = MF(dim=DIM, num_users=USERS, num_items=ITEMS).apply(variables, method="ego")
+    users, items = MF(dim=DIM, num_users=USERS, num_items=ITEMS).apply(variables, method="embeddings")
     np.testing.assert_array_equal(users, variables["params"]["user_embedding"])
     np.testing.assert_array_equal(items, variables["params"]["item_embedding"])
     model = MF(dim=DIM, bias=True, num_users=USERS, num_items=ITEMS)
     variables = model.init(key)
     variables = {"params": variables["params"] | {"item_bias": jnp.ones_like(variables["params"]["item_bias"])}}
-    users, items = model.apply(variables, method="ego")
+    users, items = model.apply(variables, method="embeddings")
     assert users.shape == (USERS, DIM + 1)
     np.testing.assert_array_equal(items[:, :DIM], variables["params"]["item_embedding"])
     np.testing.assert_array_equal(items[:, DIM], 1)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import ModelConformance
 from reference.nmf import drawn
 
 from jaxrec import graph, sparse
@@ -15,6 +14,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import nmf
 from jaxrec.metrics import rmse
 from jaxrec.models._nmf import NMF
+from jaxrec.testing import ModelConformance
 
 
 class TestNMF(ModelConformance):

@@ -7,7 +7,8 @@ import pytest
 
 import jaxrec
 from jaxrec.errors import JaxrecError
-from jaxrec.training import Batch, Objective, train_data
+from jaxrec.losses import SquaredError, SquaredL2
+from jaxrec.training import SGD, Batch, Objective, train_data
 
 RATINGS = [[4, 5, 3, 4], [5, 3, 4, 1], [3, 2, 5, 5], [4, 2, 3, 1]]
 
@@ -42,7 +43,7 @@ def test_scores_are_those_of_the_formula(setting):
 
 def test_the_loss_and_its_gradient_are_those_of_central_differences(setting):
     data, model, tables, params, history = setting
-    objective = Objective(model, loss="mse", l2=0.3)
+    objective = Objective(model, SquaredError(), SquaredL2(0.3))
     batch = Batch(tables.user, tables.item, tables.rating, jnp.zeros((6, 0), jnp.int32), jnp.arange(6) != 4)
     counted = [row for row in range(6) if row != 4]
 
@@ -74,7 +75,7 @@ def test_the_loss_and_its_gradient_are_those_of_central_differences(setting):
 def test_items_and_users_without_ratings_get_the_mean_and_the_other_bias():
     data = jaxrec.from_arrays([0, 0, 1, 1, 2], [0, 1, 0, 1, 2], [5, 4, 3, 2, 1])
     train = data.select([0, 1, 2, 3])
-    options = jaxrec.FitOptions(loss="mse", optimizer="sgd", learning_rate=0.1, batch_size=2, epochs=5)
+    options = jaxrec.TrainingOptions(loss=SquaredError(), optimizer=SGD(0.1), batch_size=2, epochs=5)
     model = jaxrec.fit(jaxrec.SVDPP(dim=2, scale=1.0), train, options, key=jax.random.key(0))
     params = model.variables["params"]
     assert model.model.mean == pytest.approx(3.5)
@@ -87,8 +88,9 @@ def test_the_four_by_four_ratings_are_learnt():
     users, items = (index.ravel() for index in np.indices((4, 4)))
     ratings = np.array(RATINGS, float)
     data = jaxrec.from_arrays(users, items, ratings.ravel())
-    options = jaxrec.FitOptions(
-        loss="mse", optimizer="sgd", learning_rate=0.01, momentum=0.9, l2=0.0, batch_size=10, epochs=300
+    optimizer = SGD(0.01, momentum=0.9)
+    options = jaxrec.TrainingOptions(
+        loss=SquaredError(), optimizer=optimizer, regularizer=None, batch_size=10, epochs=300
     )
     records = jaxrec.fit(jaxrec.SVDPP(dim=10, mean=3.0), data, options, key=jax.random.key(0)).info["records"]
     # After 30 epochs it is better than the mean, and in the end than the best sum of two biases: the factors learn.

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import ModelConformance
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec import graph, sparse
 from jaxrec.errors import JaxrecError
 from jaxrec.models._userknn import UserKNN
+from jaxrec.testing import ModelConformance
 
 EXAMPLE = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 1]], bool)
 

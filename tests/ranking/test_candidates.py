@@ -9,8 +9,7 @@ import jaxrec
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError, UnknownIdError
-from jaxrec.evaluation import evaluate_scorer
-from jaxrec.evaluation._beyond import TrainingFacts
+from jaxrec.evaluation import TrainingStatistics, evaluate_scorer
 from jaxrec.ranking import CandidateRule
 from jaxrec.scorers import TableScorer
 
@@ -196,15 +195,17 @@ def test_measures_of_scores_and_of_popularity_follow_the_rule_too():
     data = Interactions.from_arrays([0] * 5, range(5))
     truth, none = data.select([0, 3]), seen_items(data.select([]))
     table = TableScorer(np.array([[5.0, 4.0, 3.0, 2.0, 1.0]], np.float32))
-    facts = TrainingFacts(np.array([1, 9, 8, 7, 0], np.int32), 1)
+    training = TrainingStatistics(np.array([1, 9, 8, 7, 0], np.int32), 1)
     rule = CandidateRule(exclude=np.array([1, 2]))
     report = evaluate_scorer(
-        table, truth, seen=none, k=2, metrics=("auc", "r_precision", "serendipity"), facts=facts, rule=rule
+        table, truth, seen=none, k=2, metrics=("auc", "r_precision", "serendipity"), training=training, rule=rule
     )
     assert report.mean("auc") == 1.0  # both relevant items are above item 4, the only other one that is left
     assert report.mean("r_precision") == 1.0  # the list is 0, 3
     assert report.mean("serendipity@2") == 0.0  # popularity recommends 3 and 0 when 1 and 2 are left out
-    free = evaluate_scorer(table, truth, seen=none, k=2, metrics=("auc", "r_precision", "serendipity"), facts=facts)
+    free = evaluate_scorer(
+        table, truth, seen=none, k=2, metrics=("auc", "r_precision", "serendipity"), training=training
+    )
     assert free.mean("auc") == pytest.approx((3 + 1) / 6)
     assert free.mean("r_precision") == 0.5
     assert free.mean("serendipity@2") == 0.5  # item 0 is a hit that popularity (1, 2) does not have

@@ -12,10 +12,13 @@ from reference.metric_cases import city_block, slow_city_block
 
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics import intra_list_distance
-from jaxrec.ranking import ItemSpace
-from jaxrec.ranking._reranking import greedy_dpp, mmr, rerank
+from jaxrec.protocols import Reranker
+from jaxrec.pytrees import options
+from jaxrec.ranking import MMR, GreedyDPP, ItemSpace
+from jaxrec.ranking._reranking import _rerank_tile, greedy_dpp, mmr, rerank
 
 METHODS = ("mmr", "dpp")
+RULES = {"mmr": MMR, "dpp": GreedyDPP}
 
 
 def candidates(seed, n=9, d=12):
@@ -72,7 +75,7 @@ def test_maximal_marginal_relevance_is_that_of_brute_force(distance, twin, theta
     expected = slow.mmr(scores, vectors, 6, theta, twin)
     assert mmr(scores, vectors, 6, theta, distance=distance).tolist() == expected
     lists = np.arange(len(scores), dtype=np.int32)[None, :]
-    made, _ = rerank(lists, scores[None, :], vectors, 6, trade_off=theta, distance=distance)
+    made, _ = rerank(lists, scores[None, :], vectors, 6, MMR(theta, distance))
     assert made[0].tolist() == expected
 
 
@@ -123,7 +126,7 @@ def test_all_users_are_each_user(method, tile):
     scores = rng.normal(size=lists.shape).astype(np.float32)
     lists[2, 5:], scores[2, 5:] = -1, np.nan
     function = {"mmr": mmr, "dpp": greedy_dpp}[method]
-    made, values = rerank(lists, scores, vectors, 6, trade_off=0.5, method=method, users_per_tile=tile)
+    made, values = rerank(lists, scores, vectors, 6, RULES[method](0.5), users_per_tile=tile)
     for user in range(7):
         own = lists[user] >= 0
         places = function(scores[user][own], vectors[lists[user][own]], min(6, own.sum()), 0.5)
@@ -141,7 +144,7 @@ def test_less_of_the_trade_off_gives_more_distance(method):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     distances = []
     for theta in (1.0, 0.7, 0.3):
-        made, _ = rerank(lists, scores, unit, 10, trade_off=theta, method=method)
+        made, _ = rerank(lists, scores, unit, 10, RULES[method](theta))
         distances.append(float(np.mean(jax.vmap(intra_list_distance)(jnp.asarray(unit[made])))))
     assert distances[0] < distances[1] < distances[2]
 
@@ -151,8 +154,8 @@ def test_items_without_a_vector_in_a_space_count_as_zeros():
     space = ItemSpace(vectors, np.array([True, True, False]), "by hand")
     lists, scores = np.array([[0, 1, 2]], np.int32), np.array([[3, 2, 1]], np.float32)
     zeros = np.where(space.known[:, None], vectors, 0)
-    expected = rerank(lists, scores, zeros, 3, trade_off=0.2)
-    np.testing.assert_array_equal(rerank(lists, scores, space, 3, trade_off=0.2)[0], expected[0])
+    expected = rerank(lists, scores, zeros, 3, MMR(0.2))
+    np.testing.assert_array_equal(rerank(lists, scores, space, 3, MMR(0.2))[0], expected[0])
 
 
 @st.composite
@@ -171,14 +174,14 @@ def problems(draw):
 @given(problems(), st.sampled_from(METHODS), st.sampled_from([1, 2, 3]))
 def test_lists_are_candidates_without_repeats_whatever_the_tile(problem, method, tile):
     lists, scores, vectors, theta = problem
-    made, values = rerank(lists, scores, vectors, 5, trade_off=theta, method=method)
+    made, values = rerank(lists, scores, vectors, 5, RULES[method](theta))
     for user, listed in enumerate(lists):
         mine, score = made[user], dict(zip(listed.tolist(), scores[user].tolist(), strict=True))
         count = min(5, int((listed >= 0).sum()))
         assert len(set(mine[:count].tolist()) & set(listed[listed >= 0].tolist())) == count
         assert mine[count:].tolist() == [-1] * (5 - count)
         assert values[user].tolist() == [score[item] for item in mine[:count].tolist()] + [-np.inf] * (5 - count)
-    tiled = rerank(lists, scores, vectors, 5, trade_off=theta, method=method, users_per_tile=tile)
+    tiled = rerank(lists, scores, vectors, 5, RULES[method](theta), users_per_tile=tile)
     np.testing.assert_array_equal(tiled[0], made)
     np.testing.assert_array_equal(tiled[1], values)
 
@@ -195,16 +198,16 @@ def test_distinct_candidates_are_chosen_in_whatever_order_they_come(seed, theta,
 @pytest.mark.parametrize("method", METHODS)
 def test_arrays_of_jax_and_plain_lists_do_as_well(method):
     arrays = LISTS, SCORES, VECTORS
-    expected = rerank(*arrays, 2, trade_off=0.5, method=method)
+    expected = rerank(*arrays, 2, RULES[method](0.5))
     for kind in (jnp.asarray, np.ndarray.tolist):
-        made = rerank(*(kind(array) for array in arrays), 2, trade_off=0.5, method=method)
+        made = rerank(*(kind(array) for array in arrays), 2, RULES[method](0.5))
         np.testing.assert_array_equal(made[0], expected[0])
         np.testing.assert_array_equal(made[1], expected[1])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_users_give_no_lists(method):
-    made = rerank(np.zeros((0, 3), np.int32), np.zeros((0, 3)), VECTORS, 2, trade_off=0.5, method=method)
+    made = rerank(np.zeros((0, 3), np.int32), np.zeros((0, 3)), VECTORS, 2, RULES[method](0.5))
     assert made[0].shape == made[1].shape == (0, 2)
 
 
@@ -234,7 +237,7 @@ def half_defined(x, y):
     ("changes", "kind", "message"),
     [
         ({"k": -1}, JaxrecError, r"k must lie in 1\.\.3.* got -1"),
-        ({"distance": below_zero}, DataError, "distance below_zero is negative or not finite .* of list 0; give a"),
+        ({"distance": below_zero}, DataError, "distance below_zero is negative or not finite .*; give a .* of list 0"),
         ({"distance": half_defined}, DataError, "distance half_defined is negative or not finite between two cand"),
         ({"trade_off": 1.1}, JaxrecError, r"trade_off must lie in 0\.\.1 and be one number, got 1\.1"),
         ({"trade_off": float("nan")}, JaxrecError, "trade_off must lie in"),
@@ -243,11 +246,10 @@ def half_defined(x, y):
         ({"k": 2.0}, JaxrecError, r"k must lie in 1\.\.3.*be whole, got 2\.0"),
         ({"trade_off": "half"}, JaxrecError, r"trade_off must lie in 0\.\.1 and be one number, got half"),
         ({"distance": "manhattan"}, JaxrecError, "distance is 'manhattan'; choose 'euclidean' or 'cosine', or pass"),
-        ({"distance": "manhattan", "method": "dpp"}, JaxrecError, "distance is 'manhattan'"),
         ({"users_per_tile": 1.5}, JaxrecError, r"users_per_tile must be a whole number of at least 1, got 1\.5"),
         ({"item_vectors": VECTORS * np.float32(1e19)}, DataError, r"vector longer than 1e\+18, at item 0; scale them"),
         ({"scores": SCORES.astype(np.float64) * 1e300}, DataError, "scores has inf in list 0"),
-        ({"method": "xquad"}, JaxrecError, "method must be 'mmr' or 'dpp', got 'xquad'"),
+        ({"reranker": "xquad"}, JaxrecError, "no reranker is named 'xquad'; the names are mmr, dpp"),
         ({"users_per_tile": 0}, JaxrecError, "users_per_tile must be a whole number of at least 1, got 0"),
         ({"lists": LISTS + 1}, MismatchError, r"items 0\.\.3, and item_vectors has 3 items"),
         ({"lists": LISTS.astype(np.float32)}, MismatchError, "lists must be whole numbers"),
@@ -259,9 +261,57 @@ def half_defined(x, y):
     ],
 )
 def test_bad_input_is_told(changes, kind, message):
-    arguments = {"lists": LISTS, "scores": SCORES, "item_vectors": VECTORS, "k": 2, "trade_off": 0.5, **changes}
+    arguments = {"lists": LISTS, "scores": SCORES, "item_vectors": VECTORS, "k": 2, **changes}
+    how = {name: arguments.pop(name) for name in ("trade_off", "distance") if name in arguments}
     with pytest.raises(kind, match=message):
-        rerank(**arguments)
+        rerank(**{"reranker": (how and MMR(**how)) or "mmr", **arguments})
+
+
+def test_arguments_of_0_1_warn_and_give_the_same():
+    for method, rule in RULES.items():
+        expected = rerank(LISTS, SCORES, VECTORS, 2, rule(0.5))
+        with pytest.warns(DeprecationWarning, match="method is an argument of 0.1 .* pass reranker=MMR"):
+            made = rerank(LISTS, SCORES, VECTORS, 2, trade_off=0.5, method=method, distance="cosine")
+        if method == "dpp":  # which has no distance of its own
+            np.testing.assert_array_equal(made[0], expected[0])
+    with (
+        pytest.warns(DeprecationWarning, match="is an argument of 0.1"),
+        pytest.raises(JaxrecError, match="distance is 'manhattan'"),
+    ):
+        rerank(LISTS, SCORES, VECTORS, 2, trade_off=0.5, method="dpp", distance="manhattan")
+    with pytest.raises(JaxrecError, match="reranker and trade_off are given; pass the reranker alone"):
+        rerank(LISTS, SCORES, VECTORS, 2, MMR(0.5), trade_off=0.5)
+    np.testing.assert_array_equal(
+        rerank(LISTS, SCORES, VECTORS, 2, "dpp")[0], rerank(LISTS, SCORES, VECTORS, 2, GreedyDPP())[0]
+    )
+
+
+@options
+class Backwards(Reranker):
+    """A re-ranker from outside: the worst first, and nothing that is farther than a bound from the origin."""
+
+    bound: float = 10.0
+
+    def __call__(self, scores, vectors, k, *, where):
+        return jnp.argsort(jnp.where(where, scores, jnp.inf))[:k].astype(jnp.int32)
+
+    def refuses(self, vectors, where):
+        return jnp.any(jnp.abs(vectors) > self.bound)
+
+    @property
+    def fault(self):
+        return f"a vector is beyond {self.bound}, in a candidate"
+
+
+def test_a_re_ranker_from_outside_and_other_numbers_compile_nothing():
+    made, values = rerank(LISTS, SCORES, VECTORS, 2, Backwards())
+    assert made.tolist() == [[1, 0], [0, 1]]
+    assert values.tolist() == [[1, 2], [1, 2]]
+    before = _rerank_tile._cache_size()
+    with pytest.raises(DataError, match=r"a vector is beyond 0.5, in a candidate of list 0"):
+        rerank(LISTS, SCORES, VECTORS, 2, Backwards(0.5))
+    rerank(LISTS, SCORES, VECTORS, 2, Backwards(np.float64(3)))
+    assert _rerank_tile._cache_size() == before
 
 
 @pytest.mark.parametrize("function", [mmr, greedy_dpp])

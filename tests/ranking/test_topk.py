@@ -191,7 +191,7 @@ def test_the_memory_of_the_program_stays_within_the_statement():
     tile, calls = topk.tile_plan(num_items, k, memory, 10**6)
     assert tile == 24 * 2**20 * 3 / 4 // (12 * num_items + 1024 * k) // 8 * 8  # the formula of the docstring
     program = topk._rank.lower(
-        factors, np.zeros(tile * calls, np.int32), np.int32(1), seen, None, k=k, tile=tile
+        factors, np.zeros(tile * calls, np.int32), np.int32(1), seen, None, k=k, tile=tile, structure=0
     ).compile()
     needed = program.memory_analysis()
     assert needed.temp_size_in_bytes + needed.output_size_in_bytes <= memory * 2**20
@@ -203,7 +203,14 @@ def test_no_row_is_sorted_as_a_whole(num_items):
     if jax.default_backend() != "cpu":
         pytest.skip("the kernels of other platforms sort where they like")
     program = topk._rank.lower(
-        TableScorer(jnp.zeros((16, num_items))), np.zeros(16, np.int32), np.int32(1), None, None, k=3, tile=8
+        TableScorer(jnp.zeros((16, num_items))),
+        np.zeros(16, np.int32),
+        np.int32(1),
+        None,
+        None,
+        k=3,
+        tile=8,
+        structure=0,
     )
     sorted_columns = re.findall(r"\[8,(\d+)\]\S* (?:\S+ )*sort\(", program.compile().as_text())
     assert all(int(columns) == 3 for columns in sorted_columns), sorted_columns

@@ -25,12 +25,12 @@ def gini(counts):
     return sum(differences) / len(differences) / (2 * mean)
 
 
-def exposure_entropy(counts):
+def shannon_entropy(counts):
     total = sum(counts)
     return -sum(count / total * math.log(count / total) for count in counts if count > 0)
 
 
-def personalisation(lists, k):
+def personalization(lists, k):
     distances = [
         1 - len(set(without_padding(a)) & set(without_padding(b))) / k for a, b in itertools.combinations(lists, 2)
     ]
@@ -83,7 +83,7 @@ def category_distribution(listed, table):
     return [share / voters for share in shares] if voters else shares
 
 
-def calibration(listed, history, table, smoothing=0.01):
+def miscalibration(listed, history, table, smoothing=0.01):
     divergence = 0.0
     for p, q in zip(history, category_distribution(listed, table), strict=True):
         if p > 0:

@@ -14,10 +14,22 @@ import numpy as np
 from reference import beyond_accuracy as beyond
 from reference import metrics as slow
 
-from jaxrec import metrics
+from jaxrec import metrics, registry
 
 USERS, ITEMS, LENGTH, MOST, CATEGORIES, GROUPS = 48, 50, 20, 30, 5, 4
 CUTS = (1, 5, 10, 20)
+# What the catalog takes from a function of `jaxrec.metrics` with another name than its own.
+FUNCTIONS = {
+    "recall_known": "recall",
+    "precision_length": "precision",
+    "graded_ndcg_exponential": "graded_ndcg",
+    "ild": "intra_list_distance",
+    "coverage": "catalog_coverage",
+    "long_tail": "long_tail_share",
+}
+OF_HITS = tuple(
+    name for name in registry.names("metric") if name != "hits" and hasattr(registry.make("metric", name), "function")
+)
 NUM_USERS = 9  # of the training data, so that the largest popularity has no information
 GAINS = {"linear": lambda grade: grade, "exponential": lambda grade: 2**grade - 1}
 
@@ -129,7 +141,8 @@ def _accuracy() -> dict[str, Case]:
 
     made = {"r_precision": Case("r_precision", metrics.r_precision, (hits, counts), (), twin(slow.r_precision))}
     for k in CUTS:
-        for name, metric in metrics.RANKING_METRICS.items():
+        for name in OF_HITS:
+            metric = registry.make("metric", name).function
             expected = twin(slow.RANKING[name], k)
             made[f"{name}@{k}"] = Case(name, functools.partial(metric, k=k), (hits, counts), (), expected)
         made[f"precision_of_length@{k}"] = Case(
@@ -162,7 +175,7 @@ def _items() -> dict[str, Case]:
     groups = np.stack([np.roll(categories, shift, axis=0) for shift in range(GROUPS)])
     shares = groups / np.maximum(groups.sum(axis=2, keepdims=True), 1)
     each = lambda function, *more: np.array([function(own, *more) for own in lists])  # noqa: E731
-    pairs = [(beyond.serendipity, lists, truth, popular), (beyond.calibration, lists, history)]
+    pairs = [(beyond.serendipity, lists, truth, popular), (beyond.miscalibration, lists, history)]
     surprise, divergence = (np.array([f(*row) if f is beyond.serendipity else f(*row, categories)
                             for row in zip(*rows, strict=True)]) for f, *rows in pairs)  # fmt: skip
     by_popularity = each(beyond.average_popularity, popularity)
@@ -178,7 +191,7 @@ def _items() -> dict[str, Case]:
             "long_tail_share", metrics.long_tail_share, (lists,), (tail,), each(beyond.long_tail_share, tail_items)
         ),
         "serendipity": Case("serendipity", metrics.serendipity, (hits, lists, popular), (), surprise),
-        "calibration": Case("calibration", metrics.calibration, (lists, history), (categories,), divergence),
+        "miscalibration": Case("miscalibration", metrics.miscalibration, (lists, history), (categories,), divergence),
         "category_distribution": Case(
             "category_distribution", metrics.category_distribution, (lists,), (categories,),
             each(beyond.category_distribution, categories),
@@ -229,20 +242,20 @@ def _distances() -> dict[str, Case]:
 def _all_lists() -> dict[str, Case]:
     groups = example().lists.reshape(GROUPS, USERS // GROUPS, LENGTH)
     counts = np.array([beyond.exposure(own, ITEMS) for own in groups], np.int32)
-    entropy = np.array([beyond.exposure_entropy(own) for own in counts.tolist()])
-    normalized = functools.partial(metrics.exposure_entropy, normalized=True)
+    entropy = np.array([beyond.shannon_entropy(own) for own in counts.tolist()])
+    normalized = functools.partial(metrics.shannon_entropy, normalized=True)
     return {
         "exposure": Case("exposure", lambda own: metrics.exposure(own, ITEMS), (groups,), (), counts),
         "gini": Case("gini", metrics.gini, (counts,), (), np.array([beyond.gini(own) for own in counts.tolist()])),
-        "entropy": Case("exposure_entropy", metrics.exposure_entropy, (counts,), (), entropy),
-        "entropy_normalized": Case("exposure_entropy", normalized, (counts,), (), entropy / np.log(ITEMS)),
-        "personalisation": Case(
-            "personalisation", lambda own: metrics.personalisation(own, USERS // GROUPS, LENGTH), (counts,), (),
-            np.array([beyond.personalisation(own, LENGTH) for own in groups]),
+        "shannon_entropy": Case("shannon_entropy", metrics.shannon_entropy, (counts,), (), entropy),
+        "entropy_normalized": Case("shannon_entropy", normalized, (counts,), (), entropy / np.log(ITEMS)),
+        "personalization": Case(
+            "personalization", lambda own: metrics.personalization(own, USERS // GROUPS, LENGTH), (counts,), (),
+            np.array([beyond.personalization(own, LENGTH) for own in groups]),
         ),
         "coverage": Case(
-            "catalogue_coverage", lambda own: metrics.catalogue_coverage(own, ITEMS), (groups,), (),
-            np.array([slow.catalogue_coverage(own.tolist(), ITEMS) for own in groups]),
+            "catalog_coverage", lambda own: metrics.catalog_coverage(own, ITEMS), (groups,), (),
+            np.array([slow.catalog_coverage(own.tolist(), ITEMS) for own in groups]),
         ),
     }  # fmt: skip
 

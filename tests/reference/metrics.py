@@ -60,7 +60,7 @@ def reciprocal_rank(listed, relevant, k):
     return 0.0
 
 
-def recall_min(listed, relevant, k):
+def capped_recall(listed, relevant, k):
     if not relevant:
         return 0.0
     return len(set(listed[:k]) & set(relevant)) / min(k, len(relevant))
@@ -85,7 +85,7 @@ RANKING = {
     "ndcg": ndcg,
     "average_precision": average_precision,
     "reciprocal_rank": reciprocal_rank,
-    "recall_min": recall_min,
+    "capped_recall": capped_recall,
     "ndcg_k": ndcg_k,
     "average_precision_min": average_precision_min,
 }
@@ -144,7 +144,7 @@ def intra_list_distance(vectors, where, distance):
     return sum(distances) / len(distances) if distances else 0.0
 
 
-def catalogue_coverage(lists, num_items):
+def catalog_coverage(lists, num_items):
     return len({item for listed in lists for item in listed if item >= 0}) / num_items
 
 

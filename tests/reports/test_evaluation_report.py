@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.reports import Report, average_reports, comparison_markdown, comparison_table, paired_difference
+from jaxrec.reports import (
+    Report,
+    average_reports,
+    by_item_group,
+    comparison_markdown,
+    comparison_table,
+    paired_difference,
+)
 
 Z = 1.959963984540054  # the 97.5% point of the normal distribution
 
@@ -211,7 +218,9 @@ def test_only_runs_of_one_setting_are_averaged():
     with pytest.raises(
         MismatchError, match="the reports differ in masked: 'train' and ''; average runs of one setting"
     ):
-        average_reports([report([1.0], masked="train"), report([1.0])])
+        average_reports(
+            [report([1.0], masked="train", setting={"masked": "a"}), report([1.0], setting={"masked": "b"})]
+        )
     with pytest.raises(MismatchError, match=r"the reports differ in what they hold \(coverage@10\)"):
         average_reports([report([1.0], overall={"coverage@10": 1.0}), report([1.0])])
     with pytest.raises(MismatchError, match="the reports are on different users"):
@@ -251,3 +260,46 @@ def test_bad_input_is_refused():
         report([1.0, 0.5]).interval("recall@10", level=95)
     with pytest.raises(JaxrecError, match="reports is empty; pass at least one"):
         comparison_table({}, ["recall@10"])
+
+
+def test_groups_of_a_mean_are_the_means_of_the_groups():
+    runs = [
+        report([0.0, 0.5, 1.0, np.nan], overall={"coverage@10": 0.5}),
+        report([0.5, 0.5, 0.0, 1.0], overall={"coverage@10": 0.25}),
+        report([1.0, 0.5, 0.5, 0.0], overall={"coverage@10": 0.25}),
+    ]
+    labels = ["new", "new", "old", "old"]
+    cut = average_reports(runs).by_group(labels)
+    averaged = average_reports([run.by_group(labels) for run in runs])
+    assert list(cut) == list(averaged) == ["new", "old"]
+    for groups in (cut, averaged, average_reports([average_reports(runs[:2]), runs[2]]).by_group(labels)):
+        assert groups["new"].runs == 3
+        np.testing.assert_allclose(groups["new"].per_user["recall@10"], [0.5, 0.5])
+        np.testing.assert_allclose(groups["new"].seeds["recall@10"], [0.25, 0.5, 0.75])
+        np.testing.assert_allclose(groups["old"].seeds["recall@10"], [1.0, 0.5, 0.25])
+        assert groups["new"].spread("recall@10").std == pytest.approx(0.25)
+        assert groups["new"].overall == {}
+    with pytest.raises(MismatchError, match="the reports differ in their groups: new, old and a"):
+        average_reports([runs[0].by_group(labels), runs[1].by_group(["a"] * 4)])
+    lone = report([1.0], runs=2, seeds={"recall@10": [0, 2]})
+    with pytest.raises(JaxrecError, match="the mean of 2 trainings and lacks their reports; make it with average_rep"):
+        lone.by_group(["a"])
+
+
+def test_groups_of_items_of_a_mean_keep_their_seeds():
+    runs = [
+        Report(
+            np.arange(2), {"recall@5": np.zeros(2), "recall@5 [a [b]]": np.full(2, value)}, {"exposure@5 [c]": value}
+        )
+        for value in (0.25, 0.75)
+    ]
+    parts = by_item_group(average_reports(runs))
+    assert list(parts) == ["a [b]", "c"]
+    np.testing.assert_allclose(parts["a [b]"].seeds["recall@5"], [0.25, 0.75])
+    assert parts["c"].spread("exposure@5").mean == 0.5
+    assert list(parts["a [b]"].by_group(["u", "v"])["u"].per_user) == ["recall@5"]
+
+
+def test_labels_are_in_natural_order():
+    groups = report(np.zeros(5)).by_group(["10", "b", "2", "a11", "a2"])
+    assert list(groups) == ["2", "10", "a2", "a11", "b"]

@@ -102,17 +102,19 @@ def test_daggers_are_those_of_the_slow_twin(means, thousandths, reference, lower
 
 def test_the_best_is_the_lowest_where_lower_is_better():
     reports = {
-        label: Report(np.arange(2), {"calibration@5": np.full(2, value)}, {"rmse": value, "entropy@5": value})
+        label: Report(np.arange(2), {"miscalibration@5": np.full(2, value)}, {"rmse": value, "entropy@5": value})
         for label, value in (("a", 0.25), ("b", 0.5), ("c", 0.25))
     }
-    rows = rows_of(reports, {("calibration@5", *pair): 1.0 for pair in itertools.combinations(reports, 2)})
-    table = comparison_markdown(reports, ["calibration@5", "rmse", "entropy@5"], comparisons=rows).splitlines()
+    rows = rows_of(reports, {("miscalibration@5", *pair): 1.0 for pair in itertools.combinations(reports, 2)})
+    table = comparison_markdown(reports, ["miscalibration@5", "rmse", "entropy@5"], comparisons=rows).splitlines()
     assert table[2:5] == [
         "| a | **0.2500** ±.0000 | **0.2500** | 0.2500 |",
         "| b | 0.5000 ±.0000 | 0.5000 | **0.5000** |",
         "| c | **0.2500** ±.0000 | **0.2500** | 0.2500 |",  # equal values are bold alike
     ]
-    assert "- **bold**: the best mean of its column (the lowest of calibration@5, rmse); alone it" in "\n".join(table)
+    assert "- **bold**: the best mean of its column (the lowest of miscalibration@5, rmse); alone it" in "\n".join(
+        table
+    )
     turned = comparison_markdown(reports, ["entropy@5"], comparisons=rows, lower=["entropy@5"])
     assert "| a | **0.2500** |" in turned
 
@@ -244,3 +246,13 @@ def test_rows_that_do_not_belong_to_the_table_are_refused(options, error, messag
 def test_reports_that_cannot_be_compared_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_metric_from_outside_says_its_direction_and_trainings_are_counted():
+    down = {name: Report(np.arange(2), {"mine@5": np.full(2, value)}, lower=frozenset({"mine@5"}))
+            for name, value in (("a", 0.25), ("b", 0.5))}  # fmt: skip
+    rows = rows_of(down, {("mine@5", "a", "b"): 1.0})
+    table = comparison_markdown(down, ["mine@5"], comparisons=rows, trainings={"a": 5, "b": 7})
+    assert "| a | **0.2500**" in table
+    assert table.endswith("Trainings: a 5, b 7.")
+    assert "| b | **0.5000**" in comparison_markdown(down, ["mine@5"], comparisons=rows, lower=())

@@ -12,7 +12,7 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import JaxrecError
-from jaxrec.sampling import contains, shuffled_batches, uniform_negatives
+from jaxrec.sampling import Uniform, contains, shuffled_batches, uniform_negatives
 from jaxrec.training._epoch import make_batch
 from jaxrec.training._state import train_data
 
@@ -140,8 +140,8 @@ def test_held_out_items_and_items_without_training_data_stay_drawable(key):
     data = train_data(train)
     index = np.zeros(3000, np.int32)  # the first interaction is user 0's
     assert np.asarray(data.user)[0] == 0
-    make = jax.jit(make_batch, static_argnames="negatives")
-    batch, skipped = make(data, index, np.ones(3000, bool), key, negatives=1)
+    make = jax.jit(make_batch)
+    batch, skipped = make(data, index, np.ones(3000, bool), key, negatives=Uniform())
     assert skipped == 0
     statistic = slow.chi_square(batch.negatives, {2: 1 / 3, 3: 1 / 3, 4: 1 / 3})
     assert statistic <= scipy.stats.chi2.isf(SIGNIFICANCE, 2)

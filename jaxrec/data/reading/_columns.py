@@ -8,22 +8,74 @@ from collections.abc import Mapping, Sequence
 
 from jaxrec.errors import DataError
 
+Columns = Mapping[str, str | int | None] | Sequence[str | None]
+
 ROLES = ("user", "item", "rating", "timestamp", "title")
 
 # Common names of each role, in order of preference, in lower case without spaces and punctuation. Names of date
 # columns are left out: they often hold text, which would turn a readable file into an error.
 _ALIASES = types.MappingProxyType(
     {
-        "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid", "personid"),
+        "user": (
+            *("user", "userid", "uid", "reviewerid", "customerid", "visitorid", "personid", "clientid", "memberid"),
+            *("accountid", "buyerid", "customer", "client", "buyer"),
+        ),
         "item": (
             *("item", "itemid", "iid", "movieid", "movie", "asin", "parentasin", "productid", "businessid", "bookid"),
             *("isbn", "songid", "trackid", "artistid", "articleid", "venueid", "locationid"),
+            *("sku", "productcode", "itemcode", "videoid", "gameid", "recipeid", "product", "article"),
         ),
         "rating": ("rating", "ratings", "stars", "score", "overall"),
         "timestamp": ("timestamp", "time", "ts", "unixtime", "unixreviewtime"),
-        "title": ("title", "movietitle", "itemtitle", "itemname"),
+        "title": (
+            *("title", "movietitle", "itemtitle", "itemname", "moviename", "producttitle", "productname"),
+            *("booktitle", "bookname", "songtitle", "songname", "tracktitle", "trackname", "articletitle"),
+        ),
     }
 )
+
+# Names, in lower case, that a role may hide behind: told in a note, never taken unasked.
+_LIKELY = types.MappingProxyType(
+    {
+        "rating": re.compile(r"rating|score|stars|grade"),
+        "timestamp": re.compile(r"date|time|(^|_)(at|on)$|_ts$|created|ordered"),
+        "title": re.compile(r"name|title"),
+    }
+)
+
+
+def wanted_columns(columns: Columns | None) -> dict[str, str | int | None]:
+    """Check the stated columns, and make them a mapping of role to name or position.
+
+    Args:
+      columns: role to name or position, None for "leave it out"; or the role of each column in order, None for a
+        column to skip.
+
+    Raises:
+      DataError: an unknown role, a role that occurs twice, or a column that is neither name nor position.
+
+    >>> wanted_columns(("item", None, "user"))
+    {'user': 2, 'item': 0, 'rating': None, 'timestamp': None, 'title': None}
+    """
+    if columns is None:
+        return {}
+    if isinstance(columns, Mapping):
+        for role, value in columns.items():
+            if role not in ROLES or not (value is None or (isinstance(value, (str, int)) and value is not True)):
+                turned = f", the other way around: columns={{{value!r}: {role!r}}}" if value in ROLES else ""
+                raise DataError(
+                    f"columns has {role!r}: {value!r}; map the roles {', '.join(ROLES)} to names or positions{turned}"
+                )
+        return dict(columns)
+    if isinstance(columns, str) or not isinstance(columns, Sequence):
+        raise DataError(f"columns is {columns!r}; pass a mapping of role to column, or the role of each column")
+    out: dict[str, str | int | None] = dict.fromkeys(ROLES)
+    for at, role in enumerate(columns):
+        if role is not None:
+            if role not in ROLES or out[role] is not None:
+                raise DataError(f"columns has {role!r} at place {at}; name each of {', '.join(ROLES)} at most once")
+            out[role] = at
+    return out
 
 
 def find_columns(
@@ -95,11 +147,15 @@ def find_columns(
 
 
 def describe(names: Sequence[str], found: Mapping[str, int]) -> str:
-    """The columns that were taken and those that were left out, as words for a note.
+    """Name the taken and the unused columns, for a note.
 
-    >>> describe(["u", "i", "tag"], {"user": 0, "item": 1})
-    "user = 'u', item = 'i'; left out: 'tag'"
+    >>> describe(["u", "i", "ordered_at"], {"user": 0, "item": 1})
+    "user = 'u', item = 'i'; left out: 'ordered_at' (the timestamp? columns={'timestamp': 'ordered_at'})"
     """
     taken = ", ".join(f"{role} = {names[at]!r}" for role, at in found.items())
-    rest = [repr(name) for at, name in enumerate(names) if at not in found.values()]
+    rest = []
+    for at, name in enumerate(names):
+        if at not in found.values():
+            role = next((role for role, form in _LIKELY.items() if role not in found and form.search(name.lower())), "")
+            rest.append(f"{name!r} (the {role}? columns={{{role!r}: {name!r}}})" if role else repr(name))
     return taken + (f"; left out: {', '.join(rest)}" if rest else "")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, factorize
-from jaxrec.data._interactions import Interactions, check_rating, check_timestamp
+from jaxrec.data._interactions import Interactions, check_interactions, check_rating, check_timestamp
 from jaxrec.errors import DataError
 
 
@@ -22,7 +22,7 @@ def from_scipy(
 ) -> Interactions:
     """Make interactions from a sparse matrix R [U, I]: an entry (u, i) is an interaction of user u with item i.
 
-    Entries at one place are added up, as scipy defines it. Rows and columns without an entry stay in the catalogue.
+    Entries at one place are added up, as scipy defines it. Rows and columns without an entry stay in the catalog.
 
     Args:
       matrix: a scipy sparse matrix or array of any format, of real numbers.
@@ -48,6 +48,12 @@ def from_scipy(
             f"matrix is of type {type(matrix).__name__} with shape {getattr(matrix, 'shape', None)}; pass a scipy "
             "sparse matrix [users, items], for example scipy.sparse.csr_array(matrix)"
         )
+    for side, size in zip(("user", "item"), matrix.shape, strict=True):
+        if size > np.iinfo(np.int32).max:  # told before ids of this size are made
+            raise DataError(
+                f"matrix has shape {matrix.shape}, and {size:,} {side}s do not fit in int32 indices; where its rows or "
+                "columns are ids, pass these: jaxrec.from_arrays(matrix.row, matrix.col, matrix.data) of a COO matrix"
+            )
     stored = matrix.nnz
     matrix = matrix.tocsr(copy=True)
     if matrix.dtype.kind not in "biuf":
@@ -83,7 +89,7 @@ def _ids(ids: Any, size: int, name: str) -> IdMap:
 
 
 def to_scipy(data: Interactions, *, add_repeated: bool = False) -> Any:
-    """The interactions as a sparse matrix R [U, I] in CSR format.
+    """Make a sparse matrix R [U, I] in CSR format.
 
     Args:
       data: the interactions.
@@ -101,6 +107,7 @@ def to_scipy(data: Interactions, *, add_repeated: bool = False) -> Any:
     """
     import scipy.sparse
 
+    check_interactions(data)
     values = np.ones(len(data), dtype=np.float32) if data.rating is None else data.rating
     matrix = scipy.sparse.coo_array((values, (data.user, data.item)), shape=(data.num_users, data.num_items)).tocsr()
     matrix.sum_duplicates()
@@ -125,7 +132,7 @@ def from_networkx(
     """Make interactions from a bipartite graph: an edge between a user and an item is an interaction.
 
     The direction of an edge does not count, and each edge of a multigraph is an interaction. Nodes without an edge stay
-    in the catalogue. The id of a node is its attribute `id` if every node has one, else the node itself.
+    in the catalog. The id of a node is its attribute `id` if every node has one, else the node itself.
 
     Args:
       graph: a networkx graph.
@@ -242,7 +249,7 @@ def _of_edges(edges: list[dict[str, Any]], name: str | None, role: str, optional
 
 
 def to_networkx(data: Interactions) -> Any:
-    """The interactions as a bipartite graph.
+    """Make a bipartite graph of users and items.
 
     Args:
       data: the interactions.
@@ -259,6 +266,7 @@ def to_networkx(data: Interactions) -> Any:
     """
     import networkx
 
+    check_interactions(data)
     users, items = data.users.ids.tolist(), data.items.ids.tolist()
     shared = not set(users).isdisjoint(items)
     user_nodes = [("user", user) if shared else user for user in users]

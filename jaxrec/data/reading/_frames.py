@@ -1,50 +1,38 @@
-"""Interactions from and to data frames: pandas, polars, Arrow tables and mappings of arrays.
-
-Those from and to scipy and networkx can be imported from here too; they are in `jaxrec.data.reading`.
-"""
+"""Interactions from and to data frames: pandas, polars, Arrow tables and mappings of arrays."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxrec._moved import old_name
 from jaxrec.data._ids import IdMap, as_ids, factorize
-from jaxrec.data._interactions import Interactions, check_rating
-from jaxrec.data.reading._columns import describe, find_columns
-from jaxrec.data.reading._conversions import from_networkx, from_scipy, to_networkx, to_scipy
+from jaxrec.data._interactions import Interactions, check_interactions, check_rating
+from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
 from jaxrec.errors import DataError
-
-__all__ = ["from_frame", "from_networkx", "from_scipy", "to_frame", "to_networkx", "to_scipy"]
 
 PART_NAMES = ("train", "valid", "test")
 
 
 def from_frame(
-    frame: Any,
-    *,
-    user: str | None = "user",
-    item: str | None = "item",
-    rating: str | None = "rating",
-    timestamp: str | None = "timestamp",
-    title: str | None = "title",
-    item_columns: Sequence[str] = (),
+    frame: Any, *, columns: Columns | None = None, item_columns: Sequence[str] = (), **roles: Any
 ) -> Interactions:
     """Make interactions from a data frame with one interaction a row.
 
-    Columns are taken by name. Where a default name is absent, a common name is taken instead ("userId", "movie_id",
-    "stars", ...), and the notes say which.
+    Ids are all integers or all strings. Times are whole numbers or dates; dates become Unix seconds (those without a
+    time zone count as UTC).
 
     Args:
       frame: a pandas or polars frame, an Arrow table, or a mapping of column name to array, with E rows.
-      user: the column of user ids, all integers or all strings.
-      item: the column of item ids, all integers or all strings.
-      rating: the column of ratings, or None for none; it may be absent under its default name.
-      timestamp: the column of times, whole numbers or dates; dates become Unix seconds (those without a time zone count
-        as UTC). None for none; it may be absent under its default name.
-      title: the column of item titles, or None for none; it may be absent under its default name.
+      columns: role to column: a mapping of "user", "item", "rating", "timestamp" and "title" to a name or a position
+        from 0, with None for "leave it out" and common names ("userId", "movie_id", "stars", ...) looked up for roles
+        that are not in it; or a sequence with the role of each column, None for a column to skip. `jaxrec.read` takes
+        the same.
       item_columns: further columns that describe the item (year, genres).
+      **roles: the way of 0.1 to name columns, `user="customer"`; deprecated.
 
     Returns:
       The interactions in the order of the rows. Titles and item columns have the first value of each item.
@@ -53,16 +41,13 @@ def from_frame(
       DataError: a column is missing or occurs twice, a user, item, rating or timestamp is missing (with its row), ids
         of mixed types, ratings that are no numbers, times that are no numbers or dates, no row at all.
 
-    >>> data = from_frame({"userId": [7, 7], "movieId": [1, 2], "stars": [5.0, 3.5]})
+    >>> data = from_frame({"userId": [7, 7], "film": [1, 2], "stars": [5.0, 3.5]}, columns={"item": "film"})
     >>> data.rating, data.notes
-    (array([5. , 3.5], dtype=float32), ("columns: user = 'userId', item = 'movieId', rating = 'stars'",))
+    (array([5. , 3.5], dtype=float32), ("columns: user = 'userId', item = 'film', rating = 'stars'",))
     """
     labels = _labels(frame)
     names = [str(label) for label in labels]
-    wanted = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "title": title}
-    for role, name in wanted.items():
-        if name is not None and not isinstance(name, str):
-            raise DataError(f"{role} is {name!r}; pass the name of a column")
+    wanted = wanted_columns(columns if not roles else _old_roles(columns, roles))
     if isinstance(item_columns, str):
         raise DataError(f"item_columns is the single text {item_columns!r}; pass a sequence of names")
     found = find_columns(names, wanted, "frame")
@@ -99,7 +84,7 @@ def from_frame(
 
 
 def to_frame(data: Interactions) -> Any:
-    """The interactions as a pandas frame, one a row, in the caller's ids.
+    """Make a pandas frame with one interaction a row, in the caller's ids.
 
     Args:
       data: the interactions.
@@ -115,6 +100,7 @@ def to_frame(data: Interactions) -> Any:
     >>> list(to_frame(data).columns)
     ['user', 'item', 'rating']
     """
+    check_interactions(data)
     try:
         import pandas
     except ImportError:
@@ -132,6 +118,20 @@ def to_frame(data: Interactions) -> Any:
             raise DataError(f"item column {name!r} has the name of another column of the frame; rename it")
         columns[name] = _plain(values)[data.item]
     return pandas.DataFrame({name: values for name, values in columns.items() if values is not None})
+
+
+def _old_roles(columns: Columns | None, roles: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = next((name for name in roles if name not in ROLES), None)
+    if unknown is not None:
+        raise DataError(f"from_frame has no argument {unknown!r}; it takes columns and item_columns")
+    if columns is not None:
+        raise DataError(f"{next(iter(roles))} and columns are both given; name all columns in columns")
+    warnings.warn(
+        f"naming columns one by one goes in 0.3; use from_frame(frame, columns={dict(roles)!r})",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return dict(roles)
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
@@ -222,7 +222,7 @@ def _seconds(values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
         first = values.tolist()[0]
         raise DataError(
             f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {first!r}); convert it to "
-            "dates or to Unix seconds, for example with pandas.to_datetime, or pass timestamp=None"
+            "dates or to Unix seconds, for example with pandas.to_datetime, or pass columns={'timestamp': None}"
         )
     if cut:
         notes.append(f"{cut:,} timestamps had a fraction of a second, which is cut off")
@@ -257,3 +257,7 @@ def _first_of_item(
             out = out.astype(np.float64)
         out[lacking] = {"f": np.nan, "M": "NaT", "U": ""}.get(out.dtype.kind)
     return out
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, ("jaxrec.data.reading",))

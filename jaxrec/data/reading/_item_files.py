@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def sibling_item_file(path: Path) -> Path | None:
-    """The item file that belongs to a file of ratings by its name, where it is there.
+    """Find the item file that belongs to a file of ratings by its name; None without one.
 
     movies.csv belongs to ratings.csv, movies.dat to ratings.dat, u.item to u.data, u1.base, ua.test and so on, and
     NAME.item to NAME.inter. Each may have .gz behind it.
@@ -52,8 +52,9 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
 
     Args:
       data: the interactions.
-      path: u.item, a `.dat` file with `::`, a RecBole `.item` file, or delimited text with a header that names an item
-        and a title column; may be gzip.
+      path: u.item, a `.dat` file with `::`, a RecBole `.item` file, or delimited text; may be gzip. The header of
+        delimited text names an item and a title column; without a header, recognized by an id of the data or a whole
+        number in its place, the columns are item, title and others.
       encoding: of the text; by default UTF-8, and ISO-8859-1 where u.item or a `.dat` file is not UTF-8.
 
     Returns:
@@ -71,7 +72,7 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
     (['Heat (1995)'], ['Action|Crime'])
     """
     try:
-        names, rows, notes = _read(path, encoding)
+        names, rows, notes = _read(path, encoding, set(map(str, data.items.ids.tolist())))
     except DataError as error:
         raise DataError(f"{error}; or pass items=None to read the interactions without this file") from None
     place: dict[str, int] = {}
@@ -108,7 +109,7 @@ def _typed(values: Sequence[str]) -> np.ndarray:
     return np.array(values, dtype=str)
 
 
-def _read(path: Path, encoding: str | None) -> tuple[list[str], list[list[str]], list[str]]:
+def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str], list[list[str]], list[str]]:
     """The names of the columns (the item first, "title" for the title), the rows, and notes."""
     name = path.name.removesuffix(".gz")
     old = name == "u.item" or name.endswith(".dat")
@@ -120,7 +121,7 @@ def _read(path: Path, encoding: str | None) -> tuple[list[str], list[list[str]],
         return ["item", "title", "release_date", *(["genres"] if genres else [])], _flags(text, path, genres), notes
     if name.endswith(".dat"):
         return ["item", "title", "genres"], _positional(text, path), notes
-    return *_headed(text, path, name), notes
+    return *_delimited(text, path, name, known, notes), notes
 
 
 def _decode(path: Path, encoding: str | None, fall_back: bool) -> tuple[str, list[str]]:
@@ -186,15 +187,22 @@ def _positional(text: str, path: Path) -> list[list[str]]:
     return rows
 
 
-def _headed(text: str, path: Path, name: str) -> tuple[list[str], list[list[str]]]:
-    """Names and rows of delimited text with a header."""
+def _delimited(
+    text: str, path: Path, name: str, known: set[str], notes: list[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Names and rows of delimited text."""
     number, first = next(iter(_lines(text)), (0, ""))
     if not first:
         raise DataError(f"{path}: the file is empty")
     recbole = name.endswith(".item")
     delimiter = "\t" if recbole else next((mark for mark in (",", "\t", ";", "|") if mark in first), ",")
-    header = header_names(first, Layout("recbole" if recbole else "delimited", delimiter), f"{path}:{number}")
+    layout = Layout(delimiter, quotes=not recbole, typed=recbole)
+    header = header_names(first, layout, f"{path}:{number}")
     wanted = {"user": None, "rating": None, "timestamp": None}
+    headless = not recbole and (header[0] in known or _INTEGER.fullmatch(header[0]) is not None)
+    if headless:
+        header = ["item", "title", *(f"column {at}" for at in range(2, len(header)))][: len(header)]
+        notes.append(f"{path.name} has no header: its columns are taken for {', '.join(header)}")
     found = find_columns(header, wanted, f"{path}:{number}", required=("item",))
     order = [found["item"], *([found["title"]] if "title" in found else [])]
     order += [at for at in range(len(header)) if at not in order]
@@ -212,4 +220,4 @@ def _headed(text: str, path: Path, name: str) -> tuple[list[str], list[list[str]
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}:{line}: not valid CSV from here on: {error}") from None
-    return names, rows[1:]
+    return names, rows if headless else rows[1:]

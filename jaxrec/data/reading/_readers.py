@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import gzip
 import os
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,22 +15,21 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
-from jaxrec.data.reading._columns import ROLES, find_columns
-from jaxrec.data.reading._detection import FORMATS, find_layout
-from jaxrec.data.reading._frames import from_frame
+from jaxrec.data.reading._columns import Columns
+from jaxrec.data.reading._formats import find_reader
 from jaxrec.data.reading._item_files import add_items, sibling_item_file
-from jaxrec.data.reading._text_formats import read_lightgcn, read_table
 from jaxrec.data.reading._text_parsing import check_encoding, open_bytes
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
+from jaxrec.protocols import Reader
+from jaxrec.registry import make, name_of
 
 PathLike = str | os.PathLike[str]
-Columns = Mapping[str, str | int | None] | Sequence[str | None]
 
 
 def read(
     path: PathLike,
     *,
-    format: str = "auto",
+    format: str | Reader = "auto",
     columns: Columns | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
@@ -37,15 +38,15 @@ def read(
 ) -> Interactions:
     """Read interactions from a file, which may be gzip.
 
-    | format | a line | found by |
-    |---|---|---|
-    | movielens-data | user, item, rating, timestamp, separated by tabs (u.data, u1.base) | tabs, numbers, no header |
-    | movielens-dat | user::item::rating::timestamp, ISO-8859-1 | `::`, no header |
-    | movielens-csv | userId,movieId,rating,timestamp after a header of these names | that header |
-    | lightgcn | a user and all items of that user, as numbers from 0 | spaces, numbers, each user on one line |
-    | recbole | tab separated after a header of name:type (`.inter`) | that header |
-    | delimited | any delimited text, with a header or with stated positions | otherwise |
-    | parquet | - (needs pyarrow or polars) | its first four bytes |
+    | format | a line | found by | options |
+    |---|---|---|---|
+    | movielens-data | user, item, rating, timestamp (u.data, u1.base) | tabs, numbers, no header | columns, encoding |
+    | movielens-dat | user::item::rating::timestamp, ISO-8859-1 | `::`, no header | columns, encoding |
+    | movielens-csv | userId,movieId,rating,timestamp | a header of these names | columns, encoding |
+    | lightgcn | a user and all items of that user, as numbers from 0 | spaces, each user on one line | encoding |
+    | recbole | separated by tabs (`.inter`) | a header of name:type | columns, encoding |
+    | parquet | - (needs pyarrow or polars) | its first four bytes | columns |
+    | delimited | any delimited text | otherwise | columns, encoding, delimiter, header |
 
     An id column is integers if all its values are whole numbers as Python writes them (no leading zero), otherwise
     strings; a note says so where it was mixed. White space around values is cut off, and empty lines are skipped.
@@ -54,13 +55,14 @@ def read(
 
     Args:
       path: the file.
-      format: one of the above; "auto" finds it.
-      columns: which column is what: a mapping of "user", "item", "rating", "timestamp" and "title" to a name or a
-        position from 0, with None for "leave it out" and common names looked up for roles that are not in it; or a
-        sequence with the role of each column, None for a column to skip.
+      format: one of the above, a reader of your own (see `jaxrec.protocols.Reader`) or the place of one,
+        "package.module:Class"; "auto" finds the format.
+      columns: role to column: a mapping of "user", "item", "rating", "timestamp" and "title" to a name or a position
+        from 0, with None for "leave it out" and common names looked up for roles that are not in it; or a sequence
+        with the role of each column, None for a column to skip. `jaxrec.from_frame` takes the same.
       delimiter: what separates the columns, one or more characters; " " is any run of white space.
       header: whether the first line that is not empty names the columns.
-      encoding: of the text; by default UTF-8, or what the format says.
+      encoding: of the text; by default UTF-8, or the one of the format.
       items: a file with titles and further item columns (movies.csv, movies.dat, u.item, `.item`, or delimited text
         with a header); "auto" takes the one that belongs to `path` by its name (movies.csv beside ratings.csv); None
         is none.
@@ -72,8 +74,8 @@ def read(
       MissingFileError: no such file.
       DataError: a folder, an empty or binary file, a line with a wrong number of columns, a rating or timestamp that is
         no finite number, an id that is missing, an index of LightGCN text that is negative or too large, a column that
-        is missing or occurs twice, bytes that are not of the encoding, an unknown format. The message starts with the
-        file, and the line where there is one.
+        is missing or occurs twice, bytes that are not of the encoding, an unknown format, an option that the format
+        does not have. The message starts with the file, and the line where there is one.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +89,8 @@ def read(
     beside = _item_file(items, path)
     if encoding is not None:
         check_encoding(encoding)
-    data = _read_file(path, format, columns, delimiter, header, encoding)
+    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding}
+    data = _read_file(path, format, options)
     return data if beside is None else add_items(data, beside, encoding)
 
 
@@ -96,7 +99,7 @@ def read_split(
     test_path: PathLike,
     valid_path: PathLike | None = None,
     *,
-    format: str = "auto",
+    format: str | Reader = "auto",
     columns: Columns | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
@@ -104,7 +107,7 @@ def read_split(
     items: PathLike | None = "auto",
     overlap: Literal["raise", "drop", "keep"] = "raise",
 ) -> Interactions:
-    """Read a published split, one file a part, into interactions that share one catalogue.
+    """Read a published split, one file a part, into interactions that share one catalog.
 
     Args:
       train_path: the file of the training part.
@@ -117,8 +120,8 @@ def read_split(
       encoding: see `read`.
       items: see `read`; "auto" looks beside `train_path`.
       overlap: what to do when a pair of user and item is in two parts. "raise" refuses; "drop" keeps it in the earlier
-        part only (train before valid before test); "keep" leaves both, for data in which users repeat themselves. The
-        last two count the pairs in a note.
+        part only (train before valid before test); "keep" leaves both, for uses other than `jaxrec.split`, which
+        refuses them. The last two count the pairs in a note.
 
     Returns:
       Interactions whose `part` says `TRAIN`, `VALID` or `TEST`: first those of train, then valid, then test. The id
@@ -143,7 +146,8 @@ def read_split(
     beside = _item_file(items, paths["train"])
     if encoding is not None:
         check_encoding(encoding)
-    parts = {name: _read_file(path, format, columns, delimiter, header, encoding) for name, path in paths.items()}
+    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding}
+    parts = {name: _read_file(path, format, options) for name, path in paths.items()}
     data = _separate(_join(parts), overlap, paths)
     return data if beside is None else add_items(data, beside, encoding)
 
@@ -164,7 +168,9 @@ def _existing(path: Any, name: str) -> Path:
     except JaxrecError:
         raise
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise DataError(f"{name} is {path!r}, which is no path ({error}); pass the path of a file") from None
+        shown = repr(path) if len(repr(path)) < 200 else f"of type {type(path).__name__}"
+        frame = "; from_frame reads frames" if hasattr(path, "columns") else ""
+        raise DataError(f"{name} is {shown}, which is no path ({error}); pass the path of a file{frame}") from None
     hint = f"did you mean {near[0]}?" if near else "check the path"
     raise MissingFileError(f"{found}: no such file; {hint}")
 
@@ -184,110 +190,42 @@ def _item_file(items: Any, path: Path) -> Path | None:
     return sibling_item_file(path) if isinstance(items, str) and items == "auto" else _existing(items, "items")
 
 
-def _read_file(
-    path: Path,
-    format: str,
-    columns: Columns | None,
-    delimiter: str | None,
-    header: bool | None,
-    encoding: str | None,
-) -> Interactions:
+def _read_file(path: Path, format: str | Reader, options: Mapping[str, Any]) -> Interactions:
     """Read one file, of a stated or found format."""
-    if format not in FORMATS:
-        raise DataError(f"format is {format!r}; the formats are {', '.join(FORMATS)}")
-    if delimiter is not None and (not isinstance(delimiter, str) or not delimiter or set(delimiter) & set('\n\r"\0')):
-        raise DataError(f"delimiter is {delimiter!r}; pass one or more characters other than a line end or a quote")
-    wanted = _wanted(columns)
+    stated = {name: value for name, value in options.items() if value is not None}
+    found = isinstance(format, str) and format == "auto"
     try:
         with open_bytes(path) as file:
-            start = file.read(4)
-        if not start:
-            raise DataError(f"{path}: the file is empty")
-        if format == "parquet" or (format == "auto" and start == b"PAR1"):
-            data, words = _read_parquet(path, wanted), "parquet"
-        else:
-            layout, words = find_layout(path, start, format, wanted, delimiter, header, encoding)
-            if layout.format == "lightgcn":
-                data = read_lightgcn(path, layout.encoding)
-            else:
-                data = read_table(path, layout, wanted)
+            if not file.read(1):
+                raise DataError(f"{path}: the file is empty")
+        reader = find_reader(path, stated) if found else _stated_reader(format, stated)
+        data = reader(path)
     except JaxrecError:
         raise
-    except (OSError, EOFError) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the gzip data are damaged ({error}); fetch the file again") from None
+    except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    how = "found" if format == "auto" else "stated"
-    note = f"{len(data):,} interactions read from {path.name}, format {words} ({how})"
+    if not isinstance(data, Interactions):
+        raise DataError(f"{path}: the reader {reader!r} gave {type(data).__name__}; let it return Interactions")
+    name = name_of("reader", reader)
+    note = f"{len(data):,} interactions read from {path.name}, format {name} ({'found' if found else 'stated'})"
     return dataclasses.replace(data, notes=(note, *data.notes))
 
 
-def _wanted(columns: Columns | None) -> dict[str, str | int | None]:
-    """The stated columns as a mapping of role to name or position."""
-    if columns is None:
-        return {}
-    if isinstance(columns, Mapping):
-        for role, value in columns.items():
-            if role not in ROLES or not (value is None or (isinstance(value, (str, int)) and value is not True)):
-                raise DataError(
-                    f"columns has {role!r}: {value!r}; map the roles {', '.join(ROLES)} to names or positions"
-                )
-        return dict(columns)
-    if isinstance(columns, str) or not isinstance(columns, Sequence):
-        raise DataError(f"columns is {columns!r}; pass a mapping of role to column, or the role of each column")
-    out: dict[str, str | int | None] = dict.fromkeys(ROLES)
-    for at, role in enumerate(columns):
-        if role is not None:
-            if role not in ROLES or out[role] is not None:
-                raise DataError(f"columns has {role!r} at place {at}; name each of {', '.join(ROLES)} at most once")
-            out[role] = at
-    return out
-
-
-def _read_parquet(path: Path, wanted: Mapping[str, str | int | None]) -> Interactions:
-    """Read a Parquet file with pyarrow or, where that is missing, polars."""
+def _stated_reader(format: Any, options: Mapping[str, Any]) -> Reader:
+    if not isinstance(format, str) and not callable(format):
+        raise DataError(f"format is {format!r}; pass the name of a format, or a reader")
     try:
-        import pyarrow.parquet as library
-    except ImportError:
-        library = None
-    try:
-        if library is not None:
-            names = list(library.read_schema(path).names)
-        else:
-            import polars
-
-            names = list(polars.read_parquet_schema(path))
-    except ImportError:
-        raise DataError(f"{path}: Parquet needs pyarrow or polars; install one (pip install pyarrow)") from None
-    except Exception as error:  # the libraries raise their own classes, which cannot be named without importing them
-        raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
-    found = find_columns(names, wanted, str(path))
-    taken = [names[at] for at in found.values()]
-    try:
-        if library is not None:
-            frame: Any = library.read_table(path, columns=taken)
-        else:
-            import polars
-
-            frame = polars.read_parquet(path, columns=taken)
-    except Exception as error:
-        raise DataError(f"{path}: damaged Parquet data ({str(error).splitlines()[0]})") from None
-    if not len(frame):
-        raise DataError(f"{path}: no interaction, only a header")
-    name = {role: names[at] for role, at in found.items()}
-    try:
-        return from_frame(
-            frame,
-            user=name["user"],
-            item=name["item"],
-            rating=name.get("rating"),
-            timestamp=name.get("timestamp"),
-            title=name.get("title"),
-        )
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+        return make("reader", format, outside=True, options=options)
+    except DataError:
+        raise
+    except JaxrecError as error:
+        raise DataError(f"format is {format!r}: {error}") from None
 
 
 def _join(parts: Mapping[str, Interactions]) -> Interactions:
-    """The parts of a split one after the other, in the union of their catalogues."""
+    """The parts of a split one after the other, in the union of their catalogs."""
     each = list(parts.values())
     notes = [note for data in each for note in data.notes]
     maps = {}
@@ -348,7 +286,7 @@ def _separate(data: Interactions, overlap: str, paths: Mapping[str, Path]) -> In
         raise DataError(
             f"{files}: {count:,} interactions are of a user and item that an earlier part has too (the first: user "
             f"{user!r}, item {item!r}), so the parts leak into each other; pass overlap='drop' to leave them out of "
-            "the later part, or overlap='keep'"
+            "the later part"
         )
     if overlap == "keep":
         return data.with_note(f"{count:,} interactions repeat a user and item of an earlier part; they are kept")

@@ -33,33 +33,39 @@ _RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a text file is laid out.
+    """The layout of a text file.
 
     Attributes:
-      format: the name of the format, as `jaxrec.read` takes it.
-      delimiter: what separates the columns, one or more characters; " " stands for any run of white space.
+      delimiter: between the columns, one or more characters; " " stands for any run of white space.
       header: whether the first line names the columns.
       encoding: the name of the encoding.
+      quotes: whether a value may stand in double quotes; RecBole and MovieLens' older files take quotes as they are.
+      typed: whether the names of the columns carry a type, as RecBole's do.
 
-    >>> Layout("delimited", ";").quoting
-    True
+    >>> str(Layout("\\t", header=False))
+    'separated by tabs, no header, utf-8'
     """
 
-    format: str
     delimiter: str = ","
     header: bool = True
     encoding: str = "utf-8"
+    quotes: bool = True
+    typed: bool = False
 
     @property
     def quoting(self) -> bool:
-        """Whether a value may stand in double quotes; RecBole and MovieLens' older files take quotes as they are."""
-        return self.format in ("movielens-csv", "delimited") and len(self.delimiter) == 1 and self.delimiter != " "
+        """Whether double quotes are looked at: only a delimiter of one character other than a space can be quoted."""
+        return self.quotes and len(self.delimiter) == 1 and self.delimiter != " "
+
+    def __str__(self) -> str:
+        mark = {"\t": "tabs", " ": "white space"}.get(self.delimiter, repr(self.delimiter))
+        return f"separated by {mark}, {'with a header' if self.header else 'no header'}, {self.encoding}"
 
 
 def split_line(line: str, layout: Layout) -> list[str]:
-    """The values of one line, such as the header.
+    """Split one line, such as the header, into its values.
 
-    >>> split_line('user,"the item"', Layout("delimited"))
+    >>> split_line('user,"the item"', Layout())
     ['user', 'the item']
     """
     if layout.delimiter == " ":
@@ -73,16 +79,16 @@ def split_line(line: str, layout: Layout) -> list[str]:
 
 
 def header_names(line: str, layout: Layout, where: str) -> list[str]:
-    """The names of the columns; the types of a RecBole header are checked and taken off.
+    """Split the header into names; the types of a RecBole header are checked and removed.
 
     Raises:
       DataError: a RecBole column without a known type.
 
-    >>> header_names("user_id:token\\trating:float", Layout("recbole", "\\t"), "FILE:1")
+    >>> header_names("user_id:token\\trating:float", Layout("\\t", typed=True), "FILE:1")
     ['user_id', 'rating']
     """
     names = split_line(line, layout)
-    if layout.format != "recbole":
+    if not layout.typed:
         return names
     for name in names:
         if name.rpartition(":")[2] not in _RECBOLE_TYPES or ":" not in name:
@@ -99,7 +105,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
       columns: role to column, as `find_columns` takes it; positions only where there is no header.
 
     Returns:
-      The interactions in the order of the lines, with a note that says which columns were taken.
+      The interactions in the order of the lines; the notes say the layout and the columns.
 
     Raises:
       DataError: see `jaxrec.read`.
@@ -108,8 +114,8 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "file")
     ...     _ = path.write_text("user;film\\nann;m1\\n")
-    ...     read_table(path, Layout("delimited", ";"), {"item": "film"}).notes
-    ("columns: user = 'user', item = 'film'",)
+    ...     read_table(path, Layout(";"), {"item": "film"}).notes
+    ("separated by ';', with a header, utf-8", "columns: user = 'user', item = 'film'")
     """
     pieces = text_pieces(path, layout.encoding)
     names, found, pieces = _start(pieces, layout, columns, path)
@@ -145,7 +151,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     if "title" in found:
         texts, text_index, _ = title.finish()
         titles, title_notes = first_texts(item_index, texts[text_index], len(item_ids))
-    notes = [f"columns: {describe(names, found)}", *user_notes, *item_notes, *title_notes]
+    notes = [str(layout), f"columns: {describe(names, found)}", *user_notes, *item_notes, *title_notes]
     return Interactions(
         user_index,
         item_index,
@@ -193,7 +199,7 @@ def _start(
 
 
 def first_texts(item: np.ndarray, texts: np.ndarray, num_items: int) -> tuple[np.ndarray, list[str]]:
-    """The first text that is not empty of each item, "" where there is none, and a note where an item has several.
+    """Choose the first text of each item that is not empty, or ""; a note counts items with several.
 
     >>> first_texts(np.array([1, 1, 0]), np.array(["", "b", "c"]), 2)
     (array(['c', 'b'], dtype='<U1'), [])
@@ -214,7 +220,8 @@ def read_lightgcn(path: Path, encoding: str = "utf-8") -> Interactions:
     Raises:
       DataError: see `jaxrec.read`.
 
-    Source: the data files of He et al., "LightGCN", SIGIR 2020.
+    References:
+      The data files of He et al., "LightGCN", SIGIR 2020.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

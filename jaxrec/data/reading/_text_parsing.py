@@ -22,14 +22,14 @@ _NEWLINE, _MINUS, _DOT, _ZERO = (np.uint8(ord(character)) for character in "\n-.
 
 
 class Piece(NamedTuple):
-    """Some whole lines of a file: UTF-8 with "\\n" at every line's end, and the number of the first line."""
+    """Whole lines of a file: UTF-8 with "\\n" at every line's end, and the number of the first line."""
 
     data: bytes
     line: int
     path: str
 
     def error(self, position: int, message: str) -> DataError:
-        """An error with the file and the line of the byte at `position`.
+        """Make an error with the file and the line of the byte at `position`.
 
         >>> Piece(b"a\\nb\\n", 10, "FILE").error(2, "wrong")
         DataError('FILE:11: wrong')
@@ -55,7 +55,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def check_encoding(encoding: str) -> str:
-    """The given name of a text encoding, checked.
+    """Check the name of a text encoding.
 
     Raises:
       DataError: no such encoding.
@@ -73,7 +73,7 @@ def check_encoding(encoding: str) -> str:
 
 
 def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iterator[Piece]:
-    """The text of a file in pieces of whole lines, about `size` bytes each.
+    """Iterate over the text of a file in pieces of whole lines, about `size` bytes each.
 
     Raises:
       DataError: a byte that is not of the encoding, a NUL byte, damaged gzip data, or a line beyond all measure.
@@ -132,7 +132,7 @@ def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iter
 
 
 def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece, bytes]]:
-    """Pieces whose columns are split by plain delimiters only, each with its delimiter.
+    """Turn quoted columns into plain ones: pieces, each with the delimiter of its columns.
 
     From the first double quote on, the rows go through the csv module and come back with a separator that no column
     holds. A row keeps its place: one that spans several lines is followed by as many empty ones.

@@ -1,29 +1,29 @@
 """Splits of interactions into training, validation and test part."""
 
-from jaxrec.data.splitting._parts import Split
+from jaxrec.data.splitting._parts import Split, train_core
 from jaxrec.data.splitting._splits import (
-    global_temporal,
-    leave_one_out,
-    predefined,
-    random,
+    GlobalTemporal,
+    LeaveOneOut,
+    Predefined,
+    RandomSplit,
+    UserKFold,
+    UserRandom,
+    UserTemporal,
+    __getattr__,  # noqa: F401 - the functions of 0.1
     split,
-    user_kfold,
-    user_kfolds,
-    user_random,
-    user_temporal,
 )
 from jaxrec.data.splitting._windows import TimeWindows
 
 __all__ = [
+    "GlobalTemporal",
+    "LeaveOneOut",
+    "Predefined",
+    "RandomSplit",
     "Split",
     "TimeWindows",
-    "global_temporal",
-    "leave_one_out",
-    "predefined",
-    "random",
+    "UserKFold",
+    "UserRandom",
+    "UserTemporal",
     "split",
-    "user_kfold",
-    "user_kfolds",
-    "user_random",
-    "user_temporal",
+    "train_core",
 ]

@@ -15,7 +15,7 @@ Ties = Literal["shuffle", "together"]
 
 
 def generator_of(key: jax.Array | None) -> np.random.Generator:
-    """A NumPy generator seeded with the words of a JAX key: host-side shuffles without a trip to the device.
+    """Seed a NumPy generator with a JAX key, for shuffles on the host.
 
     Args:
       key: one `jax.random.key`, consumed; None stands for `jax.random.key(0)`.
@@ -29,14 +29,14 @@ def generator_of(key: jax.Array | None) -> np.random.Generator:
     if key is None:
         key = jax.random.key(0)
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise JaxrecError(f"key is {key!r}; pass one jax.random key, for example jax.random.key(0)")
+        raise JaxrecError(f"key is {key!r}; a key is one jax.random.key: pass jax.random.key(0)")
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
 def from_end(
     group: np.ndarray, time: np.ndarray | None, generator: np.random.Generator, ties: Ties = "shuffle"
 ) -> np.ndarray:
-    """The place of each row from the end of its group, 0 for the last one, by time and then at random.
+    """Rank each row from the end of its group, 0 for the last one, by time and then at random.
 
     Args:
       group: ascending, [E].

@@ -13,6 +13,7 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
 from jaxrec.data._pairs import pair_codes, repeated
 from jaxrec.errors import DataError, MismatchError
+from jaxrec.text import html_table, last_notes
 
 FOLD_IN = 3  # a code beside TRAIN, VALID and TEST
 _NAMES = {TRAIN: "train", VALID: "valid", TEST: "test", FOLD_IN: "fold_in"}
@@ -20,22 +21,21 @@ _NAMES = {TRAIN: "train", VALID: "valid", TEST: "test", FOLD_IN: "fold_in"}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """The parts of one data set, in one shared catalogue of users and items.
+    """The parts of one data set, in one shared catalog of users and items.
 
     The splits of this library order the rows of each part by user, then item, so the order of the input rows does
     not show.
 
     Attributes:
-      train: what models learn from while settings are chosen.
-      valid: what settings and epochs are chosen on; may be empty.
-      test: what is reported; its lists mask the items of train and valid.
-      method: how it was made.
-      fold_in: for `user_kfold`, the part of the held-out users' interactions that a model may see when it
-        recommends to them; None otherwise.
-      notes: what the split did, with counts. What was done before it stands in `train.notes`.
+      train: for training while settings are chosen.
+      valid: for the choice of settings and epochs; may be empty.
+      test: for the reported figures; its lists mask the items of train and valid.
+      method: the name of the splitter.
+      fold_in: for `user_kfold`, the held-out users' interactions as input of their recommendations; None otherwise.
+      notes: the steps of the split, with counts; those before it are in `train.notes`.
 
     Raises:
-      MismatchError: the parts have different catalogues, or a (user, item) pair is in two of the parts.
+      MismatchError: the parts have different catalogs, or a (user, item) pair is in two of the parts.
 
     >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
     >>> parts = Split(data.select([0]), data.select([1]), data.select([2]), "by hand")
@@ -53,8 +53,8 @@ class Split:
     def __post_init__(self) -> None:
         earlier: list[tuple[str, np.ndarray]] = []
         for name, part in self.parts().items():
-            if not part.same_catalogue(self.train):
-                raise MismatchError(f"{name} and train have different catalogues; take both from one Interactions")
+            if not part.same_catalog(self.train):
+                raise MismatchError(f"{name} and train have different catalogs; take both from one Interactions")
             codes = _ascending(pair_codes(part))
             for other, theirs in earlier:
                 both = _common(codes, theirs)
@@ -67,8 +67,24 @@ class Split:
                     )
             earlier.append((name, codes))
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts().items())
+        lines = [
+            f"Split ({self.method}): {sizes} interactions",
+            f"{self.train.num_users:,} users, {self.train.num_items:,} items",
+        ]
+        return "\n  ".join([*lines, *(f"note: {note}" for note in last_notes(self.notes))])
+
+    def _repr_html_(self) -> str:
+        rows = [["part", "interactions", "users", "items"]]
+        for name, part in self.parts().items():
+            users, items = (len(np.unique(index)) for index in (part.user, part.item))
+            rows.append([name, f"{len(part):,}", f"{users:,}", f"{items:,}"])
+        catalog = f"{self.train.num_users:,} users, {self.train.num_items:,} items"
+        return html_table(f"Split ({self.method}) of {catalog}", rows, last_notes(self.notes))
+
     def parts(self) -> dict[str, Interactions]:
-        """The parts by name: train, valid, test and, where there is one, fold_in.
+        """Give the parts by name: train, valid, test and, for held-out users, fold_in.
 
         >>> data = Interactions.from_arrays([1, 1, 2], [5, 6, 6])
         >>> list(Split(data.select([0]), data.select([1]), data.select([2]), "by hand").parts())
@@ -79,7 +95,7 @@ class Split:
 
     @functools.cached_property
     def fitted(self) -> Interactions:
-        """Train and valid in one: what the final model is fitted on, and what is masked, for the test.
+        """Train and valid in one: the data of the final fit, and the mask of the test lists.
 
         Where users are held out (`user_kfold`), the fold-in of the users of the valid part belongs to it too. The
         fold-in of the test users does not: it is masked in their lists, and no model is fitted on it.
@@ -104,7 +120,7 @@ class Split:
 
 
 def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
-    """The rows in an order that depends on their content only: by user, item, then time, rating and part.
+    """Sort the rows by content: by user, item, then time, rating and part.
 
     Args:
       data: E interactions.
@@ -135,7 +151,7 @@ def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
 def assemble(
     data: Interactions, codes: np.ndarray, method: str, *, tested: bool = True, notes: Sequence[str] = ()
 ) -> Split:
-    """Make a `Split` of interactions from one part code a row, and count what a reader must know in its notes.
+    """Make a `Split` from one part code a row, with counts in its notes.
 
     Args:
       data: E interactions in canonical order.
@@ -184,7 +200,7 @@ def train_core(split: Split, k: int) -> Split:
       k: every user and every item keeps at least this many training interactions.
 
     Returns:
-      A split with one smaller catalogue; the last note counts what was removed from each part.
+      A split with one smaller catalog; the last note counts what was removed from each part.
 
     Raises:
       DataError: nothing is left.
@@ -204,7 +220,7 @@ def train_core(split: Split, k: int) -> Split:
     if split.fold_in is not None:
         keep_user[split.fold_in.user] = True
     before = split.parts()
-    catalogue = dataclasses.replace(
+    catalog = dataclasses.replace(
         split.train.select(np.arange(0)),
         users=IdMap(split.train.users.ids[keep_user], "user"),
         items=IdMap(split.train.items.ids[keep_item], "item"),
@@ -216,7 +232,7 @@ def train_core(split: Split, k: int) -> Split:
     for name, part in before.items():
         kept = part.select(keep_user[part.user] & keep_item[part.item])
         after[name] = dataclasses.replace(
-            catalogue,
+            catalog,
             user=new_user[kept.user],
             item=new_item[kept.item],
             rating=kept.rating,
@@ -249,7 +265,7 @@ def _without_training(data: Interactions, codes: np.ndarray) -> list[str]:
 
 
 def _concatenate(parts: Sequence[Interactions]) -> Interactions:
-    """All rows of parts of one catalogue; a column that a part lacks is left out."""
+    """All rows of parts of one catalog; a column that a part lacks is left out."""
 
     def join(name: str) -> np.ndarray | None:
         columns = [getattr(part, name) for part in parts]

@@ -188,7 +188,7 @@ def test_an_unknown_name_and_a_name_of_the_other_kind_are_told():
         DataError, match="no Planetoid data set is named 'gowalla'; the names are cora, citeseer, pubmed"
     ):
         load_planetoid("gowalla")
-    with pytest.raises(DataError, match=r"cora is a graph of labelled nodes .*planetoid.load_planetoid\('cora'\)"):
+    with pytest.raises(DataError, match=r"cora is a graph of labelled nodes .*datasets.load_planetoid\('cora'\)"):
         registry.load("cora")
 
 

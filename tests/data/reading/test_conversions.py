@@ -38,7 +38,7 @@ def test_a_matrix_and_back(given_pairs):
     for (user, item), (rating, _) in given_pairs.items():
         assert matrix[data.users.find(user), data.items.find(item)] == rating
     back = from_scipy(matrix, users=data.users.ids, items=data.items.ids, ratings=True)
-    assert back.same_catalogue(data)
+    assert back.same_catalog(data)
     assert triples(back) == triples(data)
 
 
@@ -117,7 +117,7 @@ def test_a_graph_and_back(given_pairs, twice):
     graph = to_networkx(data)
     assert graph.is_multigraph() == twice
     back = from_networkx(graph)
-    assert back.same_catalogue(data)
+    assert back.same_catalog(data)
     order, back_order = (np.lexsort((some.item, some.user)) for some in (data, back))
     for name in ("user", "item", "rating", "timestamp"):
         np.testing.assert_array_equal(getattr(data, name)[order], getattr(back, name)[back_order])
@@ -194,3 +194,9 @@ def same_id():
 def test_bad_graphs_are_refused(graph, options, message):
     with pytest.raises(DataError, match=message):
         from_networkx(graph, **options)
+
+
+def test_a_matrix_whose_columns_are_ids_is_told_before_memory_runs_out():
+    matrix = scipy.sparse.coo_matrix((np.ones(3), ([0, 1, 2], [5, 7, 2_999_999_999])), shape=(3, 3_000_000_000))
+    with pytest.raises(DataError, match=r"3,000,000,000 items do not fit .*from_arrays\(matrix.row, matrix.col"):
+        from_scipy(matrix)

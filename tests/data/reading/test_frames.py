@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.reading._frames import from_frame, to_frame
+from jaxrec.data.reading._readers import read
 from jaxrec.errors import DataError
 
 KINDS = {"pandas": pandas.DataFrame, "polars": polars.DataFrame, "arrow": pyarrow.table, "mapping": dict}
@@ -64,7 +65,7 @@ def test_common_names_are_found_and_told(make):
 
 def test_stated_names_win_and_none_leaves_out():
     frame = {**COLUMNS, "other": ["x", "y", "z"], "when": [1, 2, 3]}
-    data = from_frame(frame, user="other", timestamp="when", rating=None)
+    data = from_frame(frame, columns={"user": "other", "timestamp": "when", "rating": None})
     assert data.users.ids.tolist() == ["x", "y", "z"]
     assert data.timestamp.tolist() == [1, 2, 3]
     assert data.rating is None
@@ -81,7 +82,7 @@ def test_titles_and_item_columns_are_those_of_the_first_row(make):
             "score": [0.5, 0.5, None, 2.5],
         }
     )
-    data = from_frame(frame, rating=None, item_columns=["year", "genre", "score"])
+    data = from_frame(frame, columns={"rating": None}, item_columns=["year", "genre", "score"])
     assert data.titles.tolist() == ["Five", "Six", ""]
     assert data.item_columns["year"].tolist() == [1990, 1992, 1993]
     assert data.item_columns["genre"].tolist() == ["war", "", "noir"]
@@ -149,10 +150,14 @@ def test_categories_and_nullable_columns_without_gaps():
     [
         ({"a": [1], "b": [2]}, {}, "frame: no column for the user; the columns are 'a', 'b'; say which one it is"),
         ({}, {}, "no column for the user; there is no column"),
-        (COLUMNS, {"rating": "stars"}, "frame: no column 'stars' for the rating; the columns are 'user', 'item'"),
-        (COLUMNS, {"user": None}, "no column for the user"),
-        (COLUMNS, {"user": 3}, "user is 3; pass the name of a column"),
-        (COLUMNS, {"user": "item"}, "column 'item' is to be both user and item; give each its own"),
+        (
+            COLUMNS,
+            {"columns": {"rating": "stars"}},
+            "frame: no column 'stars' for the rating; the columns are 'user', 'item'",
+        ),
+        (COLUMNS, {"columns": {"user": None}}, "no column for the user"),
+        (COLUMNS, {"columns": {"user": 7}}, "user is to be column 7, outside 0..3"),
+        (COLUMNS, {"columns": {"user": "item"}}, "column 'item' is to be both user and item; give each its own"),
         (COLUMNS, {"item_columns": ["year"]}, "frame: no item column 'year'; the columns are 'user'"),
         (COLUMNS, {"item_columns": "year"}, "item_columns is the single text 'year'"),
         ({"userId": [1], "user_id": [2], "item": [3]}, {}, "'userId' and 'user_id' could both be the user"),
@@ -199,3 +204,50 @@ def test_without_pandas_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(DataError, match="to_frame needs pandas; install it"):
         to_frame(Interactions.from_arrays([1], [2]))
+
+
+def test_a_frame_and_a_file_take_the_same_columns(tmp_path):
+    frame = pandas.DataFrame({"who": ["a", "b"], "what": [1, 2], "value": [3.0, 4.0], "ordered_at": [10, 20]})
+    path = tmp_path / "table.csv"
+    frame.to_csv(path, index=False)
+    for columns in (
+        {"user": "who", "item": "what", "rating": None},
+        {"user": 0, "item": 1, "timestamp": "ordered_at"},
+        ("user", "item", "rating", None),
+        ["user", "item", None, "timestamp"],
+    ):
+        assert from_frame(frame, columns=columns).fingerprint() == read(path, columns=columns).fingerprint()
+    for columns, message in (
+        ({"who": "user", "what": "item"}, r"the other way around: columns=\{'user': 'who'\}"),
+        ({"user": 1.5}, "columns has 'user': 1.5; map the roles"),
+        (("user", "user"), "columns has 'user' at place 1; name each of"),
+        ("user", "columns is 'user'; pass a mapping of role to column"),
+        ({"user": "who", "item": 9}, r"item is to be column 9, outside 0\.\.3"),
+        ({"user": "who", "item": "who"}, "column 'who' is to be both user and item"),
+    ):
+        for make in (from_frame, read):
+            with pytest.raises(DataError, match=message):
+                make(frame if make is from_frame else path, columns=columns)
+
+
+def test_names_of_a_shop_are_known_or_told(tmp_path):
+    frame = pandas.DataFrame(
+        {"customer": [1, 2], "sku": ["x", "y"], "product_name": ["Ball", "Bat"], "ordered_at": [5, 6], "colour": "red"}
+    )
+    frame.to_csv(tmp_path / "orders.csv", index=False)
+    frame.to_parquet(tmp_path / "orders.parquet")
+    for data in (from_frame(frame), read(tmp_path / "orders.csv"), read(tmp_path / "orders.parquet")):
+        assert data.titles.tolist() == ["Ball", "Bat"]
+        note = next(note for note in data.notes if note.startswith("columns: "))
+        assert note.endswith("left out: 'ordered_at' (the timestamp? columns={'timestamp': 'ordered_at'}), 'colour'")
+
+
+def test_the_way_of_the_first_release_to_name_columns_works_and_tells_the_new_one():
+    frame = {"who": [1, 2], "item": [3, 4], "rating": [1.0, 2.0]}
+    with pytest.warns(DeprecationWarning, match=r"use from_frame\(frame, columns=\{'user': 'who', 'rating': None\}\)"):
+        data = from_frame(frame, user="who", rating=None)
+    assert data.fingerprint() == from_frame(frame, columns={"user": "who", "rating": None}).fingerprint()
+    with pytest.raises(DataError, match="from_frame has no argument 'usr'"):
+        from_frame(frame, usr="who")
+    with pytest.raises(DataError, match="user and columns are both given"):
+        from_frame(frame, user="who", columns={"user": "who"})

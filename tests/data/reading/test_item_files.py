@@ -140,3 +140,24 @@ def test_names_are_compared_without_case_and_punctuation():
         assert find_columns(["x", item, user], {}, "file") == {"user": 2, "item": 1}
     assert find_columns(["item_id", "item", "user"], {}, "file")["item"] == 1  # the plain name comes first
     assert describe(["a", "b"], {"user": 0, "item": 1}) == "user = 'a', item = 'b'"
+
+
+@pytest.mark.parametrize("first", ["", "9,Alien,1979\n"])
+def test_a_file_of_titles_needs_no_header(tmp_path, first):
+    (tmp_path / "r.csv").write_text("user,item\nann,7\nbo,8\n")
+    (tmp_path / "titles.csv").write_text(first + '7,Heat,1995\n8,"Jaws, the fish",1975\n')
+    data = read(tmp_path / "r.csv", items=tmp_path / "titles.csv")
+    assert data.titles.tolist() == ["Heat", "Jaws, the fish"]
+    assert data.item_columns["column 2"].tolist() == [1995, 1975]
+    assert "titles.csv has no header: its columns are taken for item, title, column 2" in data.notes
+    (tmp_path / "only.csv").write_text("7\n8\n")
+    assert read(tmp_path / "r.csv", items=tmp_path / "only.csv").titles is None
+
+
+def test_a_header_that_names_no_item_is_still_told(tmp_path):
+    (tmp_path / "r.csv").write_text("user,item\nann,a\n")
+    (tmp_path / "titles.csv").write_text("code,label\na,Heat\n")
+    with pytest.raises(DataError, match=r"titles.csv:1: no column for the item; the columns are 'code', 'label'"):
+        read(tmp_path / "r.csv", items=tmp_path / "titles.csv")
+    (tmp_path / "titles.csv").write_text("a,Heat\nb,Jaws\n")
+    assert read(tmp_path / "r.csv", items=tmp_path / "titles.csv").titles.tolist() == ["Heat"]

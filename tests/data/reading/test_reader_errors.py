@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxrec.data._interactions import Interactions
-from jaxrec.data.reading._detection import FORMATS
+from jaxrec.data.reading import FORMATS
 from jaxrec.data.reading._readers import read, read_split
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
@@ -110,11 +110,23 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (
             b"PAR1 and no more",
             {"format": "delimited"},
-            "FILE: a Parquet file; state format='parquet' or leave",
+            "FILE: a Parquet file; state format='parquet', without delimiter",
         ),
         (GOOD, {"format": "parquet"}, "FILE: not a Parquet file that can be read"),
         # options
-        (GOOD, {"format": "excel"}, "format is 'excel'; the formats are auto, movielens-data, .*, parquet"),
+        (
+            GOOD,
+            {"format": "excel"},
+            "format is 'excel': no reader is named 'excel'; the names are movielens-data, .*, parquet, del",
+        ),
+        (
+            GOOD,
+            {"format": "lightgcn", "columns": ("user", "item")},
+            r"columns is \('user', 'item'\), and the reader 'lightgcn' has no such option; it takes encoding$",
+        ),
+        (GOOD, {"format": "parquet", "header": True}, "header is True, and the reader 'parquet' has no such option"),
+        (GOOD, {"header": "yes"}, "header is 'yes'; pass True or False, or None to find it"),
+        (GOOD, {"format": 3}, "format is 3; pass the name of a format, or a reader"),
         (GOOD, {"delimiter": ""}, "delimiter is ''; pass one or more characters"),
         (GOOD, {"delimiter": "\n"}, r"delimiter is '\\n'; pass one or more characters"),
         (GOOD, {"columns": {"users": "user"}}, "columns has 'users': 'user'; map the roles user, item, rating"),

@@ -1,6 +1,7 @@
 """Reading interactions: every format against files written in plain Python, detection, real files, and splits."""
 
 import csv
+import dataclasses
 import gzip
 import os
 import sys
@@ -14,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxrec import registry
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
+from jaxrec.data.reading import Delimited
 from jaxrec.data.reading._frames import to_frame
 from jaxrec.data.reading._readers import read, read_split
 from jaxrec.errors import DataError
+from jaxrec.protocols import Reader
 
 REAL = Path(os.environ.get("JAXREC_DATA") or Path(__file__).parents[2] / "../shared/data")
 
@@ -82,7 +86,7 @@ def test_movielens_files_round_trip(rows, packed, end):
         data = read_text(text, name, packed=packed)
         assert_same(data, rows)
         kind = "movielens-" + name.rpartition(".")[2]
-        assert data.notes[0].startswith(f"{len(rows):,} interactions read from {name}, format {kind} (separated by")
+        assert data.notes[0].startswith(f"{len(rows):,} interactions read from {name}, format {kind} (found)")
         assert_same(read_text(text.removesuffix(end), name), rows)  # no end of line at the end of the file
 
 
@@ -117,7 +121,7 @@ def test_recbole_round_trips(rows):
     data = read_text(text, "some.inter")
     assert_same(data, rows)
     assert "format recbole" in data.notes[0]
-    assert "left out: 'tags'" in data.notes[1]
+    assert "left out: 'tags'" in data.notes[2]
 
 
 @given(st.dictionaries(st.integers(0, 50), st.lists(st.integers(0, 2**31 - 2), max_size=5), min_size=1))
@@ -183,11 +187,14 @@ def test_parquet_is_read_with_polars_where_pyarrow_is_missing(tmp_path, monkeypa
     ],
 )
 def test_the_format_is_found_from_the_content(text, name, words):
-    assert f"format {words} (found)" in read_text(text, name).notes[0]
+    name_of_format, _, layout = words.partition(" (")
+    notes = read_text(text, name).notes
+    assert notes[0].endswith(f"format {name_of_format} (found)")
+    assert layout.removesuffix(")") in notes or name_of_format == "lightgcn"
 
 
 def test_a_byte_order_mark_tells_the_encoding():
-    assert "utf-16" in read_text("user,item\nü,1\n", encoding="utf-16").notes[0]
+    assert "utf-16" in read_text("user,item\nü,1\n", encoding="utf-16").notes[1]
     data = read_text("user,item\nü,1\n", encoding="utf-8-sig")
     assert data.users.ids.tolist() == ["ü"]
 
@@ -221,13 +228,13 @@ def test_two_to_four_columns_without_a_header_are_in_the_usual_order():
     assert read_text("a,b\nc,d\n", header=False).counts()["interactions"] == 2
     data = read_text("1,2,3.5\n", header=False)
     assert (data.rating.tolist(), data.timestamp) == ([3.5], None)
-    assert data.notes[1] == "columns: user = 'column 0', item = 'column 1', rating = 'column 2'"
+    assert data.notes[2] == "columns: user = 'column 0', item = 'column 1', rating = 'column 2'"
 
 
 def test_ids_are_integers_only_if_every_one_is():
     data = read_text("user,item\n7,1\n007,2\n 8 ,3\n")
     assert data.users.ids.tolist() == ["007", "7", "8"]
-    assert "3 of 3 are digits only, some of them with leading zeros or too many digits" in data.notes[2]
+    assert "3 of 3 are digits only, some of them with leading zeros or too many digits" in data.notes[3]
     data = read_text("user,item\n1,10\n2,x\n1,9\n")
     assert data.users.ids.tolist() == [1, 2]
     assert data.items.ids.tolist() == ["10", "9", "x"]
@@ -259,7 +266,7 @@ def test_empty_lines_and_white_space_are_skipped():
     assert (data.users.ids.tolist(), data.items.ids.tolist()) == ([1, 3], [2, 4])
 
 
-def test_a_split_shares_one_catalogue(tmp_path):
+def test_a_split_shares_one_catalog(tmp_path):
     for name, text in (("train", "0 10 11\n1 11\n"), ("valid", "0 12\n"), ("test", "0\n1 10\n2 13\n")):
         (tmp_path / name).write_text(text)
     data = read_split(tmp_path / "train", tmp_path / "test", tmp_path / "valid")
@@ -326,7 +333,7 @@ def test_movielens_100k_and_its_published_fold():
     assert data.item_columns["genres"][data.items.find(1)] == "Animation|Children's|Comedy"
     fold = read_split(real("ml-100k/u1.base"), real("ml-100k/u1.test"))
     assert (fold.part == TRAIN).sum() == 80_000
-    assert fold.same_catalogue(data)
+    assert fold.same_catalog(data)
     assert fold.titles.tolist() == data.titles.tolist()
     order, fold_order = (np.lexsort((some.item, some.user)) for some in (data, fold))
     np.testing.assert_array_equal(data.rating[order], fold.rating[fold_order])
@@ -345,3 +352,82 @@ def test_movielens_latest_small():
     assert data.item_columns["genres"][data.items.find(3)] == "Comedy|Romance"
     assert "18 more without an interaction are left out" in data.notes[-1]
     assert read(path, items=None).titles is None
+
+
+class Arrows(Reader):
+    """A format from outside."""
+
+    def reads(self, name, start):
+        return start.split(b"\n")[0].count(b" -> ") == 1
+
+    def __call__(self, path):
+        return Interactions.from_arrays(
+            *zip(*(line.split(" -> ") for line in path.read_text().splitlines()), strict=True)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """One that derives from nothing, with an option."""
+
+    width: int = 3
+
+    def reads(self, name, start):
+        return name.endswith(".fixed")
+
+    def __call__(self, path):
+        lines = path.read_text().splitlines()
+        return Interactions.from_arrays([line[: self.width] for line in lines], [line[self.width :] for line in lines])
+
+
+def test_a_reader_from_outside_is_an_object_a_place_or_a_registered_name(tmp_path):
+    path = tmp_path / "likes.txt"
+    path.write_text("ann -> heat\nbo -> jaws\n")
+    data = read(path, format=Arrows())
+    assert data.items.ids.tolist() == ["heat", "jaws"]
+    assert data.notes[0] == f"2 interactions read from likes.txt, format {Arrows.__module__}:Arrows (stated)"
+    with pytest.raises(DataError, match=r"no column for the user|one column only"):
+        read(path)  # no name, so "auto" does not know it
+    registry.register("reader", "arrows", Arrows)
+    try:
+        assert read(path).fingerprint() == data.fingerprint()
+        assert "format arrows (found)" in read(path).notes[0]
+        assert read_split(path, path, overlap="drop").part.tolist() == [0, 0]
+        (tmp_path / "other.csv").write_text("user,item\n1,2\n")
+        assert "format delimited (found)" in read(tmp_path / "other.csv").notes[0]
+    finally:
+        registry.unregister("reader", "arrows")
+
+
+def test_a_reader_has_its_own_options_and_no_others(tmp_path, monkeypatch):
+    path = tmp_path / "x.fixed"
+    path.write_text("annheat\nbobjaws\n")
+    assert read(path, format=Fixed(3)).users.ids.tolist() == ["ann", "bob"]
+    with pytest.raises(DataError, match=r"delimiter is ';', and Fixed\(width=3\) carries its own options"):
+        read(path, format=Fixed(), delimiter=";")
+    with pytest.raises(DataError, match=r"the reader .*Fixed.* has no such option; it takes width"):
+        read(path, format=Fixed, delimiter=";")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "outside_reader.py").write_text(
+        "import jaxrec\n"
+        "class Mine:\n"
+        "    def __call__(self, path):\n"
+        "        return jaxrec.from_arrays([1], [2]) if path.suffix == '.fixed' else None\n"
+    )
+    data = read(path, format="outside_reader:Mine")
+    assert (len(data), data.notes[0]) == (1, "1 interactions read from x.fixed, format outside_reader:Mine (stated)")
+    path.rename(tmp_path / "x.csv")
+    with pytest.raises(DataError, match=r"x.csv: the reader .*Mine.* gave NoneType; let it return Interactions"):
+        read(tmp_path / "x.csv", format="outside_reader:Mine")
+    with pytest.raises(DataError, match="the reader 'outside_reader:Yours' is not there"):
+        read(tmp_path / "x.csv", format="outside_reader:Yours")
+
+
+def test_the_readers_of_the_library_can_be_passed_as_objects(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("ann;heat\nbo;jaws\n")
+    reader = Delimited(columns=("user", "item"), delimiter=";", header=False)
+    assert (
+        read(path, format=reader).fingerprint()
+        == read(path, columns=("user", "item"), delimiter=";", header=False).fingerprint()
+    )

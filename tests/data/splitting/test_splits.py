@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
+from jaxrec import registry
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
-from jaxrec.data.splitting import _splits as splits
-from jaxrec.data.splitting._splits import Split, split
+from jaxrec.data.splitting import Split, UserKFold, UserTemporal, split, train_core
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 
 METHODS = [
@@ -71,7 +71,7 @@ def test_parts_are_disjoint_and_complete_and_do_not_depend_on_row_order(method, 
     found = [row for part in parts.parts().values() for row in rows_of(part)]
     assert sorted(found) == sorted(rows_of(data))
     assert len({row[:2] for row in found}) == len(data)
-    assert all(part.same_catalogue(data) for part in parts.parts().values())
+    assert all(part.same_catalog(data) for part in parts.parts().values())
 
     order.shuffle(rows)
     again = split_quietly(make(rows), method, key=jax.random.key(3), **options)
@@ -174,7 +174,9 @@ def test_every_user_is_tested_in_exactly_one_fold_and_never_trained_there():
     pairs = sorted({(int(user), int(item)) for user, item in generator.integers(0, [20, 15], (150, 2))})
     data = Interactions.from_arrays(*zip(*pairs, strict=True))
     tested = []
-    for parts in splits.user_kfolds(data, folds=4, test=0.5, valid=0.1, key=jax.random.key(5)):
+    for parts in (
+        split(data, fold, key=jax.random.key(5)) for fold in UserKFold(folds=4, test=0.5, valid=0.1).rounds()
+    ):
         held_out = set(parts.test.user.tolist()) | set(parts.valid.user.tolist())
         assert held_out == set(parts.fold_in.user.tolist())
         assert not held_out & set(parts.train.user.tolist())
@@ -248,12 +250,12 @@ def test_k_core_on_data_counts_test_interactions_and_on_train_does_not():
 
 
 @given(PAIRS)
-def test_train_core_is_the_core_of_train_and_one_catalogue(pairs):
+def test_train_core_is_the_core_of_train_and_one_catalog(pairs):
     data = make(pairs.items())
     parts = attempt(data, "user_random")
     assume(np.bincount(parts.train.user).min() >= 1)
     try:
-        small = splits.train_core(parts, 2)
+        small = train_core(parts, 2)
     except DataError as error:
         if "no interaction left in the 2-core of train" not in str(error):
             raise
@@ -273,7 +275,7 @@ def test_train_core_keeps_the_held_out_users():
     assert parts.train.num_users == 6
     assert len(parts.test) == 4
     with pytest.raises(DataError, match="no interaction left in the 9-core of train"):
-        splits.train_core(parts, 9)
+        train_core(parts, 9)
 
 
 def test_fitted_is_train_and_valid_in_canonical_order():
@@ -289,7 +291,7 @@ DATA = Interactions.from_arrays([1, 1, 1, 2, 2], [5, 6, 7, 5, 6], timestamp=[1, 
 UNTIMED = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 5, 6])
 
 
-def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
+def test_a_split_by_hand_must_not_leak_or_mix_catalogs():
     for train, valid, test, names in (
         ([0, 1], [2], [1], "train and in test"),
         ([0, 1], [1], [2], "train and in valid"),
@@ -297,7 +299,7 @@ def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
     ):
         with pytest.raises(MismatchError, match=f"1 .* pairs are in {names}, for example user 1 with item 6"):
             Split(DATA.select(train), DATA.select(valid), DATA.select(test), "by hand")
-    with pytest.raises(MismatchError, match="test and train have different catalogues"):
+    with pytest.raises(MismatchError, match="test and train have different catalogs"):
         Split(DATA, DATA.select([]), UNTIMED, "by hand")
     with pytest.raises(MismatchError, match="in test and in fold_in"):
         Split(DATA.select([0]), DATA.select([]), DATA.select([1]), "by hand", fold_in=DATA.select([1]))
@@ -306,7 +308,7 @@ def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
 @pytest.mark.parametrize(
     ("data", "arguments", "error", "match"),
     [
-        (DATA, {"method": "user_tempral"}, JaxrecError, "'user_tempral', which is none of .*; did you mean 'user_temp"),
+        (DATA, {"method": "user_tempral"}, JaxrecError, "no splitter is named 'user_tempral'; did you mean user_temp"),
         (DATA, {"test": 1.0}, JaxrecError, "test is 1.0; pass a fraction"),
         (DATA, {"valid": -0.1}, JaxrecError, "valid is -0.1; pass a fraction"),
         (DATA, {"test": "half"}, JaxrecError, "test is 'half'; pass a fraction"),
@@ -316,13 +318,18 @@ def test_a_split_by_hand_must_not_leak_or_mix_catalogues():
             DATA,
             {"method": "random", "ties": "shuffle"},
             JaxrecError,
-            "method 'random' has no such option; it takes test",
+            "the splitter 'random' has no such option; it takes test, valid$",
         ),
-        (DATA, {"method": "leave_one_out", "test": 0.2}, JaxrecError, "test is 0.2, and method 'leave_one_out' has no"),
+        (
+            DATA,
+            {"method": "leave_one_out", "test": 0.2},
+            JaxrecError,
+            "test is 0.2, and the splitter 'leave_one_out' has no",
+        ),
         (DATA, {"method": "leave_one_out", "valid": 0.1}, JaxrecError, "valid is 0.1; leave_one_out takes 1"),
         (DATA, {"method": "leave_one_out", "order": "id"}, JaxrecError, "order is 'id'; pass 'time' or 'random'"),
-        (DATA, {"key": 7}, JaxrecError, "key is 7; pass one jax.random key"),
-        (DATA, {"key": jax.random.split(jax.random.key(0))}, JaxrecError, "pass one jax.random key"),
+        (DATA, {"key": 7}, JaxrecError, r"key is 7; a key is one jax.random.key: pass jax.random.key\(0\)"),
+        (DATA, {"key": jax.random.split(jax.random.key(0))}, JaxrecError, "a key is one jax.random.key"),
         (DATA, {"k_core_on": "train"}, JaxrecError, "k_core is not given; pass the bound too"),
         (DATA, {"k_core_on": "test"}, JaxrecError, "k_core_on is 'test'; pass 'data' or 'train'"),
         (DATA, {"k_core": 2.5, "k_core_on": "train"}, JaxrecError, "k_core k is 2.5; pass a whole number"),
@@ -376,3 +383,63 @@ def test_a_split_that_sets_published_parts_aside_says_so():
     parts = split(data, test=0.4)
     assert parts.notes[-1].startswith("the published parts of the data were left aside")
     assert parts.train.part is None
+
+
+def test_a_splitter_and_its_name_give_the_same_split():
+    key = jax.random.key(3)
+    by_name, by_object = split(DATA, "user_temporal", test=0.4, key=key), split(DATA, UserTemporal(test=0.4), key=key)
+    assert rows_of_ids(by_name.test) == rows_of_ids(by_object.test)
+    assert by_name.notes == by_object.notes
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstRows:
+    """From outside, without a base class."""
+
+    test: int = 1
+
+    def __call__(self, data, key):
+        return Split(data.select(slice(self.test, None)), data.select([]), data.select(slice(0, self.test)), "first")
+
+
+def test_a_splitter_from_outside_is_an_object_or_a_registered_name():
+    assert len(split(DATA, FirstRows(2)).test) == 2
+    assert len(split(DATA, FirstRows).test) == 1
+    registry.register("splitter", "first_rows", FirstRows)
+    try:
+        assert len(split(DATA, "first_rows", test=3).test) == 3
+        with pytest.raises(JaxrecError, match="ties is 'shuffle', and the splitter 'first_rows' has no such option"):
+            split(DATA, "first_rows", ties="shuffle")
+    finally:
+        registry.unregister("splitter", "first_rows")
+
+
+def test_an_object_takes_no_options_beside_it():
+    with pytest.raises(JaxrecError, match=r"test is 0\.1, and UserTemporal\(.*\) carries its own options"):
+        split(DATA, UserTemporal(), test=0.1)
+    with pytest.raises(JaxrecError, match="method is 3; pass the name of a splitter"):
+        split(DATA, 3)
+    with pytest.raises(DataError, match="data is of type list; pass Interactions"):
+        split([1, 2], "random")
+    with pytest.raises(TypeError, match="order"):
+        UserTemporal(order="time")
+
+
+def test_a_key_is_checked_for_every_splitter():
+    with pytest.raises(JaxrecError, match=r"key is 0; a key is one jax.random.key: pass jax.random.key\(0\)"):
+        split(DATA, FirstRows(), key=0)
+
+
+def test_the_functions_of_the_first_release_work_and_tell_the_new_names():
+    with pytest.warns(DeprecationWarning, match=r"user_temporal is a name of 0.1 .*use jaxrec.split\(data, UserTemp"):
+        from jaxrec.data.splitting import user_temporal
+    assert rows_of_ids(user_temporal(DATA, test=0.4).test) == rows_of_ids(split(DATA, test=0.4).test)
+    data = Interactions.from_arrays([1, 1, 2, 2, 3, 3, 4, 4], [5, 6] * 4)
+    with pytest.warns(DeprecationWarning, match="UserKFold"):
+        from jaxrec.data.splitting import user_kfold, user_kfolds
+    assert rows_of_ids(user_kfold(data, 1, folds=2).test) == rows_of_ids(split(data, UserKFold(1, folds=2)).test)
+    assert sum(len(parts.test) for parts in user_kfolds(data, folds=2)) == 4
+
+
+def rows_of_ids(data):
+    return list(zip(data.user.tolist(), data.item.tolist(), strict=True))

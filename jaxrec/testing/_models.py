@@ -1,12 +1,8 @@
-"""What every model must do. A new model gets these tests in three lines:
+"""The tests of a model."""
 
-class TestMine(ModelConformance):
-    model = Mine(dim=8)
-    options = FitOptions(epochs=50)
+from __future__ import annotations
 
-Every test runs on the checkerboard: every even user has every even item, every odd user every odd item, but user u does
-not have item u. So the best recommendation for user u is item u. One more user and one more item have no interaction.
-"""
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,110 +10,93 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec import graph, sparse
 from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
+from jaxrec.fitting import TrainingOptions
+from jaxrec.models import with_sizes
+from jaxrec.testing._worlds import ALL, SIZE, adjacency_of, checkerboard, leaves_of, strict
+from jaxrec.training import train_data
+from jaxrec.types import Scorer
 
-SIZE = 16  # users and items with interactions
 USERS = list(range(SIZE))
-ALL = SIZE + 1  # and those without
-
-
-def checkerboard():
-    """The interactions; the ids are u and 100 + i, and 16 and 999 of those without interactions."""
-    user, item = np.divmod(np.arange(SIZE * SIZE), SIZE)
-    kept = (user % 2 == item % 2) & (user != item)
-    user, item = [*user[kept], SIZE], [*(100 + item[kept]), 999]
-    return jaxrec.from_arrays(user, item).select(np.arange(len(user) - 1))
-
-
-def adjacency_of(data):
-    return sparse.operator(graph.normalized_adjacency(graph.biadjacency(data)), symmetric=True)
-
-
-def bits(*trees):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(trees)]
-
-
-def strict():
-    """Fixtures of a class are made before the settings of each test; the same settings compile nothing twice."""
-    return jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise")
 
 
 class ModelConformance:
-    """The tests. A subclass sets `model`, without sizes, and `options` where it is trained.
+    """The tests of a model that is a Flax module. A subclass sets `model`, and `options` where it is trained.
 
     Attributes:
-      model: the Flax module.
-      options: how it is trained.
+      model: without sizes.
+      options: how it is trained on the checkerboard, so that the withheld item comes first; None where it is solved.
       personal: False for a model whose lists do not depend on what a user has.
       traced: False for a model that reads a size of its scorer on the host, and so cannot be made under jit.
+      kinds: classes of your own that a saved run of it has beside the model, such as a scorer.
+
+    >>> class TestMF(ModelConformance):
+    ...     model = jaxrec.MF(dim=4)
+    ...     options = TrainingOptions(epochs=40, batch_size=32, optimizer=jaxrec.training.Adam(0.05))
     """
 
-    model = None
-    options = None
-    personal = True
-    traced = True
+    model: ClassVar[Any]
+    options: ClassVar[TrainingOptions | None] = None
+    personal: ClassVar[bool] = True
+    traced: ClassVar[bool] = True
+    kinds: ClassVar[tuple[type, ...]] = ()
 
     @pytest.fixture(scope="class")
     @classmethod
-    def data(cls):
+    def data(cls) -> Any:
         return checkerboard()
 
     @pytest.fixture(scope="class")
     @classmethod
-    def adjacency(cls, data):
+    def adjacency(cls, data: Any) -> Any:
         return adjacency_of(data)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def sized(cls):
-        return cls.model.clone(num_users=ALL, num_items=ALL)
+    def sized(cls) -> Any:
+        return with_sizes(cls.model, ALL, ALL)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def variables(cls, sized, adjacency):
-        promotion, rank = strict()
-        with promotion, rank:
+    def variables(cls, sized: Any, adjacency: Any) -> Any:
+        with strict():
             return sized.init(jax.random.key(1), adjacency)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def scorer(cls, sized, variables, adjacency):
-        promotion, rank = strict()
-        with promotion, rank:
+    def scorer(cls, sized: Any, variables: Any, adjacency: Any) -> Any:
+        with strict():
             return sized.apply(variables, adjacency, method="scorer")
 
     @pytest.fixture(scope="class")
     @classmethod
-    def fitted(cls, data):
-        promotion, rank = strict()
-        with promotion, rank:
+    def fitted(cls, data: Any) -> Any:
+        with strict():
             return jaxrec.fit(cls.model, data, cls.options, key=jax.random.key(2))
 
     @pytest.fixture(scope="class")
     @classmethod
-    def lists(cls, fitted):
-        promotion, rank = strict()
-        with promotion, rank:
+    def lists(cls, fitted: Any) -> Any:
+        with strict():
             # What nobody has keeps the place where it began: negatives in the batch never push it down.
             return jaxrec.recommend(fitted, USERS, k=5, exclude=[999])
 
     def test_variables_are_float32_and_depend_on_the_key_alone(self, sized, variables, adjacency):
         init = jax.jit(sized.init) if self.traced else sized.init
         again, other = init(jax.random.key(1), adjacency), init(jax.random.key(3), adjacency)
-        for leaf, same, different in zip(bits(variables), bits(again), bits(other), strict=True):
+        for leaf, same, different in zip(leaves_of(variables), leaves_of(again), leaves_of(other), strict=True):
             assert leaf.dtype in (np.float32, np.uint32)  # uint32 is the data of a key
             np.testing.assert_allclose(leaf, same, rtol=1e-6)  # jit may round otherwise
             assert not np.any(leaf) or np.any(leaf != different)
 
     def test_it_is_hashable_and_can_be_cloned(self, sized):
-        again = self.model.clone(num_users=ALL, num_items=ALL)
+        again = with_sizes(self.model, ALL, ALL)
         assert again == sized
         assert hash(again) == hash(sized)
-        assert self.model.clone(num_users=ALL + 1, num_items=ALL) != sized
+        assert with_sizes(self.model, ALL + 1, ALL) != sized
 
     def test_it_fits_the_protocol_of_scorers(self, scorer):
-        assert isinstance(scorer, jaxrec.types.Scorer)
+        assert isinstance(scorer, Scorer)
         assert (scorer.num_users, scorer.num_items) == (ALL, ALL)
         assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(scorer))
 
@@ -138,16 +117,26 @@ class ModelConformance:
         if not self.traced:
             pytest.skip("the scorer of this model has a size that is read on the host")
         jitted = jax.jit(lambda variables, adjacency: sized.apply(variables, adjacency, method="scorer"))
-        for one, other in zip(bits(jitted(variables, adjacency)), bits(scorer), strict=True):
+        for one, other in zip(leaves_of(jitted(variables, adjacency)), leaves_of(scorer), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
-    def test_sizes_that_do_not_fit_raise(self, sized, variables, data):
-        smaller = adjacency_of(data.select(data.user > 0).compact())
-        with pytest.raises(MismatchError, match=f"{2 * SIZE - 1}.*{2 * ALL}|{2 * ALL}.*{2 * SIZE - 1}"):
-            sized.apply(variables, smaller, method="scorer")
-        with pytest.raises(JaxrecError, match="num_users"):
-            self.model.init(jax.random.key(0), smaller)
-        wrong = self.model.clone(num_users=ALL + 1, num_items=ALL)
+    def test_encoded_rows_are_those_of_the_scorer(self, sized, variables, adjacency):
+        if not hasattr(sized, "encode"):
+            pytest.skip("this model is solved, not trained")
+        # Users and items with edges: of others a scorer may leave out what was never trained.
+        user, item = jnp.array([0, 3, 3], jnp.int32), jnp.array([5, 0, 5], jnp.int32)
+        negatives = jnp.array([[1, 2], [3, 4], [6, 7]], jnp.int32)
+        rows = sized.apply(variables, adjacency, user, item, negatives, method="encode")
+        scorer = sized.apply(variables, adjacency, method="scorer")
+        assert rows.negative.shape == (3, 2, rows.user.shape[1])
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(jnp.sum(rows.user * rows.positive, axis=1), scorer.pair_scores(user, item), **close)
+        for at in range(2):
+            drawn = jnp.sum(rows.user * rows.negative[:, at], axis=1)
+            np.testing.assert_allclose(drawn, scorer.pair_scores(user, negatives[:, at]), **close)
+
+    def test_sizes_other_than_those_of_the_data_are_refused(self, data):
+        wrong = with_sizes(self.model, ALL + 1, ALL)
         with pytest.raises(MismatchError, match=f"{ALL + 1}"):
             jaxrec.fit(wrong, data, self.options, key=jax.random.key(0))
 
@@ -156,7 +145,11 @@ class ModelConformance:
             pytest.skip("the lists of this model do not depend on what a user has")
         assert {user: shown[0].item for user, shown in lists} == {user: 100 + user for user in USERS}
 
-    def test_seen_items_are_left_out_unless_asked_for(self, fitted, lists, data):
+    def test_seen_items_are_there_if_asked_for(self, fitted, data):
+        everything = jaxrec.recommend(fitted, [0], k=ALL, filter_seen=False)[0]
+        assert {one.item for one in everything} == set(data.items.ids.tolist())
+
+    def test_seen_items_are_left_out(self, lists, data):
         for user, shown in lists:
             own = set(data.items.ids[data.item[data.user == user]].tolist())
             items = [one.item for one in shown]
@@ -164,8 +157,6 @@ class ModelConformance:
             assert not set(items) & own
             scores = [one.score for one in shown]
             assert scores == sorted(scores, reverse=True)
-        everything = jaxrec.recommend(fitted, [0], k=ALL, seen=True)[0]
-        assert {one.item for one in everything} == set(data.items.ids.tolist())
 
     def test_predictions_are_the_scores_of_the_lists(self, fitted, lists):
         users, _, items, _, scores = zip(*lists.rows(), strict=True)
@@ -175,17 +166,18 @@ class ModelConformance:
 
     def test_the_same_key_gives_the_same_bits(self, fitted, data):
         again = jaxrec.fit(self.model, data, self.options, key=jax.random.key(2))
-        first, second = bits(fitted.variables, fitted.scorer), bits(again.variables, again.scorer)
+        first, second = leaves_of(fitted.variables, fitted.scorer), leaves_of(again.variables, again.scorer)
         for one, other in zip(first, second, strict=True):
             np.testing.assert_array_equal(one, other)
 
     def test_a_restored_model_recommends_the_same(self, fitted, lists, tmp_path):
-        restored = jaxrec.restore(jaxrec.save(fitted, tmp_path / "run"))
+        kinds = (type(self.model), *self.kinds)
+        restored = jaxrec.restore(jaxrec.save(fitted, tmp_path / "run"), kinds=kinds)
         assert restored.model == fitted.model
         assert restored.name == fitted.name
         assert restored.info == fitted.info
         assert restored.options == fitted.options
-        first, second = bits(fitted.variables, fitted.scorer), bits(restored.variables, restored.scorer)
+        first, second = leaves_of(fitted.variables, fitted.scorer), leaves_of(restored.variables, restored.scorer)
         for one, other in zip(first, second, strict=True):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
@@ -193,7 +185,7 @@ class ModelConformance:
         with pytest.raises(UnknownIdError, match="unknown user 777"):
             jaxrec.recommend(restored, [777])
 
-    def test_similar_items_are_those_of_the_same_colour(self, fitted):
+    def test_similar_items_are_those_of_the_same_parity(self, fitted):
         if not self.personal:
             with pytest.raises(JaxrecError, match=fitted.name):
                 jaxrec.similar_items(fitted, [100])
@@ -204,4 +196,49 @@ class ModelConformance:
     def test_users_and_items_without_interactions_get_finite_scores(self, fitted):
         scores = fitted.scorer.scores(jnp.array([0, SIZE], jnp.int32))
         assert np.isfinite(scores).all()
-        assert all(np.isfinite(leaf).all() for leaf in bits(fitted.variables))
+        assert all(np.isfinite(leaf).all() for leaf in leaves_of(fitted.variables))
+
+
+class SolverConformance(ModelConformance):
+    """The tests of a model that is solved: any frozen dataclass with `solve(data, key)`. A subclass sets `model`.
+
+    Attributes:
+      model: without sizes.
+
+    >>> class TestEASE(SolverConformance):
+    ...     model = jaxrec.EASE(l2=2.0)
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def solution(cls, sized: Any, data: Any) -> Any:
+        with strict():
+            return sized.solve(train_data(data), jax.random.key(1))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def variables(cls, solution: Any) -> Any:
+        return solution.variables
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def scorer(cls, solution: Any) -> Any:
+        return solution.scorer
+
+    def test_variables_are_float32_and_depend_on_the_key_alone(self, sized, variables, scorer, data):
+        again, other = (sized.solve(train_data(data), jax.random.key(seed)) for seed in (1, 3))
+        first, second = leaves_of(variables, scorer), leaves_of(again.variables, again.scorer)
+        for leaf, same in zip(first, second, strict=True):
+            assert leaf.dtype != np.float64
+            np.testing.assert_array_equal(leaf, same)
+        different = leaves_of(other.variables, other.scorer)
+        changed = any(np.any(leaf != others) for leaf, others in zip(first, different, strict=True))
+        assert changed == self.model.draws, "`draws` says whether another key gives another model"
+
+    def test_jit_does_not_change_the_scores(self, scorer):
+        users = jnp.arange(ALL, dtype=jnp.int32)
+        jitted = jax.jit(lambda scorer, users: scorer.scores(users))(scorer, users)
+        np.testing.assert_allclose(jitted, scorer.scores(users), rtol=1e-5, atol=1e-6)
+
+    def test_encoded_rows_are_those_of_the_scorer(self):
+        pytest.skip("this model is solved, not trained")

@@ -1,0 +1,1 @@
+"""Own losses, models, metrics and the like, outside the package: one file each."""

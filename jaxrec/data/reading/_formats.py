@@ -1,0 +1,326 @@
+"""The formats that `read` knows: each a reader with its own options, and the one that a file is in."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jaxrec.data._interactions import Interactions
+from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted_columns
+from jaxrec.data.reading._frames import from_frame
+from jaxrec.data.reading._text_formats import Layout, read_lightgcn, read_table, split_line
+from jaxrec.data.reading._text_parsing import check_encoding, open_bytes, text_pieces
+from jaxrec.errors import DataError
+from jaxrec.protocols import Reader
+from jaxrec.registry import BUILT_IN, find, make, names, options_of
+
+FORMATS = ("auto", *BUILT_IN["reader"])
+_DELIMITERS = ("\t", "::", ",", ";", "|", " ")
+_SAMPLE = 1 << 16  # bytes looked at to find the format
+
+
+def find_reader(path: Path, options: Mapping[str, Any]) -> Reader:
+    """Find the reader of a file: the first with all stated options that recognizes it.
+
+    Readers from outside are asked before those of the library.
+
+    Args:
+      path: the file.
+      options: those that are stated, by name.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_text("1::1193::5::978300760\\n")
+    ...     find_reader(path, {})
+    MovieLensDat(columns=None, encoding=None)
+    """
+    with open_bytes(path) as file:
+        start = file.read(_SAMPLE)
+    for name in sorted(names("reader"), key=lambda name: name in BUILT_IN["reader"]):
+        if set(options) <= set(options_of(find("reader", name))):
+            reader = make("reader", name, options=options)
+            if reader.reads(path.name, start):
+                return reader
+    reader = Delimited(**options)
+    layout = reader.layout_of(path)
+    if layout.delimiter == " " and not layout.header and set(options) <= {"encoding"}:
+        raise DataError(
+            f"{path}: numbers separated by white space, with a user on several lines: state format='lightgcn' if the "
+            "numbers after the first of a line are items, else the columns (columns=('user', 'item', 'rating'))"
+        )
+    return reader
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table(Reader):
+    """Text with one interaction a line.
+
+    Attributes:
+      columns: see `jaxrec.read`.
+      encoding: see `jaxrec.read`.
+    """
+
+    columns: Columns | None = None
+    encoding: str | None = None
+    layout: ClassVar[Layout]
+
+    def __post_init__(self) -> None:
+        wanted_columns(self.columns)
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+
+    def layout_of(self, path: Path) -> Layout:
+        """Give the layout, with the encoding that the first bytes of the file show."""
+        return dataclasses.replace(self.layout, encoding=_encoding(path, self.encoding) or self.layout.encoding)
+
+    def __call__(self, path: Path) -> Interactions:
+        """Read the file."""
+        return read_table(path, self.layout_of(path), wanted_columns(self.columns))
+
+
+class MovieLensData(_Table):
+    """MovieLens 100K (u.data, u1.base): user, item, rating and timestamp, separated by tabs, no header.
+
+    >>> MovieLensData().reads("u.data", b"196\\t242\\t3\\t881250949\\n")
+    True
+    """
+
+    layout = Layout("\t", header=False, quotes=False)
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """Three or four numbers between tabs."""
+        lines = _first_lines(start, self.encoding)
+        values = lines[0].split("\t") if lines else []
+        return 3 <= len(values) <= 4 and all(map(_is_number, values)) and _delimiter(lines) == "\t"
+
+
+class MovieLensDat(_Table):
+    """MovieLens 1M and 10M (ratings.dat): user::item::rating::timestamp, ISO-8859-1, no header.
+
+    >>> MovieLensDat().reads("ratings.dat", b"1::1193::5::978300760\\n")
+    True
+    """
+
+    layout = Layout("::", header=False, encoding="iso-8859-1", quotes=False)
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """Values of which one is a number, between double colons."""
+        lines = _first_lines(start, self.encoding)
+        marked = bool(lines) and "::" in lines[0] and _delimiter(lines) == "::"
+        return marked and any(_is_number(value.strip()) for value in lines[0].split("::"))
+
+
+class MovieLensCSV(_Table):
+    """MovieLens since 2015 (ratings.csv): a header userId,movieId,rating,timestamp.
+
+    >>> MovieLensCSV().reads("ratings.csv", b"userId,movieId,rating,timestamp\\n1,2,3.5,4\\n")
+    True
+    """
+
+    layout = Layout(",")
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """A header that starts with userId,movieId."""
+        lines = _first_lines(start, self.encoding)
+        return bool(lines) and split_line(lines[0], self.layout)[:2] == ["userId", "movieId"]
+
+
+class RecBole(_Table):
+    """RecBole's atomic files (`.inter`): separated by tabs after a header of name:type.
+
+    >>> RecBole().reads("x.inter", b"user_id:token\\titem_id:token\\n1\\t2\\n")
+    True
+    """
+
+    layout = Layout("\t", quotes=False, typed=True)
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """A header of names with types."""
+        lines = _first_lines(start, self.encoding)
+        form = r"[^\t:]+:(token|float)(_seq)?(\t[^\t:]+:(token|float)(_seq)?)*"
+        return bool(lines) and re.fullmatch(form, lines[0]) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class LightGCNText(Reader):
+    """LightGCN's text (train.txt): on each line a user and all items of that user, as numbers from 0.
+
+    Attributes:
+      encoding: see `jaxrec.read`.
+
+    >>> LightGCNText().reads("train.txt", b"0 5 7\\n1 5\\n")
+    True
+    """
+
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """Whole numbers between white space, and each first number on one line only."""
+        lines = _first_lines(start, self.encoding)
+        rows = [line.split() for line in lines if "\t" not in line]
+        users = {row[0] for row in rows}
+        # A minus sign is let through, so that the reader can say which line has a negative index.
+        whole = all(re.fullmatch(r"-?[0-9]+", value) for row in rows for value in row)
+        return len(rows) == len(lines) == len(users) and whole and any(len(row) > 1 for row in rows)
+
+    def __call__(self, path: Path) -> Interactions:
+        """Read the file."""
+        return read_lightgcn(path, _encoding(path, self.encoding) or "utf-8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parquet(Reader):
+    """A Parquet table with one interaction a row; needs pyarrow or polars.
+
+    Attributes:
+      columns: see `jaxrec.read`.
+
+    >>> Parquet().reads("x.parquet", b"PAR1...")
+    True
+    """
+
+    columns: Columns | None = None
+
+    def __post_init__(self) -> None:
+        wanted_columns(self.columns)
+
+    def reads(self, name: str, start: bytes) -> bool:
+        """The four bytes that Parquet files start with."""
+        return start.startswith(b"PAR1")
+
+    def __call__(self, path: Path) -> Interactions:
+        """Read the columns that are used."""
+        try:
+            import pyarrow.parquet as library
+        except ImportError:
+            library = None
+        try:
+            if library is not None:
+                columns = list(library.read_schema(path).names)
+            else:
+                import polars
+
+                columns = list(polars.read_parquet_schema(path))
+        except ImportError:
+            raise DataError(f"{path}: Parquet needs pyarrow or polars; install one (pip install pyarrow)") from None
+        except Exception as error:  # of the library's own classes
+            raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
+        found = find_columns(columns, wanted_columns(self.columns), str(path))
+        taken: dict[str, Any] = {role: columns[at] for role, at in found.items()}
+        try:
+            if library is not None:
+                frame: Any = library.read_table(path, columns=list(taken.values()))
+            else:
+                import polars
+
+                frame = polars.read_parquet(path, columns=list(taken.values()))
+        except Exception as error:
+            raise DataError(f"{path}: damaged Parquet data ({str(error).splitlines()[0]})") from None
+        if not len(frame):
+            raise DataError(f"{path}: no interaction, only a header")
+        try:
+            data = from_frame(frame, columns={"rating": None, "timestamp": None, "title": None, **taken})
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        # The frame has only what is taken; what is left of the file is told too.
+        return dataclasses.replace(data, notes=(f"columns: {describe(columns, found)}", *data.notes[1:]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Delimited(_Table):
+    """Delimited text; the first lines show the part of its layout that is not stated.
+
+    Attributes:
+      columns: see `jaxrec.read`.
+      encoding: see `jaxrec.read`.
+      delimiter: what separates the columns, one or more characters; " " is any run of white space.
+      header: whether the first line that is not empty names the columns.
+
+    >>> Delimited(delimiter="").header
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: delimiter is ''; pass one or more characters other than a line end or a quote
+    """
+
+    delimiter: str | None = None
+    header: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.header not in (None, True, False):
+            raise DataError(f"header is {self.header!r}; pass True or False, or None to find it")
+        mark = self.delimiter
+        if mark is not None and (not isinstance(mark, str) or not mark or set(mark) & set('\n\r"\0')):
+            raise DataError(f"delimiter is {mark!r}; pass one or more characters other than a line end or a quote")
+
+    def layout_of(self, path: Path) -> Layout:
+        """Find the layout in the first lines of a file, as far as it is not stated.
+
+        Raises:
+          DataError: no text, or text whose layout cannot be told.
+        """
+        encoding = _encoding(path, self.encoding) or "utf-8"
+        lines: list[str] = []
+        for piece in itertools.islice(text_pieces(path, encoding, _SAMPLE), 2):
+            lines += [line.strip() for line in piece.data.decode().split("\n") if line.strip()]
+        if not lines:
+            raise DataError(f"{path}: the file is empty")
+        mark = self.delimiter if self.delimiter is not None else _delimiter(lines[:100])
+        if not mark:
+            raise DataError(
+                f"{path}:1: one column only, {lines[0][:60]!r}; separate user and item by one of "
+                f"{', '.join(map(repr, _DELIMITERS))}, or state the delimiter"
+            )
+        values = split_line(lines[0], Layout(mark))
+        stated = wanted_columns(self.columns).values()
+        named = any(isinstance(value, str) and value in values for value in stated)
+        header = (named or not any(map(_is_number, values))) if self.header is None else self.header
+        return Layout(mark, header, encoding)
+
+
+def _encoding(path: Path, stated: str | None) -> str | None:
+    """The encoding of a text file as stated, or as its first bytes say; what is no text is refused."""
+    with open_bytes(path) as file:
+        start = file.read(4)
+    if start == b"PAR1":
+        raise DataError(f"{path}: a Parquet file; state format='parquet', without delimiter, header and encoding")
+    if start in (b"PK\3\4", b"\xfd7zX") or start.startswith(b"BZh"):
+        raise DataError(f"{path}: an archive (zip, xz or bzip2); unpack it and pass the file of interactions in it")
+    if stated is None and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return stated
+
+
+def _first_lines(start: bytes, encoding: str | None) -> list[str]:
+    """Up to a hundred whole lines that are not empty; bytes of another encoding are left to the reader to tell."""
+    if encoding is None:
+        encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    lines = start.decode(encoding, "replace").split("\n")
+    if len(start) >= _SAMPLE:
+        lines.pop()
+    return [line.strip() for line in lines if line.strip()][:100]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) is not None
+
+
+def _delimiter(lines: list[str]) -> str:
+    """The delimiter that gives every line the same number of columns, or the first one of the first line, or ""."""
+    present = [mark for mark in _DELIMITERS if mark in lines[0]]
+    for mark in present:
+        layout = Layout(mark)
+        widths = {len(split_line(line, layout)) for line in lines}
+        if len(widths) == 1 and widths != {1}:
+            return mark
+    return present[0] if present else ""

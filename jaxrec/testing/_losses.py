@@ -1,0 +1,142 @@
+"""The tests of a loss."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec.protocols import Batch, Encoded
+from jaxrec.scorers import FactorScorer
+from jaxrec.testing._options import OptionsConformance
+from jaxrec.testing._worlds import SIZE, checkerboard, strict
+from jaxrec.training import make_batch, train_data
+
+ROWS, WIDTH = 8, 4
+
+
+class LossConformance(OptionsConformance):
+    """The tests of a loss. A subclass sets `loss`.
+
+    Masked rows have no influence, all masked gives 0, extreme scores stay finite, other numbers compile nothing, and a
+    model that is trained with it finds the withheld items of the checkerboard, or predicts the withheld ratings.
+
+    Attributes:
+      loss: the loss.
+      options: how a model is trained with it, on the checkerboard.
+
+    >>> from jaxrec.losses import BPR
+    >>> class TestBPR(LossConformance):
+    ...     loss = BPR()
+    """
+
+    loss: ClassVar[Any]
+    field = "loss"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def setting(cls) -> tuple[Any, Batch, Encoded]:
+        with strict():
+            return cls._setting()
+
+    @classmethod
+    @functools.cache
+    def _setting(cls) -> tuple[Any, Batch, Encoded]:
+        """(data, batch, rows): 8 rows of which the last two do not count."""
+        data = train_data(checkerboard(rated=cls.loss.task == "rating"))
+        where = jnp.arange(ROWS, dtype=jnp.int32) < ROWS - 2
+        index = jnp.arange(ROWS, dtype=jnp.int32) * 13
+        batch, _ = make_batch(data, index, where, jax.random.key(0), negatives=cls.training().sampler)
+        keys = jax.random.split(jax.random.key(1), 3)
+        shapes = (ROWS, WIDTH), (ROWS, WIDTH), (*batch.negatives.shape, WIDTH)
+        user, positive, negative = (jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
+        return data, batch, Encoded(user, positive, negative)
+
+    def given(self) -> tuple[Any, ...]:
+        data, batch, rows = self._setting()
+        return rows, batch, data, jax.random.key(3)
+
+    def slope(self, setting: Any, **changes: Any) -> tuple[np.ndarray, Encoded]:
+        """The value and its gradient by the rows."""
+        data, batch, rows = setting
+        where = changes.pop("where", batch.where)
+        rows = rows._replace(**changes)
+
+        def value(vectors: Any) -> jax.Array:
+            return self.loss(Encoded(*vectors), batch._replace(where=where), data, jax.random.key(3))
+
+        loss, gradient = jax.value_and_grad(value)((rows.user, rows.positive, rows.negative))
+        return np.asarray(loss), Encoded(*gradient)
+
+    def test_the_value_and_its_gradient_are_finite_float32(self, setting):
+        loss, gradient = self.slope(setting)
+        assert loss.shape == ()
+        assert loss.dtype == np.float32
+        assert np.isfinite(loss)
+        assert all(np.isfinite(part).all() for part in gradient[:3])
+        assert any(np.any(part) for part in gradient[:3])
+
+    def test_masked_rows_have_no_influence_and_no_gradient(self, setting):
+        _, batch, rows = setting
+        loss, gradient = self.slope(setting)
+        hidden = ~batch.where
+        for part in gradient[:3]:
+            assert not np.any(np.asarray(part)[hidden])
+        changed = {
+            name: jnp.where(hidden.reshape(-1, *[1] * (part.ndim - 1)), 50 * part + 1, part)
+            for name, part in zip(("user", "positive", "negative"), rows[:3], strict=True)
+        }
+        other, slopes = self.slope(setting, **changed)
+        np.testing.assert_allclose(other, loss, rtol=1e-6)
+        for one, two in zip(gradient[:3], slopes[:3], strict=True):
+            np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-7)
+
+    def test_all_masked_gives_zero_with_a_gradient_of_zero(self, setting):
+        loss, gradient = self.slope(setting, where=jnp.zeros(ROWS, bool))
+        assert loss == 0
+        assert not any(np.any(part) for part in gradient[:3])
+
+    @pytest.mark.parametrize("scale", [0.0, 1e3])
+    def test_extreme_vectors_stay_finite(self, setting, scale):
+        rows = {name: scale * getattr(setting[2], name) for name in ("user", "positive", "negative")}
+        for sign in (1.0, -1.0):
+            loss, gradient = self.slope(setting, **{**rows, "user": sign * rows["user"]})
+            assert np.isfinite(loss)
+            assert all(np.isfinite(part).all() for part in gradient[:3])
+
+    def test_jit_does_not_change_the_value(self, setting):
+        data, batch, rows = setting
+        key = jax.random.key(3)
+        jitted = jax.jit(lambda loss, *given: loss(*given))(self.loss, rows, batch, data, key)
+        np.testing.assert_allclose(jitted, self.loss(rows, batch, data, key), rtol=1e-5, atol=1e-6)
+
+    def test_its_sampler_says_how_many_it_draws(self):
+        sampler = self.loss.default_negatives()
+        assert sampler is None or (isinstance(sampler.num, int) and sampler.num >= 1)
+
+    def test_its_adjustment_keeps_the_sizes(self, setting):
+        data = setting[0]
+        keys = jax.random.split(jax.random.key(4))
+        vectors = [
+            jax.random.normal(key, (size, WIDTH)) for key, size in zip(keys, (SIZE, data.num_items), strict=True)
+        ]
+        scorer = self.loss.adjust(FactorScorer(*vectors, dim=WIDTH), data)
+        assert (scorer.num_users, scorer.num_items) == (SIZE, data.num_items)
+        assert np.isfinite(scorer.scores(jnp.arange(SIZE, dtype=jnp.int32))).all()
+
+    def test_a_model_learns_the_checkerboard(self, fitted):
+        users = list(range(SIZE))
+        if self.loss.task == "rating":
+            own = jaxrec.predict(fitted, users, [100 + user for user in users])
+            unlike = jaxrec.predict(fitted, users, [100 + (user + 1) % SIZE for user in users])
+            assert (own > 3).all()
+            assert (unlike < 3).all()
+            return
+        # Of item 999 nobody has an interaction, so it keeps the place where it began.
+        lists = jaxrec.recommend(fitted, users, k=1, exclude=[999])
+        assert {user: shown[0].item for user, shown in lists} == {user: 100 + user for user in users}

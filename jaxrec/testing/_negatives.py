@@ -1,0 +1,76 @@
+"""The tests of a sampler of negatives."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.testing._options import OptionsConformance
+from jaxrec.testing._worlds import SIZE, checkerboard
+from jaxrec.training import train_data
+
+
+class NegativesConformance(OptionsConformance):
+    """The tests of a sampler. A subclass sets `negatives`.
+
+    Attributes:
+      negatives: the sampler.
+      options: how a model is trained with it; its loss must take drawn negatives.
+
+    >>> from jaxrec.sampling import Uniform
+    >>> class TestUniform(NegativesConformance):
+    ...     negatives = Uniform(2)
+    """
+
+    negatives: ClassVar[Any]
+    field = "negatives"
+
+    @staticmethod
+    @functools.cache
+    def _data() -> Any:
+        """The checkerboard, on the device, with a user who has every item."""
+        return train_data(checkerboard(full=True))
+
+    def given(self, seed: int = 0) -> tuple[Any, ...]:
+        data = self._data()
+        return data, data.user, data.item, jax.random.key(seed)
+
+    def draw(self, seed: int) -> tuple[jax.Array, jax.Array]:
+        """The draw for all interactions as one batch."""
+        return self.negatives(*self.given(seed))
+
+    def test_shapes_and_dtypes(self):
+        items, possible = self.draw(0)
+        size = len(self._data().user)
+        assert isinstance(self.negatives.num, int)
+        assert items.shape == (size, self.negatives.num)
+        assert possible.shape == (size,)
+        assert items.dtype == jnp.int32
+        assert possible.dtype == bool
+
+    def test_it_never_draws_an_item_that_the_user_has(self):
+        data = self._data()
+        own = set(zip(data.user.tolist(), data.item.tolist(), strict=True))
+        for seed in range(5):
+            items, possible = (np.asarray(part) for part in self.draw(seed))
+            assert ((items >= 0) & (items < data.num_items)).all()
+            for user, drawn, counts in zip(data.user.tolist(), items.tolist(), possible.tolist(), strict=True):
+                assert not counts or not own & {(user, item) for item in drawn}
+
+    def test_only_the_user_who_has_every_item_has_no_negative(self):
+        _, possible = self.draw(0)
+        np.testing.assert_array_equal(possible, self._data().user != SIZE)
+
+    def test_the_same_key_gives_the_same_draw_and_another_key_another(self):
+        first, again, other = (self.draw(seed)[0] for seed in (0, 0, 1))
+        np.testing.assert_array_equal(first, again)
+        assert np.any(first != other)
+
+    def test_jit_does_not_change_the_draw(self):
+        jitted = jax.jit(lambda negatives, given: negatives(*given))(self.negatives, self.given())
+        for one, other in zip(jitted, self.draw(0), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -1,0 +1,59 @@
+"""Run folders of 0.1: every later version reads them, or refuses in words."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import pytest
+
+import jaxrec
+from jaxrec.cli import main
+from jaxrec.fitting._old_options import FitOptions, from_old
+
+OLD = pathlib.Path(__file__).parents[1] / "data" / "run-0.1"
+EXPECTED = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_model_of_0_1_is_read_and_recommends_what_it_did(name):
+    fitted, expected = jaxrec.restore(OLD / name), EXPECTED[name]
+    assert type(fitted.model).__name__ == expected["model"]
+    lists = jaxrec.recommend(fitted, ["0", "5"], k=3).to_dict()
+    for mine, theirs in zip(lists["lists"], expected["lists"]["lists"], strict=True):
+        assert mine["user"] == theirs["user"]
+        assert [one["item"] for one in mine["items"]] == [one["item"] for one in theirs["items"]]
+        assert [one["title"] for one in mine["items"]] == [one["title"] for one in theirs["items"]]
+        scores = [[one["score"] for one in each["items"]] for each in (mine, theirs)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+    if expected["options"] is None:
+        assert fitted.options is None
+    else:
+        assert fitted.options == from_old(expected["options"])
+        assert set(expected["options"]) == {field.name for field in dataclasses.fields(FitOptions)}
+
+
+def test_what_is_saved_again_is_of_the_new_format(tmp_path):
+    jaxrec.save(jaxrec.restore(OLD / "lightgcn-softmax"), tmp_path / "run")
+    document = json.loads((tmp_path / "run" / "model.json").read_text(encoding="utf-8"))
+    assert document["format_version"] > 1
+    again = jaxrec.restore(tmp_path / "run")
+    assert again.options == jaxrec.restore(OLD / "lightgcn-softmax").options
+
+
+def test_the_command_line_measures_it_again_to_the_same_figures(tmp_path, capsys):
+    run = shutil.copytree(OLD / "mf", tmp_path / "mf")
+    words = ["evaluate", str(run), "--data", str(OLD / "ratings.csv"), "-k", "5", "--no-distances", "--json"]
+    assert main(words) == 0
+    measured = json.loads(capsys.readouterr().out)["mean"]
+    before = json.loads((OLD / "mf" / "metrics.json").read_text(encoding="utf-8"))["test"]
+    for name in ("recall@5", "precision@5", "ndcg@5"):
+        assert measured[name] == pytest.approx(before[name], rel=1e-6)
+
+
+def test_a_folder_of_a_later_version_is_refused_in_words(tmp_path):
+    run = shutil.copytree(OLD / "ease", tmp_path / "ease")
+    document = json.loads((run / "model.json").read_text(encoding="utf-8"))
+    (run / "model.json").write_text(json.dumps(document | {"format_version": 9}), encoding="utf-8")
+    with pytest.raises(jaxrec.JaxrecError, match="format version 9 and this jaxrec reads 1 to"):
+        jaxrec.restore(run)
