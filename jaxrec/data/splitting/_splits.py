@@ -52,6 +52,7 @@ def split(
     | `leave_one_out`   | `LeaveOneOut`    | of each user, the last interaction, or a random one | valid, order, ties |
     | `user_kfold`      | `UserKFold`      | whole users, who have a fold-in and a test part     | see the class      |
     | `predefined`      | `Predefined`     | the published parts, `data.part`                    | valid              |
+    | `time_windows`    | `TimeWindows`    | one of several windows of time, the past before it  | see the class      |
 
     The classes are in `jaxrec.data.splitting`; a splitter of your own is a `jaxrec.protocols.Splitter`. No interaction
     is lost, unless `k_core_on="train"` removes some; the notes count these. Users and items without training data are

@@ -12,10 +12,11 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data.splitting._holdout import fractions, from_end, generator_of, one_of, part_codes, rounded
 from jaxrec.data.splitting._parts import Split, assemble, canonical
 from jaxrec.errors import DataError, JaxrecError
+from jaxrec.protocols import Splitter
 
 
 @dataclasses.dataclass(frozen=True)
-class TimeWindows:
+class TimeWindows(Splitter):
     """Hold out one of several windows of time, train on what is before it, and leave out what is after it.
 
     The last `windows * test` of the interactions are cut into windows of one size. So a system is measured as if it had
@@ -26,7 +27,7 @@ class TimeWindows:
       windows: their number, at least 2.
       test: the fraction of all interactions in each window.
       valid: the fraction of all interactions before the window, for validation.
-      ties: the rule for equal times, see `user_temporal`.
+      ties: the rule for equal times, see `UserTemporal`.
 
     References:
       Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, 2021, section 5.10, on evaluation
