@@ -61,7 +61,7 @@ hooks: $(VENV)/installed-lint ## run the linters in git: style at each commit, t
 	$(BIN)/pre-commit install
 
 clean: ## remove the environments, run folders and caches
-	rm -rf $(VENV) .venv-lowest .venv-newest runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-lowest .venv-newest runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker files record the installed extras, so that a second call does nothing.
