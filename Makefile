@@ -7,7 +7,7 @@ BENCH ?= runs/bench.json
 TESTS ?= -n auto
 LOWEST_PYTHON ?= python3.11
 NEWEST_PYTHON ?= python3.13
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -61,7 +61,7 @@ hooks: $(VENV)/installed-lint ## run the linters in git: style at each commit, t
 	$(BIN)/pre-commit install
 
 clean: ## remove the environments, run folders and caches
-	rm -rf $(VENV) .venv-lowest .venv-newest runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-lowest .venv-newest runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker files record the installed extras, so that a second call does nothing.
@@ -84,9 +84,9 @@ $(VENV)/installed-lowest: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --upgrade --resolution lowest-direct -e '.[test]'
 	@touch $@
 
-# PyTorch without CUDA is a fraction of the size and the same on CPU. Without its index, the usual one serves.
+# PyTorch without CUDA is a fraction of the size and the same on CPU: TORCH_INDEX=... names an index that has it.
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python $(PIP_INSTALL) 'torch>=2.4' --index-url $(TORCH_INDEX) || true
+	$(if $(TORCH_INDEX),$(BIN)/python $(PIP_INSTALL) 'torch>=2.4' --index-url $(TORCH_INDEX))
 	$(BIN)/python $(PIP_INSTALL) -e '.[bench]'
 	@touch $@
 

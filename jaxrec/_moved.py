@@ -25,7 +25,7 @@ _FILES = {
     ("evaluation", "statistics"): "comparison uncertainty:tests resampling intervals seeds",
     ("evaluation", "evaluation"): "full_ranking:auc_of_users groups:item_groups evaluator measure ratings sampled"
     " tradeoff",
-    ("api", "fitting"): "fit many plan options fitted storage",
+    ("api", "fitting"): "fit many:fit plan options fitted storage",
     ("api", "api"): "evaluate rankings ranking_inputs sampled recommend lookup candidates",
     ("metrics", "metrics"): "ranking rating diversity novelty exposure categories full_ranking:auc",
     ("models", "models"): "baselines ease gcn itemknn lightgcn mf nmf sizes svdpp userknn",

@@ -1,16 +1,21 @@
-"""Fitting: one or many models, the options of a training, validation, and fitted models with their storage."""
+"""Fitting: one or many models, the options of a training, validation, tuning, and fitted models with their storage."""
 
-from jaxrec.fitting._described import plain_description
-from jaxrec.fitting._fit import fit, fit_many
-from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._old_options import FitOptions
-from jaxrec.fitting._options import TrainingOptions
-from jaxrec.fitting._plan import versions
-from jaxrec.fitting._search_space import FloatRange, IntRange, with_settings
-from jaxrec.fitting._storage import restore, save
-from jaxrec.fitting._study import Study, Trial
-from jaxrec.fitting._tuning import tune
-from jaxrec.fitting._validation import Validation
+from typing import TYPE_CHECKING
+
+from jaxrec._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._described import plain_description
+    from jaxrec.fitting._fit import fit, fit_many
+    from jaxrec.fitting._fitted import FittedModel
+    from jaxrec.fitting._old_options import FitOptions
+    from jaxrec.fitting._options import TrainingOptions
+    from jaxrec.fitting._plan import versions
+    from jaxrec.fitting._search_space import FloatRange, IntRange, with_settings
+    from jaxrec.fitting._storage import restore, save
+    from jaxrec.fitting._study import Study, Trial
+    from jaxrec.fitting._tuning import tune
+    from jaxrec.fitting._validation import Validation
 
 __all__ = [
     "FitOptions",
@@ -30,3 +35,21 @@ __all__ = [
     "versions",
     "with_settings",
 ]
+
+# Restoring needs nothing of training.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "jaxrec.fitting._described": "plain_description",
+        "jaxrec.fitting._fit": "fit fit_many",
+        "jaxrec.fitting._fitted": "FittedModel",
+        "jaxrec.fitting._old_options": "FitOptions",
+        "jaxrec.fitting._options": "TrainingOptions",
+        "jaxrec.fitting._plan": "versions",
+        "jaxrec.fitting._search_space": "FloatRange IntRange with_settings",
+        "jaxrec.fitting._storage": "restore save",
+        "jaxrec.fitting._study": "Study Trial",
+        "jaxrec.fitting._tuning": "tune",
+        "jaxrec.fitting._validation": "Validation",
+    },
+)

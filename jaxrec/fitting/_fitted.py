@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
-from jaxrec.fitting._options import TrainingOptions
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._options import TrainingOptions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

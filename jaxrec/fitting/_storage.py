@@ -14,7 +14,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +25,9 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._described import class_at, describe, fields_of, place_of, rebuild
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._old_options import from_old
-from jaxrec.fitting._options import TrainingOptions
+
+if TYPE_CHECKING:
+    from jaxrec.fitting._options import TrainingOptions
 
 FORMAT = "jaxrec-model"
 FORMAT_VERSION = 2
@@ -216,7 +217,11 @@ class _Reader:
     def options(self, described: Any) -> TrainingOptions | None:
         if described is None:
             return None
-        return from_old(described) if self.version == 1 else rebuild(described, self.kinds)
+        if self.version > 1:
+            return rebuild(described, self.kinds)
+        from jaxrec.fitting._old_options import from_old
+
+        return from_old(described)
 
     def tree(self, described: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         if not isinstance(described, dict):

@@ -12,16 +12,6 @@ import jax.numpy as jnp
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation import (
-    DEFAULT_K,
-    DEFAULT_METRICS,
-    DEFAULT_RATING_METRICS,
-    evaluate_rating_scorer,
-    evaluate_scorer,
-    higher_is_better,
-    resolve_metrics,
-    split_value_name,
-)
 from jaxrec.protocols import HistoryScorer
 
 
@@ -86,6 +76,16 @@ def ranking_measuring(validation: Validation, valid: Interactions, seen: SeenIte
     Raises:
       JaxrecError: an unknown metric, a length out of range, a value to watch that is not measured.
     """
+    # Options are restored without what measures.
+    from jaxrec.evaluation import (
+        DEFAULT_K,
+        DEFAULT_METRICS,
+        evaluate_scorer,
+        higher_is_better,
+        resolve_metrics,
+        split_value_name,
+    )
+
     metrics = DEFAULT_METRICS if validation.metrics is None else validation.metrics
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     longest = valid.num_items
@@ -112,6 +112,8 @@ def rating_measuring(validation: Validation, valid: Interactions, scale: tuple[f
     Raises:
       JaxrecError: lengths, or a value to watch that is none of ratings.
     """
+    from jaxrec.evaluation import DEFAULT_RATING_METRICS, evaluate_rating_scorer, higher_is_better, resolve_metrics
+
     if validation.k is not None:
         raise JaxrecError(f"k is for lists, and this fit is to ratings, got k={validation.k}; leave it out")
     metrics = DEFAULT_RATING_METRICS if validation.metrics is None else validation.metrics
