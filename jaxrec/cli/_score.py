@@ -12,6 +12,7 @@ from tyro import conf
 from jaxrec.api._rankings import evaluate_rankings
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, optional, parse
+from jaxrec.cli._run_folder import metrics_of
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
 
@@ -27,7 +28,7 @@ class ScoreCommand(ComputeOptions):
       train: a file of what the system was trained on; items that are not in it count as untrained.
       item_features: a .csv or .parquet file with an item column and numbers, for distances within lists.
       k: lengths of the lists.
-      metrics: names of ranking metrics.
+      metrics: names of ranking metrics, or package.module:Class.
       per_user: a .csv file for the values of each user.
     """
 
@@ -48,7 +49,7 @@ def run(argv: Sequence[str]) -> None:
         command.truth,
         train=command.train,
         k=command.k,
-        metrics=command.metrics,
+        metrics=metrics_of(command.metrics),
         item_features=None if command.item_features is None else _features(command.item_features),
     )
     if command.train is None:

@@ -84,10 +84,13 @@ def describe(value: Any) -> Any:
         return [describe(each) for each in value]
     if isinstance(value, Mapping):
         return {"kind": "mapping", "fields": {str(name): describe(each) for name, each in value.items()}}
+    name = getattr(value, "name", None)
+    if isinstance(name, str) and name in registry.BUILT_IN["metric"] and registry.make("metric", name) == value:
+        return name
     if dataclasses.is_dataclass(value) and not inspect.isclass(value):
         return {"kind": place_of(value), "fields": fields_of(value)}
-    if hasattr(value, "name") and isinstance(value.name, str):
-        return value.name  # a metric, say, which has a name of its own
+    if isinstance(name, str) and not vars(value):  # a metric without options
+        return {"kind": place_of(value), "fields": {}}
     raise JaxrecError(f"{value!r} cannot be saved; options are numbers, words, tuples, and frozen dataclasses of these")
 
 

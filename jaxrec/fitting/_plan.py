@@ -85,7 +85,7 @@ def make_plan(model: Any, data: Split | Interactions, options: TrainingOptions) 
         if task == "rating":
             measuring = rating_measuring(validation, split.valid, scale or extremes(split.train))
         else:
-            measuring = ranking_measuring(validation, split.valid, seen_items(split.train, *shown))
+            measuring = ranking_measuring(validation, split.train, split.valid, seen_items(split.train, *shown))
     elif len(split.valid):
         part, fitted_on = split.fitted, "train and valid"
     refit_on, refitted_on = None, ""

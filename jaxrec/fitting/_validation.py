@@ -70,7 +70,7 @@ class Measuring:
     measure: Callable[[Any], dict[str, float]]
 
 
-def ranking_measuring(validation: Validation, valid: Interactions, seen: SeenItems) -> Measuring:
+def ranking_measuring(validation: Validation, train: Interactions, valid: Interactions, seen: SeenItems) -> Measuring:
     """Measure lists on the validation part, with the seen items masked.
 
     Raises:
@@ -84,6 +84,7 @@ def ranking_measuring(validation: Validation, valid: Interactions, seen: SeenIte
         higher_is_better,
         resolve_metrics,
         split_value_name,
+        training_statistics,
     )
 
     metrics = DEFAULT_METRICS if validation.metrics is None else validation.metrics
@@ -99,8 +100,10 @@ def ranking_measuring(validation: Validation, valid: Interactions, seen: SeenIte
     if not isinstance(metrics, dict) and name not in {metric.name for metric in resolve_metrics(metrics)}:
         metrics = (*metrics, name)
 
+    known: dict[str, Any] = {"metrics": metrics, "training": training_statistics(train), "space": None}
+
     def measure(scorer: Any) -> dict[str, float]:
-        report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, metrics=metrics, space=None)
+        report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, **known)
         return {name: float(report.mean(name)) for name in report.names if name in report.per_user or name == monitor}
 
     return Measuring(monitor, higher_is_better(monitor, metrics), measure)

@@ -14,10 +14,11 @@ except ImportError as error:
 
 # Without this a failed assert of a suite would not show its values.
 pytest.register_assert_rewrite(
-    *(f"jaxrec.testing._{name}" for name in ("losses", "models", "negatives", "options", "regularizers"))
+    *(f"jaxrec.testing._{name}" for name in ("losses", "metrics", "models", "negatives", "options", "regularizers"))
 )
 
 from jaxrec.testing._losses import LossConformance
+from jaxrec.testing._metrics import MetricConformance
 from jaxrec.testing._models import ModelConformance, SolverConformance
 from jaxrec.testing._negatives import NegativesConformance
 from jaxrec.testing._regularizers import RegularizerConformance
@@ -25,6 +26,7 @@ from jaxrec.testing._worlds import adjacency_of, checkerboard, compiled, leaves_
 
 __all__ = [
     "LossConformance",
+    "MetricConformance",
     "ModelConformance",
     "NegativesConformance",
     "RegularizerConformance",
