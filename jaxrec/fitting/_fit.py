@@ -379,7 +379,9 @@ def _fitted_model(
         "records": [{"stage": name, **record.to_dict()} for name, record in records],
         "task": plan.task,
         **last.info,
-        "rating_scale": [*(options.loss.scale or extremes(part))] if rates else None,  # a list, as JSON gives it back
+        "rating_scale": [*(getattr(options.loss, "scale", None) or extremes(part))]
+        if rates
+        else None,  # a list, as JSON gives it back
         "split": split.method,
         "notes": [*split.train.notes, *split.notes],
         "data": {

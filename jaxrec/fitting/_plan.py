@@ -75,7 +75,7 @@ def make_plan(model: Any, data: Split | Interactions, options: TrainingOptions) 
     split = _as_split(model, data)
     model = _sized(model, split.train)
     task: Task = model.task(options.loss)
-    scale = options.loss.scale if task == "rating" else None
+    scale = getattr(options.loss, "scale", None) if task == "rating" else None
     if task == "rating":
         _check_ratings(model, split, scale)
     shown = () if split.fold_in is None else (split.fold_in,)

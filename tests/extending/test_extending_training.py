@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import jaxrec
@@ -10,7 +11,9 @@ from examples.extending.loss import Hinge
 from examples.extending.negatives import PopularityPower
 from examples.extending.regularizer import UnitNorm
 from jaxrec.errors import RunFolderError
-from jaxrec.losses import BPR, SquaredL2
+from jaxrec.losses import BPR, SquaredL2, masked_mean
+from jaxrec.protocols import Loss
+from jaxrec.pytrees import options
 from jaxrec.sampling import Uniform
 from jaxrec.testing import LossConformance, NegativesConformance, RegularizerConformance
 
@@ -42,10 +45,10 @@ def place(thing):
 @pytest.mark.parametrize("kind", PARTS)
 def test_it_takes_part_in_fit_evaluate_and_storage(kind, split, tmp_path):
     thing, _, usual = PARTS[kind]
-    options = jaxrec.TrainingOptions(epochs=2, batch_size=32)
+    shared = jaxrec.TrainingOptions(epochs=2, batch_size=32)
     given = {kind: thing}
-    fitted = jaxrec.fit(jaxrec.MF(dim=4), split, options, key=jax.random.key(0), **given)
-    other = jaxrec.fit(jaxrec.MF(dim=4), split, options, key=jax.random.key(0), **{kind: usual})
+    fitted = jaxrec.fit(jaxrec.MF(dim=4), split, shared, key=jax.random.key(0), **given)
+    other = jaxrec.fit(jaxrec.MF(dim=4), split, shared, key=jax.random.key(0), **{kind: usual})
     assert fitted.info["records"][-1]["loss"] != other.info["records"][-1]["loss"]
     assert getattr(fitted.options, kind) == thing
     report = jaxrec.evaluate(fitted, split, k=3, space=None)
@@ -78,3 +81,21 @@ def test_flags_have_the_names_of_the_fields():
     for thing, flags, _ in PARTS.values():
         names = [flag.removeprefix("--") for flag in flags[::2]]
         assert set(names) <= {field.name for field in dataclasses.fields(thing)}
+
+
+@options
+class AbsoluteError(Loss):
+    """The absolute error of predicted ratings: a loss of ratings that states no scale."""
+
+    task = "rating"
+
+    def __call__(self, rows, batch, data, key):
+        error = jnp.sum(rows.user * rows.positive, axis=1) - batch.rating
+        return masked_mean(jnp.abs(error), where=batch.where)
+
+    def default_negatives(self):
+        return None
+
+
+class TestAbsoluteError(LossConformance):
+    loss = AbsoluteError()
