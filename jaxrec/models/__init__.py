@@ -8,7 +8,7 @@ from jaxrec._moved import old_name
 from jaxrec.models._base import EmbeddingModel, SolvedModel, with_sizes
 from jaxrec.models._baselines import Popularity, Random
 from jaxrec.models._ease import EASE
-from jaxrec.models._gcn import GCN, GCNClassifier
+from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
@@ -30,6 +30,7 @@ __all__ = [
     "Random",
     "SolvedModel",
     "UserKNN",
+    "transposed_order",
     "with_sizes",
 ]
 
@@ -37,5 +38,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "MODELS":
         warnings.warn("MODELS is a name of 0.1 and goes in 0.3; use jaxrec.registry", DeprecationWarning, stacklevel=2)
-        return {word: registry.find("model", word) for word in registry.BUILT_IN["model"]}
+        return {word: registry.find("model", word) for word in registry.BUILT_IN["modeltransposed_order",]}
     return old_name(__name__, name, ("jaxrec.scorers",))

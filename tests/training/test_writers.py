@@ -95,7 +95,9 @@ class FakeMLflow(types.ModuleType):
         self.active[-1]["params"] |= params
 
     def log_metrics(self, metrics, step=None):
-        assert all(re.fullmatch(r"[/\w.\- ]*", name) and isinstance(value, int | float) for name, value in metrics.items())
+        assert all(
+            re.fullmatch(r"[/\w.\- ]*", name) and isinstance(value, int | float) for name, value in metrics.items()
+        )
         self.active[-1]["metrics"].append((step, metrics))
 
     def end_run(self, status="FINISHED"):
