@@ -38,5 +38,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "MODELS":
         warnings.warn("MODELS is a name of 0.1 and goes in 0.3; use jaxrec.registry", DeprecationWarning, stacklevel=2)
-        return {word: registry.find("model", word) for word in registry.BUILT_IN["modeltransposed_order",]}
+        return {word: registry.find("model", word) for word in registry.BUILT_IN["model"]}
     return old_name(__name__, name, ("jaxrec.scorers",))
