@@ -5,6 +5,7 @@ the remedy, would never be seen. Here they are checked after it: whatever a func
 signature says, with one size for each letter.
 """
 
+import ast
 import functools
 import importlib.machinery
 import inspect
@@ -49,24 +50,25 @@ def checked(function):
     return call
 
 
-class Finder(importlib.machinery.PathFinder):
-    """Finds the files of the rooms as ever, and checks their functions from the moment that they are made."""
+class Loader(importlib.machinery.SourceFileLoader):
+    """Decorates functions where they are defined, before anything can refer to them, and keeps no bytecode of it."""
 
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        tree = ast.parse(self.get_data(path), path)
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and speaks_of_shapes(ast.unparse(node).partition('"""')[0]):
+                # Innermost, so that jax.jit and the like stay what a caller sees.
+                node.decorator_list.append(ast.parse("__import__('shapes').checked", mode="eval").body)
+        return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
+
+
+class Finder(importlib.machinery.PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if not name.startswith(ROOMS):
-            return None
-        spec = super().find_spec(name, path, target)
-        execute = spec.loader.exec_module
-
-        def execute_and_check(module):
-            execute(module)
-            for own, thing in list(vars(module).items()):
-                mine = inspect.isfunction(thing) and thing.__module__ == name
-                if mine and any(map(speaks_of_shapes, thing.__annotations__.values())):
-                    setattr(module, own, checked(thing))
-
-        spec.loader.exec_module = execute_and_check
+        spec = super().find_spec(name, path, target) if name.startswith(ROOMS) else None
+        if spec:
+            spec.loader = Loader(name, spec.origin)
         return spec
 
 

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       when the reader of standard output went away.
 
     >>> main(["--version"])
-    jaxrec 0.2.0
+    jaxrec 0...
     0
     """
     words = list(sys.argv[1:] if argv is None else argv)

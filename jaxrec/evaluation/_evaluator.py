@@ -177,6 +177,9 @@ def check_same_catalog(scorer: Scorer, truth: Interactions) -> None:
 
     Raises:
       MismatchError: it is not.
+
+    >>> from jaxrec.scorers import TableScorer
+    >>> check_same_catalog(TableScorer(np.zeros((1, 1), np.float32)), Interactions.from_arrays([0], [7]))
     """
     if (scorer.num_users, scorer.num_items) != (truth.num_users, truth.num_items):
         raise MismatchError(

@@ -8,7 +8,7 @@ import hashlib
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Key, Real
+from jaxtyping import Bool, Key, Shaped
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, JaxrecError, MismatchError
@@ -141,7 +141,7 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
 
 
 def feature_space(
-    features: Real[Array, "I r"],
+    features: Shaped[Array, "I f"],
     *,
     known: Bool[np.ndarray, " I"] | None = None,
     description: str = "item features of the caller",

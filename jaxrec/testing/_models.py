@@ -20,25 +20,12 @@ from jaxrec.types import Scorer
 USERS = list(range(SIZE))
 
 
-class ModelConformance:
-    """The tests of a model that is a Flax module. A subclass sets `model`, and `options` where it is trained.
-
-    Attributes:
-      model: without sizes.
-      options: how it is trained on the checkerboard, so that the withheld item comes first; None where it is solved.
-      personal: False for a model whose lists do not depend on what a user has.
-      traced: False for a model that reads a size of its scorer on the host, and so cannot be made under jit.
-      kinds: classes of your own that a saved run of it has beside the model, such as a scorer.
-
-    >>> class TestMF(ModelConformance):
-    ...     model = jaxrec.MF(dim=4)
-    ...     options = TrainingOptions(epochs=40, batch_size=32, optimizer=jaxrec.training.Adam(0.05))
-    """
+class _Conformance:
+    """The tests of a model, however it comes to its scorer."""
 
     model: ClassVar[Any]
     options: ClassVar[TrainingOptions | None] = None
     personal: ClassVar[bool] = True
-    traced: ClassVar[bool] = True
     kinds: ClassVar[tuple[type, ...]] = ()
 
     @pytest.fixture(scope="class")
@@ -48,25 +35,8 @@ class ModelConformance:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def adjacency(cls, data: Any) -> Any:
-        return adjacency_of(data)
-
-    @pytest.fixture(scope="class")
-    @classmethod
     def sized(cls) -> Any:
         return with_sizes(cls.model, ALL, ALL)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def variables(cls, sized: Any, adjacency: Any) -> Any:
-        with strict():
-            return sized.init(jax.random.key(1), adjacency)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def scorer(cls, sized: Any, variables: Any, adjacency: Any) -> Any:
-        with strict():
-            return sized.apply(variables, adjacency, method="scorer")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -80,14 +50,6 @@ class ModelConformance:
         with strict():
             # What nobody has keeps the place where it began: negatives in the batch never push it down.
             return jaxrec.recommend(fitted, USERS, k=5, exclude=[999])
-
-    def test_variables_are_float32_and_depend_on_the_key_alone(self, sized, variables, adjacency):
-        init = jax.jit(sized.init) if self.traced else sized.init
-        again, other = init(jax.random.key(1), adjacency), init(jax.random.key(3), adjacency)
-        for leaf, same, different in zip(leaves_of(variables), leaves_of(again), leaves_of(other), strict=True):
-            assert leaf.dtype in (np.float32, np.uint32)  # uint32 is the data of a key
-            np.testing.assert_allclose(leaf, same, rtol=1e-6)  # jit may round otherwise
-            assert not np.any(leaf) or np.any(leaf != different)
 
     def test_it_is_hashable_and_can_be_cloned(self, sized):
         again = with_sizes(self.model, ALL, ALL)
@@ -112,28 +74,6 @@ class ModelConformance:
             pairs = pair_scores(scorer, users, jnp.full(4, item, jnp.int32))
             assert pairs.dtype == jnp.float32
             np.testing.assert_allclose(pairs, scores[:, item], rtol=1e-5, atol=1e-6)
-
-    def test_jit_does_not_change_the_scores(self, sized, variables, adjacency, scorer):
-        if not self.traced:
-            pytest.skip("the scorer of this model has a size that is read on the host")
-        jitted = jax.jit(lambda variables, adjacency: sized.apply(variables, adjacency, method="scorer"))
-        for one, other in zip(leaves_of(jitted(variables, adjacency)), leaves_of(scorer), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-
-    def test_encoded_rows_are_those_of_the_scorer(self, sized, variables, adjacency):
-        if not hasattr(sized, "encode"):
-            pytest.skip("this model is solved, not trained")
-        # Users and items with edges: of others a scorer may leave out what was never trained.
-        user, item = jnp.array([0, 3, 3], jnp.int32), jnp.array([5, 0, 5], jnp.int32)
-        negatives = jnp.array([[1, 2], [3, 4], [6, 7]], jnp.int32)
-        rows = sized.apply(variables, adjacency, user, item, negatives, method="encode")
-        scorer = sized.apply(variables, adjacency, method="scorer")
-        assert rows.negative.shape == (3, 2, rows.user.shape[1])
-        close = {"rtol": 1e-4, "atol": 1e-5}
-        np.testing.assert_allclose(jnp.sum(rows.user * rows.positive, axis=1), scorer.pair_scores(user, item), **close)
-        for at in range(2):
-            drawn = jnp.sum(rows.user * rows.negative[:, at], axis=1)
-            np.testing.assert_allclose(drawn, scorer.pair_scores(user, negatives[:, at]), **close)
 
     def test_sizes_other_than_those_of_the_data_are_refused(self, data):
         wrong = with_sizes(self.model, ALL + 1, ALL)
@@ -199,11 +139,78 @@ class ModelConformance:
         assert all(np.isfinite(leaf).all() for leaf in leaves_of(fitted.variables))
 
 
-class SolverConformance(ModelConformance):
+class ModelConformance(_Conformance):
+    """The tests of a model that is a Flax module. A subclass sets `model`, and `options` where it is trained.
+
+    Attributes:
+      model: without sizes.
+      options: how it is trained on the checkerboard, so that the withheld item comes first; None where it is solved.
+      personal: False for a model whose lists do not depend on what a user has.
+      traced: False for a model that reads a size of its scorer on the host, and so cannot be made under jit.
+      kinds: classes of your own that a saved run of it has beside the model, such as a scorer.
+
+    >>> class TestMF(ModelConformance):
+    ...     model = jaxrec.MF(dim=4)
+    ...     options = TrainingOptions(epochs=40, batch_size=32, optimizer=jaxrec.training.Adam(0.05))
+    """
+
+    traced: ClassVar[bool] = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def adjacency(cls, data: Any) -> Any:
+        return adjacency_of(data)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def variables(cls, sized: Any, adjacency: Any) -> Any:
+        with strict():
+            return sized.init(jax.random.key(1), adjacency)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def scorer(cls, sized: Any, variables: Any, adjacency: Any) -> Any:
+        with strict():
+            return sized.apply(variables, adjacency, method="scorer")
+
+    def test_variables_are_float32_and_depend_on_the_key_alone(self, sized, variables, adjacency):
+        init = jax.jit(sized.init) if self.traced else sized.init
+        again, other = init(jax.random.key(1), adjacency), init(jax.random.key(3), adjacency)
+        for leaf, same, different in zip(leaves_of(variables), leaves_of(again), leaves_of(other), strict=True):
+            assert leaf.dtype in (np.float32, np.uint32)  # uint32 is the data of a key
+            np.testing.assert_allclose(leaf, same, rtol=1e-6)  # jit may round otherwise
+            assert not np.any(leaf) or np.any(leaf != different)
+
+    def test_jit_does_not_change_the_scores(self, sized, variables, adjacency, scorer):
+        if not self.traced:
+            pytest.skip("the scorer of this model has a size that is read on the host")
+        jitted = jax.jit(lambda variables, adjacency: sized.apply(variables, adjacency, method="scorer"))
+        for one, other in zip(leaves_of(jitted(variables, adjacency)), leaves_of(scorer), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+    def test_encoded_rows_are_those_of_the_scorer(self, sized, variables, adjacency):
+        if not hasattr(sized, "encode"):
+            pytest.skip("this model is solved, not trained")
+        # Users and items with edges: of others a scorer may leave out what was never trained.
+        user, item = jnp.array([0, 3, 3], jnp.int32), jnp.array([5, 0, 5], jnp.int32)
+        negatives = jnp.array([[1, 2], [3, 4], [6, 7]], jnp.int32)
+        rows = sized.apply(variables, adjacency, user, item, negatives, method="encode")
+        scorer = sized.apply(variables, adjacency, method="scorer")
+        assert rows.negative.shape == (3, 2, rows.user.shape[1])
+        close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(jnp.sum(rows.user * rows.positive, axis=1), scorer.pair_scores(user, item), **close)
+        for at in range(2):
+            drawn = jnp.sum(rows.user * rows.negative[:, at], axis=1)
+            np.testing.assert_allclose(drawn, scorer.pair_scores(user, negatives[:, at]), **close)
+
+
+class SolverConformance(_Conformance):
     """The tests of a model that is solved: any frozen dataclass with `solve(data, key)`. A subclass sets `model`.
 
     Attributes:
       model: without sizes.
+      personal: False for a model whose lists do not depend on what a user has.
+      kinds: classes of your own that a saved run of it has beside the model, such as a scorer.
 
     >>> class TestEASE(SolverConformance):
     ...     model = jaxrec.EASE(l2=2.0)
@@ -239,6 +246,3 @@ class SolverConformance(ModelConformance):
         users = jnp.arange(ALL, dtype=jnp.int32)
         jitted = jax.jit(lambda scorer, users: scorer.scores(users))(scorer, users)
         np.testing.assert_allclose(jitted, scorer.scores(users), rtol=1e-5, atol=1e-6)
-
-    def test_encoded_rows_are_those_of_the_scorer(self):
-        pytest.skip("this model is solved, not trained")

@@ -70,7 +70,7 @@ class OptionsConformance:
     def test_it_is_frozen_and_equal_to_a_copy(self):
         thing = self.thing()
         assert dataclasses.is_dataclass(thing)
-        copy = dataclasses.replace(thing)
+        copy = dataclasses.replace(self.thing())
         assert copy == thing
         assert hash(copy) == hash(thing)
         for field in dataclasses.fields(thing):

@@ -69,6 +69,12 @@ def strict() -> Iterator[None]:
     """Refuse implicit promotion of dtypes and ranks.
 
     Fixtures of a class are made before the settings of each test; the same settings compile nothing twice.
+
+    >>> with strict():
+    ...     jax.numpy.ones(2) + jax.numpy.ones((2, 2))
+    Traceback (most recent call last):
+        ...
+    ValueError: Operands could not be broadcast together for add on shapes (2,) (2, 2) and with the config option ...
     """
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
@@ -95,7 +101,8 @@ def compiled() -> Iterator[list[str]]:
 
     logger, collector = logging.getLogger("jax"), Collector()
     propagate, logger.propagate = logger.propagate, False
-    others, logger.handlers = logger.handlers, [collector]
+    handlers: list[logging.Handler] = [collector]
+    others, logger.handlers = logger.handlers, handlers
     try:
         with jax.log_compiles():
             yield found

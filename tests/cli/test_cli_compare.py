@@ -154,9 +154,11 @@ def test_a_validation_part_of_one_run_changes_neither_the_test_nor_what_was_fitt
     document = cli("compare", runs / "popularity", tmp_path / "refit", *quick).json
     one, two = (document["models"][name] for name in ("popularity", "refit"))
     assert one["mean"] == two["mean"]
-    words = ("--model", "popularity", "--valid", "0.2", "--no-refit", "--out", tmp_path / "train", *WORDS[2:])
-    if cli("fit", ratings, *words).status == 0:  # a model that knows no refit has been fitted on all of it
-        assert "the fitted parts have" in cli("compare", runs / "popularity", tmp_path / "train", *quick[:-1]).error
+    options = ("--model", "mf", "--dim", "2", "--epochs", "1", "--valid", "0.2", "--no-refit")
+    assert cli("fit", ratings, *options, "--out", tmp_path / "train", *WORDS[2:]).status == 0
+    told = cli("compare", runs / "popularity", tmp_path / "train", *quick[:-1]).error
+    assert "the fitted parts have" in told
+    assert "--valid is 0.0 and 0.2" in told
 
 
 def test_several_seeds_of_a_run_are_several_trainings(cli, runs, ratings, tmp_path):

@@ -138,7 +138,8 @@ def test_the_cache_folder_is_made_and_given_to_jax(monkeypatch, tmp_path):
 
 
 def test_a_fit_in_its_own_process_restarts_once_and_fills_the_cache(tmp_path, ratings):
-    environment = {name: value for name, value in os.environ.items() if name not in (*ON, "JAXREC_NO_REEXEC")}
+    others = (*ON, "JAXREC_NO_REEXEC", "JAX_COMPILATION_CACHE_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in others}
     words = ["--model", "itemknn", "--no-test", "--valid", "0", "--json", "--cache-dir", str(tmp_path / "cache")]
     done = subprocess.run(
         [sys.executable, "-m", "jaxrec", "fit", str(ratings), *words, "--out", str(tmp_path / "run")],

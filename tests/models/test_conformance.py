@@ -5,10 +5,10 @@ import dataclasses
 import jax
 import pytest
 
-from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN
+from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import MODELS, with_sizes
+from jaxrec.models import with_sizes
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -17,9 +17,10 @@ BPR = TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.05), regularize
 LOGISTIC = dataclasses.replace(BPR, loss=Logistic(), negatives=2)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
 def test_sizes_that_do_not_fit_raise(name):
-    model, data = MODELS[name](), checkerboard()
+    kind, data = registry.find("model", name), checkerboard()
+    model = kind(dim=2) if hasattr(kind, "dim") else kind()
     sized = with_sizes(model, ALL, ALL)
     key, adjacency = jax.random.key(0), adjacency_of(data)
     variables = sized.init(key, adjacency)
@@ -104,9 +105,7 @@ class TestRandom(ModelConformance):
     personal = False
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
 def test_every_model_of_the_library_is_here(name):
-    suites = [
-        suite for suite in ModelConformance.__subclasses__() if type(getattr(suite, "model", None)) is MODELS[name]
-    ]
-    assert suites
+    tested = [type(suite.model) for suite in ModelConformance.__subclasses__() if hasattr(suite, "model")]
+    assert registry.find("model", name) in tested

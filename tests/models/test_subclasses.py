@@ -67,9 +67,8 @@ def by_hand(model, params, tables, batch):
     users, items = model.apply({"params": params}, tables.adjacency)
     own_users, own_items = model.apply({"params": params}, tables.adjacency, method="embeddings")
     loss, penalty = [], []
-    for user, item, negative in zip(
-        batch.user.tolist(), batch.item.tolist(), batch.negatives[:, 0].tolist(), strict=True
-    ):
+    triples = zip(*(np.asarray(part).ravel() for part in (batch.user, batch.item, batch.negatives)), strict=True)
+    for user, item, negative in triples:
         gap = jnp.dot(users[user], items[item]) - jnp.dot(users[user], items[negative])
         loss.append(jnp.log1p(jnp.exp(-gap)))
         rows = (own_users[user], own_items[item], own_items[negative])

@@ -1,0 +1,111 @@
+"""The files beside the code agree with it: version, dependencies, make targets, links, renamed names."""
+
+import ast
+import pathlib
+import re
+import sys
+import tomllib
+
+import pytest
+
+import jaxrec
+from jaxrec._moved import OLD
+
+ROOT = pathlib.Path(jaxrec.__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+# Modules whose package has another name.
+PACKAGES = {
+    "mlflow": "mlflow-skinny",
+    "sklearn": "scikit-learn",
+    "surprise": "scikit-surprise",
+    "torch_geometric": "torch-geometric",
+}
+
+
+def imported(folder):
+    """The top-level modules that the files of a folder import, wherever in them."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+def declared(*extras):
+    """The packages of `dependencies` and of some extras, in lower case."""
+    lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
+    names = set()
+    for one in (one for each in lists for one in each):
+        within = re.match(r"jaxrec\[(.*)\]", one)
+        names |= declared(*within[1].split(",")) if within else {re.match(r"[\w-]+", one)[0].lower()}
+    return names
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("jaxrec", set(PROJECT["optional-dependencies"]) - {"test", "lint", "peers", "bench"}),
+        ("experiments", {"bench", "plot", "test"}),
+        ("tests", {"test"}),
+    ],
+)
+def test_every_imported_package_is_declared(folder, extras):
+    beside = {path.stem for place in ("tests", "tests/models") for path in (ROOT / place).iterdir()}  # found by pytest
+    modules = imported(folder) - set(sys.stdlib_module_names) - beside - {"jaxrec", "experiments", "examples"}
+    assert {PACKAGES.get(name, name).lower() for name in modules} <= declared(*extras)
+    assert "numpy" in modules
+
+
+def test_every_dependency_has_a_lower_bound_and_no_upper_one():
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    named = [one for group in groups for one in group if not one.startswith("jaxrec[")]
+    assert [one for one in named if not re.fullmatch(r"[\w-]+>=[\d.]+", one)] == []
+
+
+def test_the_version_is_written_once_and_the_pages_agree():
+    assert "version" not in PROJECT
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == jaxrec.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == jaxrec.__version__
+
+
+def test_every_target_is_in_the_help_and_every_named_target_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    assert targets == set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    texts = [*PAGES, ROOT / "README.md", ROOT / ".pre-commit-config.yaml", *(ROOT / ".github").rglob("*.*")]
+    named = set()
+    for path in (path for path in texts if path.is_file()):
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(r"(?:`|^|: )make ([a-z][a-z-]*)", text, re.MULTILINE))
+        named |= set(re.findall(r"target: ([a-z-]+)", text))
+    assert {"lint", "test", "test-lowest", "test-newest"} <= named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_beside_the_code_leads_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    if not (ROOT / "examples").is_dir():  # not in a source archive
+        targets = [target for target in targets if not target.startswith("examples/")]
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert targets
+
+
+def test_every_module_of_the_version_before_is_in_the_table_of_renamed_names():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    table = {}
+    for room, files, new in re.findall(r"^\| modules `([\w.]+)\.\{(.*)\}` \| `([\w.]+)` \|$", changelog, re.MULTILINE):
+        table |= {f"{room}.{name}": new for name in files.split(", ")}
+    table |= dict(re.findall(r"^\| module `([\w.]+)` \| `([\w.]+)` \|$", changelog, re.MULTILINE))
+    others = re.search(r"^\| other modules in (.*?) \|", changelog, re.MULTILINE)[1]
+    rooms = {f"jaxrec.{room}" for room in re.findall(r"`(\w+)`", others)}
+    moved = {old: new.partition("._")[0] for old, new in OLD.items()}
+    stayed = {old for old, new in moved.items() if new == old.rpartition(".")[0] and new in rooms}
+    assert {old: new for old, new in moved.items() if old not in stayed} == {
+        old: new for old, new in table.items() if old in moved
+    }
