@@ -116,7 +116,7 @@ def rating_measuring(validation: Validation, valid: Interactions, scale: tuple[f
         raise JaxrecError(f"k is for lists, and this fit is to ratings, got k={validation.k}; leave it out")
     metrics = DEFAULT_RATING_METRICS if validation.metrics is None else validation.metrics
     metrics = (metrics,) if isinstance(metrics, str) else metrics
-    known = resolve_metrics(metrics)
+    known = resolve_metrics(metrics, over=("ratings",))
     monitor = known[0].name if validation.monitor is None else validation.monitor
     if monitor not in {metric.name for metric in known}:
         metrics = (*metrics, monitor)
