@@ -97,6 +97,14 @@ class LearningCurve(Callback):
 
     Raises:
       JaxrecError: another ending, a folder that does not exist, or no matplotlib.
+
+    >>> import jax, jaxrec, tempfile
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     curve = LearningCurve(f"{folder}/curve.png")
+    ...     model = jaxrec.fit(jaxrec.MF(dim=2), data, epochs=2, callbacks=[curve], key=jax.random.key(0))
+    ...     os.listdir(folder)
+    ['curve.png']
     """
 
     def __init__(self, path: str | os.PathLike[str] = "learning_curve.png", names: Sequence[str] | None = None) -> None:

@@ -59,15 +59,6 @@ def test_only_the_reader_of_published_pickles_imports_pickle():
 
 
 # Names that no face has yet; a name leaves this list when its experiment leaves the private module.
-STILL_PRIVATE = {
-    "experiments/bench/rows.py": {"jaxrec.training._row_rules.make_row_rule", "jaxrec.training._rows.row_step"},
-    "experiments/bench/scaling.py": {"jaxrec.training._epoch.make_batch"},
-    "experiments/bench/step.py": {"jaxrec.training._epoch.make_batch"},
-    "experiments/planetoid/training.py": {"jaxrec.models._gcn.GCNClassifier", "jaxrec.models._gcn.transposed_order"},
-    "experiments/time_to_recall/main.py": {"jaxrec.fitting._fit.trained_scorer"},
-}
-
-
 def test_experiments_and_examples_import_from_faces_only():
     root = PACKAGE.parent
     files = sorted(path for folder in ("experiments", "examples") for path in (root / folder).rglob("*.py"))
@@ -83,4 +74,4 @@ def test_experiments_and_examples_import_from_faces_only():
             }
         )
     }
-    assert private == STILL_PRIVATE
+    assert private == {}

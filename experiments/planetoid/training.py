@@ -15,7 +15,7 @@ from experiments.planetoid.config import Settings
 from jaxrec import graph, losses, sparse
 from jaxrec.data.datasets import CompressedRows, Planetoid, row_normalized
 from jaxrec.errors import MismatchError, NonFiniteLossError
-from jaxrec.models._gcn import GCNClassifier, transposed_order
+from jaxrec.models import GCNClassifier, transposed_order
 from jaxrec.training import TrainState, init_state, train_step
 
 

@@ -29,6 +29,13 @@ class CrossValidation:
       report: one report of all folds, see `cross_validate`.
       folds: the report of each fold.
       epochs: the best epoch of each fold; 0 of a model that is solved.
+
+    >>> folds = [Report(np.array([user]), {"recall@10": np.array([user / 4])}) for user in (1, 2)]
+    >>> found = CrossValidation(joined(folds), tuple(folds), (5, 8))
+    >>> print(str(found).partition("\\n\\n")[0])
+    fold  users  recall@10
+    0     1      0.2500
+    1     1      0.5000
     """
 
     report: Report

@@ -8,7 +8,7 @@ from jaxrec._moved import old_name
 from jaxrec.models._base import EmbeddingModel, SolvedModel, with_sizes
 from jaxrec.models._baselines import Popularity, Random
 from jaxrec.models._ease import EASE
-from jaxrec.models._gcn import GCN, GCNClassifier
+from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
@@ -30,6 +30,7 @@ __all__ = [
     "Random",
     "SolvedModel",
     "UserKNN",
+    "transposed_order",
     "with_sizes",
 ]
 

@@ -118,7 +118,13 @@ class JsonLines(Callback):
 class ProgressBar(Callback):
     """A bar on standard error, with the loss and the metric that is watched.
 
-    Of several members it shows the first that reports an epoch.
+    Of several members it shows the first that reports an epoch. `jaxrec.fit(..., progress=True)` adds one.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> bar = ProgressBar()
+    >>> bar.start(StageInfo("fit", "MF", (2,)))
+    >>> bar(EpochEvent(EpochRecord(1, 0.5, {"loss": 0.7}), dict))
+    >>> bar.finish()
     """
 
     def start(self, stage: StageInfo) -> None:

@@ -69,6 +69,9 @@ class MLflow(Callback):
 
     Raises:
       JaxrecError: MLflow is not installed.
+
+    >>> import jaxrec
+    >>> jaxrec.fit(jaxrec.MF(), split, callbacks=[MLflow(name="first")], key=key)  # doctest: +SKIP
     """
 
     def __init__(self, name: str | None = None) -> None:
@@ -105,6 +108,9 @@ class WandB(Callback):
 
     Raises:
       JaxrecError: wandb is not installed.
+
+    >>> import jaxrec
+    >>> jaxrec.fit(jaxrec.MF(), split, callbacks=[WandB(project="films")], key=key)  # doctest: +SKIP
     """
 
     def __init__(self, project: str | None = None, group: str | None = None) -> None:
