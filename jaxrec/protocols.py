@@ -190,10 +190,8 @@ class Negatives(Protocol):
     (3, 2)
     """
 
-    @property
-    def num(self) -> int:
-        """M, how many are drawn for each positive; static."""
-        ...
+    num: int
+    """M, how many are drawn for each positive; static."""
 
     def __call__(
         self, data: TrainData, user: jax.Array, item: jax.Array, key: jax.Array
@@ -232,7 +230,7 @@ class Optimizer(Protocol):
     1
     """
 
-    sparse: ClassVar[bool] = False
+    sparse: bool = False
     """Whether steps touch the rows of a batch only."""
 
     def transformation(self, steps: int) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, TypeVar, dataclass_transform
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeGuard, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +90,7 @@ def register(cls: type[T]) -> type[T]:
         values, structure = flatten(thing)
         return tuple(zip(keys, values, strict=True)), structure
 
-    def unflatten(structure: tuple[Any, ...], values: tuple[Any, ...]) -> Any:
+    def unflatten(structure: tuple[Any, ...], values: Iterable[Any]) -> Any:
         return cls(**dict(zip(data, values, strict=True)), **dict(zip(meta, structure, strict=True)))
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
@@ -109,7 +109,7 @@ def structure_of(tree: Any) -> int:
     return hash(jax.tree.structure(tree))
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a plain number, which can be looked at and checked: not one that is traced or stacked.
 
     >>> is_number(0.5), is_number(jnp.zeros(3)), is_number(True)

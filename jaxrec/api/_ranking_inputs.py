@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -240,4 +240,4 @@ def space_of(features: Any, items: IdMap) -> ItemSpace:
     all_vectors = np.zeros((len(items), vectors.shape[1]), np.float32)
     known = np.zeros(len(items), bool)
     all_vectors[place[place >= 0]], known[place[place >= 0]] = vectors[place >= 0], True
-    return feature_space(all_vectors, known=known)
+    return feature_space(cast(Any, all_vectors), known=known)

@@ -177,9 +177,9 @@ class Choices:
     def options(self, command: Any) -> tuple[TrainingOptions, Mapping[str, Any]]:
         """The options of the training, and the flags that they come from."""
         flags = getattr(command, "training", None)
-        refit = {"refit": "all"} if getattr(command, "all_data", False) else {}
+        refit: dict[str, Any] = {"refit": "all"} if getattr(command, "all_data", False) else {}
         if isinstance(flags, TaskFlags):
-            loss = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
+            loss: dict[str, Any] = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
             return TrainingOptions(**loss, **refit), values_of(flags)
         if flags is None:
             return TrainingOptions(**refit), {}

@@ -199,7 +199,7 @@ def _tables(judged: Judgments) -> _Tables:
     popularity = num_users = tail = categories = None
     if training is not None and judged.needs("training"):
         popularity, num_users = jnp.asarray(training.popularity), jnp.asarray(np.int32(training.num_users))
-        tail = jnp.asarray(long_tail(training.popularity))
+        tail = long_tail(popularity)
     if training is not None and training.item_categories is not None and judged.needs("categories"):
         categories = jnp.asarray(training.item_categories)
     vectors = None

@@ -91,6 +91,8 @@ def describe(value: Any) -> Any:
         return {"kind": place_of(value), "fields": fields_of(value)}
     if isinstance(name, str) and not vars(value):  # a metric without options
         return {"kind": place_of(value), "fields": {}}
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"  # a function: a file has its place, in words
     raise JaxrecError(f"{value!r} cannot be saved; options are numbers, words, tuples, and frozen dataclasses of these")
 
 

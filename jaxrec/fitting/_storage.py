@@ -234,7 +234,7 @@ class _Reader:
         fields = {name: self.tree(part, arrays) for name, part in described["fields"].items()}
         if kind == "dict":
             return fields
-        return class_at(_PLACES.get(kind, kind) if self.version == 1 else kind, self.kinds)(**fields)
+        return class_at(str(_PLACES.get(kind, kind) if self.version == 1 else kind), self.kinds)(**fields)
 
 
 def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:

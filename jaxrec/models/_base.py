@@ -11,7 +11,6 @@ import jax
 
 from jaxrec.protocols import Encoded, Loss, Solution, Task
 from jaxrec.scorers import FactorScorer
-from jaxrec.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from jaxrec.data import Interactions
@@ -43,11 +42,15 @@ class EmbeddingModel(nn.Module):
     draws: ClassVar[bool] = True
     """Whether another key gives another model."""
 
-    user_tables: ClassVar[Any] = ()
-    """The parameters that have a row for each user, where vectors are rows of tables; see `EmbeddingTables`."""
+    @property
+    def user_tables(self) -> tuple[str, ...]:
+        """The parameters that have a row for each user, where vectors are rows of tables; see `EmbeddingTables`."""
+        return ()
 
-    item_tables: ClassVar[Any] = ()
-    """The parameters that have a row for each item."""
+    @property
+    def item_tables(self) -> tuple[str, ...]:
+        """The parameters that have a row for each item."""
+        return ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         own = vars(cls)
@@ -56,7 +59,8 @@ class EmbeddingModel(nn.Module):
         if anew and "encode" not in own:
             cls.encode = EmbeddingModel.encode
         if anew and "user_tables" not in own:
-            cls.user_tables = cls.item_tables = ()
+            cls.user_tables = EmbeddingModel.user_tables
+            cls.item_tables = EmbeddingModel.item_tables
         super().__init_subclass__(**kwargs)
 
     def task(self, loss: Loss) -> Task:
@@ -67,20 +71,20 @@ class EmbeddingModel(nn.Module):
         """The model with what it takes from the data before training, such as the mean of the ratings."""
         return self
 
-    def embeddings(self, adjacency: SparseMatrix) -> Vectors:
+    def embeddings(self, adjacency: Any) -> Vectors:
         """The embeddings that a regularizer acts on: (users [U, ...], items [I, ...]); by default the vectors."""
         return self(adjacency)
 
-    def ego(self, adjacency: SparseMatrix | None = None) -> Vectors:
+    def ego(self, adjacency: Any = None) -> Vectors:
         """The name of 0.1 for `embeddings`."""
         warnings.warn("ego is a name of 0.1 and goes in 0.3; use embeddings", DeprecationWarning, stacklevel=2)
         return self.embeddings(adjacency)  # pyright: ignore[reportArgumentType]
 
-    def penalty(self, adjacency: SparseMatrix) -> jax.Array | None:
+    def penalty(self, adjacency: Any) -> jax.Array | None:
         """What the model adds to the loss of each row of a user, [U]; by default None, for nothing."""
         return None
 
-    def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
+    def encode(self, adjacency: Any, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
         """The rows of a batch, see `jaxrec.protocols.Trained`: by default rows of the vectors of all nodes."""
         users, items = vectors = self(adjacency)
         # Asked for once: a model may draw.
@@ -95,7 +99,7 @@ class EmbeddingModel(nn.Module):
             None if penalty is None else penalty[user],
         )
 
-    def scorer(self, adjacency: SparseMatrix) -> Any:
+    def scorer(self, adjacency: Any) -> Any:
         """What ranking and prediction need of the model: the inner products of the vectors."""
         users, items = self(adjacency)
         return FactorScorer(users, items, dim=items.shape[1])
@@ -141,5 +145,5 @@ def with_sizes(model: Any, num_users: int, num_items: int) -> Any:
     >>> with_sizes(MF(), 2, 3).num_items
     3
     """
-    sizes = {"num_users": num_users, "num_items": num_items}
+    sizes: dict[str, Any] = {"num_users": num_users, "num_items": num_items}
     return model.clone(**sizes) if isinstance(model, nn.Module) else dataclasses.replace(model, **sizes)

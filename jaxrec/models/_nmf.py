@@ -124,8 +124,8 @@ class NMF(SolvedModel, nn.Module):
         """The solution for a settled objective; see `jaxrec.protocols.Solved`."""
         variables, ratings = self.init(key), None
         if self.objective == "observed":
-            entries = (np.asarray(array) for array in (data.rating, data.user, data.item))
-            ratings = operator(from_entries(*entries, bound_sizes(self)))
+            rating, user, item = (np.asarray(array) for array in (data.rating, data.user, data.item))
+            ratings = operator(from_entries(rating, user, item, bound_sizes(self)))
         scorer = self.apply(variables, data.adjacency, ratings, method="scorer")
         return Solution(scorer, variables, {"objective": self.objective})
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.data._interactions import Interactions
@@ -186,7 +187,9 @@ def popularity_groups(train: Interactions, share: float = 0.8) -> Groups:
     >>> popularity_groups(train).of.tolist()
     [0, 1]
     """
-    tail = np.asarray(long_tail(np.bincount(train.item, minlength=train.num_items), share))
+    tail = np.asarray(
+        long_tail(jnp.asarray(np.bincount(train.item, minlength=train.num_items).astype(np.int32)), share)
+    )
     return Groups(("head", "tail"), tail.astype(np.int32), train.items.ids, other=1)
 
 

@@ -131,7 +131,7 @@ def run_epoch_of_many(
         return jax.vmap(member, in_axes=(0, 0, 0, None))(*arguments)
 
     def one_by_one(states: TrainState, steps: Step, negatives: Any, data: TrainData) -> tuple[TrainState, Info]:
-        return jax.lax.map(lambda each: member(*each, data), (states, steps, negatives))
+        return jax.lax.map(lambda each: member(each[0], each[1], each[2], data), (states, steps, negatives))
 
     if parameters_of_a_member(states.params) <= SMALL:
         return together(states, steps, negatives, data)
