@@ -20,6 +20,7 @@ PACKAGES = {
     "sklearn": "scikit-learn",
     "surprise": "scikit-surprise",
     "torch_geometric": "torch-geometric",
+    "xdist": "pytest-xdist",
 }
 
 
@@ -48,14 +49,16 @@ def declared(*extras):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("jaxrec", set(PROJECT["optional-dependencies"]) - {"test", "lint", "peers", "bench"}),
+        ("jaxrec", set(PROJECT["optional-dependencies"]) - {"lint", "peers", "bench"}),  # pytest for jaxrec.testing
         ("experiments", {"bench", "plot", "test"}),
         ("tests", {"test"}),
     ],
 )
 def test_every_imported_package_is_declared(folder, extras):
     beside = {path.stem for place in ("tests", "tests/models") for path in (ROOT / place).iterdir()}  # found by pytest
-    modules = imported(folder) - set(sys.stdlib_module_names) - beside - {"jaxrec", "experiments", "examples"}
+    modules = (
+        imported(folder) - set(sys.stdlib_module_names) - beside - {"jaxrec", "experiments", "examples", "outside_data"}
+    )
     assert {PACKAGES.get(name, name).lower() for name in modules} <= declared(*extras)
     assert "numpy" in modules
 

@@ -193,8 +193,7 @@ def evaluate_ratings(
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [5, 4, 1, 5, 3, 2])
     >>> split = jaxrec.split(data, "user_random", test=0.34, valid=0.0, key=jax.random.key(0))
-    >>> options = jaxrec.FitOptions(loss="mse", epochs=1)
-    >>> model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, options, key=jax.random.key(0))
+    >>> model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, loss="mse", epochs=1, key=jax.random.key(0))
     >>> evaluate_ratings(model, split).mean("rmse") > 0
     True
     """

@@ -45,6 +45,10 @@ class Judgments:
       distance: in that space.
       item_groups: of the I items, or None.
       memory_mb: bound in MiB for the ranking, and again for the measuring.
+
+    >>> truth = Interactions.from_arrays([0, 1], [1, 0])
+    >>> judgments(truth, seen=seen_items(truth.select([])), k=1, metrics=["auc"]).metrics[0].higher_is_better
+    True
     """
 
     truth: Interactions

@@ -26,6 +26,10 @@ class FitOptions:
 
     Warns:
       DeprecationWarning: always.
+
+    >>> with warnings.catch_warnings(record=True):
+    ...     FitOptions(loss="softmax", negatives=8, temperature=0.2).training().loss
+    SampledSoftmax(temperature=0.2, similarity='cosine')
     """
 
     loss: str = "bpr"

@@ -59,8 +59,8 @@ class EmbeddingModel(nn.Module):
         if anew and "encode" not in own:
             cls.encode = EmbeddingModel.encode
         if anew and "user_tables" not in own:
-            cls.user_tables = EmbeddingModel.user_tables
-            cls.item_tables = EmbeddingModel.item_tables
+            for name in ("user_tables", "item_tables"):
+                setattr(cls, name, getattr(EmbeddingModel, name))
         super().__init_subclass__(**kwargs)
 
     def task(self, loss: Loss) -> Task:

@@ -169,7 +169,7 @@ def check_list_length(k: object, num_items: int) -> None:
     if isinstance(k, bool) or not whole or k < 1:  # pyright: ignore[reportOperatorIssue]
         raise JaxrecError(f"k is {k}; pass a whole number of at least 1")
     if k > num_items:  # pyright: ignore[reportOperatorIssue]
-        raise JaxrecError(f"k is {k}, but the catalogue has only {num_items:,} items; pass k <= {num_items}")
+        raise JaxrecError(f"k is {k}, but the catalog has only {num_items:,} items; pass k <= {num_items}")
 
 
 def check_seen(seen: SeenItems | None, num_users: int, num_items: int) -> None:

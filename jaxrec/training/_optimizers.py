@@ -6,7 +6,7 @@ would give other bits than `optax.adam` does.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +148,11 @@ class OptaxOptimizer(Optimizer):
     """
 
     chain: optax.GradientTransformation = static()
-    sparse: ClassVar[bool] = False
+
+    @property
+    def sparse(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """False: it moves every row."""
+        return False
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The transformation itself."""

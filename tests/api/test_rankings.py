@@ -184,7 +184,7 @@ MISTAKES = {
         "k is 2.5; pass a whole number of at least 1",
     ),
     "unknown distance": ((LISTS, TRUTH), {"distance": "l1"}, JaxrecError, "distance is 'l1'; choose 'euclidean' or"),
-    "k over the catalogue": ((LISTS, TRUTH), {"k": 6}, JaxrecError, "k is 6, but the catalogue has only 5 items"),
+    "k over the catalogue": ((LISTS, TRUTH), {"k": 6}, JaxrecError, "k is 6, but the catalog has only 5 items"),
     "NaN score": (
         (pandas.DataFrame({"user": ["ann"], "item": [1], "score": [np.nan]}), TRUTH),
         {},

@@ -13,15 +13,17 @@ import pytest
 
 import jaxrec
 from jaxrec import cli as command_line
+from jaxrec import registry
 from jaxrec.cli import COMMANDS, main
 from jaxrec.cli import _datasets as datasets
-from jaxrec.cli._fit import command_for
+from jaxrec.cli._fit import Choices
 from jaxrec.cli._flags import _ARGUMENTS, in_flags
-from jaxrec.cli._parsing import _one_line, expand, model_name, parse, values_of
+from jaxrec.cli._parsing import _one_line, expand, parse, values_of, word_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.fitting._plan import is_trained
-from jaxrec.models import MODELS
+from jaxrec.losses import InBatchSoftmax, SquaredL2
+from jaxrec.training import Adam
 
 
 def python(*words, **environment):
@@ -63,12 +65,12 @@ def test_every_command_has_help_and_says_json(cli, name):
 
 def test_an_unknown_command_is_corrected(cli):
     assert cli("recomend").error == "there is no command 'recomend'; did you mean recommend?"
-    assert "the commands are fit, evaluate" in cli("qqq").error
+    assert "the commands are fit, tune, evaluate" in cli("qqq").error
 
 
 def test_fit_help_lists_the_models_and_the_options_of_the_chosen_one(cli):
     lightgcn, ease = cli("fit", "--model", "lightgcn", "--help").out, cli("fit", "--model=ease", "--help").out
-    assert all(name in ease for name in MODELS)
+    assert all(name in ease for name in registry.names("model"))
     assert "--layers INT" in lightgcn
     assert "--epochs INT" in lightgcn
     assert "--max-items INT" in ease
@@ -82,15 +84,36 @@ def test_help_texts_come_from_the_docstrings(cli):
     assert "L, the number of products with the adjacency" in text
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+def fit_command(*words):
+    """The command of some words, with the choices that they make."""
+    choices = Choices(words)
+    return choices, parse(choices.command(), words, "fit", "")
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
 def test_without_flags_the_options_are_the_defaults_of_the_dataclasses(name):
     # Building the class also fails if a field of a model has the name of another option.
-    command = parse(command_for(name), ["data", "--model", name], "fit", "")
-    module = MODELS[name](**values_of(getattr(command, name)))
-    assert module == MODELS[name]()
+    choices, command = fit_command("data", "--model", name)
+    module = registry.find("model", name)(**values_of(command.model_options))
+    assert module == registry.make("model", name)
     assert hasattr(command, "training") == (is_trained(module) or name == "nmf")
-    if is_trained(module):
-        assert jaxrec.FitOptions(**values_of(command.training)) == jaxrec.FitOptions()
+    assert choices.options(command)[0] == jaxrec.TrainingOptions()
+
+
+@pytest.mark.parametrize("loss", registry.BUILT_IN["loss"])
+def test_the_flags_of_a_loss_are_its_own_fields(cli, loss):
+    text = cli("fit", "--model", "mf", "--loss", loss, "--help").out
+    own = {field.name for field in dataclasses.fields(registry.find("loss", loss))}
+    every = {
+        field.name for name in registry.BUILT_IN["loss"] for field in dataclasses.fields(registry.find("loss", name))
+    }
+    flags = {name: f"--{name.replace('_', '-')}" for name in every - {"scale"}}  # --scale is also of MF
+    assert {name for name, flag in flags.items() if flag in text} == own - {"scale"}
+    assert ("--rating-scale" in text) == ("scale" in own)
+
+
+def test_an_option_that_the_loss_does_not_have_cannot_be_given(cli):
+    assert "Unrecognized options: --temperature" in cli("fit", "x", "--model", "mf", "--temperature", "9").error
 
 
 def test_the_published_settings_are_understood_as_written():
@@ -99,18 +122,31 @@ def test_the_published_settings_are_understood_as_written():
         "--epochs 1"
     )
     words = line.split()
-    command = parse(command_for(model_name(words)), words, "fit", "")
+    choices, command = fit_command(*words)
     assert command.data == "gowalla"
-    assert MODELS["lightgcn"](**values_of(command.lightgcn)) == jaxrec.LightGCN(dim=64, layers=3)
-    expected = jaxrec.FitOptions(batch_size=2048, learning_rate=1e-3, l2=1e-4, epochs=1)
-    assert jaxrec.FitOptions(**values_of(command.training)) == expected
+    assert jaxrec.LightGCN(**values_of(command.model_options)) == jaxrec.LightGCN(dim=64, layers=3)
+    expected = jaxrec.TrainingOptions(batch_size=2048, optimizer=Adam(1e-3), regularizer=SquaredL2(1e-4), epochs=1)
+    assert choices.options(command)[0] == expected
 
 
 def test_tuples_and_switches_and_underscores():
-    words = ["x", "--layer-weights", "1", "0", "0", "0.5", "--no-cosine", "--batch_size", "7", "-k", "1", "2"]
-    command = parse(command_for("lightgcn"), words, "fit", "")
-    assert command.lightgcn.layer_weights == (1.0, 0.0, 0.0, 0.5)
-    assert (command.training.cosine, command.training.batch_size, command.k) == (False, 7, (1, 2))
+    words = [
+        "x",
+        "--layer-weights",
+        "1",
+        "0",
+        "0",
+        "0.5",
+        "--loss",
+        "softmax",
+        "--logq-correction",
+        "--batch_size",
+        "7",
+    ]
+    choices, command = fit_command(*words, "-k", "1", "2")
+    assert command.model_options.layer_weights == (1.0, 0.0, 0.0, 0.5)
+    options, _ = choices.options(command)
+    assert (options.loss, options.batch_size, command.k) == (InBatchSoftmax(logq_correction=True), 7, (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -120,10 +156,10 @@ def test_tuples_and_switches_and_underscores():
         ("fit x --model mf --layers 2", "Unrecognized options: --layers, 2; see `jaxrec fit --model mf --help`"),
         ("fit x --model popularity --epochs 2", "Unrecognized options: --epochs"),
         ("fit x --dim a", "Error parsing --dim: .*'a'"),
-        ("fit x --loss l", "invalid choice 'l' for argument '--loss'"),
+        ("fit x --loss l", "no loss is named 'l'; the names are bpr, softmax, .* or package.module:Class"),
         ("fit x --epocs 3", "Unrecognized options: --epocs, 3.*--epochs"),
         ("fit x y", "Unrecognized options: y"),
-        ("fit x --model lightgnc", "no model is named 'lightgnc'; did you mean lightgcn[?] the models are mf, "),
+        ("fit x --model lightgnc", "no model is named 'lightgnc'; did you mean lightgcn[?] the names are mf, "),
         ("fit x --dim 0", "dim must be at least 1, got 0"),
         ("fit x --learning-rate 0", "learning_rate must be positive, got 0.0"),
         ("fit x --layer-weights 1", "layer_weights has 1 values, but 3 layers need 4"),
@@ -152,10 +188,10 @@ def test_a_box_becomes_one_line_on_terminals_with_and_without_line_characters(bo
     assert _one_line(box) == "wrong: --x; Similar: --y"
 
 
-def test_model_name_is_the_last_one_given():
-    assert model_name(["--model", "mf", "--model", "ease"]) == "ease"
+def test_the_last_word_of_a_choice_counts():
+    assert word_of(["--model", "mf", "--model", "ease"], "--model", "") == "ease"
     with pytest.raises(JaxrecError, match="no model is named ''"):
-        model_name(["--model="])
+        Choices(["--model="])
 
 
 def test_words_from_a_file(tmp_path):
@@ -366,7 +402,7 @@ def test_help_needs_none_of_the_optional_packages():
 
 
 def test_command_classes_are_frozen():
-    command = parse(command_for("random"), ["x"], "fit", "")
+    command = fit_command("x", "--model", "random")[1]
     with pytest.raises(dataclasses.FrozenInstanceError):
         command.seed = 1
 

@@ -52,7 +52,7 @@ def test_ratings_of_the_truth_are_gains(cli, files):
 
 def test_mistakes_are_one_line(cli, files):
     assert "no such file" in cli(*words(files)[:-1], files / "nothing.csv", "-k", "1").error
-    assert "k is 50, but the catalogue has only 5 items" in cli(*words(files), "-k", "50").error
+    assert "k is 50, but the catalog has only 5 items" in cli(*words(files), "-k", "50").error
     assert "no such file, as --item-features" in cli(*words(files), "-k", "1", "--item-features", "none.csv").error
     (files / "broken.csv").write_text('item,x\n"2')
     assert "truth has no ratings" in cli(*words(files), "-k", "1", "--metrics", "graded_ndcg").error

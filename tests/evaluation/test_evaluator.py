@@ -324,7 +324,7 @@ def test_a_tie_of_a_few_users_is_counted_without_a_warning(example):
             "distance <lambda> gives nan for the list of user 1, and .* more; give a finite number",
         ),
         ({"k": ()}, JaxrecError, "k is empty; pass at least one length"),
-        ({"k": (10, 41)}, JaxrecError, "k is 41, but the catalogue has only 40 items"),
+        ({"k": (10, 41)}, JaxrecError, "k is 41, but the catalog has only 40 items"),
         ({"metrics": ["recal"]}, JaxrecError, "unknown metric 'recal'; choose from recall, precision"),
         ({"metrics": []}, JaxrecError, "metrics is empty; name at least one"),
         ({"metrics": {"mine": 3}}, JaxrecError, "metric 'mine' is 3; pass a mapping from a name to a function"),

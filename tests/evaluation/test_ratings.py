@@ -10,9 +10,13 @@ import pytest
 import jaxrec
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.evaluation._ratings import evaluate_rating_scorer, predict_pairs
+from jaxrec.fitting import TrainingOptions, Validation
+from jaxrec.losses import SquaredError
 from jaxrec.scorers import FactorScorer
+from jaxrec.training import SGD
 
-SGD = jaxrec.FitOptions(loss="mse", optimizer="sgd", reduction="sum", learning_rate=0.01, batch_size=8, epochs=4)
+RATED = SquaredError()
+OPTIONS = TrainingOptions(loss=RATED, optimizer=SGD(0.01), reduction="sum", batch_size=8, epochs=4)
 
 
 def table_scorer(scores):
@@ -46,7 +50,7 @@ def test_many_pairs_go_through_in_chunks():
 
 
 def test_a_rating_fit_validates_by_rmse_and_predicts_on_the_scale(split):
-    model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, SGD, key=jax.random.key(0))
+    model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, OPTIONS, key=jax.random.key(0))
     assert set(model.info["valid"]) == {"rmse", "mae"}
     assert model.info["task"] == "rating"
     assert model.info["rating_scale"] == [1.0, 5.0]
@@ -63,19 +67,20 @@ def test_a_rating_fit_validates_by_rmse_and_predicts_on_the_scale(split):
 def test_a_stated_scale_is_what_predictions_are_clipped_to(model, split, tmp_path):
     narrow = dataclasses.replace(split.train, rating=np.clip(split.train.rating, 2, 4))
     split = dataclasses.replace(split, train=narrow, valid=split.valid.select([]), test=split.test.select([]))
-    options = dataclasses.replace(SGD, rating_scale=(1, 5), l2=0.0, epochs=200, learning_rate=0.02)
-    stated = jaxrec.fit(model, split, options, key=jax.random.key(0))
+    trained = {"optimizer": SGD(0.02), "reduction": "sum", "regularizer": None, "batch_size": 8, "epochs": 200}
+    how = {"key": jax.random.key(0), **(trained if hasattr(model, "encode") else {})}
+    stated = jaxrec.fit(model, split, loss=SquaredError((1, 5)), **how)
     assert stated.info["rating_scale"] == [1.0, 5.0]
     users, items = (index.ravel() for index in np.indices((12, 15)))
     users, items = narrow.users.ids[users], narrow.items.ids[items]
     predicted = jaxrec.predict(stated, users, items)
-    found = jaxrec.fit(model, split, dataclasses.replace(options, rating_scale=None), key=jax.random.key(0))
+    found = jaxrec.fit(model, split, loss=RATED, **how)
     assert found.info["rating_scale"] == [2.0, 4.0]
     assert predicted.max() > 4  # beyond what was trained on, within what was stated
     assert predicted.max() <= 5
     np.testing.assert_allclose(jaxrec.predict(found, users, items), np.clip(predicted, 2, 4))
     jaxrec.save(stated, tmp_path / "run")
-    assert jaxrec.restore(tmp_path / "run").options.rating_scale == (1.0, 5.0)
+    assert jaxrec.restore(tmp_path / "run").options.loss.scale == (1.0, 5.0)
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
@@ -83,31 +88,26 @@ def test_ratings_outside_of_the_stated_scale_are_refused(part, split):
     ratings = getattr(split, part).rating.copy()
     ratings[3] = 5.5
     split = dataclasses.replace(split, **{part: dataclasses.replace(getattr(split, part), rating=ratings)})
-    options = dataclasses.replace(SGD, rating_scale=(1, 5))
+    options = dataclasses.replace(OPTIONS, loss=SquaredError((1, 5)))
     with pytest.raises(JaxrecError, match=rf"1 to 5, but 1 of the .* of the {part} part .* the first 5\.5 \(user"):
         jaxrec.fit(jaxrec.MF(dim=2), split, options, key=jax.random.key(0))
 
 
-def test_a_scale_is_refused_where_nothing_is_rated(split):
-    with pytest.raises(JaxrecError, match="rating_scale is for a fit to ratings"):
-        jaxrec.fit(jaxrec.MF(dim=2), split, jaxrec.FitOptions(rating_scale=(1, 5)), key=jax.random.key(0))
-
-
 @pytest.mark.parametrize("scale", [(5, 1), (1, 1), (1,), (1, float("inf")), (float("nan"), 5)])
 def test_a_scale_must_be_two_ascending_numbers(scale):
-    with pytest.raises(JaxrecError, match="rating_scale must be"):
-        jaxrec.FitOptions(loss="mse", rating_scale=scale)
+    with pytest.raises(JaxrecError, match="scale must be"):
+        SquaredError(scale)
 
 
-@pytest.mark.parametrize(("options", "used"), [(SGD, "observed"), (jaxrec.FitOptions(), "all")])
-def test_nmf_says_which_objective_it_used(options, used, split):
-    fitted = jaxrec.fit(jaxrec.NMF(dim=2), split, options, key=jax.random.key(0))
+@pytest.mark.parametrize(("loss", "used"), [({"loss": RATED}, "observed"), ({}, "all")])
+def test_nmf_says_which_objective_it_used(loss, used, split):
+    fitted = jaxrec.fit(jaxrec.NMF(dim=2), split, key=jax.random.key(0), **loss)
     assert fitted.info["objective"] == used
     assert str(fitted).startswith(f"NMF ({used} entries) fitted on")
 
 
 def test_the_best_epoch_is_the_one_of_the_lowest_rmse(split):
-    options = jaxrec.FitOptions(**{**vars(SGD), "eval_every": 1, "patience": 0, "refit": False})
+    options = dataclasses.replace(OPTIONS, validation=Validation(every=1, patience=0), refit=False)
     info = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, options, key=jax.random.key(0)).info
     values = [record["valid"]["rmse"] for record in info["records"]]
     assert info["best_epoch"] == 1 + int(np.argmin(values))
@@ -116,10 +116,9 @@ def test_the_best_epoch_is_the_one_of_the_lowest_rmse(split):
 
 def test_the_fit_stops_when_the_summed_loss_no_longer_changes():
     data = jaxrec.from_arrays([0, 0, 1, 1], [0, 1, 0, 1], [3.0, 3.0, 3.0, 3.0])
-    options = jaxrec.FitOptions(
-        loss="mse", optimizer="sgd", learning_rate=0.1, l2=0.0, batch_size=1, epochs=500, tolerance=1e-3
-    )
-    records = jaxrec.fit(jaxrec.MF(dim=2), data, options, key=jax.random.key(0)).info["records"]
+    how = {"loss": RATED, "optimizer": SGD(0.1), "regularizer": None, "batch_size": 1, "epochs": 500}
+    fitted = jaxrec.fit(jaxrec.MF(dim=2), data, tolerance=1e-3, key=jax.random.key(0), **how)
+    records = fitted.info["records"]
     assert 2 < len(records) < 500
     changes = np.abs(np.diff([record["total"] for record in records]))
     assert changes[-1] < 1e-3
@@ -131,8 +130,8 @@ def test_refusals(split):
     with pytest.raises(JaxrecError, match='popularity was trained to rank; train it with loss="mse"'):
         jaxrec.evaluate_ratings(ranker, split)
     no_ratings = jaxrec.from_arrays([0, 1], [0, 1])
-    with pytest.raises(JaxrecError, match='loss="mse" needs ratings, and the data have none'):
-        jaxrec.fit(jaxrec.MF(dim=2, bias=True), no_ratings, SGD, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match="MF is to predict ratings here, and the data have none"):
+        jaxrec.fit(jaxrec.MF(dim=2, bias=True), no_ratings, OPTIONS, key=jax.random.key(0))
     with pytest.raises(DataError, match="truth has no ratings"):
         evaluate_rating_scorer(table_scorer([[1.0, 2.0], [1.0, 2.0]]), no_ratings)
     rated = jaxrec.from_arrays([0, 1], [0, 1], [1.0, 2.0])
@@ -140,14 +139,14 @@ def test_refusals(split):
         evaluate_rating_scorer(table_scorer([[1.0, 2.0]]), rated)
     with pytest.raises(DataError, match="truth has no interaction"):
         evaluate_rating_scorer(table_scorer([[1.0, 2.0], [1.0, 2.0]]), rated.select([]))
-    with pytest.raises(JaxrecError, match="decay must lie in"):
-        jaxrec.FitOptions(decay=1.5)
-    with pytest.raises(JaxrecError, match="momentum must lie in"):
-        jaxrec.FitOptions(momentum=0.9)
 
 
-@pytest.mark.parametrize("model", [jaxrec.NMF(dim=2), jaxrec.SVDPP(dim=2)], ids=lambda model: type(model).__name__)
-def test_every_rating_model_fits_saves_and_restores(split, model, tmp_path):
-    fitted = jaxrec.fit(model, split, SGD, key=jax.random.key(0))
+@pytest.mark.parametrize(
+    ("model", "how"),
+    [(jaxrec.NMF(dim=2), {"loss": RATED}), (jaxrec.SVDPP(dim=2), {"options": OPTIONS})],
+    ids=["NMF", "SVDPP"],
+)
+def test_every_rating_model_fits_saves_and_restores(split, model, how, tmp_path):
+    fitted = jaxrec.fit(model, split, **how, key=jax.random.key(0))
     again = jaxrec.restore(jaxrec.save(fitted, tmp_path))
     assert jaxrec.evaluate_ratings(again, split).mean("rmse") == jaxrec.evaluate_ratings(fitted, split).mean("rmse")

@@ -252,7 +252,7 @@ def test_scores_that_cannot_be_ranked_are_refused(value, num_items):
         (0, "k is 0; pass a whole number of at least 1"),
         (-1, "k is -1; pass a whole number of at least 1"),
         (2.5, "k is 2.5; pass a whole number"),
-        (31, "k is 31, but the catalogue has only 30 items; pass k <= 30"),
+        (31, "k is 31, but the catalog has only 30 items; pass k <= 30"),
     ],
 )
 def test_bad_lengths_are_refused(k, message):
