@@ -27,7 +27,8 @@ class FitOptions:
     Warns:
       DeprecationWarning: always.
 
-    >>> with warnings.catch_warnings(record=True):
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
     ...     FitOptions(loss="softmax", negatives=8, temperature=0.2).training().loss
     SampledSoftmax(temperature=0.2, similarity='cosine')
     """
