@@ -76,6 +76,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ndcg": "jaxrec.evaluation._catalog:ndcg",
             "average_precision": "jaxrec.evaluation._catalog:average_precision",
             "reciprocal_rank": "jaxrec.evaluation._catalog:reciprocal_rank",
+            "ap": "jaxrec.evaluation._catalog:ap",
+            "mrr": "jaxrec.evaluation._catalog:mrr",
             "capped_recall": "jaxrec.evaluation._catalog:capped_recall",
             "ndcg_k": "jaxrec.evaluation._catalog:ndcg_k",
             "average_precision_min": "jaxrec.evaluation._catalog:average_precision_min",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxrec.fitting._options import TrainingOptions
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FittedModel:
     """A model with what it learnt, the ids and titles of its data, and the items that each user had.
 
@@ -85,6 +85,9 @@ class FittedModel:
                     f"{what} has {len(theirs):,} {side} and the model was fitted with {len(mine):,}"
                     f"{'' if len(mine) != len(theirs) else ' others'}; use the split that the model was fitted on"
                 )
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         counts = f"{self.num_users:,} users, {self.num_items:,} items"

@@ -53,13 +53,14 @@ class EmbeddingModel(nn.Module):
         return ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        own = vars(cls)
-        anew = "__call__" in own or "embeddings" in own
+        def depth(name: str) -> int:
+            """How far up the class that says what `name` is stands; a mixin stands before the bases after it."""
+            return next((at for at, kind in enumerate(cls.__mro__) if name in vars(kind)), len(cls.__mro__))
+
+        vectors = min(depth("__call__"), depth("embeddings"))
         # Flax wraps the methods of the class, so what is taken from here is put in before.
-        if anew and "encode" not in own:
-            cls.encode = EmbeddingModel.encode
-        if anew and "user_tables" not in own:
-            for name in ("user_tables", "item_tables"):
+        for name in ("encode", "user_tables", "item_tables"):
+            if depth(name) > vectors:
                 setattr(cls, name, getattr(EmbeddingModel, name))
         super().__init_subclass__(**kwargs)
 

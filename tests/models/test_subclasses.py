@@ -41,7 +41,18 @@ class Grandchild(OwnLightGCN):
     layers: int = 1
 
 
-CLASSES = [OwnLightGCN, OwnMF, OwnSVDPP, Grandchild]
+class Stretched:
+    """A mixin that is no Flax module."""
+
+    def __call__(self, adjacency):
+        return stretch(super().__call__(adjacency))
+
+
+class Mixed(Stretched, LightGCN):
+    """No method of its own, and yet other vectors than LightGCN's."""
+
+
+CLASSES = [OwnLightGCN, OwnMF, OwnSVDPP, Grandchild, Mixed]
 
 
 @pytest.fixture(scope="module")
