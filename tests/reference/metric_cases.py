@@ -22,13 +22,17 @@ CUTS = (1, 5, 10, 20)
 FUNCTIONS = {
     "recall_known": "recall",
     "precision_length": "precision",
+    "ap": "average_precision",
+    "mrr": "reciprocal_rank",
     "graded_ndcg_exponential": "graded_ndcg",
     "ild": "intra_list_distance",
     "coverage": "catalog_coverage",
     "long_tail": "long_tail_share",
 }
 OF_HITS = tuple(
-    name for name in registry.names("metric") if name != "hits" and hasattr(registry.make("metric", name), "function")
+    name
+    for name in registry.names("metric")
+    if name not in ("hits", "ap", "mrr") and hasattr(registry.make("metric", name), "function")
 )
 NUM_USERS = 9  # of the training data, so that the largest popularity has no information
 GAINS = {"linear": lambda grade: grade, "exponential": lambda grade: 2**grade - 1}

@@ -85,8 +85,6 @@ RANKING = {
     "ndcg": ndcg,
     "average_precision": average_precision,
     "reciprocal_rank": reciprocal_rank,
-    "ap": average_precision,
-    "mrr": reciprocal_rank,
     "capped_recall": capped_recall,
     "ndcg_k": ndcg_k,
     "average_precision_min": average_precision_min,
