@@ -51,6 +51,7 @@ def interactions_of(known: Known, name: str) -> Interactions:
         return known
     if isinstance(known, (str, os.PathLike)):
         return read(known, items=None)
+    known = _collected(known)
     if hasattr(known, "columns"):
         return from_frame(known)
     if isinstance(known, (tuple, list)) and len(known) in (2, 3):
@@ -116,6 +117,7 @@ def rows_of(recommendations: Any) -> Rows:
         return _from_file(pathlib.Path(recommendations))
     if isinstance(recommendations, Mapping):
         return _from_lists(recommendations)
+    recommendations = _collected(recommendations)
     if hasattr(recommendations, "columns"):
         return _from_frame(recommendations)
     if isinstance(recommendations, (tuple, list)) and len(recommendations) == 2:
@@ -142,11 +144,21 @@ def _from_lists(lists: Mapping[Any, Iterable[Any]]) -> Rows:
     return Rows(as_ids(users, "user"), as_ids(items, "item"), None)
 
 
+def _collected(frame: Any) -> Any:
+    """A lazy frame of polars as a frame; all else as it is."""
+    return frame.collect() if hasattr(frame, "collect") and hasattr(frame, "lazy") else frame
+
+
+def _labels(frame: Any) -> list[Any]:
+    return list(getattr(frame, "column_names", frame.columns))  # the columns of an Arrow table are its data
+
+
 def _from_frame(frame: Any) -> Rows:
-    names = [str(name) for name in frame.columns]
+    labels = _labels(frame)
+    names = [str(label) for label in labels]
     found = find_columns(names, {"timestamp": None, "title": None}, "recommendations")
-    user, item = (as_ids(np.asarray(frame[frame.columns[found[role]]]), role) for role in ("user", "item"))
-    columns = {name: np.asarray(frame[frame.columns[names.index(name)]]) for name in ("rank", "score") if name in names}
+    user, item = (as_ids(np.asarray(frame[labels[found[role]]]), role) for role in ("user", "item"))
+    columns = {name: np.asarray(frame[labels[names.index(name)]]) for name in ("rank", "score") if name in names}
     if "rank" in columns:
         score = columns.get("score")
         score = score.astype(np.float64) if score is not None and score.dtype.kind in "iuf" else None
@@ -154,7 +166,7 @@ def _from_frame(frame: Any) -> Rows:
     if "score" in columns:
         return Rows(user, item, _finite(-columns["score"].astype(np.float64), "score"))
     if "rating" in found:
-        order = -np.asarray(frame[frame.columns[found["rating"]]], np.float64)
+        order = -np.asarray(frame[labels[found["rating"]]], np.float64)
         return Rows(user, item, _finite(order, names[found["rating"]]))
     return Rows(user, item, None)
 
@@ -214,13 +226,15 @@ def space_of(features: Any, items: IdMap) -> ItemSpace:
                 "pass the parts of the split that the space was made from"
             )
         return features
+    features = _collected(features)
     if hasattr(features, "columns"):
-        names = [str(name) for name in features.columns]
+        labels = _labels(features)
+        names = [str(name) for name in labels]
         at = find_columns(
             names, {"user": None, "rating": None, "timestamp": None, "title": None}, "item_features", ("item",)
         )["item"]
-        ids = as_ids(np.asarray(features[features.columns[at]]), "item")
-        numbers = [np.asarray(features[name]) for place, name in enumerate(features.columns) if place != at]
+        ids = as_ids(np.asarray(features[labels[at]]), "item")
+        numbers = [np.asarray(features[name]) for place, name in enumerate(labels) if place != at]
         numbers = [column for column in numbers if column.dtype.kind in "fiub"]
         if not numbers:
             raise DataError("item_features has no column of numbers beside the item")

@@ -72,6 +72,8 @@ def forms(lists, tmp_path):
         "frame with score": shuffled[["user", "item", "score"]],
         "frame in order": rows[["user", "item"]],
         "polars": polars.from_pandas(shuffled),
+        "lazy polars": polars.from_pandas(shuffled).lazy(),
+        "arrow": polars.from_pandas(shuffled).to_arrow(),
         "map.json": tmp_path / "map.json",
         "without header": no_header,
         **saved,
@@ -80,6 +82,7 @@ def forms(lists, tmp_path):
 
 NAMES = (
     *("recommendations", "mapping", "arrays", "frame with rank", "frame with score", "frame in order", "polars"),
+    *("lazy polars", "arrow"),
     *("map.json", "without header", "csv", "json", "parquet"),
 )
 
@@ -105,7 +108,7 @@ def test_ids_of_their_own_are_matched_and_distances_follow_the_features():
     train = jaxrec.from_arrays([1, 2, 3], [20, 10, 30])
     features = {10: [0.0, 0.0], 20: [3.0, 4.0], 77: [9.0, 9.0]}
     frame = pandas.DataFrame({"item": list(features), "x": [0.0, 3.0, 9.0], "name": list("abc"), "y": [0.0, 4.0, 9.0]})
-    for given in (features, frame):
+    for given in (features, frame, polars.from_pandas(frame).lazy(), polars.from_pandas(frame).to_arrow()):
         report = jaxrec.evaluate_rankings({1: [10, 20], 2: [10, 30]}, truth, train=train, k=2, item_features=given)
         # The two of user 1 are 5 apart; item 30 has no vector, so the list of user 2 has no pair.
         np.testing.assert_allclose(report.per_user["ild@2"], [5, 0])
