@@ -410,6 +410,7 @@ def _fitted_model(
 
 def _options(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptions:
     """The options of a fit, from one object and keywords; what a model that is solved has no use for is refused."""
+    old = isinstance(options, FitOptions)
     if isinstance(options, FitOptions):
         options = options.training()
     if options is not None and not isinstance(options, TrainingOptions):
@@ -427,11 +428,16 @@ def _options(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptions
     if model.task(made.loss) != model.task(None) or made.loss.task == model.task(made.loss) == "rating":
         unused = [name for name in unused if name != "loss"]
     unused += [name for name in given if name not in ("validation", "refit", "loss", *unused)]
-    if unused:
-        raise JaxrecError(
-            f"{type(model).__name__} is solved, not trained, and has no use for {', '.join(unused)}; leave them out"
-        )
-    return made
+    if not unused:
+        return made
+    message = f"{type(model).__name__} is solved, not trained, and has no use for {', '.join(unused)}; leave them out"
+    if not old or given:
+        raise JaxrecError(message)
+    # 0.1 took one table for all models and ignored this without a word.
+    warnings.warn(message, UserWarning, stacklevel=3)
+    return dataclasses.replace(
+        plain, **{name: getattr(made, name) for name in ("loss", "validation", "refit") if name not in unused}
+    )
 
 
 def _old_lists(options: TrainingOptions, **given: Sequence[float] | None) -> dict[str, list[Any]]:

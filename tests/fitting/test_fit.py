@@ -373,6 +373,14 @@ def test_the_options_of_0_1_still_work_and_warn():
         assert FitOptions(loss="softmax", negatives=8).training().sampler == Uniform(8)
 
 
+def test_a_solved_model_says_which_options_of_0_1_it_has_no_use_for():
+    with pytest.warns(DeprecationWarning, match="0.1"):
+        old = FitOptions(epochs=3, l2=0.5)
+    with pytest.warns(UserWarning, match="EASE is solved, not trained, and has no use for regularizer, epochs"):
+        fitted = fit(EASE(), options=old)
+    assert same_bits(fitted, fit(EASE(), options=None))
+
+
 OLD = {
     "unused": ({"mask_hits": "seen", "temperature": 9}, "loss='bpr' has no use for temperature, mask_hits"),
     "negatives": ({"negatives": 0}, "negatives=0 leaves the loss 'bpr' nothing to compare with"),
