@@ -18,6 +18,7 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import AUC
 from jaxrec.protocols import Metric, UserScores
+from jaxrec.pytrees import structure_of
 from jaxrec.ranking._topk import allowed_items, check_scorer, check_seen, mask_seen, tile_plan
 from jaxrec.types import Scorer
 
@@ -134,7 +135,7 @@ def measure_scores(
         found, defined, bad = jax.device_get(
             _measure_scores(
                 scorer, padded, np.int32(len(part)), relevant, seen, allowed,
-                metrics=tuple(metrics), most=most, tile=tile, one_by_one=one_by_one,
+                metrics=tuple(metrics), most=most, tile=tile, one_by_one=one_by_one, structure=structure_of(scorer),
             )
         )  # fmt: skip
         defined, bad = defined[: len(part)], bad[: len(part)]
@@ -188,7 +189,7 @@ def _plan(num_items: int, memory_mb: float, count: int, cores: int) -> tuple[int
     return workers, tile, tile * tiles
 
 
-@functools.partial(jax.jit, static_argnames=("metrics", "most", "tile", "one_by_one"))
+@functools.partial(jax.jit, static_argnames=("metrics", "most", "tile", "one_by_one", "structure"))
 def _measure_scores(
     scorer: Scorer,
     users: jax.Array,
@@ -201,6 +202,7 @@ def _measure_scores(
     most: int,
     tile: int,
     one_by_one: bool,
+    structure: int,
 ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
     """Values [n] of the first `count` users; whether a relevant item and another one count, and one that is NaN [n]."""
     indptr, items = (jnp.asarray(array) for array in relevant)

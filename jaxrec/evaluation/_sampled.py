@@ -20,6 +20,7 @@ from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics, resolve
 from jaxrec.evaluation._evaluator import check_same_catalog
 from jaxrec.evaluation._measure import value_names
 from jaxrec.protocols import Metric, UserList
+from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import one_zero
 from jaxrec.ranking._candidate_rule import CandidateRule
 from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_scorer, check_seen, users_per_tile
@@ -218,7 +219,7 @@ def _measure(
         values, wrong = jax.device_get(
             _measure_tile(
                 scorer, padded, *on_device, *tables, key,
-                sampled=sampled, metrics=metrics, cutoffs=cutoffs,
+                sampled=sampled, metrics=metrics, cutoffs=cutoffs, structure=structure_of(scorer),
             )
         )  # fmt: skip
         parts.append({name: array[: len(some)] for name, array in values.items()})
@@ -227,7 +228,7 @@ def _measure(
     return {name: np.concatenate([part[name] for part in parts]) for name in names}, np.concatenate(bad)
 
 
-@functools.partial(jax.jit, static_argnames=("sampled", "metrics", "cutoffs"))
+@functools.partial(jax.jit, static_argnames=("sampled", "metrics", "cutoffs", "structure"))
 def _measure_tile(
     scorer: Scorer,
     users: jax.Array,
@@ -241,6 +242,7 @@ def _measure_tile(
     sampled: int,
     metrics: tuple[Metric, ...],
     cutoffs: tuple[int, ...],
+    structure: int,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     table = scorer.scores(users)
     bad = ~jnp.all(table < jnp.inf, axis=1)  # a NaN fails every comparison

@@ -23,7 +23,7 @@ from jaxrec import registry
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
 from jaxrec.protocols import Reranker
-from jaxrec.pytrees import is_number, options, static
+from jaxrec.pytrees import is_number, options, static, structure_of
 from jaxrec.ranking._item_vectors import ItemSpace
 from jaxrec.types import Array
 
@@ -310,7 +310,7 @@ def rerank(
         pad = ((0, missing), (0, 0))
         some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
         values = np.pad(scores[start : start + tile], pad)
-        *made, bad = _rerank_tile(some, values, table, traced, k=int(k))
+        *made, bad = _rerank_tile(some, values, table, traced, k=int(k), structure=structure_of(traced))
         if (bad := np.asarray(bad)).any():
             raise DataError(f"{rule.fault} of list {start + int(np.argmax(bad))}")
         parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
@@ -361,9 +361,9 @@ def chosen_reranker(
     return chosen(**how) if isinstance(chosen, type) else chosen
 
 
-@functools.partial(jax.jit, static_argnames=("k",))
+@functools.partial(jax.jit, static_argnames=("k", "structure"))
 def _rerank_tile(
-    lists: jax.Array, scores: jax.Array, vectors: jax.Array, reranker: Reranker, *, k: int
+    lists: jax.Array, scores: jax.Array, vectors: jax.Array, reranker: Reranker, *, k: int, structure: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     def one_user(listed: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         where, mine = listed >= 0, vectors[jnp.maximum(listed, 0)]

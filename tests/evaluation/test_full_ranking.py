@@ -146,6 +146,7 @@ def test_the_memory_of_the_program_stays_within_the_statement():
         most=1,
         tile=tile,
         one_by_one=True,
+        structure=0,
     ).compile()
     needed = program.memory_analysis()
     assert needed.temp_size_in_bytes + needed.output_size_in_bytes <= memory * 2**20
