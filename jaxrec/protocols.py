@@ -242,6 +242,13 @@ class Model(Protocol):
     """Whatever ends in a scorer. `jaxrec.fit` sets the sizes, and trains or solves.
 
     A Flax module is cloned with its sizes, another frozen dataclass is replaced.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
+    >>> model: Model = jaxrec.MF(dim=8)
+    >>> fitted = jaxrec.fit(model, data, epochs=1, key=jax.random.key(0))
+    >>> model.num_items, fitted.model.num_items
+    (None, 3)
     """
 
     num_users: int | None
@@ -298,6 +305,12 @@ class EmbeddingTables(Protocol):
     """A trained model whose vectors are rows of tables: the capability that row-sparse steps need.
 
     `jaxrec.models.MF` has it. A model that lacks it is trained by dense steps.
+
+    >>> from jaxrec.models import MF, LightGCN
+    >>> MF(dim=8).user_tables, MF(dim=8).item_tables
+    (('user_embedding',), ('item_embedding',))
+    >>> LightGCN(dim=8).user_tables
+    ()
     """
 
     @property
@@ -367,7 +380,16 @@ class Solved(Protocol):
 
 @runtime_checkable
 class HistoryScorer(Protocol):
-    """A scorer that also serves users who were not fitted on: the capability of folding in."""
+    """A scorer that also serves users who were not fitted on: the capability of folding in.
+
+    >>> import jaxrec
+    >>> from jaxrec.data import seen_items
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> knn: HistoryScorer = jaxrec.fit(jaxrec.models.ItemKNN(neighbors=1), data, key=jax.random.key(0)).scorer
+    >>> one_more_user = jaxrec.from_arrays([0, 0, 1, 2], [0, 1, 1, 0])
+    >>> knn.num_users, knn.with_history(seen_items(one_more_user)).num_users
+    (2, 3)
+    """
 
     def with_history(self, history: SeenItems) -> Scorer:
         """The same scorer for users with these items, U rows, old and new."""

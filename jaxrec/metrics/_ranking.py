@@ -33,7 +33,14 @@ Gain = Literal["linear", "exponential"]
 
 
 class RankingMetric(Protocol):
-    """A metric of one list: `metric(hits [K], num_relevant [], *, k) -> float32 []`."""
+    """A metric of one list: `metric(hits [K], num_relevant [], *, k) -> float32 []`.
+
+    >>> def first_hit(hits, num_relevant, /, *, k=None):
+    ...     return hits[0].astype(jnp.float32)
+    >>> metric: RankingMetric = first_hit
+    >>> jax.vmap(metric)(jnp.array([[True, False], [False, True]]), jnp.array([1, 2]))
+    Array([1., 0.], dtype=float32)
+    """
 
     def __call__(self, hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = None) -> jax.Array:
         """The value for one user."""

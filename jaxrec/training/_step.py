@@ -18,7 +18,15 @@ LossFunction = Callable[[Params, Any, Any, jax.Array], tuple[jax.Array, Info]]
 
 
 class Step(Protocol):
-    """A step of training: a pytree, so that its numbers are arguments of the program."""
+    """A step of training: a pytree, so that its numbers are arguments of the program.
+
+    >>> from jaxrec.losses import BPR
+    >>> from jaxrec.models import MF
+    >>> from jaxrec.training import SGD
+    >>> step: Step = DenseStep(Objective(MF(dim=2, num_users=2, num_items=2), BPR()), SGD(0.1))
+    >>> [float(number) for number in jax.tree.leaves(step)]
+    [0.1]
+    """
 
     def init(self, params: Params) -> Any:
         """The state of the optimizer before the first step."""
