@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrec.errors import JaxrecError
-from jaxrec.models._base import SolvedModel
+from jaxrec.models._neighbors import NeighborModel
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
 from jaxrec.scorers import ItemWeightScorer
-from jaxrec.sparse import SparseOperator, map_gram_columns
+from jaxrec.sparse import SparseOperator
 
 
-class ItemKNN(SolvedModel, nn.Module):
+class ItemKNN(NeighborModel):
     """Item-kNN: score(u, i) = sum over j in N(u) of s_ij, over the pairs where j is among the k nearest of i.
 
     s is the cosine of the columns of R, s_ij = |U_i and U_j| / (sqrt(|U_i|) sqrt(|U_j|)), or, with "normalized", the
@@ -46,36 +44,12 @@ class ItemKNN(SolvedModel, nn.Module):
 
     serves_new_users: ClassVar[bool] = True
 
-    neighbors: int = 100
-    similarity: Literal["cosine", "normalized"] = "cosine"
-    shrink: float = 0.0
-    num_users: int | None = None
-    num_items: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.neighbors < 1:
-            raise JaxrecError(f"neighbors must be at least 1, got {self.neighbors}")
-        if not self.shrink >= 0:
-            raise JaxrecError(f"shrink must not be negative, got {self.shrink}")
-        if self.similarity not in ("cosine", "normalized"):
-            raise JaxrecError(f'similarity must be "cosine" or "normalized", got {self.similarity!r}')
-        super().__post_init__()
-
     def __call__(self, adjacency: SparseOperator) -> ItemWeightScorer:
         """The scorer, from a normalised adjacency [N, N]."""
         num_users, num_items = bound_sizes(self, adjacency)
         block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
         counts = jnp.diff(adjacency.indptr)[num_users:].astype(jnp.float32)
-        k = min(self.neighbors, num_items)
-
-        def nearest(columns: jax.Array, which: jax.Array) -> tuple[jax.Array, jax.Array]:
-            if self.similarity == "cosine":
-                norms = jnp.sqrt(counts[which])[:, None] * jnp.sqrt(counts)[None, :] + self.shrink
-                columns = jnp.where(norms > 0, columns / jnp.where(norms > 0, norms, 1), 0)
-            itself = which[:, None] == jnp.arange(num_items, dtype=jnp.int32)[None, :]
-            return jax.lax.top_k(jnp.where(itself, 0, columns), k)
-
-        values, items = map_gram_columns(block, nearest)
+        values, items = self.nearest(block, counts)
         weights = _transposed_rows(values, items, num_items)
         return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from jaxrec.errors import JaxrecError
-from jaxrec.models._base import SolvedModel
+from jaxrec.models._neighbors import NeighborModel
 from jaxrec.models._sizes import bound_sizes, user_item_block
 from jaxrec.scorers import UserWeightScorer
-from jaxrec.sparse import SparseOperator, map_gram_columns
+from jaxrec.sparse import SparseOperator
 
 
-class UserKNN(SolvedModel, nn.Module):
+class UserKNN(NeighborModel):
     """User-kNN: score(u, i) = sum over v among the k nearest of u of s_uv R_vi, with R binary.
 
     s is the cosine of the rows of R, s_uv = |I_u and I_v| / (sqrt(|I_u|) sqrt(|I_v|)), or, with "normalized", the inner
@@ -44,35 +39,12 @@ class UserKNN(SolvedModel, nn.Module):
     [[0.0, 0.5, 0.5]]
     """
 
-    neighbors: int = 100
-    similarity: Literal["cosine", "normalized"] = "cosine"
-    shrink: float = 0.0
-    num_users: int | None = None
-    num_items: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.neighbors < 1:
-            raise JaxrecError(f"neighbors must be at least 1, got {self.neighbors}")
-        if not self.shrink >= 0:
-            raise JaxrecError(f"shrink must not be negative, got {self.shrink}")
-        if self.similarity not in ("cosine", "normalized"):
-            raise JaxrecError(f'similarity must be "cosine" or "normalized", got {self.similarity!r}')
-        super().__post_init__()
-
     def __call__(self, adjacency: SparseOperator) -> UserWeightScorer:
         """The scorer, from a normalised adjacency [N, N]."""
         num_users, _ = bound_sizes(self, adjacency)
         block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
         counts = jnp.diff(adjacency.indptr)[:num_users].astype(jnp.float32)
-
-        def nearest(columns: jax.Array, which: jax.Array) -> tuple[jax.Array, jax.Array]:
-            if self.similarity == "cosine":
-                norms = jnp.sqrt(counts[which])[:, None] * jnp.sqrt(counts)[None, :] + self.shrink
-                columns = jnp.where(norms > 0, columns / jnp.where(norms > 0, norms, 1), 0)
-            itself = which[:, None] == jnp.arange(num_users, dtype=jnp.int32)[None, :]
-            return jax.lax.top_k(jnp.where(itself, 0, columns), min(self.neighbors, num_users))
-
-        weights, neighbors = map_gram_columns(block.T, nearest)
+        weights, neighbors = self.nearest(block.T, counts)
         return UserWeightScorer(user_item_block(adjacency, num_users, binary=True), weights, neighbors)
 
     def scorer(self, adjacency: SparseOperator) -> UserWeightScorer:
