@@ -34,108 +34,60 @@ __all__ = [
     "unregister",
 ]
 
+
+def _of(room: str, words: str) -> dict[str, str]:
+    """Places in one room: NAME=ATTRIBUTE, separated by spaces, or NAME where both are the same.
+
+    >>> _of("jaxrec.losses", "bpr=BPR")
+    {'bpr': 'jaxrec.losses:BPR'}
+    """
+    pairs = (word.partition("=") for word in words.split())
+    return {name: f"{room}:{attribute or name}" for name, _, attribute in pairs}
+
+
 # A name leads to a place, which is imported when it is asked for.
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "model": {
-            "mf": "jaxrec.models:MF",
-            "lightgcn": "jaxrec.models:LightGCN",
-            "svdpp": "jaxrec.models:SVDPP",
-            "gcn": "jaxrec.models:GCN",
-            "nmf": "jaxrec.models:NMF",
-            "itemknn": "jaxrec.models:ItemKNN",
-            "userknn": "jaxrec.models:UserKNN",
-            "ease": "jaxrec.models:EASE",
-            "popularity": "jaxrec.models:Popularity",
-            "random": "jaxrec.models:Random",
-        },
-        "loss": {
-            "bpr": "jaxrec.losses:BPR",
-            "softmax": "jaxrec.losses:InBatchSoftmax",
-            "sampled_softmax": "jaxrec.losses:SampledSoftmax",
-            "logistic": "jaxrec.losses:Logistic",
-            "mse": "jaxrec.losses:SquaredError",
-        },
-        "regularizer": {
-            "squared": "jaxrec.losses:SquaredL2",
-            "norm": "jaxrec.losses:NormL2",
-        },
-        "negatives": {
-            "uniform": "jaxrec.sampling:Uniform",
-        },
-        "optimizer": {
-            "adam": "jaxrec.training:Adam",
-            "sgd": "jaxrec.training:SGD",
-            "adagrad": "jaxrec.training:Adagrad",
-        },
-        "metric": {
-            "recall": "jaxrec.evaluation._catalog:recall",
-            "precision": "jaxrec.evaluation._catalog:precision",
-            "hit_rate": "jaxrec.evaluation._catalog:hit_rate",
-            "f1": "jaxrec.evaluation._catalog:f1",
-            "ndcg": "jaxrec.evaluation._catalog:ndcg",
-            "average_precision": "jaxrec.evaluation._catalog:average_precision",
-            "reciprocal_rank": "jaxrec.evaluation._catalog:reciprocal_rank",
-            "ap": "jaxrec.evaluation._catalog:ap",
-            "mrr": "jaxrec.evaluation._catalog:mrr",
-            "capped_recall": "jaxrec.evaluation._catalog:capped_recall",
-            "ndcg_k": "jaxrec.evaluation._catalog:ndcg_k",
-            "average_precision_min": "jaxrec.evaluation._catalog:average_precision_min",
-            "hits": "jaxrec.evaluation._catalog:hits",
-            "recall_known": "jaxrec.evaluation._catalog:RecallKnown",
-            "precision_length": "jaxrec.evaluation._catalog:PrecisionLength",
-            "r_precision": "jaxrec.evaluation._catalog:RPrecision",
-            "serendipity": "jaxrec.evaluation._catalog:Serendipity",
-            "graded_ndcg": "jaxrec.evaluation._catalog:GradedNDCG",
-            "graded_ndcg_exponential": "jaxrec.evaluation._catalog:graded_ndcg_exponential",
-            "ild": "jaxrec.evaluation._catalog:IntraListDistance",
-            "coverage": "jaxrec.evaluation._catalog:Coverage",
-            "auc": "jaxrec.evaluation._catalog:AUC",
-            "novelty": "jaxrec.evaluation._catalog:Novelty",
-            "average_popularity": "jaxrec.evaluation._catalog:AveragePopularity",
-            "long_tail": "jaxrec.evaluation._catalog:LongTail",
-            "miscalibration": "jaxrec.evaluation._catalog:Miscalibration",
-            "category_coverage": "jaxrec.evaluation._catalog:CategoryCoverage",
-            "gini": "jaxrec.evaluation._catalog:Gini",
-            "shannon_entropy": "jaxrec.evaluation._catalog:ShannonEntropy",
-            "personalization": "jaxrec.evaluation._catalog:Personalization",
-            "rmse": "jaxrec.evaluation._catalog:RMSE",
-            "mae": "jaxrec.evaluation._catalog:MAE",
-        },
-        "reader": {
-            "movielens-data": "jaxrec.data.reading:MovieLensData",
-            "movielens-dat": "jaxrec.data.reading:MovieLensDat",
-            "movielens-csv": "jaxrec.data.reading:MovieLensCSV",
-            "lightgcn": "jaxrec.data.reading:LightGCNText",
-            "recbole": "jaxrec.data.reading:RecBole",
-            "parquet": "jaxrec.data.reading:Parquet",
-            "delimited": "jaxrec.data.reading:Delimited",
-        },
-        "splitter": {
-            "user_temporal": "jaxrec.data.splitting:UserTemporal",
-            "user_random": "jaxrec.data.splitting:UserRandom",
-            "random": "jaxrec.data.splitting:RandomSplit",
-            "global_temporal": "jaxrec.data.splitting:GlobalTemporal",
-            "leave_one_out": "jaxrec.data.splitting:LeaveOneOut",
-            "user_kfold": "jaxrec.data.splitting:UserKFold",
-            "predefined": "jaxrec.data.splitting:Predefined",
-            "time_windows": "jaxrec.data.splitting:TimeWindows",
-        },
-        "reranker": {
-            "mmr": "jaxrec.ranking:MMR",
-            "dpp": "jaxrec.ranking:GreedyDPP",
-        },
+        "model": _of(
+            "jaxrec.models",
+            "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
+            "popularity=Popularity random=Random",
+        ),
+        "loss": _of(
+            "jaxrec.losses",
+            "bpr=BPR softmax=InBatchSoftmax sampled_softmax=SampledSoftmax logistic=Logistic mse=SquaredError",
+        ),
+        "regularizer": _of("jaxrec.losses", "squared=SquaredL2 norm=NormL2"),
+        "negatives": _of("jaxrec.sampling", "uniform=Uniform"),
+        "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
+        "metric": _of(
+            "jaxrec.evaluation._catalog",
+            "recall precision hit_rate f1 ndcg average_precision reciprocal_rank ap mrr capped_recall ndcg_k "
+            "average_precision_min hits recall_known=RecallKnown precision_length=PrecisionLength "
+            "r_precision=RPrecision serendipity=Serendipity graded_ndcg=GradedNDCG graded_ndcg_exponential "
+            "ild=IntraListDistance coverage=Coverage auc=AUC novelty=Novelty average_popularity=AveragePopularity "
+            "long_tail=LongTail miscalibration=Miscalibration category_coverage=CategoryCoverage gini=Gini "
+            "shannon_entropy=ShannonEntropy personalization=Personalization rmse=RMSE mae=MAE",
+        ),
+        "reader": _of(
+            "jaxrec.data.reading",
+            "movielens-data=MovieLensData movielens-dat=MovieLensDat movielens-csv=MovieLensCSV lightgcn=LightGCNText "
+            "recbole=RecBole parquet=Parquet delimited=Delimited",
+        ),
+        "splitter": _of(
+            "jaxrec.data.splitting",
+            "user_temporal=UserTemporal user_random=UserRandom random=RandomSplit global_temporal=GlobalTemporal "
+            "leave_one_out=LeaveOneOut user_kfold=UserKFold predefined=Predefined time_windows=TimeWindows",
+        ),
+        "reranker": _of("jaxrec.ranking", "mmr=MMR dpp=GreedyDPP"),
         "callback": {
-            "early_stopping": "jaxrec.training:EarlyStopping",
-            "json_lines": "jaxrec.training:JsonLines",
+            **_of("jaxrec.training", "early_stopping=EarlyStopping json_lines=JsonLines"),
             "learning_curve": "jaxrec.plots:LearningCurve",
-            "mlflow": "jaxrec.training:MLflow",
-            "progress_bar": "jaxrec.training:ProgressBar",
-            "tensorboard": "jaxrec.training:TensorBoard",
-            "wandb": "jaxrec.training:WandB",
+            **_of("jaxrec.training", "mlflow=MLflow progress_bar=ProgressBar tensorboard=TensorBoard wandb=WandB"),
         },
     }
 )
+
 KINDS = tuple(BUILT_IN)
 
 _registered: dict[tuple[str, str], Any] = {}
