@@ -354,16 +354,11 @@ def average_precision_min(
 
 RANKING_METRICS: Mapping[str, RankingMetric] = types.MappingProxyType(
     {
-        "recall": recall,
-        "precision": precision,
-        "hit_rate": hit_rate,
-        "f1": f1,
-        "ndcg": ndcg,
-        "average_precision": average_precision,
-        "reciprocal_rank": reciprocal_rank,
-        "capped_recall": capped_recall,
-        "ndcg_k": ndcg_k,
-        "average_precision_min": average_precision_min,
+        metric.__name__: metric
+        for metric in (
+            *(recall, precision, hit_rate, f1, ndcg, average_precision, reciprocal_rank),
+            *(capped_recall, ndcg_k, average_precision_min),
+        )
     }
 )
 """The metrics that have a name, for callers that choose them by one."""

@@ -7,7 +7,6 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -15,9 +14,6 @@ import numpy.typing as npt
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.statistics._resampling import ColumnBootstrap, IntervalMethod, as_values, bootstrap_columns, check_options
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.statistics._comparison import Comparison, compare_models, holm
 from jaxrec.statistics._resampling import (
     IntervalMethod,
     as_values,
@@ -35,20 +34,6 @@ from jaxrec.statistics._resampling import (
     rounding_slack,
     signed_sums,
 )
-from jaxrec.statistics._seeds import SeedSpread, seed_spread
-
-__all__ = [
-    "Comparison",
-    "IntervalMethod",
-    "PairedResult",
-    "SeedSpread",
-    "bootstrap_interval",
-    "compare_models",
-    "holm",
-    "paired_bootstrap",
-    "permutation_test",
-    "seed_spread",
-]
 
 
 class PairedResult(NamedTuple):

@@ -12,7 +12,7 @@ from reference import uncertainty as slow
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.statistics import _resampling as resampling
-from jaxrec.statistics._tests import (
+from jaxrec.statistics import (
     bootstrap_interval,
     compare_models,
     holm,
