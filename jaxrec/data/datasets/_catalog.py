@@ -201,34 +201,41 @@ def _movielens_small() -> Interactions:
     )
 
 
+# The files of ratings and of films in each format of MovieLens, and how many lines come before the first rating.
+_MOVIELENS = {
+    "movielens-data": ("u.data", "u.item", 0),
+    "movielens-dat": ("ratings.dat", "movies.dat", 0),
+    "movielens-csv": ("ratings.csv", "movies.csv", 1),
+}
+
+
 def _movielens(
-    name: str, counts: tuple[int, int, int], ratings: str, titles: str, lines: tuple[int, int], *, hash: str, terms: str
+    name: str, format: str, counts: tuple[int, int, int], films: int, hash: str, terms: str = _RESEARCH
 ) -> DataSet:
-    """A MovieLens release: one zip archive with a file of ratings and one of films; `lines` are theirs."""
+    """A MovieLens release: one zip archive with a file of ratings and one of films, which has so many lines."""
+    ratings, titles, head = _MOVIELENS[format]
     return DataSet(
-        name=name,
-        description=f"MovieLens: {counts[2]:,} ratings by {counts[0]:,} users, with titles and times",
-        users=counts[0],
-        items=counts[1],
-        interactions=counts[2],
+        name,
+        f"MovieLens: {counts[2]:,} ratings by {counts[0]:,} users, with titles and times",
+        *counts,
         terms=terms,
         source=Source(
             name,
-            (File(ratings, lines=lines[0]), File(titles, lines=lines[1])),
+            (File(ratings, lines=head + counts[2]), File(titles, lines=films)),
             File(f"{name}.zip", f"{_GROUPLENS}{name}.zip", hash),
         ),
         ratings=ratings,
         titles=titles,
-        format={".data": "movielens-data", ".dat": "movielens-dat", ".csv": "movielens-csv"}[Path(ratings).suffix],
+        format=format,
         preparation=_EXPLICIT,
     )
 
 
-def _fold(record: DataSet, number: int, lines: tuple[int, int]) -> DataSet:
-    """One of the published folds of ml-100k, from the same archive."""
+def _fold(record: DataSet, number: int) -> DataSet:
+    """One of the five published folds of ml-100k, from the same archive."""
     assert record.source is not None
     train, test = (f"u{number}.{part}" for part in ("base", "test"))
-    files = (File(train, lines=lines[0]), File(test, lines=lines[1]), *record.source.files)
+    files = (File(train, lines=80_000), File(test, lines=20_000), *record.source.files)
     return dataclasses.replace(
         record,
         name=f"{record.name}/u{number}",
@@ -246,11 +253,9 @@ def _lightgcn(
     """One of the official splits of LightGCN: a train and a test file, with a hash each."""
     address = f"{_LIGHTGCN}{name}/"
     return DataSet(
-        name=name,
-        description=f"{what}, implicit feedback, in the split published with LightGCN",
-        users=counts[0],
-        items=counts[1],
-        interactions=counts[2],
+        name,
+        f"{what}, implicit feedback, in the split published with LightGCN",
+        *counts,
         terms=terms,
         source=Source(
             name,
@@ -267,12 +272,10 @@ def _lightgcn(
 
 _ML_100K = _movielens(
     "ml-100k",
+    "movielens-data",
     (943, 1_682, 100_000),
-    "u.data",
-    "u.item",
-    (100_000, 1_682),
-    hash="sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-    terms=_RESEARCH,
+    1_682,
+    "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
 )
 
 _TABLE: tuple[DataSet, ...] = (
@@ -285,56 +288,27 @@ _TABLE: tuple[DataSet, ...] = (
         terms=f"{_SHARED}; the package is GPL-3",
         preparation=_EXPLICIT,
     ),
-    _movielens(
-        "ml-latest-small",
-        (610, 9_724, 100_836),
-        "ratings.csv",
-        "movies.csv",
-        (100_837, 9_743),
-        hash="",  # replaced upstream from time to time, so the numbers of lines say which release it is
-        terms=_SHARED,
-    ),
+    # Replaced upstream from time to time, so there is no hash; the numbers of lines say which release it is.
+    _movielens("ml-latest-small", "movielens-csv", (610, 9_724, 100_836), 9_743, hash="", terms=_SHARED),
     _ML_100K,
-    _fold(_ML_100K, 1, (80_000, 20_000)),
-    _fold(_ML_100K, 2, (80_000, 20_000)),
-    _fold(_ML_100K, 3, (80_000, 20_000)),
-    _fold(_ML_100K, 4, (80_000, 20_000)),
-    _fold(_ML_100K, 5, (80_000, 20_000)),
+    *(_fold(_ML_100K, number) for number in range(1, 6)),
     _movielens(
         "ml-1m",
+        "movielens-dat",
         (6_040, 3_706, 1_000_209),
-        "ratings.dat",
-        "movies.dat",
-        (1_000_209, 3_883),
-        hash="sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-        terms=_RESEARCH,
+        3_883,
+        "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
     ),
-    _movielens(
-        "ml-10m",
-        (69_878, 10_677, 10_000_054),
-        "ratings.dat",
-        "movies.dat",
-        (10_000_054, 10_681),
-        hash="md5:ce571fd55effeba0271552578f2648bd",
-        terms=_RESEARCH,
-    ),
+    _movielens("ml-10m", "movielens-dat", (69_878, 10_677, 10_000_054), 10_681, "md5:ce571fd55effeba0271552578f2648bd"),
     _movielens(
         "ml-20m",
+        "movielens-csv",
         (138_493, 26_744, 20_000_263),
-        "ratings.csv",
-        "movies.csv",
-        (20_000_264, 27_279),
-        hash="sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        terms=_RESEARCH,
+        27_279,
+        "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
     ),
     _movielens(
-        "ml-25m",
-        (162_541, 59_047, 25_000_095),
-        "ratings.csv",
-        "movies.csv",
-        (25_000_096, 62_424),
-        hash="md5:6b51fb2759a8657d3bfcbfc42b592ada",
-        terms=_RESEARCH,
+        "ml-25m", "movielens-csv", (162_541, 59_047, 25_000_095), 62_424, "md5:6b51fb2759a8657d3bfcbfc42b592ada"
     ),
     _lightgcn(
         "gowalla",
