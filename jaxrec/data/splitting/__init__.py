@@ -1,18 +1,17 @@
 """Splits of interactions into training, validation and test part."""
 
+from jaxrec.data.splitting._old_functions import __getattr__  # noqa: F401
 from jaxrec.data.splitting._parts import Split, train_core
+from jaxrec.data.splitting._rounds import TimeWindows, UserKFold
 from jaxrec.data.splitting._splits import (
     GlobalTemporal,
     LeaveOneOut,
     Predefined,
     RandomSplit,
-    UserKFold,
     UserRandom,
     UserTemporal,
-    __getattr__,  # noqa: F401 - the functions of 0.1
     split,
 )
-from jaxrec.data.splitting._windows import TimeWindows
 
 __all__ = [
     "GlobalTemporal",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.data._interactions import TEST, TRAIN, VALID
-from jaxrec.errors import JaxrecError
+from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
+from jaxrec.errors import DataError, JaxrecError
 
+Order = Literal["time", "random"]
 Ties = Literal["shuffle", "together"]
 
 
@@ -135,3 +136,33 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """
     if value not in allowed:
         raise JaxrecError(f"{name} is {value!r}; pass {' or '.join(repr(one) for one in allowed)}")
+
+
+def check_words(splitter: Any) -> None:
+    """Check the options `order` and `ties` of a splitter, where it has them.
+
+    >>> check_words(None)
+    """
+    one_of("order", getattr(splitter, "order", "time"), ("time", "random"))
+    one_of("ties", getattr(splitter, "ties", "shuffle"), ("shuffle", "together"))
+
+
+def ordered(data: Interactions, method: str, order: Order) -> Interactions:
+    """The data, once they are known to have timestamps where an order by time needs them.
+
+    >>> len(ordered(Interactions.from_arrays([1], [2]), "user_kfold", "random"))
+    1
+    """
+    return timed(data, method, "order='random'") if order == "time" else data
+
+
+def timed(data: Interactions, method: str, instead: str) -> Interactions:
+    """The data, once they are known to have timestamps; otherwise the error says what else to pass.
+
+    >>> len(timed(Interactions.from_arrays([1], [2], timestamp=[3]), "user_temporal", "method='random'"))
+    1
+    """
+    if data.timestamp is None:
+        also = ", or method='predefined' for the published parts" if data.part is not None else ""
+        raise DataError(f"method {method!r} needs timestamps and the data have none; pass {instead}{also}")
+    return data

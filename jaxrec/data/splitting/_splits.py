@@ -13,21 +13,22 @@ from jaxrec.data._filters import k_core as core_of
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes
 from jaxrec.data.splitting._holdout import (
+    Order,
     Ties,
+    check_words,
     fractions,
     from_end,
     generator_of,
     hold_out,
     one_of,
+    ordered,
     part_codes,
-    rounded,
+    timed,
 )
-from jaxrec.data.splitting._parts import FOLD_IN, Split, assemble, canonical, train_core
+from jaxrec.data.splitting._parts import Split, assemble, canonical, train_core
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.protocols import Splitter
 from jaxrec.registry import make
-
-Order = Literal["time", "random"]
 
 FEW_USERS = 200  # a global_temporal split with fewer test users known from training warns
 
@@ -100,7 +101,18 @@ def split(
 
 
 @dataclasses.dataclass(frozen=True)
-class UserTemporal(Splitter):
+class _Fractions(Splitter):
+    """What holds fractions of the interactions out; the one that splits itself is in the subclass."""
+
+    test: float = 0.2
+    valid: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class UserTemporal(_Fractions):
     """Hold out the last fraction of each user's interactions by time; valid is the fraction before test.
 
     Of a user with n interactions, `test * n` go to test and `valid * n` to valid, each rounded to the nearest whole
@@ -124,22 +136,17 @@ class UserTemporal(Splitter):
     [2, 1]
     """
 
-    test: float = 0.2
-    valid: float = 0.1
     ties: Ties = "shuffle"
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split; the data need timestamps."""
-        data = canonical(_timed(data, "user_temporal", "method='user_random'"))
+        data = canonical(timed(data, "user_temporal", "method='user_random'"))
         rank = from_end(data.user, data.timestamp, generator_of(key), self.ties)
         return assemble(data, hold_out(data.user, rank, self.test, self.valid), "user_temporal", tested=self.test > 0)
 
 
 @dataclasses.dataclass(frozen=True)
-class UserRandom(Splitter):
+class UserRandom(_Fractions):
     """Hold out a random fraction of each user's interactions.
 
     Of a user with n interactions, `test * n` go to test and `valid * n` to valid, each rounded to the nearest whole
@@ -154,12 +161,6 @@ class UserRandom(Splitter):
     3
     """
 
-    test: float = 0.2
-    valid: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split."""
         data = canonical(data)
@@ -168,7 +169,7 @@ class UserRandom(Splitter):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSplit(Splitter):
+class RandomSplit(_Fractions):
     """Hold out a random fraction of all E interactions: `test * E` and `valid * E` of them, rounded, halves up.
 
     A user may end up without training data, or without test data; the notes count both.
@@ -182,12 +183,6 @@ class RandomSplit(Splitter):
     {'train': 7, 'valid': 1, 'test': 2}
     """
 
-    test: float = 0.2
-    valid: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split."""
         data = canonical(data)
@@ -197,7 +192,7 @@ class RandomSplit(Splitter):
 
 
 @dataclasses.dataclass(frozen=True)
-class GlobalTemporal(Splitter):
+class GlobalTemporal(_Fractions):
     """Hold out the last fraction of all interactions by time, as a system in use would see them.
 
     `test * E` and `valid * E` interactions, rounded, halves up. Many users come after the cut as a whole, so few test
@@ -214,16 +209,11 @@ class GlobalTemporal(Splitter):
     '1 of 1 test users are known from train and valid together, 0 of 1 from train alone'
     """
 
-    test: float = 0.2
-    valid: float = 0.1
     ties: Ties = "shuffle"
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split; the data need timestamps."""
-        data = canonical(_timed(data, "global_temporal", "method='random'"))
+        data = canonical(timed(data, "global_temporal", "method='random'"))
         whole = np.zeros(len(data), dtype=np.int32)
         rank = from_end(whole, data.timestamp, generator_of(key), self.ties)
         codes = hold_out(whole, rank, self.test, self.valid)
@@ -273,11 +263,11 @@ class LeaveOneOut(Splitter):
             raise JaxrecError(
                 f"valid is {self.valid!r}; leave_one_out takes 1 (one validation interaction a user) or 0"
             )
-        _check_words(self)
+        check_words(self)
 
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split; the data need timestamps where the order is "time"."""
-        data = canonical(_ordered(data, "leave_one_out", self.order))
+        data = canonical(ordered(data, "leave_one_out", self.order))
         rank = from_end(data.user, data.timestamp if self.order == "time" else None, generator_of(key), self.ties)
         count = np.bincount(data.user, minlength=data.num_users)
         num_test = np.minimum(count - 1, 1)
@@ -332,136 +322,6 @@ class Predefined(Splitter):
         return assemble(data, codes, "predefined", notes=notes)
 
 
-@dataclasses.dataclass(frozen=True)
-class UserKFold(Splitter):
-    """Hold out whole users (strong generalization): one fold of them for the test, a fraction of them for valid.
-
-    The users are dealt into folds at random, and every one is a test user in exactly one fold. None of the
-    interactions of a held-out user is in train: the fraction `test` of them is in test (or valid), the rest is in
-    fold_in, the input of a model that makes their list. Users with one interaction stay in train, and so do held-out
-    users without anything to test because of ties="together"; the notes count both.
-
-    Attributes:
-      fold: the fold that is tested, 0..folds-1. Use one key for all folds.
-      folds: the number of folds, at least 2.
-      test: of each held-out user, the fraction to predict; rounded, halves up, at least one.
-      valid: the fraction of all users that are held out for validation, beside the fold; rounded.
-      order: "random" predicts a random part of their interactions, "time" the last ones.
-      ties: the rule for equal times, see `UserTemporal`.
-
-    References:
-      Liang, Krishnan, Hoffman, Jebara, "Variational autoencoders for collaborative filtering", 2018, section 4.
-
-    >>> data = Interactions.from_arrays([1, 1, 2, 2, 3, 3, 4, 4], [5, 6] * 4)
-    >>> parts = split(data, UserKFold(0, folds=2, valid=0))
-    >>> {name: len(part) for name, part in parts.parts().items()}
-    {'train': 4, 'valid': 0, 'test': 2, 'fold_in': 2}
-    """
-
-    fold: int = 0
-    folds: int = 5
-    test: float = 0.2
-    valid: float = 0.1
-    order: Order = "random"
-    ties: Ties = "shuffle"
-
-    def __post_init__(self) -> None:
-        whole = (int, np.integer)
-        if isinstance(self.folds, bool) or not isinstance(self.folds, whole) or self.folds < 2:
-            raise JaxrecError(f"folds is {self.folds!r}; pass a whole number of at least 2")
-        if isinstance(self.fold, bool) or not isinstance(self.fold, whole) or not 0 <= self.fold < self.folds:
-            raise JaxrecError(f"fold is {self.fold!r}; pass a whole number in 0..{self.folds - 1}")
-        fractions(self.test, 0.0)
-        fractions(0.0, self.valid)
-        _check_words(self)
-        if not self.test:
-            raise JaxrecError("test is 0; user_kfold needs a part of the held-out users' interactions to predict")
-
-    def rounds(self) -> tuple[UserKFold, ...]:
-        """Give one splitter for each fold.
-
-        >>> [one.fold for one in UserKFold(folds=3).rounds()]
-        [0, 1, 2]
-        """
-        return tuple(dataclasses.replace(self, fold=fold) for fold in range(self.folds))
-
-    def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
-        """The split; the data need timestamps where the order is "time"."""
-        fold, folds = self.fold, self.folds
-        data = canonical(_ordered(data, "user_kfold", self.order))
-        generator = generator_of(key)
-        count = np.bincount(data.user, minlength=data.num_users)
-        dealt = generator.permutation(np.flatnonzero(count >= 2))
-        if len(dealt) < folds:
-            raise DataError(f"folds is {folds} and only {len(dealt)} users have two interactions; pass fewer folds")
-        first, last = fold * len(dealt) // folds, (fold + 1) * len(dealt) // folds
-        room = len(dealt) - (last - first) - 1
-        num_valid = min(int(rounded(np.array(len(dealt)), self.valid)), room)
-        role = np.full(data.num_users, TRAIN, dtype=np.uint8)
-        role[dealt[first:last]] = TEST
-        role[np.roll(dealt, -last)[:num_valid]] = VALID
-
-        rank = from_end(data.user, data.timestamp if self.order == "time" else None, generator, self.ties)
-        predicted = rank < np.clip(rounded(count, self.test), 1, np.maximum(count - 1, 1))[data.user]
-        nothing = (np.bincount(data.user[predicted], minlength=data.num_users) == 0) & (role != TRAIN)
-        role[nothing] = TRAIN
-        codes = np.where(predicted | (role == TRAIN)[data.user], role[data.user], np.uint8(FOLD_IN))
-        notes = [
-            f"fold {fold} of {folds}: {int((role == TEST).sum()):,} test and {int((role == VALID).sum()):,} valid users"
-        ]
-        if (count == 1).any():
-            notes.append(f"{int((count == 1).sum()):,} users with one interaction stay in train in every fold")
-        if nothing.any():
-            notes.append(f"{int(nothing.sum()):,} held-out users have nothing to predict (ties) and stay in train")
-        return assemble(data, codes, "user_kfold", notes=notes)
-
-
 def _check(splitter: Any) -> None:
     fractions(getattr(splitter, "test", 0.0), splitter.valid)
-    _check_words(splitter)
-
-
-def _check_words(splitter: Any) -> None:
-    one_of("order", getattr(splitter, "order", "time"), ("time", "random"))
-    one_of("ties", getattr(splitter, "ties", "shuffle"), ("shuffle", "together"))
-
-
-def _ordered(data: Interactions, method: str, order: Order) -> Interactions:
-    return _timed(data, method, "order='random'") if order == "time" else data
-
-
-def _timed(data: Interactions, method: str, instead: str) -> Interactions:
-    if data.timestamp is None:
-        also = ", or method='predefined' for the published parts" if data.part is not None else ""
-        raise DataError(f"method {method!r} needs timestamps and the data have none; pass {instead}{also}")
-    return data
-
-
-# The functions of 0.1, of which each splitter was one.
-_OLD = {
-    "global_temporal": GlobalTemporal,
-    "leave_one_out": LeaveOneOut,
-    "predefined": Predefined,
-    "random": RandomSplit,
-    "user_kfold": UserKFold,
-    "user_kfolds": UserKFold,
-    "user_random": UserRandom,
-    "user_temporal": UserTemporal,
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _OLD:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    kind = _OLD[name]
-    warnings.warn(
-        f"jaxrec.data.splitting.{name} is a name of 0.1 and goes in 0.3; use jaxrec.split(data, {kind.__name__}(...))",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-
-    def old(data: Any, *fold: int, key: Any = None, **options: Any) -> Any:
-        splitter = kind(*fold, **options)
-        return (one(data, key) for one in splitter.rounds()) if name == "user_kfolds" else splitter(data, key)
-
-    return old
+    check_words(splitter)
