@@ -132,6 +132,11 @@ class SolvedModel:
         """The model with what it takes from the data beforehand."""
         return self
 
+    def scorer(self, adjacency: Any = None) -> Any:
+        """What ranking and prediction need of the model; for a Flax module what its call gives."""
+        module: Any = self
+        return module(adjacency)
+
     def solve(self, data: TrainData, key: jax.Array) -> Solution:
         """The solution, see `jaxrec.protocols.Solved`; for a Flax module its scorer, from its initial variables."""
         module: Any = self

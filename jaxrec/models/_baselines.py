@@ -38,10 +38,6 @@ class Popularity(SolvedModel, nn.Module):
         counts = jnp.diff(adjacency.indptr)[num_users:].astype(jnp.float32)
         return PopularityScorer(counts, num_users=num_users)
 
-    def scorer(self, adjacency: SparseOperator) -> PopularityScorer:
-        """What ranking and prediction need of the model."""
-        return self(adjacency)
-
 
 class Random(SolvedModel, nn.Module):
     """A list at random for every user: scores uniform in [0, 1), fixed by the key that `init` consumes.
@@ -68,7 +64,3 @@ class Random(SolvedModel, nn.Module):
         num_users, num_items = bound_sizes(self, adjacency)
         key_data = self.variable("draw", "key", lambda: jax.random.key_data(self.make_rng("params")))
         return RandomScorer(key_data.value, num_users=num_users, num_items=num_items)
-
-    def scorer(self, adjacency: SparseOperator | None = None) -> RandomScorer:
-        """What ranking and prediction need of the model."""
-        return self(adjacency)

@@ -65,7 +65,3 @@ class EASE(SolvedModel, nn.Module):
         inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(num_items, dtype=x.data.dtype))
         weights = jnp.where(jnp.eye(num_items, dtype=bool), 0, -inverse / jnp.diag(inverse)[None, :])
         return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
-
-    def scorer(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """What ranking and prediction need of the model."""
-        return self(adjacency)

@@ -53,10 +53,6 @@ class ItemKNN(NeighborModel):
         weights = _transposed_rows(values, items, num_items)
         return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
 
-    def scorer(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """What ranking and prediction need of the model."""
-        return self(adjacency)
-
 
 @functools.partial(jax.jit, static_argnames="num_items")
 def _transposed_rows(values: jax.Array, items: jax.Array, num_items: int) -> SparseOperator:

@@ -46,7 +46,3 @@ class UserKNN(NeighborModel):
         counts = jnp.diff(adjacency.indptr)[:num_users].astype(jnp.float32)
         weights, neighbors = self.nearest(block.T, counts)
         return UserWeightScorer(user_item_block(adjacency, num_users, binary=True), weights, neighbors)
-
-    def scorer(self, adjacency: SparseOperator) -> UserWeightScorer:
-        """What ranking and prediction need of the model."""
-        return self(adjacency)
