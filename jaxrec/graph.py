@@ -16,11 +16,13 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import MismatchError
-from jaxrec.sparse import BCOO, from_entries
+from jaxrec.sparse import bcoo, from_entries
 
 if TYPE_CHECKING:
     import networkx
     import scipy.sparse
+
+    from jaxrec.sparse import BCOO
 
 
 def biadjacency(interactions: Interactions, weights: np.ndarray | None = None) -> BCOO:
@@ -75,9 +77,10 @@ def _adjacency(biadjacency: BCOO) -> BCOO:
     by_item = jnp.lexsort((users, items))
     rows = jnp.concatenate([users, items[by_item]])
     columns = jnp.concatenate([items, users[by_item]])
-    return BCOO(
-        (jnp.concatenate([r.data, r.data[by_item]]), jnp.stack([rows, columns], axis=1)),
-        shape=(num_users + num_items, num_users + num_items),
+    return bcoo(
+        jnp.concatenate([r.data, r.data[by_item]]),
+        jnp.stack([rows, columns], axis=1),
+        (num_users + num_items, num_users + num_items),
         indices_sorted=True,
         unique_indices=r.unique_indices,
     )
@@ -131,7 +134,7 @@ def laplacian(biadjacency: BCOO) -> BCOO:
     indices = jnp.concatenate([d.indices, a.indices])
     data = jnp.concatenate([d.data, -a.data])
     order = jnp.lexsort((indices[:, 1], indices[:, 0]))
-    return BCOO((data[order], indices[order]), shape=a.shape, indices_sorted=True, unique_indices=a.unique_indices)
+    return bcoo(data[order], indices[order], a.shape, indices_sorted=True, unique_indices=a.unique_indices)
 
 
 def normalized_biadjacency(biadjacency: BCOO) -> BCOO:
@@ -158,9 +161,10 @@ def _normalized_biadjacency(biadjacency: BCOO) -> BCOO:
     users, items = (_inverse_root(degree) for degree in degrees(biadjacency))
     rows, columns = biadjacency.indices[:, 0], biadjacency.indices[:, 1]
     scale = users.at[rows].get(mode="fill", fill_value=0) * items.at[columns].get(mode="fill", fill_value=0)
-    return BCOO(
-        (biadjacency.data * scale, biadjacency.indices),
-        shape=biadjacency.shape,
+    return bcoo(
+        biadjacency.data * scale,
+        biadjacency.indices,
+        biadjacency.shape,
         indices_sorted=biadjacency.indices_sorted,
         unique_indices=biadjacency.unique_indices,
     )
@@ -339,4 +343,4 @@ def _inverse_root(degree: jax.Array) -> jax.Array:
 
 def _diagonal(values: jax.Array) -> BCOO:
     at = jnp.arange(values.shape[0], dtype=jnp.int32)
-    return BCOO((values, jnp.stack([at, at], axis=1)), shape=values.shape * 2, indices_sorted=True, unique_indices=True)
+    return bcoo(values, jnp.stack([at, at], axis=1), values.shape * 2, indices_sorted=True, unique_indices=True)

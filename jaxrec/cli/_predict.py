@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.api._lookup import item_indices, title_of
-from jaxrec.api._recommend import predict
+from jaxrec.api._predict import predict
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, table
 from jaxrec.cli._parsing import Words, expand, optional, parse

@@ -17,8 +17,8 @@ from jaxrec.cli._output import plain
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._plan import versions
 from jaxrec.fitting._storage import FORMAT, restore
+from jaxrec.fitting._versions import versions
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 

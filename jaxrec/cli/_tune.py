@@ -17,10 +17,10 @@ from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse, value
 from jaxrec.cli._run_folder import device
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._plan import versions
 from jaxrec.fitting._search_space import FloatRange, IntRange, Range, value_at
 from jaxrec.fitting._study import Trial
 from jaxrec.fitting._tuning import tune
+from jaxrec.fitting._versions import versions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

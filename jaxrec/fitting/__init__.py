@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from jaxrec.fitting._fitted import FittedModel
     from jaxrec.fitting._old_options import FitOptions
     from jaxrec.fitting._options import TrainingOptions
-    from jaxrec.fitting._plan import versions
     from jaxrec.fitting._search_space import FloatRange, IntRange, with_settings
     from jaxrec.fitting._storage import restore, save
     from jaxrec.fitting._study import Study, Trial
     from jaxrec.fitting._tuning import tune
     from jaxrec.fitting._validation import Validation
+    from jaxrec.fitting._versions import versions
 
 __all__ = [
     "FitOptions",
@@ -45,7 +45,7 @@ __getattr__ = lazy_names(
         "jaxrec.fitting._fitted": "FittedModel",
         "jaxrec.fitting._old_options": "FitOptions",
         "jaxrec.fitting._options": "TrainingOptions",
-        "jaxrec.fitting._plan": "versions",
+        "jaxrec.fitting._versions": "versions",
         "jaxrec.fitting._search_space": "FloatRange IntRange with_settings",
         "jaxrec.fitting._storage": "restore save",
         "jaxrec.fitting._study": "Study Trial",

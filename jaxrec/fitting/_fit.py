@@ -22,8 +22,9 @@ from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._old_options import FitOptions
 from jaxrec.fitting._options import TrainingOptions, members_of
-from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan, versions
+from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan
 from jaxrec.fitting._validation import with_history
+from jaxrec.fitting._versions import versions
 from jaxrec.protocols import StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (

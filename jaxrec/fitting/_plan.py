@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import sys
 from typing import Any
 
 import jax
@@ -143,18 +141,6 @@ def extremes(part: Interactions) -> tuple[float, float]:
     """
     assert part.rating is not None
     return float(part.rating.min()), float(part.rating.max())
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that results depend on.
-
-    >>> sorted(versions())
-    ['flax', 'jax', 'jaxlib', 'jaxrec', 'numpy', 'optax', 'python']
-    """
-    import jaxrec
-
-    found = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    return {"python": ".".join(map(str, sys.version_info[:3])), "jaxrec": jaxrec.__version__, **found}
 
 
 def check_key(key: Any) -> None:

@@ -37,11 +37,12 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, spmm
+from jaxrec.sparse import SparseMatrix, SparseOperator, bcoo, spmm
 
 WeightInitializer = Literal["glorot", "uniform"]
 
@@ -219,7 +220,7 @@ def graph_convolution(adjacency: SparseMatrix, x: jax.Array | SparseMatrix, weig
     [[20.0], [10.0]]
     """
     # X W first: the product with A^ then has d columns and not F.
-    return spmm(adjacency, spmm(x, weight) if isinstance(x, SparseMatrix) else x @ weight)
+    return spmm(adjacency, x @ weight if isinstance(x, (jax.Array, np.ndarray)) else spmm(x, weight))
 
 
 def drop(
@@ -249,10 +250,10 @@ def drop(
         data, *places = x.transposed or (x.data, x.rows, x.columns, x.indptr)
         dropped = _drop_entries(data, rate, key)
         return dataclasses.replace(x, data=dropped[order], transposed=(dropped, *places))
-    if isinstance(x, BCOO):
-        flags = {"indices_sorted": x.indices_sorted, "unique_indices": x.unique_indices}
-        return BCOO((_drop_entries(x.data, rate, key), x.indices), shape=x.shape, **flags)
-    return _drop_entries(x, rate, key)
+    if isinstance(x, (jax.Array, np.ndarray)):
+        return _drop_entries(x, rate, key)
+    flags = {"indices_sorted": x.indices_sorted, "unique_indices": x.unique_indices}
+    return bcoo(_drop_entries(x.data, rate, key), x.indices, x.shape, **flags)
 
 
 def transposed_order(matrix: SparseOperator) -> jax.Array:

@@ -1,15 +1,22 @@
 """Sparse matrices and their products with dense tables: the only room that imports `jax.experimental.sparse`."""
 
-from jax.experimental.sparse import BCOO
+from typing import TYPE_CHECKING
 
-from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, from_dense, from_entries, operator
+from jaxrec._lazy import lazy_names
+from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, bcoo, from_dense, from_entries, operator
 from jaxrec.sparse._products import gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
+
+if TYPE_CHECKING:
+    from jax.experimental.sparse import BCOO
+
+__getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 
 __all__ = [
     "BCOO",
     "SparseMatrix",
     "SparseOperator",
+    "bcoo",
     "from_dense",
     "from_entries",
     "gram",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO
 from jaxtyping import Integer, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.pytrees import register
+
+if TYPE_CHECKING:
+    from jax.experimental.sparse import BCOO
 
 Array = jax.Array | np.ndarray
 
@@ -54,7 +56,7 @@ class SparseOperator:
         return SparseOperator(*self.transposed, mine, (self.shape[1], self.shape[0]))
 
 
-SparseMatrix = BCOO | SparseOperator
+SparseMatrix: TypeAlias = Union["BCOO", SparseOperator]
 
 
 def from_dense(matrix: Shaped[Array, "P Q"]) -> BCOO:
@@ -102,9 +104,26 @@ def from_entries(
         if repeated.any():
             place = tuple(indices[1:][repeated][0].tolist())
             raise MismatchError(f"the entry at {place} is given more than once; sum or drop the duplicates first")
-    return BCOO(
-        (jnp.asarray(data[order]), jnp.asarray(indices)), shape=tuple(shape), indices_sorted=True, unique_indices=True
-    )
+    return bcoo(data[order], indices, shape, indices_sorted=True, unique_indices=True)
+
+
+def bcoo(data: Shaped[Array, " E"], indices: Integer[Array, "E 2"], shape: Sequence[int], **flags: bool) -> BCOO:
+    """Make a BCOO of its arrays.
+
+    Every BCOO is made here, since `jax.experimental.sparse` brings SciPy along: a program without one loads neither.
+
+    Args:
+      data: [E].
+      indices: int32 [E, 2], the row and the column of each entry.
+      shape: (P, Q).
+      flags: `indices_sorted` and `unique_indices`, promises of the caller.
+
+    >>> bcoo(jnp.ones(1), jnp.zeros((1, 2), jnp.int32), (1, 1)).todense().tolist()
+    [[1.0]]
+    """
+    from jax.experimental.sparse import BCOO
+
+    return BCOO((jnp.asarray(data), jnp.asarray(indices)), shape=tuple(shape), **flags)
 
 
 def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator:

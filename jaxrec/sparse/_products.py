@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO, BCSR
 from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
 from jaxrec.types import Array
+
+if TYPE_CHECKING:
+    from jax.experimental.sparse import BCOO
 
 
 def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "Q Q"]:
@@ -199,6 +201,8 @@ def native_product(
     >>> native_product((1, 2), jnp.ones(2), jnp.array([0, 1], jnp.int32), pointers, jnp.ones((2, 3))).tolist()
     [[2.0, 2.0, 2.0]]
     """
+    from jax.experimental.sparse import BCSR
+
     width = x.shape[1]
     # Unless the columns are a multiple of 8, the kernel works one number at a time: 1 column takes as long as 40.
     # Zero columns pay while they are few; from 64 on, the copies cost more than they save.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.sparse import BCOO, SparseMatrix, SparseOperator, from_entries
+from jaxrec.sparse import SparseMatrix, SparseOperator, from_entries
 from jaxrec.types import Array
+
+if TYPE_CHECKING:
+    from jaxrec.sparse import BCOO
 
 
 def combinatorial_laplacian(adjacency: BCOO) -> BCOO:
