@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from jaxrec.types import Array
 
 __all__ = ["unit"]
 
 
-def unit(vectors: jax.Array) -> jax.Array:
+def unit(vectors: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     """Vectors scaled to length 1 along the last axis; a zero vector stays zero, with a gradient of 0.
 
     >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()

@@ -17,7 +17,7 @@ import jaxtyping
 import numpy as np
 import typeguard
 
-ROOMS = tuple(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spectral", "ranking"))
+ROOMS = ("jaxrec.vectors", *(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spectral", "ranking")))
 
 
 def speaks_of_shapes(annotation):
@@ -40,8 +40,10 @@ def checked(function):
                 if type(size) is int and size >= 0:  # from here on the letter k in a shape is the argument k
                     assert isinstance(np.broadcast_to(np.int8(0), (size,)), jaxtyping.Shaped[np.ndarray, name])
             for name in hints.keys() & given.keys():
+                several = name in signature.parameters and str(signature.parameters[name]).startswith("*")
                 try:
-                    typeguard.check_type(given[name], hints[name])
+                    for one in given[name] if several else (given[name],):
+                        typeguard.check_type(one, hints[name])
                 except typeguard.TypeCheckError as error:
                     what = jax.tree.map(jax.typeof, given[name])
                     raise AssertionError(f"{function.__name__}: {name} is {what}, not {texts[name]}") from error

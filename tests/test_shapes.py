@@ -50,7 +50,7 @@ def test_what_a_function_says_itself_comes_first():
         first(ITEMS, ITEMS[None], 2)
 
 
-@pytest.mark.parametrize("room", ["metrics", "sparse", "spectral", "ranking"])
+@pytest.mark.parametrize("room", ["losses", "metrics", "sparse", "spectral", "ranking"])
 def test_every_public_function_on_arrays_says_its_shapes(room):
     face = importlib.import_module(f"jaxrec.{room}")
     functions = {name: getattr(face, name) for name in face.__all__ if inspect.isfunction(getattr(face, name))}

@@ -12,18 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Bool, Float, Integer, Num
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.types import Array
 from jaxrec.vectors import unit
 
 
 def bpr(
-    positive: jax.Array,
-    negative: jax.Array,
+    positive: Float[Array, " B"],
+    negative: Float[Array, " B *M"],
     *,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    weights: Float[Array, " B"] | None = None,
+    where: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
     """Bayesian personalised ranking: the mean of -log sigmoid(positive - negative).
 
     Args:
@@ -55,16 +57,16 @@ def bpr(
 
 
 def mse(
-    prediction: jax.Array,
-    target: jax.Array,
+    prediction: Float[Array, " B *M"],
+    target: Float[Array, " B *M"],
     *,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    weights: Float[Array, " B *M"] | None = None,
+    where: Bool[Array, " B *M"] | None = None,
+) -> Float[Array, ""]:
     """The mean of (prediction - target)^2.
 
     Args:
-      prediction: [B].
+      prediction: [B], or [B, M] with M values for each row; every other array has the same shape.
       target: [B], for example ratings.
       weights: [B], not negative, or None for ones.
       where: bool [B], the places that count, or None for all.
@@ -84,16 +86,16 @@ def mse(
 
 
 def logistic(
-    scores: jax.Array,
-    labels: jax.Array,
+    scores: Float[Array, " B *M"],
+    labels: Float[Array, " B *M"],
     *,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    weights: Float[Array, " B *M"] | None = None,
+    where: Bool[Array, " B *M"] | None = None,
+) -> Float[Array, ""]:
     """Binary cross-entropy: the mean of softplus(s) - y s.
 
     Args:
-      scores: [B], the log-odds s.
+      scores: [B], the log-odds s; or [B, M] with M items for each row, and every other array of the same shape.
       labels: [B], y in [0, 1], of the dtype of the scores.
       weights: [B], not negative, or None for ones.
       where: bool [B], the places that count, or None for all.
@@ -113,12 +115,12 @@ def logistic(
 
 
 def nll(
-    log_probabilities: jax.Array,
-    targets: jax.Array,
+    log_probabilities: Float[Array, "B C"],
+    targets: Integer[Array, " B"],
     *,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    weights: Float[Array, " B"] | None = None,
+    where: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
     """Negative log likelihood of classes: the mean of -log p[target].
 
     Args:
@@ -165,14 +167,14 @@ def nll(
 
 
 def softmax(
-    positive: jax.Array,
-    negative: jax.Array,
+    positive: Float[Array, " B"],
+    negative: Float[Array, "B M"],
     *,
-    temperature: float | jax.Array = 1.0,
-    negative_where: jax.Array | None = None,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    temperature: float | Float[Array, ""] = 1.0,
+    negative_where: Bool[Array, "B M"] | None = None,
+    weights: Float[Array, " B"] | None = None,
+    where: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
     """Softmax cross-entropy of one positive against its negatives, scores divided by a temperature t.
 
     The mean of -log(exp(p / t) / (exp(p / t) + sum over m of exp(n_m / t))).
@@ -213,17 +215,17 @@ def softmax(
 
 
 def in_batch_softmax(
-    users: jax.Array,
-    items: jax.Array,
+    users: Float[Array, "B d"],
+    items: Float[Array, "B d"],
     *,
-    temperature: float | jax.Array = 0.12,
+    temperature: float | Float[Array, ""] = 0.12,
     cosine: bool = True,
     groups: int = 1,
-    log_probability: jax.Array | None = None,
-    mask: jax.Array | None = None,
-    weights: jax.Array | None = None,
-    where: jax.Array | None = None,
-) -> jax.Array:
+    log_probability: Float[Array, " B"] | None = None,
+    mask: Bool[Array, "B n"] | None = None,
+    weights: Float[Array, " B"] | None = None,
+    where: Bool[Array, " B"] | None = None,
+) -> Float[Array, ""]:
     """Softmax cross-entropy in which the other rows' items are the negatives of each row.
 
     Row b has logits z_bc = sim(users_b, items_c) / t - log q_c, and the loss is the mean of logsumexp_c z_bc - z_bb.
@@ -288,7 +290,7 @@ def in_batch_softmax(
     return masked_mean(each, weights, where)
 
 
-def l2(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
+def l2(*embeddings: Float[Array, "B ... d"], where: Bool[Array, " B"] | None = None) -> Float[Array, ""]:
     """The L2 term of LightGCN: half the sum of the squared embeddings of a batch, over the batch size.
 
     Args:
@@ -315,7 +317,7 @@ def l2(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
     return masked_mean(0.5 * functools.reduce(jnp.add, each), None, where)
 
 
-def l2_norms(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Array:
+def l2_norms(*embeddings: Float[Array, "B ... d"], where: Bool[Array, " B"] | None = None) -> Float[Array, ""]:
     """The L2 term of RecBole: the sum of the Frobenius norms, not squared, of each table's batch, over the batch size.
 
     Args:
@@ -345,13 +347,15 @@ def l2_norms(*embeddings: jax.Array, where: jax.Array | None = None) -> jax.Arra
     return total / count
 
 
-def masked_mean(each: jax.Array, weights: jax.Array | None = None, where: jax.Array | None = None) -> jax.Array:
-    """The weighted mean of B values over the places that count; 0, with a gradient of 0, where none does.
+def masked_mean(
+    each: Float[Array, " B *M"], weights: Float[Array, " B *M"] | None = None, where: Bool[Array, " B *M"] | None = None
+) -> Float[Array, ""]:
+    """The weighted mean of values over the places that count; 0, with a gradient of 0, where none does.
 
     Args:
-      each: [B].
-      weights: [B], not negative, or None for ones.
-      where: bool [B], or None for all.
+      each: [B] or [B, M].
+      weights: of the same shape, not negative, or None for ones.
+      where: bool of the same shape, or None for all.
 
     >>> masked_mean(jnp.array([1.0, jnp.inf]), where=jnp.array([True, False])).item()
     1.0
@@ -369,7 +373,7 @@ def masked_mean(each: jax.Array, weights: jax.Array | None = None, where: jax.Ar
     return jnp.where(total > 0, jnp.sum(weights * each) / jnp.where(total > 0, total, 1), 0)
 
 
-def counted(rows: jax.Array, where: jax.Array | None) -> jax.Array:
+def counted(rows: Num[Array, " B *n"], where: Bool[Array, " *leading"] | None) -> Num[Array, " B *n"]:
     """The rows, with 0 at the places that do not count.
 
     Args:
