@@ -19,7 +19,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import AUC
 from jaxrec.protocols import Metric, UserScores
 from jaxrec.pytrees import structure_of
-from jaxrec.ranking._topk import allowed_items, check_scorer, check_seen, mask_seen, tile_plan
+from jaxrec.ranking._topk import allowed_items, check_seen, mask_seen, on_device, tile_plan
 from jaxrec.types import Scorer
 
 _FEWEST_USERS = 512  # fewer are not worth a worker of their own
@@ -122,15 +122,13 @@ def measure_scores(
         return values
     one_by_one = jax.default_backend() == "cpu"
     workers, tile, size = _plan(num_items, memory_mb, len(users), _num_cores() if one_by_one else 1)
-    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
-    check_scorer(scorer, tile, num_items)
+    scorer = on_device(scorer, tile, num_items)
     relevant = SeenItems(*map(jnp.asarray, relevant))
     seen = None if seen is None or not len(seen.items) else SeenItems(*map(jnp.asarray, seen))
 
     def one_call(start: int) -> None:
         part = users[start : start + size]
-        padded = np.zeros(size, np.int32)
-        padded[: len(part)] = part
+        padded = np.pad(part, (0, size - len(part)))
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
         found, defined, bad = jax.device_get(
             _measure_scores(

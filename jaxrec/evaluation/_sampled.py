@@ -23,7 +23,7 @@ from jaxrec.protocols import Metric, UserList
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import one_zero
 from jaxrec.ranking._candidate_rule import CandidateRule
-from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_scorer, check_seen, users_per_tile
+from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_seen, on_device, users_per_tile
 from jaxrec.reports._report import Report
 from jaxrec.sampling import contains, uniform_negatives
 from jaxrec.types import Scorer
@@ -208,9 +208,8 @@ def _measure(
     tile = users_per_tile(num_items, max(1, math.ceil(sampled / 16)), memory_mb)
     while tile // 2 >= max(len(users), 2):
         tile //= 2
-    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
-    check_scorer(scorer, tile, num_items)
-    on_device = [SeenItems(*map(jnp.asarray, rows)) for rows in (relevant, blocked, taken)]
+    scorer = on_device(scorer, tile, num_items)
+    pairs = [SeenItems(*map(jnp.asarray, rows)) for rows in (relevant, blocked, taken)]
     tables = (jnp.asarray(allowed), jnp.asarray(places))
     parts, bad = [], []
     for start in range(0, len(users), tile):
@@ -218,7 +217,7 @@ def _measure(
         padded = np.pad(some, (0, tile - len(some)), mode="edge")
         values, wrong = jax.device_get(
             _measure_tile(
-                scorer, padded, *on_device, *tables, key,
+                scorer, padded, *pairs, *tables, key,
                 sampled=sampled, metrics=metrics, cutoffs=cutoffs, structure=structure_of(scorer),
             )
         )  # fmt: skip

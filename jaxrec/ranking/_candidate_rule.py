@@ -6,11 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from jaxrec.data._interactions import check_index
 from jaxrec.data._pairs import is_among, pairs_of, union_of
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.ranking._topk import check_seen
+from jaxrec.ranking._topk import allowed_mask, check_seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,13 +58,7 @@ class CandidateRule:
         >>> CandidateRule(exclude=np.array([1]), candidates=np.array([0, 1])).allowed(3)
         array([ True, False, False])
         """
-        allowed = np.ones(num_items, bool)
-        if self.candidates is not None:
-            allowed[:] = False
-            allowed[check_index(self.candidates, num_items, "candidates")] = True
-        if self.exclude is not None:
-            allowed[check_index(self.exclude, num_items, "exclude")] = False
-        return allowed
+        return allowed_mask(num_items, self.exclude, self.candidates, ("exclude", "candidates"))
 
     def with_seen(self, seen: SeenItems, num_items: int) -> SeenItems:
         """Join the seen items of each user with those of `exclude_for`.

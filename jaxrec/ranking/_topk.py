@@ -85,8 +85,7 @@ def recommend_lists(
     check_seen(seen, num_users, num_items)
     allowed = allowed_items(num_items, exclude, candidates)
     tile, tiles = tile_plan(num_items, k, memory_mb, len(users))
-    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
-    check_scorer(scorer, tile, num_items)
+    scorer = on_device(scorer, tile, num_items)
     if seen is not None:
         seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
 
@@ -94,8 +93,7 @@ def recommend_lists(
     size = tile * tiles  # users in one call
     for start in range(0, len(users), size):
         part = users[start : start + size]
-        padded = np.zeros(size, np.int32)
-        padded[: len(part)] = part
+        padded = np.pad(part, (0, size - len(part)))
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
         found = jax.device_get(
             _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile, structure=structure_of(scorer))
@@ -222,29 +220,52 @@ def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt
     """
     if exclude is None and candidates is None:
         return None
-    allowed = np.ones(num_items, bool)
-    if candidates is not None:
-        allowed[:] = False
-        allowed[check_index(candidates, num_items, "item")] = True
-    if exclude is not None:
-        allowed[check_index(exclude, num_items, "item")] = False
+    allowed = allowed_mask(num_items, exclude, candidates)
     if not allowed.any():
         raise JaxrecError("candidates and exclude leave no item that could be recommended; name at least one candidate")
     return jnp.asarray(allowed)
 
 
-def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
-    """Check that a scorer can be an argument of a compiled program, and returns float32 [tile, I].
+def allowed_mask(
+    num_items: int,
+    exclude: npt.ArrayLike | None,
+    candidates: npt.ArrayLike | None,
+    names: tuple[str, str] = ("item", "item"),
+) -> np.ndarray:
+    """Compute the mask bool [I] of the items that may be recommended.
+
+    Args:
+      num_items: I.
+      exclude, candidates: item indices; None for no such rule.
+      names: what messages call an index of the two.
+
+    Raises:
+      DataError: an item index out of range.
+
+    >>> allowed_mask(3, exclude=[1], candidates=[0, 1])
+    array([ True, False, False])
+    """
+    allowed = np.full(num_items, candidates is None)
+    if candidates is not None:
+        allowed[check_index(candidates, num_items, names[1])] = True
+    if exclude is not None:
+        allowed[check_index(exclude, num_items, names[0])] = False
+    return allowed
+
+
+def on_device(scorer: Scorer, tile: int, num_items: int) -> Scorer:
+    """The scorer with JAX's arrays, once it can be an argument of a compiled program and returns float32 [tile, I].
 
     Raises:
       MismatchError: it is not a pytree, or returns something else.
 
     >>> from jaxrec.scorers import TableScorer
-    >>> check_scorer(TableScorer(jnp.zeros((2, 3))), 2, 4)
+    >>> on_device(TableScorer(jnp.zeros((2, 3))), 2, 4)
     Traceback (most recent call last):
         ...
     jaxrec.errors.MismatchError: scorer gives float32[2, 3] for 2 users, expected float32[2, 4]; ...
     """
+    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
@@ -259,6 +280,7 @@ def check_scorer(scorer: Scorer, tile: int, num_items: int) -> None:
             f"scorer gives {told} for {tile} users, expected float32[{tile}, {num_items}]; "
             "return one float32 score for each item, and keep num_items true to it"
         )
+    return scorer
 
 
 def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
