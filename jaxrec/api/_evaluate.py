@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxrec.api._candidates import candidate_rule
@@ -21,13 +20,11 @@ from jaxrec.evaluation._ratings import evaluate_rating_scorer
 from jaxrec.evaluation._training_statistics import Categories, training_statistics
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.metrics._diversity import Distance
-from jaxrec.ranking._item_vectors import ItemSpace, item_space
+from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
 
-_SPACES: dict[tuple[str, int], ItemSpace] = {}  # the latest few, by the fingerprint of the training part
-_MOST_SPACES = 4
 Mask = Literal["earlier", "train"] | None
 """What a user has already: the parts before the measured one, the training part alone, or nothing."""
 
@@ -99,7 +96,7 @@ def evaluate(
         there, a rule that leaves no item.
       DataError: a negative rating where a metric takes ratings as gains.
 
-    >>> import jaxrec
+    >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
     >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
     >>> model = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))
@@ -139,7 +136,7 @@ def measured_part(
     Raises:
       MismatchError, JaxrecError: see `evaluate`.
 
-    >>> import jaxrec
+    >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2])
     >>> split = jaxrec.split(data, "user_random", test=0.34, valid=0.0, key=jax.random.key(0))
     >>> model = jaxrec.fit(jaxrec.Popularity(), split, key=jax.random.key(1))
@@ -190,7 +187,7 @@ def evaluate_ratings(
       JaxrecError: a model that ranks, or an empty part.
       MismatchError: a split with other users or items, or a model that was fitted on pairs of the part.
 
-    >>> import jaxrec
+    >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [5, 4, 1, 5, 3, 2])
     >>> split = jaxrec.split(data, "user_random", test=0.34, valid=0.0, key=jax.random.key(0))
     >>> model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, loss="mse", epochs=1, key=jax.random.key(0))
@@ -213,9 +210,7 @@ def evaluate_ratings(
 
 
 def default_space(split: Split, rank: int = 64) -> ItemSpace:
-    """The common item space of a split: a truncated SVD of its training matrix, with a fixed key.
-
-    It is made once for each training part: the latest four are kept, by the fingerprint of the data.
+    """The common item space of a split: `jaxrec.ranking.common_space` of its training part.
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2])
@@ -223,14 +218,7 @@ def default_space(split: Split, rank: int = 64) -> ItemSpace:
     >>> default_space(Split(data, empty, empty, "none")).vectors.shape[0]
     3
     """
-    name = (split.train.fingerprint(), rank)
-    space = _SPACES.pop(name, None)
-    if space is None:
-        space = item_space(split.train, rank=rank, key=jax.random.key(0))
-    _SPACES[name] = space  # the latest is the last
-    while len(_SPACES) > _MOST_SPACES:
-        del _SPACES[next(iter(_SPACES))]
-    return space
+    return common_space(split.train, rank)
 
 
 def _refuse_leak(model: FittedModel, truth: Interactions, part: str) -> None:

@@ -88,6 +88,7 @@ class TrainingFlags:
       eval_every: epochs between two validations.
       patience: stop after so many validations without a new best; 0 never stops early.
       monitor: the validation metric to watch, such as recall@50; by default ndcg@10, or rmse for ratings.
+      item_categories: a column of the items such as genres, where miscalibration or category coverage is watched.
       validate: measure the validation part while training; without it, both parts are trained on for all epochs.
       refit: train again on training and validation part, with the number of epochs that validation chose.
       callbacks: names, or package.module:Class, of what is told of every epoch, such as tensorboard.
@@ -104,6 +105,7 @@ class TrainingFlags:
     eval_every: int = Validation().every
     patience: int = Validation().patience
     monitor: Annotated[str | None, optional("METRIC@K")] = None
+    item_categories: Annotated[str | None, optional("COLUMN")] = None
     validate: bool = True
     refit: bool = True
     callbacks: Annotated[tuple[str, ...], optional("NAME ...")] = ()
@@ -189,7 +191,11 @@ class Choices:
         if flags.negatives is not None and flags.negatives.isdigit():
             # 0.1 said "none" by 0.
             made["negatives"] = int(flags.negatives) or None
-        validation = Validation(flags.eval_every, flags.patience, flags.monitor) if flags.validate else None
+        validation = (
+            Validation(flags.eval_every, flags.patience, flags.monitor, item_categories=flags.item_categories)
+            if flags.validate
+            else None
+        )
         shared = {name: getattr(flags, name) for name in ("batch_size", "epochs", "reduction", "tolerance", "refit")}
         options = TrainingOptions(**{**made, **shared, "validation": validation, **refit})
         given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}

@@ -25,8 +25,9 @@ class Validation:
       monitor: the value to watch, a metric with its length such as "ap@50"; it is measured also where `metrics` and `k`
         do not name it. Whether more of it is better is said by the metric. None takes "ndcg@10", or "rmse" for ratings.
       metrics: names or objects, as `jaxrec.evaluate` takes them; None takes recall, precision and nDCG, or RMSE and MAE
-        of ratings.
+        of ratings. Distances are measured in the common space of the training part, `jaxrec.ranking.common_space`.
       k: lengths of the lists; None takes 10 and 20, where the catalog is long enough.
+      item_categories: a column of the items such as "genres", for miscalibration and category coverage.
 
     Raises:
       JaxrecError: a value out of range, or an unknown metric.
@@ -40,6 +41,7 @@ class Validation:
     monitor: str | None = None
     metrics: Any = None
     k: int | tuple[int, ...] | None = None
+    item_categories: str | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("patience", 0)):
@@ -86,6 +88,7 @@ def ranking_measuring(validation: Validation, train: Interactions, valid: Intera
         split_value_name,
         training_statistics,
     )
+    from jaxrec.ranking import common_space
 
     metrics = DEFAULT_METRICS if validation.metrics is None else validation.metrics
     metrics = (metrics,) if isinstance(metrics, str) else metrics
@@ -100,7 +103,12 @@ def ranking_measuring(validation: Validation, train: Interactions, valid: Intera
     if not isinstance(metrics, dict) and name not in {metric.name for metric in resolve_metrics(metrics)}:
         metrics = (*metrics, name)
 
-    known: dict[str, Any] = {"metrics": metrics, "training": training_statistics(train), "space": None}
+    needs = frozenset().union(*(metric.needs for metric in resolve_metrics(metrics)))
+    known: dict[str, Any] = {
+        "metrics": metrics,
+        "training": training_statistics(train, validation.item_categories),
+        "space": common_space(train) if "vectors" in needs else None,
+    }
 
     def measure(scorer: Any) -> dict[str, float]:
         report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, **known)
@@ -117,6 +125,9 @@ def rating_measuring(validation: Validation, valid: Interactions, scale: tuple[f
     """
     from jaxrec.evaluation import DEFAULT_RATING_METRICS, evaluate_rating_scorer, higher_is_better, resolve_metrics
 
+    if validation.item_categories is not None:
+        given = validation.item_categories
+        raise JaxrecError(f"item_categories is for lists, and this fit is to ratings, got {given!r}; leave it out")
     if validation.k is not None:
         raise JaxrecError(f"k is for lists, and this fit is to ratings, got k={validation.k}; leave it out")
     metrics = DEFAULT_RATING_METRICS if validation.metrics is None else validation.metrics

@@ -2,7 +2,7 @@
 
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._candidate_rule import CandidateRule
-from jaxrec.ranking._item_vectors import ItemSpace, feature_space, item_space
+from jaxrec.ranking._item_vectors import ItemSpace, common_space, feature_space, item_space
 from jaxrec.ranking._reranking import MMR, GreedyDPP, greedy_dpp, mmr, rerank
 from jaxrec.ranking._topk import recommend_lists, users_per_tile
 
@@ -11,6 +11,7 @@ __all__ = [
     "CandidateRule",
     "GreedyDPP",
     "ItemSpace",
+    "common_space",
     "feature_space",
     "greedy_dpp",
     "item_space",

@@ -82,6 +82,10 @@ class ItemSpace:
         return self.vectors.shape[1]
 
 
+_SPACES: dict[tuple[str, int], ItemSpace] = {}  # the latest few, by the fingerprint of the training part
+_MOST_SPACES = 4
+
+
 def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> ItemSpace:
     r"""Make item vectors from interactions: rows of V S of a truncated SVD of the training matrix, scaled to length 1.
 
@@ -138,6 +142,31 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
         notes.append(f"{islands:,} items outside the first {rank} directions have no vector")
     description = f"rows of V S of a rank-{rank} SVD of the training matrix, scaled to length 1"
     return ItemSpace(vectors, known, description, seed, tuple(notes))
+
+
+def common_space(train: Interactions, rank: int = 64) -> ItemSpace:
+    """The item space in which models of one training part are compared: `item_space` with a fixed key.
+
+    It is made once for each training part: the latest four are kept, by the fingerprint of the data.
+
+    Args:
+      train: the training part.
+      rank: r, as in `item_space`.
+
+    Raises:
+      JaxrecError: see `item_space`.
+
+    >>> common_space(Interactions.from_arrays([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2])).vectors.shape
+    (3, 2)
+    """
+    name = (train.fingerprint(), rank)
+    space = _SPACES.pop(name, None)
+    if space is None:
+        space = item_space(train, rank=rank, key=jax.random.key(0))
+    _SPACES[name] = space  # the latest is the last
+    while len(_SPACES) > _MOST_SPACES:
+        del _SPACES[next(iter(_SPACES))]
+    return space
 
 
 def feature_space(

@@ -274,15 +274,15 @@ def test_categories_that_do_not_fit_are_refused(given, error, message):
 
 
 def test_the_space_of_a_training_part_is_made_once(monkeypatch):
-    from jaxrec.api import _evaluate as module
+    from jaxrec.ranking import _item_vectors as module
 
     monkeypatch.setattr(module, "_SPACES", {})
     split = jaxrec.split(jaxrec.from_arrays([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2]), "user_random", test=0.5,
                          key=jax.random.key(0))  # fmt: skip
     again = dataclasses.replace(split, train=split.train.select(np.arange(len(split.train))))
-    first = module.default_space(split, rank=1)
-    assert module.default_space(again, rank=1) is first
+    first = module.common_space(split.train, rank=1)
+    assert module.common_space(again.train, rank=1) is first
     for rank in range(2, 3 + module._MOST_SPACES):
-        assert module.default_space(split, rank=rank) is not first
+        assert module.common_space(split.train, rank=rank) is not first
     assert len(module._SPACES) == module._MOST_SPACES
-    assert module.default_space(split, rank=1) is not first
+    assert module.common_space(split.train, rank=1) is not first
