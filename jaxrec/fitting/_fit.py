@@ -20,7 +20,8 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._old_options import FitOptions
+from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
+from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan
 from jaxrec.fitting._validation import with_history
@@ -40,9 +41,6 @@ from jaxrec.training import (
     train,
     train_data,
 )
-
-GIVEN: Any = type("Given", (), {"__repr__": lambda self: "as in the options"})()
-"""A keyword that was left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +113,9 @@ def fit(
     """
     started = time.perf_counter()
     check_key(key)
-    names = ("loss", "regularizer", "negatives", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
-    values = (loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance)
-    given = dict(zip((*names, "validation", "refit"), (*values, validation, refit), strict=True))
-    given = {name: value for name, value in given.items() if value is not GIVEN}
+    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
     check_model(model)
-    options = _options(model, options, given)
+    options = options_of(model, options, given)
     run = _run(model, data, [options], [key], None, callbacks=callbacks, progress=progress, log=log, started=started)
     return run[0]
 
@@ -193,15 +188,12 @@ def fit_many(
     [0.0, 0.1]
     """
     started = time.perf_counter()
-    keys = _as_keys(keys)
-    names = ("loss", "regularizer", "negatives", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
-    values = (loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance)
-    given = dict(zip((*names, "validation", "refit"), (*values, validation, refit), strict=True))
-    given = {name: value for name, value in given.items() if value is not GIVEN}
+    keys = as_keys(keys)
+    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
     check_model(model)
     lists = {name: list(value) for name, value in given.items() if isinstance(value, list)}
-    options = _options(model, options, {name: value for name, value in given.items() if name not in lists})
-    lists |= _old_lists(options, learning_rate=learning_rate, l2=l2, temperature=temperature)
+    options = options_of(model, options, {name: value for name, value in given.items() if name not in lists})
+    lists |= old_lists(options, learning_rate=learning_rate, l2=l2, temperature=temperature)
     if lists and not is_trained(model):
         raise JaxrecError(f"{', '.join(lists)}: {type(model).__name__} is solved, not trained; leave it out")
     each = members_of(options, lists, len(keys))
@@ -353,8 +345,7 @@ def _fitted_model(
     """The fitted model of the stages that were run; `info` are further entries of its info."""
     split, options, last = plan.split, plan.options, stages[-1]
     part, fitted_on = (plan.part, plan.fitted_on)
-    if len(stages) > 1:
-        assert plan.refit_on is not None
+    if plan.refit_on is not None:
         part, fitted_on = plan.refit_on, plan.refitted_on
     seen = seen_items(part, *plan.shown)
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
@@ -407,71 +398,3 @@ def _fitted_model(
         options=options if is_trained(plan.model) or rates else None,
         info=known,
     )
-
-
-def _options(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptions:
-    """The options of a fit, from one object and keywords; what a model that is solved has no use for is refused."""
-    old = isinstance(options, FitOptions)
-    if isinstance(options, FitOptions):
-        options = options.training()
-    if options is not None and not isinstance(options, TrainingOptions):
-        raise JaxrecError(f"options must be TrainingOptions, got {type(options).__name__}; see jaxrec.TrainingOptions")
-    base = TrainingOptions() if options is None else options
-    made = dataclasses.replace(base, **given) if given else base
-    if is_trained(model):
-        return made
-    plain = TrainingOptions()
-    unused = [
-        field.name
-        for field in dataclasses.fields(TrainingOptions)
-        if field.name not in ("validation", "refit") and getattr(made, field.name) != getattr(plain, field.name)
-    ]
-    if model.task(made.loss) != model.task(None) or made.loss.task == model.task(made.loss) == "rating":
-        unused = [name for name in unused if name != "loss"]
-    unused += [name for name in given if name not in ("validation", "refit", "loss", *unused)]
-    if not unused:
-        return made
-    message = f"{type(model).__name__} is solved, not trained, and has no use for {', '.join(unused)}; leave them out"
-    if not old or given:
-        raise JaxrecError(message)
-    # 0.1 took one table for all models and ignored this without a word.
-    warnings.warn(message, UserWarning, stacklevel=3)
-    return dataclasses.replace(
-        plain, **{name: getattr(made, name) for name in ("loss", "validation", "refit") if name not in unused}
-    )
-
-
-def _old_lists(options: TrainingOptions, **given: Sequence[float] | None) -> dict[str, list[Any]]:
-    """Lists of objects, from the lists of numbers that 0.1 had."""
-    places = {"learning_rate": ("optimizer", "learning_rate"), "l2": ("regularizer", "weight")}
-    lists = {}
-    for name, values in given.items():
-        if values is None:
-            continue
-        field, number = places.get(name, ("loss", name))
-        thing = getattr(options, field)
-        if not any(each.name == number for each in dataclasses.fields(thing)):
-            raise JaxrecError(f"{type(thing).__name__} has no {number}; leave {name} out, or choose another {field}")
-        warnings.warn(
-            f"fit_many's {name} is a name of 0.1 and goes in 0.3; pass {field}=[...], a list of S objects",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-        lists[field] = [dataclasses.replace(thing, **{number: float(value)}) for value in values]
-    return lists
-
-
-def _as_keys(keys: Sequence[jax.Array] | jax.Array) -> list[jax.Array]:
-    if isinstance(keys, jax.Array):
-        one = 0 if jax.numpy.issubdtype(keys.dtype, jax.dtypes.prng_key) else 1
-        if keys.ndim != one + 1:
-            raise JaxrecError(
-                f"keys has shape {keys.shape}, expected one key for each member; pass a list of keys, or "
-                "jax.random.split(key, S)"
-            )
-    if isinstance(keys, (int, float)) or not len(keys):
-        raise JaxrecError(f"keys is {keys!r}; pass one key for each member, such as jax.random.split(key, S)")
-    keys = list(keys)
-    for key in keys:
-        check_key(key)
-    return keys

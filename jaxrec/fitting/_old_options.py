@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxrec.errors import JaxrecError
@@ -171,3 +171,27 @@ def _loss(values: Mapping[str, Any]) -> str:
         raise JaxrecError(f'loss must be "bpr", "softmax", "logistic" or "mse", got {word!r}')
     in_batch = f"{word} in the batch"
     return in_batch if in_batch in _USED and not values["negatives"] else word
+
+
+def old_lists(options: TrainingOptions, **given: Sequence[float] | None) -> dict[str, list[Any]]:
+    """Lists of objects, from the lists of numbers that 0.1 had.
+
+    >>> old_lists(TrainingOptions(), l2=None)
+    {}
+    """
+    places = {"learning_rate": ("optimizer", "learning_rate"), "l2": ("regularizer", "weight")}
+    lists = {}
+    for name, values in given.items():
+        if values is None:
+            continue
+        field, number = places.get(name, ("loss", name))
+        thing = getattr(options, field)
+        if not any(each.name == number for each in dataclasses.fields(thing)):
+            raise JaxrecError(f"{type(thing).__name__} has no {number}; leave {name} out, or choose another {field}")
+        warnings.warn(
+            f"fit_many's {name} is a name of 0.1 and goes in 0.3; pass {field}=[...], a list of S objects",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        lists[field] = [dataclasses.replace(thing, **{number: float(value)}) for value in values]
+    return lists

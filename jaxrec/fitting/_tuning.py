@@ -15,7 +15,8 @@ import numpy as np
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
-from jaxrec.fitting._fit import GIVEN, _options, fit, fit_many
+from jaxrec.fitting._fit import fit, fit_many
+from jaxrec.fitting._given import GIVEN, named, options_of
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import check_key, check_model, is_trained, make_plan
 from jaxrec.fitting._search_space import Range, applying, checked_space, label, listed, plain, value_at, with_settings
@@ -102,11 +103,9 @@ def tune(
     [{'model.l2': 1.0}, {'model.l2': 10.0}]
     >>> fitted = jaxrec.fit(study.model, split, study.options, key=jax.random.key(2))
     """
-    names = ("loss", "regularizer", "negatives", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
-    values = (loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance)
-    given = dict(zip((*names, "validation", "refit"), (*values, validation, refit), strict=True))
+    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
     check_model(model)
-    options = _options(model, options, {name: value for name, value in given.items() if value is not GIVEN})
+    options = options_of(model, options, given)
     keys = _keys(key)
     for what, number in (("together", together), ("trials", trials)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
