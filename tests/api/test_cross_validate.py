@@ -6,25 +6,17 @@ import functools
 import jax
 import numpy as np
 import pytest
+from worlds import middle
 
 import jaxrec
 from jaxrec.data.splitting import TimeWindows
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.losses import SquaredError
 
-USERS, ITEMS = 30, 24
 MEASURE = functools.partial(jaxrec.evaluate, k=5, metrics=("recall", "ndcg"), space=None)
 
 
-def interactions():
-    rng = np.random.default_rng(0)
-    likes = np.where(np.arange(USERS)[:, None] % 2 == np.arange(ITEMS)[None] * 2 // ITEMS, 0.6, 0.1)
-    user, item = np.nonzero(rng.random((USERS, ITEMS)) < likes)
-    time, rating = rng.permutation(len(user)), rng.integers(1, 6, len(user))
-    return jaxrec.from_arrays(user, item, rating, time)
-
-
-DATA = interactions()
+DATA = middle(rated=True, timed=True)
 
 
 @dataclasses.dataclass(frozen=True)

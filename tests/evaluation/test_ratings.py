@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from worlds import ITEMS, USERS, middle_split
 
 import jaxrec
 from jaxrec.errors import DataError, JaxrecError, MismatchError
@@ -26,10 +27,7 @@ def table_scorer(scores):
 
 @pytest.fixture
 def split():
-    rng = np.random.default_rng(1)
-    pairs = rng.choice(12 * 15, size=110, replace=False)
-    data = jaxrec.from_arrays(pairs // 15, pairs % 15, rng.integers(1, 6, 110))
-    return jaxrec.split(data, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+    return middle_split(rated=True)
 
 
 def test_values_by_hand():
@@ -71,7 +69,7 @@ def test_a_stated_scale_is_what_predictions_are_clipped_to(model, split, tmp_pat
     how = {"key": jax.random.key(0), **(trained if hasattr(model, "encode") else {})}
     stated = jaxrec.fit(model, split, loss=SquaredError((1, 5)), **how)
     assert stated.info["rating_scale"] == [1.0, 5.0]
-    users, items = (index.ravel() for index in np.indices((12, 15)))
+    users, items = (index.ravel() for index in np.indices((USERS, ITEMS)))
     users, items = narrow.users.ids[users], narrow.items.ids[items]
     predicted = jaxrec.predict(stated, users, items)
     found = jaxrec.fit(model, split, loss=RATED, **how)

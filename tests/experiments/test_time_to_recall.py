@@ -4,22 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+from worlds import middle
 
 import jaxrec
 from experiments.time_to_recall import main as experiment
 from experiments.time_to_recall.config import RECIPES
 from jaxrec.data.splitting._parts import Split
 
-USERS, ITEMS = 40, 30
-
 
 @pytest.fixture
 def recipe(monkeypatch):
     """A short softmax recipe, on random interactions of two groups of users in place of a published split."""
-    rng = np.random.default_rng(0)
-    likes = np.where(np.arange(USERS)[:, None] % 2 == np.arange(ITEMS)[None] * 2 // ITEMS, 0.6, 0.1)
-    data = jaxrec.from_arrays(*np.nonzero(rng.random((USERS, ITEMS)) < likes))
-    train = rng.random(len(data)) < 0.7
+    data = middle()
+    train = np.random.default_rng(0).random(len(data)) < 0.7
     parts = Split(data.select(train), data.select(np.zeros(len(data), bool)), data.select(~train), method="predefined")
     monkeypatch.setattr(jaxrec, "load", lambda name: data)
     monkeypatch.setattr(jaxrec, "split", lambda data, how, **rest: parts)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from worlds import ITEMS, USERS, middle, middle_split
 
 import jaxrec
 from jaxrec import EASE, MF, NMF, FitOptions, ItemKNN, LightGCN, Popularity, TrainingOptions, Validation
@@ -18,23 +19,11 @@ from jaxrec.losses import BPR, InBatchSoftmax, Logistic, SampledSoftmax, Squared
 from jaxrec.sampling import Uniform
 from jaxrec.training import SGD, Adam
 
-USERS, ITEMS = 30, 24
 OPTIONS = TrainingOptions(epochs=4, batch_size=64, optimizer=Adam(0.02), validation=Validation(every=1, patience=0))
 ALL = dataclasses.replace(OPTIONS, validation=None)
 
 
-def interactions(ratings=False):
-    """Random interactions of two groups of users who prefer different halves of the catalogue."""
-    rng = np.random.default_rng(0)
-    likes = np.where(np.arange(USERS)[:, None] % 2 == np.arange(ITEMS)[None] * 2 // ITEMS, 0.6, 0.1)
-    user, item = np.nonzero(rng.random((USERS, ITEMS)) < likes)
-    rating = rng.integers(1, 6, len(user)) if ratings else None
-    return jaxrec.from_arrays(user, item, rating)
-
-
-DATA = interactions()
-SPLIT = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
-RATED = jaxrec.split(interactions(ratings=True), "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+DATA, SPLIT, RATED = middle(), middle_split(), middle_split(rated=True)
 
 
 def fit(model=None, data=SPLIT, options=OPTIONS, seed=0, **rest):
@@ -204,7 +193,7 @@ def test_an_old_log_is_replaced(tmp_path):
 
 
 def test_ratings_are_predicted_on_their_own_scale():
-    data = interactions(ratings=True)
+    data = middle(rated=True)
     options = TrainingOptions(loss=SquaredError(), epochs=60, optimizer=Adam(0.02), batch_size=64, regularizer=None)
     fitted = fit(MF(dim=8, bias=True), data, options)
     users, items = data.users.ids[data.user], data.items.ids[data.item]
@@ -239,7 +228,7 @@ def test_a_loss_that_is_not_finite_raises_with_the_last_good_state():
     # Squares of 1e30 leave the range of float32 at the first step that moves.
     options = TrainingOptions(loss=SquaredError(), epochs=9, optimizer=SGD(1e30), regularizer=None)
     with pytest.raises(NonFiniteLossError, match="lower the learning rate") as caught:
-        fit(data=interactions(ratings=True), options=options)
+        fit(data=middle(rated=True), options=options)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(caught.value.state.params))
 
 

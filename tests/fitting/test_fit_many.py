@@ -7,6 +7,7 @@ import logging
 import jax
 import numpy as np
 import pytest
+from worlds import middle_split
 
 import jaxrec
 from jaxrec import EASE, GCN, MF, SVDPP, LightGCN, Random, TrainingOptions, Validation
@@ -14,21 +15,11 @@ from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.losses import BPR, InBatchSoftmax, Logistic, SquaredError, SquaredL2
 from jaxrec.training import SGD, Adam
 
-USERS, ITEMS = 30, 24
 OPTIONS = TrainingOptions(epochs=6, batch_size=64, optimizer=Adam(0.02), validation=Validation(every=1, patience=2))
 KEYS = [jax.random.key(seed) for seed in range(3)]
 
 
-def split():
-    """Random interactions, with ratings, of two groups of users who prefer different halves of the catalogue."""
-    rng = np.random.default_rng(0)
-    likes = np.where(np.arange(USERS)[:, None] % 2 == np.arange(ITEMS)[None] * 2 // ITEMS, 0.6, 0.1)
-    user, item = np.nonzero(rng.random((USERS, ITEMS)) < likes)
-    data = jaxrec.from_arrays(user, item, rng.integers(1, 6, len(user)))
-    return jaxrec.split(data, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
-
-
-SPLIT = split()
+SPLIT = middle_split(rated=True)
 
 
 def assert_same(member, alone):

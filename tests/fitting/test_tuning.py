@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from worlds import middle, middle_split
 
 import jaxrec
 from jaxrec import EASE, MF, FloatRange, IntRange, ItemKNN, Validation
@@ -18,19 +19,7 @@ from jaxrec.protocols import Callback, Loss
 from jaxrec.pytrees import options
 from jaxrec.training import SGD, Adam
 
-USERS, ITEMS = 30, 24
-
-
-def interactions():
-    """Two groups of users who prefer different halves of the catalog."""
-    rng = np.random.default_rng(0)
-    likes = np.where(np.arange(USERS)[:, None] % 2 == np.arange(ITEMS)[None] * 2 // ITEMS, 0.6, 0.1)
-    user, item = np.nonzero(rng.random((USERS, ITEMS)) < likes)
-    return jaxrec.from_arrays(user, item)
-
-
-DATA = interactions()
-SPLIT = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+DATA, SPLIT = middle(), middle_split()
 SHORT = {"batch_size": 64, "epochs": 3, "validation": Validation(every=1, patience=0)}
 RATES = {"optimizer.learning_rate": FloatRange(1e-3, 1e-1, log=True)}
 
