@@ -143,9 +143,9 @@ def test_the_native_kernel_carries_every_layer_forward_and_back(key):
 def test_the_rows_of_a_batch_are_those_of_the_tables_and_so_is_their_gradient(model, key):
     params = model.init(key, DATA.adjacency)["params"]
     users, items, negatives = (
-        jnp.array([0, 2, 0, 5]),
-        jnp.array([1, 0, 1, 4]),
-        jnp.array([[3, 1], [4, 4], [3, 1], [0, 2]]),
+        np.array([0, 2, 0, 5], np.int32),
+        np.array([1, 0, 1, 4], np.int32),
+        np.array([[3, 1], [4, 4], [3, 1], [0, 2]], np.int32),
     )
 
     def by_rows(params):
@@ -158,10 +158,10 @@ def test_the_rows_of_a_batch_are_those_of_the_tables_and_so_is_their_gradient(mo
         return (all_users[users], all_items[items], all_items[negatives], ego_users[users], ego_items[items],
                 ego_items[negatives])  # fmt: skip
 
-    for got, expected in zip(by_rows(params), by_tables(params), strict=True):
+    for got, expected in zip(jax.jit(by_rows)(params), jax.jit(by_tables)(params), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
     scalar = lambda rows: sum(jnp.sum(jnp.sin(3 * part)) for part in rows)  # noqa: E731
-    got, expected = (jax.grad(lambda params, of=of: scalar(of(params)))(params) for of in (by_rows, by_tables))
+    got, expected = (jax.jit(jax.grad(lambda params, of=of: scalar(of(params))))(params) for of in (by_rows, by_tables))
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6), got, expected)
 
 

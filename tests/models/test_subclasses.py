@@ -1,5 +1,7 @@
 """A subclass trains and scores its own vectors, whatever faster way its parent has to the rows of a batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,7 @@ WEIGHT = 0.3
 def stretch(vectors):
     """What the subclasses below do to the vectors of users: as good as any other thing that a parent does not do."""
     users, items = vectors
-    return users * jnp.linspace(0.5, 2.0, users.shape[1], dtype=jnp.float32)[None, :], jnp.tanh(items)
+    return users * np.linspace(0.5, 2.0, users.shape[1], dtype=np.float32)[None, :], jnp.tanh(items)
 
 
 class OwnLightGCN(LightGCN):
@@ -66,9 +68,14 @@ def setting(request, data):
     more = {"implicit_l2": 0.5} if issubclass(request.param, SVDPP) else {}
     model = request.param(dim=3, num_users=data.num_users, num_items=data.num_items, **more)
     rng = np.random.default_rng(1)
-    shapes = model.init(jax.random.key(0), tables.adjacency)["params"]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), tables.adjacency)["params"]
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), shapes)
     return model, params, tables
+
+
+@jax.jit
+def drawn_batch(tables, index, where, key):
+    return make_batch(tables, index, where, key, negatives=BPR().default_negatives())
 
 
 def by_hand(model, params, tables, batch):
@@ -93,23 +100,24 @@ def by_hand(model, params, tables, batch):
 def test_the_gradient_is_that_of_its_own_vectors(setting):
     model, params, tables = setting
     index, where = jnp.arange(4, dtype=jnp.int32) * 3, jnp.ones(4, bool)
-    batch, _ = make_batch(tables, index, where, jax.random.key(0), negatives=BPR().default_negatives())
+    batch, _ = drawn_batch(tables, index, where, jax.random.key(0))
     objective = Objective(model, BPR(), SquaredL2(WEIGHT))
-    loss, gradient = jax.value_and_grad(lambda tree: objective(tree, tables, batch, jax.random.key(0))[0])(params)
+    key = jax.random.key(0)
+    (loss, _), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(params, tables, batch, key)
     expected, slopes = jax.jit(jax.value_and_grad(lambda tree: by_hand(model, tree, tables, batch)))(params)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     for name, slope in slopes.items():
         np.testing.assert_allclose(gradient[name], slope, rtol=1e-4, atol=1e-6, err_msg=name)
     modules = [kind for kind in type(model).__mro__[1:] if hasattr(kind, "clone")]  # no mixin
     parent = modules[0](dim=3, num_users=model.num_users, num_items=model.num_items)
-    other, _ = Objective(parent, BPR(), SquaredL2(WEIGHT))(params, tables, batch, jax.random.key(0))
+    other, _ = jax.jit(Objective(parent, BPR(), SquaredL2(WEIGHT)))(params, tables, batch, key)
     assert type(model) is Grandchild or abs(other - loss) > 1e-3
 
 
 def test_it_scores_its_own_vectors(setting):
     model, params, tables = setting
-    users, items = model.apply({"params": params}, tables.adjacency)
-    scorer = model.apply({"params": params}, tables.adjacency, method="scorer")
+    users, items = jax.device_get(jax.jit(model.apply)({"params": params}, tables.adjacency))
+    scorer = jax.jit(functools.partial(model.apply, method="scorer"))({"params": params}, tables.adjacency)
     every = np.arange(model.num_users, dtype=np.int32)
     scores = np.asarray(scorer.scores(jnp.asarray(every)))
     # The last user and item have no edge, and SVD++ scores them by the biases alone.
@@ -164,7 +172,8 @@ def test_tables_of_its_own_are_trained_row_by_row(optimizer, data):
     records = [record["loss"] for record in own.info["records"]]
     assert records[-1] < records[0]
     users, items = (own.variables["params"][f"{side}_embedding"] for side in ("user", "item"))
-    np.testing.assert_allclose(own.scorer.scores(jnp.array([0], jnp.int32))[0], -(items @ users[0]), rtol=1e-5)
+    expected = -(np.asarray(items) @ np.asarray(users)[0])
+    np.testing.assert_allclose(own.scorer.scores(jnp.array([0], jnp.int32))[0], expected, rtol=1e-5)
 
 
 def test_dense_and_row_sparse_steps_agree_for_tables_of_its_own(data):

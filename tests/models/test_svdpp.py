@@ -28,7 +28,7 @@ def setting():
     data = jaxrec.from_arrays(pairs[:, 0], pairs[:, 1], rng.integers(1, 6, len(pairs)))
     model = jaxrec.SVDPP(dim=3, mean=3.0, implicit_l2=0.5, num_users=3, num_items=4)
     tables = train_data(data)
-    shapes = model.init(jax.random.key(0), tables.adjacency)["params"]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), tables.adjacency)["params"]
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), shapes)
     history = {user: pairs[pairs[:, 0] == user, 1] for user in range(3)}
     return data, model, tables, params, history
@@ -36,7 +36,7 @@ def setting():
 
 def test_scores_are_those_of_the_formula(setting):
     _, model, tables, params, history = setting
-    users, items = model.apply({"params": params}, tables.adjacency)
+    users, items = jax.device_get(jax.jit(model.apply)({"params": params}, tables.adjacency))
     expected = [[predict(jax.tree.map(np.asarray, params), history, 3.0, u, i) for i in range(4)] for u in range(3)]
     np.testing.assert_allclose(users @ items.T, expected, rtol=1e-5)
 
@@ -44,7 +44,7 @@ def test_scores_are_those_of_the_formula(setting):
 def test_the_loss_and_its_gradient_are_those_of_central_differences(setting):
     data, model, tables, params, history = setting
     objective = Objective(model, SquaredError(), SquaredL2(0.3))
-    batch = Batch(tables.user, tables.item, tables.rating, jnp.zeros((6, 0), jnp.int32), jnp.arange(6) != 4)
+    batch = Batch(tables.user, tables.item, tables.rating, np.zeros((6, 0), np.int32), np.arange(6) != 4)
     counted = [row for row in range(6) if row != 4]
 
     def slow(tree):
@@ -58,7 +58,8 @@ def test_the_loss_and_its_gradient_are_those_of_central_differences(setting):
             total += 0.5 / 2 * sum(np.sum(tree["implicit_embedding"][j] ** 2) for j in history[user])
         return total / len(counted)
 
-    loss, gradient = jax.value_and_grad(lambda tree: objective(tree, tables, batch, jax.random.key(0))[0])(params)
+    slopes = jax.jit(jax.value_and_grad(objective, has_aux=True))
+    (loss, _), gradient = jax.device_get(slopes(params, tables, batch, jax.random.key(0)))
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     np.testing.assert_allclose(loss, slow(wide), rtol=1e-5)
     for name, table in wide.items():
@@ -77,7 +78,7 @@ def test_items_and_users_without_ratings_get_the_mean_and_the_other_bias():
     train = data.select([0, 1, 2, 3])
     options = jaxrec.TrainingOptions(loss=SquaredError(), optimizer=SGD(0.1), batch_size=2, epochs=5)
     model = jaxrec.fit(jaxrec.SVDPP(dim=2, scale=1.0), train, options, key=jax.random.key(0))
-    params = model.variables["params"]
+    params = jax.device_get(model.variables["params"])
     assert model.model.mean == pytest.approx(3.5)
     predicted = np.asarray(model.scorer.scores(jnp.arange(3, dtype=jnp.int32)))
     np.testing.assert_allclose(predicted[:, 2], 3.5 + params["user_bias"], rtol=1e-5)

@@ -156,5 +156,6 @@ def test_a_model_that_trains_other_vectors_than_it_ranks_by_fails():
     adjacency = adjacency_of(checkerboard())
     model = Diverging(dim=2, num_users=17, num_items=17)
     variables = model.init(jax.random.key(0), adjacency)
+    scorer = model.apply(variables, adjacency, method="scorer")
     with pytest.raises(AssertionError):
-        ModelConformance().test_encoded_rows_are_those_of_the_scorer(model, variables, adjacency)
+        ModelConformance().test_encoded_rows_are_those_of_the_scorer(model, variables, adjacency, scorer)
