@@ -19,7 +19,7 @@ _FILES = {
         "data",
         "data.reading",
     ): "readers detection:formats columns text_formats text_parsing item_files frames conversions",
-    ("data", "data.splitting"): "splits holdout parts",
+    ("data", "data.splitting"): "splits:old_functions holdout parts",
     ("evaluation", "ranking"): "topk block_topk candidates:candidate_rule rerank:reranking item_space:item_vectors",
     ("evaluation", "reports"): "report tables several_runs:averages labels:groups",
     ("evaluation", "statistics"): "comparison uncertainty:tests resampling intervals seeds",

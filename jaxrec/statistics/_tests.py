@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.statistics._comparison import Comparison, compare_models, holm  # noqa: F401 - of 0.1's module uncertainty
 from jaxrec.statistics._resampling import (
     IntervalMethod,
     as_values,
@@ -34,6 +35,7 @@ from jaxrec.statistics._resampling import (
     rounding_slack,
     signed_sums,
 )
+from jaxrec.statistics._seeds import SeedSpread, seed_spread  # noqa: F401 - the same
 
 
 class PairedResult(NamedTuple):

@@ -1,4 +1,4 @@
-"""The functions of 0.1, of which each splitter was one."""
+"""The functions of 0.1, of which each splitter was one, and its module of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import warnings
 from typing import Any
 
 from jaxrec.data.splitting._rounds import UserKFold
-from jaxrec.data.splitting._splits import GlobalTemporal, LeaveOneOut, Predefined, RandomSplit, UserRandom, UserTemporal
+from jaxrec.data.splitting._splits import (
+    GlobalTemporal,
+    LeaveOneOut,
+    Predefined,
+    RandomSplit,
+    UserRandom,
+    UserTemporal,
+    split,  # noqa: F401
+)
 
 _OLD = {
     "global_temporal": GlobalTemporal,
