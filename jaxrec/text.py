@@ -5,23 +5,26 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 __all__ = ["aligned_text", "html_table", "last_notes", "natural_key", "number_text"]
 
 
-def aligned_text(rows: Sequence[Sequence[str]]) -> str:
-    """Join rows of text into aligned columns.
+def aligned_text(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Join rows of text into aligned columns; those in `right` to the right.
 
     >>> print(aligned_text([["model", "recall"], ["mf", "0.5"]]))
     model  recall
     mf     0.5
+    >>> print(aligned_text([("name", "users"), ("gowalla", "29,858")], right=[1]))
+    name      users
+    gowalla  29,858
     """
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    put = [str.rjust if at in right else str.ljust for at in range(len(widths))]
+    lines = ([one(cell, width) for one, cell, width in zip(put, row, widths, strict=True)] for row in rows)
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)
 
 
 def number_text(value: float) -> str:

@@ -10,7 +10,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from typing import TextIO
 
 from jaxrec.cli._memory import huge_pages
 from jaxrec.errors import JaxrecError
@@ -185,14 +184,7 @@ def _fail(message: str, status: int = 2) -> int:
 def _warnings_in_one_line() -> Iterator[None]:
     """Show the warnings that are meant for users without the line of source that they come from."""
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, *place: object) -> None:
         from jaxrec.cli._flags import in_flags
 
         print(f"jaxrec: warning: {in_flags(' '.join(str(message).split()))}", file=sys.stderr)

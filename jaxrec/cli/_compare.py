@@ -13,10 +13,9 @@ from tyro import conf
 from jaxrec.api._evaluate import default_space, evaluate
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._measured import split_of
-from jaxrec.cli._memory import use_cache
-from jaxrec.cli._output import emit, note, table, writable, write_text
+from jaxrec.cli._output import emit, note, writable, write_text
 from jaxrec.cli._parsing import Switch, optional, parse
-from jaxrec.cli._run_folder import RunOptions, device, metrics_of
+from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions, random_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
@@ -26,6 +25,7 @@ from jaxrec.reports._comparisons import compare_reports
 from jaxrec.reports._tables import comparison_latex, comparison_markdown, comparison_table
 from jaxrec.reports._values import split_value_name
 from jaxrec.statistics._resampling import check_options
+from jaxrec.text import aligned_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,7 @@ def run(argv: Sequence[str]) -> None:
         )
         if name is not None
     ]
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
     models = [command.restored(folder) for folder in command.runs]
@@ -150,7 +149,7 @@ def run(argv: Sequence[str]) -> None:
     text = (
         f"{described['data']}, test part, {len(first.users):,} users\n"
         f"{comparison_table(reports, names, **table_options)}\n\n"
-        f"{table(shown)}\n* the two differ, at level {1 - command.level:.2g} after Holm's correction over "
+        f"{aligned_text(shown)}\n* the two differ, at level {1 - command.level:.2g} after Holm's correction over "
         f"{len(rows)} rows; over users, for these trained models"
         f"{_seeds_text(seeds, names)}"
     )
@@ -246,5 +245,5 @@ def _seeds_text(seeds: Mapping[str, Mapping[str, Any]], names: Sequence[str]) ->
         rows.append((label, str(len(some["runs"])), *cells))
     return (
         "\n\nmean (standard deviation) over seeds, from metrics.json; the tests above are of the first seed, whose "
-        f"model the folder has:\n{table(rows)}"
+        f"model the folder has:\n{aligned_text(rows)}"
     )

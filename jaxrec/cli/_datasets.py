@@ -9,10 +9,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
-from jaxrec.cli._output import emit, table
+from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import OutputOptions, optional, parse
 from jaxrec.data.datasets._catalog import DataSet, datasets
 from jaxrec.data.datasets._download import ENVIRONMENT, cache_folder
+from jaxrec.text import aligned_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def run(argv: Sequence[str]) -> None:
     for one in found:
         counts = (f"{one['users']:,}", f"{one['items']:,}", f"{one['interactions']:,}")
         rows.append((one["name"], *counts, one["found"] or "no", one["terms"].partition(" (")[0]))
-    emit({"datasets": found}, table(rows, right=[1, 2, 3]), command.json)
+    emit({"datasets": found}, aligned_text(rows, right=[1, 2, 3]), command.json)
 
 
 def folders(data_dir: str | None = None) -> list[tuple[str, pathlib.Path]]:

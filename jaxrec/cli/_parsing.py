@@ -17,6 +17,7 @@ import tyro
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec.cli._memory import devices, use_cache
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
 T = TypeVar("T")
@@ -63,6 +64,11 @@ class ComputeOptions(OutputOptions):
     """
 
     cache_dir: Annotated[str | None, optional("FOLDER")] = None
+
+    def start(self) -> None:
+        """Set the cache of compiled programs, and refuse to go on without a device."""
+        use_cache(self.cache_dir)
+        devices()
 
 
 def parse(options: type[T], argv: Sequence[str], command: str, description: str) -> T:

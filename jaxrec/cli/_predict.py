@@ -10,11 +10,11 @@ from tyro import conf
 
 from jaxrec.api._lookup import item_indices, title_of
 from jaxrec.api._predict import predict
-from jaxrec.cli._memory import use_cache
-from jaxrec.cli._output import emit, table
+from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import Words, expand, optional, parse
-from jaxrec.cli._run_folder import RunOptions, device
+from jaxrec.cli._run_folder import RunOptions
 from jaxrec.errors import JaxrecError
+from jaxrec.text import aligned_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,7 @@ def run(argv: Sequence[str]) -> None:
     users, items = expand(command.user, "--user"), expand(command.item, "--item")
     if not users or not items:
         raise JaxrecError("name pairs with --user and --item, as many of one as of the other")
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     model = command.restored(command.run)
     scores = predict(model, users, items)
     pairs = [
@@ -58,4 +57,4 @@ def run(argv: Sequence[str]) -> None:
     ]
     rows = [("user", "item", "title", "score")]
     rows += [(str(one["user"]), str(one["item"]), one["title"], f"{one['score']:.4f}") for one in pairs]
-    emit({"pairs": pairs}, table(rows, right=[3]), command.json)
+    emit({"pairs": pairs}, aligned_text(rows, right=[3]), command.json)

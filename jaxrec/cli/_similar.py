@@ -9,10 +9,9 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.api._recommend import similar_items
-from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Words, expand, optional, parse
-from jaxrec.cli._run_folder import RunOptions, device
+from jaxrec.cli._run_folder import RunOptions
 from jaxrec.errors import JaxrecError
 
 
@@ -42,8 +41,7 @@ def run(argv: Sequence[str]) -> None:
     items = expand(command.item, "--item")
     if not items:
         raise JaxrecError("name an item with --item, by its id or its title")
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     lists = similar_items(command.restored(command.run), items, k=command.k)
     for text in lists.notes:
         note(text, command.quiet)

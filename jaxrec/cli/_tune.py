@@ -11,10 +11,8 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.cli._fit import NONE, Choices, TrainingFlags
-from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse, values_of
-from jaxrec.cli._run_folder import device
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._search_space import FloatRange, IntRange, Range, value_at
@@ -84,8 +82,7 @@ def run(argv: Sequence[str]) -> None:
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     keys = [random_key(seed, "--seed") for seed in range(command.seed, command.seed + command.seeds)]
-    use_cache(command.cache_dir)
-    device()
+    command.start()
     data, data_options = read_data(command.data, command.data_and_split)
     parts = split_data(data, data_options)
     for text in (*parts.train.notes, *parts.notes):
