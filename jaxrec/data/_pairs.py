@@ -62,7 +62,7 @@ def is_among(codes: np.ndarray, ascending: np.ndarray) -> np.ndarray:
     array([ True,  True, False])
     """
     if not len(ascending):
-        return np.zeros(len(codes), bool)
+        return np.zeros(codes.shape, bool)
     return ascending[np.minimum(np.searchsorted(ascending, codes), len(ascending) - 1)] == codes
 
 

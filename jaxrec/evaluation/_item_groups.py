@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec.data._pairs import is_among, pairs_of
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import OF_GROUPS
@@ -67,14 +68,12 @@ def measure_item_groups(
     num_items, num_groups = len(groups.of), len(groups.names)
     check_item_groups(groups, num_items)
     indptr, items = np.asarray(relevant.indptr), np.asarray(relevant.items)
-    owners = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
-    codes = owners * num_items + items  # ascending, since the rows are
+    codes = pairs_of(relevant, num_items)  # ascending, since the rows are
     parts = []
     for start in range(0, len(users), _TILE):
         some, who = lists[start : start + _TILE], users[start : start + _TILE]
         asked = who[:, None].astype(np.int64) * num_items + some
-        at = np.minimum(np.searchsorted(codes, asked), len(codes) - 1)
-        hits = (some >= 0) & (codes[at] == asked)
+        hits = (some >= 0) & is_among(asked, codes)
         missing = ((0, max(start + _TILE - len(users), 0)), (0, 0))
         truths = _truths(who, indptr, groups.of[items], num_groups)
         listed = np.where(some >= 0, groups.of[np.maximum(some, 0)], -1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, factorize
 from jaxrec.data._interactions import Interactions, check_interactions, check_rating, check_timestamp
+from jaxrec.data._pairs import pair_codes
 from jaxrec.errors import DataError
 
 
@@ -271,7 +272,7 @@ def to_networkx(data: Interactions) -> Any:
     shared = not set(users).isdisjoint(items)
     user_nodes = [("user", user) if shared else user for user in users]
     item_nodes = [("item", item) if shared else item for item in items]
-    repeated = len(np.unique(data.user.astype(np.int64) * max(data.num_items, 1) + data.item)) < len(data)
+    repeated = len(np.unique(pair_codes(data))) < len(data)
     graph = networkx.MultiGraph() if repeated else networkx.Graph()
     graph.add_nodes_from((node, {"bipartite": 0, "id": user}) for node, user in zip(user_nodes, users, strict=True))
     extra = {name: values.tolist() for name, values in data.item_columns.items()}

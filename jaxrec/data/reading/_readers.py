@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._pairs import is_among, pair_codes
 from jaxrec.data.reading._columns import Columns
 from jaxrec.data.reading._formats import find_reader
 from jaxrec.data.reading._item_files import add_items, sibling_item_file
@@ -269,13 +270,11 @@ def _join(parts: Mapping[str, Interactions]) -> Interactions:
 def _separate(data: Interactions, overlap: str, paths: Mapping[str, Path]) -> Interactions:
     """Refuse, drop or count the pairs of user and item that are in more than one part."""
     assert data.part is not None
-    pair = data.user.astype(np.int64) * data.num_items + data.item
+    pair = pair_codes(data)
     again = np.zeros(len(data), dtype=bool)
     for part in (1, 2):
         here = data.part == part
-        earlier = np.sort(pair[data.part < part])  # a search in sorted pairs is many times faster than np.isin
-        place = np.searchsorted(earlier, pair[here]).clip(max=max(len(earlier) - 1, 0))
-        again[here] = earlier[place] == pair[here] if len(earlier) else False
+        again[here] = is_among(pair[here], np.sort(pair[data.part < part]))
     if not again.any():
         return data
     count = int(again.sum())

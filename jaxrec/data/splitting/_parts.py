@@ -11,7 +11,7 @@ import numpy as np
 from jaxrec.data._filters import check_bound, core_rows
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
-from jaxrec.data._pairs import pair_codes, repeated
+from jaxrec.data._pairs import is_among, pair_codes, repeated
 from jaxrec.errors import DataError, MismatchError
 from jaxrec.text import html_table, last_notes
 
@@ -283,7 +283,4 @@ def _ascending(codes: np.ndarray) -> np.ndarray:
 def _common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The values in both of two ascending arrays; searching is several times faster than sorting them together."""
     small, large = (one, other) if len(one) < len(other) else (other, one)
-    if not len(small):
-        return small
-    at = np.minimum(np.searchsorted(large, small), len(large) - 1)
-    return small[large[at] == small]
+    return small[is_among(small, large)]
