@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxrec.factorization._common import NMFResult, Solver, Start, drawn_start, iterate, multiplied, prepare
+from jaxrec.factorization._common import NMFResult, Solver, Start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, spmm
 
 # Multiplicative updates are slow, so the fall of the objective is measured over this many iterations.
@@ -71,10 +71,7 @@ def nmf(
     >>> jnp.abs(made.w @ made.h).round(2).tolist()
     [[1.0, 1.0, 0.0], [0.0, 0.0, 3.0]]
     """
-    x, start, penalty, tolerance = prepare(matrix, rank, key, init, solver, max_iter, tol, l2)
-    if start is None:
-        assert key is not None
-        start = drawn_start(x, rank, key, places=x.shape[0] * x.shape[1])
+    x, start, penalty, tolerance = prepare(matrix, rank, key, init, solver, max_iter, tol, l2, stored=False)
     return _nmf(x, *start, penalty, tolerance, solver, max_iter)
 
 

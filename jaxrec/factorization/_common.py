@@ -52,13 +52,13 @@ class _Problem(NamedTuple):
 
     Attributes:
       x: X, operator [P, Q].
-      start: (W [P, r], H [r, Q]), or None for a random start.
+      start: (W [P, r], H [r, Q]), given or drawn.
       l2: scalar.
       tol: scalar.
     """
 
     x: SparseOperator
-    start: tuple[jax.Array, jax.Array] | None
+    start: tuple[jax.Array, jax.Array]
     l2: jax.Array
     tol: jax.Array
 
@@ -72,15 +72,19 @@ def prepare(
     max_iter: int,
     tol: float,
     l2: float,
+    *,
+    stored: bool,
 ) -> _Problem:
-    """Check the arguments of `nmf` and `masked_nmf`, which document them.
+    """Check the arguments of `nmf` and `masked_nmf`, which document them, and draw the start if none is given.
+
+    `stored` says whether the entries that are not stored are unknown; otherwise they are 0.
 
     Raises:
       JaxrecError: an invalid entry or option.
       MismatchError: dtypes or shapes that do not fit.
 
     >>> from jaxrec.sparse import from_dense
-    >>> prepare(from_dense(jnp.eye(2)), 3, None, None, "cd", 1, 0.0, 0.0)
+    >>> prepare(from_dense(jnp.eye(2)), 3, None, None, "cd", 1, 0.0, 0.0, stored=False)
     Traceback (most recent call last):
         ...
     jaxrec.errors.JaxrecError: rank must lie in 1..2 for a matrix of shape (2, 2), got 3
@@ -105,7 +109,12 @@ def prepare(
     if x.data.shape[0] == 0:
         raise JaxrecError(f"matrix of shape {x.shape} has no entry; there is nothing to factorize")
     _check_entries(x.data, "matrix", lambda at: (int(x.rows[at]), int(x.columns[at])))
-    start = None if init is None else _checked_start(init, x, rank)
+    if init is not None:
+        start = _checked_start(init, x, rank)
+    else:
+        assert key is not None
+        places = x.data.shape[0] if stored else x.shape[0] * x.shape[1]
+        start = drawn_start(x.data, key, rank, places, x.shape)
     return _Problem(x, start, jnp.asarray(l2, x.data.dtype), jnp.asarray(tol, x.data.dtype))
 
 
@@ -133,30 +142,26 @@ def _check_entries(values: jax.Array | np.ndarray, name: str, place: Callable[[i
         )
 
 
-def drawn_start(x: SparseOperator, rank: int, key: jax.Array, places: int) -> tuple[jax.Array, jax.Array]:
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def drawn_start(
+    data: jax.Array, key: jax.Array, rank: int, places: int, shape: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
     """Draw a random start: absolute normal values times sqrt(m / r), with m the sum of X over `places`.
 
     Args:
-      x: X, operator [P, Q].
-      rank: r.
+      data: the stored entries of X.
       key: consumed.
+      rank: r.
       places: number of places in the mean.
+      shape: (P, Q).
 
     Returns:
       (W [P, r], H [r, Q]).
 
-    >>> from jaxrec.sparse import from_dense
-    >>> w, h = drawn_start(operator(from_dense(jnp.eye(3))), 2, jax.random.key(0), 9)
+    >>> w, h = drawn_start(jnp.ones(3), jax.random.key(0), 2, 9, (3, 3))
     >>> w.shape, h.shape, bool((w >= 0).all())
     ((3, 2), (2, 3), True)
     """
-    return _drawn_start(x.data, key, rank, places, x.shape)
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _drawn_start(
-    data: jax.Array, key: jax.Array, rank: int, places: int, shape: tuple[int, int]
-) -> tuple[jax.Array, jax.Array]:
     scale = jnp.sqrt(jnp.sum(data) / float(places * rank))  # as an integer it would exceed 2^31
     key_w, key_h = jax.random.split(key)
     w = scale * jnp.abs(jax.random.normal(key_w, (shape[0], rank), data.dtype))

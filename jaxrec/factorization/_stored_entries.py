@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import MismatchError
-from jaxrec.factorization._common import NMFResult, Solver, Start, drawn_start, iterate, multiplied, prepare
+from jaxrec.factorization._common import NMFResult, Solver, Start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 
 # Components per block. The compressed-row kernel is several times faster for multiples of 8 columns, and 8 x 8
@@ -77,10 +77,7 @@ def masked_nmf(
     >>> (made.w @ made.h).round(2).tolist()
     [[2.0, 4.0], [3.0, 6.0]]
     """
-    x, start, penalty, tolerance = prepare(matrix, rank, key, init, solver, max_iter, tol, l2)
-    if start is None:
-        assert key is not None
-        start = drawn_start(x, rank, key, places=x.data.shape[0])
+    x, start, penalty, tolerance = prepare(matrix, rank, key, init, solver, max_iter, tol, l2, stored=True)
     return _masked_nmf(x, *start, penalty, tolerance, solver, max_iter)
 
 
