@@ -16,7 +16,7 @@ from jaxrec import registry
 from jaxrec.errors import JaxrecError, RunFolderError
 
 # What a run folder may hold of the library besides what the registry names.
-_OTHERS = (
+OTHERS = (
     *(
         f"jaxrec.scorers:{name}Scorer"
         for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table")
@@ -56,7 +56,7 @@ def class_at(place: str, kinds: Iterable[type] = ()) -> type:
     for found in registry.registered():
         if place_of(found) == place:
             return found if inspect.isclass(found) else type(found)
-    if place in _OTHERS or any(place in places.values() for places in registry.BUILT_IN.values()):
+    if place in OTHERS or any(place in places.values() for places in registry.BUILT_IN.values()):
         return registry.imported("class", place)
     raise RunFolderError(
         f"the run folder has an object of {place}, which is not of jaxrec; pass the class, as in "

@@ -23,7 +23,7 @@ from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, RunFolderError
-from jaxrec.fitting._described import class_at, describe, fields_of, place_of, rebuild
+from jaxrec.fitting._described import OTHERS, class_at, describe, fields_of, place_of, rebuild
 from jaxrec.fitting._fitted import FittedModel
 
 if TYPE_CHECKING:
@@ -32,15 +32,8 @@ if TYPE_CHECKING:
 FORMAT = "jaxrec-model"
 FORMAT_VERSION = 2
 
-# The names that 0.1 gave to what a folder holds.
-_PLACES = {
-    **{
-        f"{name}Scorer": f"jaxrec.scorers:{name}Scorer" for name in ("Factor", "ItemWeight", "UserWeight", "Popularity")
-    },
-    "RandomScorer": "jaxrec.scorers:RandomScorer",
-    "SeenItems": "jaxrec.data:SeenItems",
-    "SparseOperator": "jaxrec.sparse:SparseOperator",
-}
+# 0.1 named what a folder holds by the class alone.
+_PLACES = {place.rpartition(":")[2]: place for place in OTHERS}
 
 
 def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
