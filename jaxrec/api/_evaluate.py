@@ -144,13 +144,9 @@ def measured_part(
     >>> len(truth), len(seen.items), masked
     (2, 0, 'nothing')
     """
-    if not isinstance(split, Split):
-        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
-    if part not in ("test", "valid"):
-        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    truth = _part_of(split, part)
     if mask not in ("earlier", "train", None):
         raise JaxrecError(f'mask must be "earlier", "train" or None, got {mask!r}')
-    truth: Interactions = getattr(split, part)
     model.check_catalogue(truth, "the split")
     if len(truth) == 0:
         raise JaxrecError(f"the {part} part of the split has no interaction to measure on")
@@ -194,13 +190,9 @@ def evaluate_ratings(
     >>> evaluate_ratings(model, split).mean("rmse") > 0
     True
     """
-    if not isinstance(split, Split):
-        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
-    if part not in ("test", "valid"):
-        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    truth = _part_of(split, part)
     if model.info.get("task") != "rating":
         raise JaxrecError(f'{model.name} was trained to rank; train it with loss="mse", or use jaxrec.evaluate')
-    truth: Interactions = getattr(split, part)
     model.check_catalogue(truth, "the split")
     _refuse_leak(model, truth, part)
     scale = model.info["rating_scale"]
@@ -219,6 +211,14 @@ def default_space(split: Split, rank: int = 64) -> ItemSpace:
     3
     """
     return common_space(split.train, rank)
+
+
+def _part_of(split: Split, part: str) -> Interactions:
+    if not isinstance(split, Split):
+        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
+    if part not in ("test", "valid"):
+        raise JaxrecError(f'part must be "test" or "valid", got {part!r}')
+    return getattr(split, part)
 
 
 def _refuse_leak(model: FittedModel, truth: Interactions, part: str) -> None:

@@ -71,7 +71,7 @@ def group_table(groups: Mapping[Any, Report], names: Sequence[str] | None = None
     new  0.2500 ±.4900  2
     old  0.7500 ±.4900  2
     """
-    return comparison_table(*_columns(groups, names), extra={"users": _sizes(groups, names)}, level=level)
+    return comparison_table(**_shown(groups, names), level=level)
 
 
 def group_markdown(groups: Mapping[Any, Report], names: Sequence[str] | None = None, *, level: float = 0.95) -> str:
@@ -84,21 +84,18 @@ def group_markdown(groups: Mapping[Any, Report], names: Sequence[str] | None = N
     | new | 0.5000 | 1 |
     | old | 1.0000 | 1 |
     """
-    return comparison_markdown(*_columns(groups, names), extra={"users": _sizes(groups, names)}, level=level)
+    return comparison_markdown(**_shown(groups, names), level=level)
 
 
-def _columns(groups: Mapping[Any, Report], names: Sequence[str] | None) -> tuple[dict[str, Report], Sequence[str]]:
+def _shown(groups: Mapping[Any, Report], names: Sequence[str] | None) -> dict[str, Any]:
+    """What a table of groups shows: reports, the names of their values, and the sizes as one more column."""
     if not groups:
         raise JaxrecError("groups is empty; pass what Report.by_group or by_item_group gave")
-    named = {str(label): report for label, report in groups.items()}
-    return named, next(iter(named.values())).names if names is None else names
-
-
-def _sizes(groups: Mapping[Any, Report], names: Sequence[str] | None) -> dict[str, str]:
-    named, names = _columns(groups, names)
+    reports = {str(label): report for label, report in groups.items()}
+    names = next(iter(reports.values())).names if names is None else names
     sizes = {}
-    for label, report in named.items():
+    for label, report in reports.items():
         counted = [name for name in names if name in report.per_user]
         size = int((~np.isnan(report.per_user[counted[0]])).sum()) if counted else len(report.users)
         sizes[label] = f"{size:,}"
-    return sizes
+    return {"reports": reports, "names": names, "extra": {"users": sizes}}
