@@ -12,7 +12,7 @@ from jaxrec.errors import MismatchError
 from jaxrec.pytrees import options, register, stack, static, structure_of
 from jaxrec.ranking import recommend_lists
 
-MANY = 60  # jax.tree_util.register_dataclass of jax 0.10 confuses about one class in eight
+MANY = 30  # jax.tree_util.register_dataclass of jax 0.10 confuses about one class in eight
 
 
 def classes(decorate):

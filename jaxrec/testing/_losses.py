@@ -12,12 +12,19 @@ import pytest
 
 import jaxrec
 from jaxrec.protocols import Batch, Encoded
+from jaxrec.pytrees import structure_of
 from jaxrec.scorers import FactorScorer
 from jaxrec.testing._options import OptionsConformance
 from jaxrec.testing._worlds import SIZE, checkerboard, strict
 from jaxrec.training import make_batch, train_data
 
 ROWS, WIDTH = 8, 4
+
+
+@functools.partial(jax.jit, static_argnames="structure")
+def _slope(loss: Any, vectors: Any, batch: Batch, data: Any, key: jax.Array, *, structure: int) -> Any:
+    """The value of a loss and its gradient by the vectors: one program for all tests of a loss."""
+    return jax.value_and_grad(lambda vectors: loss(Encoded(*vectors), batch, data, key))(vectors)
 
 
 class LossConformance(OptionsConformance):
@@ -67,11 +74,9 @@ class LossConformance(OptionsConformance):
         where = changes.pop("where", batch.where)
         rows = rows._replace(**changes)
 
-        def value(vectors: Any) -> jax.Array:
-            return self.loss(Encoded(*vectors), batch._replace(where=where), data, jax.random.key(3))
-
-        loss, gradient = jax.value_and_grad(value)((rows.user, rows.positive, rows.negative))
-        return np.asarray(loss), Encoded(*gradient)
+        given = (rows.user, rows.positive, rows.negative), batch._replace(where=where), data, jax.random.key(3)
+        loss, gradient = jax.device_get(_slope(self.loss, *given, structure=structure_of(self.loss)))
+        return loss, Encoded(*gradient)
 
     def test_the_value_and_its_gradient_are_finite_float32(self, setting):
         loss, gradient = self.slope(setting)
@@ -84,12 +89,12 @@ class LossConformance(OptionsConformance):
     def test_masked_rows_have_no_influence_and_no_gradient(self, setting):
         _, batch, rows = setting
         loss, gradient = self.slope(setting)
-        hidden = ~batch.where
+        hidden = ~np.asarray(batch.where)
         for part in gradient[:3]:
-            assert not np.any(np.asarray(part)[hidden])
+            assert not np.any(part[hidden])
         changed = {
-            name: jnp.where(hidden.reshape(-1, *[1] * (part.ndim - 1)), 50 * part + 1, part)
-            for name, part in zip(("user", "positive", "negative"), rows[:3], strict=True)
+            name: np.where(hidden.reshape(-1, *[1] * (part.ndim - 1)), 50 * part + 1, part)
+            for name, part in zip(("user", "positive", "negative"), jax.device_get(rows[:3]), strict=True)
         }
         other, slopes = self.slope(setting, **changed)
         np.testing.assert_allclose(other, loss, rtol=1e-6)
@@ -97,15 +102,17 @@ class LossConformance(OptionsConformance):
             np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-7)
 
     def test_all_masked_gives_zero_with_a_gradient_of_zero(self, setting):
-        loss, gradient = self.slope(setting, where=jnp.zeros(ROWS, bool))
+        loss, gradient = self.slope(setting, where=np.zeros(ROWS, bool))
         assert loss == 0
         assert not any(np.any(part) for part in gradient[:3])
 
     @pytest.mark.parametrize("scale", [0.0, 1e3])
     def test_extreme_vectors_stay_finite(self, setting, scale):
-        rows = {name: scale * getattr(setting[2], name) for name in ("user", "positive", "negative")}
-        for sign in (1.0, -1.0):
-            loss, gradient = self.slope(setting, **{**rows, "user": sign * rows["user"]})
+        rows = {
+            name: np.float32(scale) * np.asarray(getattr(setting[2], name)) for name in ("user", "positive", "negative")
+        }
+        for user in (rows["user"], -rows["user"]):
+            loss, gradient = self.slope(setting, **{**rows, "user": user})
             assert np.isfinite(loss)
             assert all(np.isfinite(part).all() for part in gradient[:3])
 
