@@ -196,10 +196,8 @@ def _as_split(model: Any, data: Split | Interactions) -> Split:
 
 
 def _sized(model: Any, data: Interactions) -> Any:
-    for name, mine, theirs in (
-        ("num_users", model.num_users, data.num_users),
-        ("num_items", model.num_items, data.num_items),
-    ):
+    for name in ("num_users", "num_items"):
+        mine, theirs = getattr(model, name), getattr(data, name)
         if mine is not None and mine != theirs:
             raise MismatchError(f"the model has {name}={mine} and the data have {theirs}; leave it out to have it set")
     return with_sizes(model, data.num_users, data.num_items)

@@ -74,14 +74,8 @@ def mmr(
     """
     where = _check_user(scores, vectors, k, trade_off, where)
     check_distance(distance)
-    return _mmr(
-        jnp.asarray(scores),
-        jnp.asarray(vectors),
-        where,
-        jnp.asarray(trade_off, jnp.float32),
-        k=int(k),
-        distance=distance,
-    )
+    theta = jnp.asarray(trade_off, jnp.float32)
+    return _mmr(jnp.asarray(scores), jnp.asarray(vectors), where, theta, k=int(k), distance=distance)
 
 
 @functools.partial(jax.jit, static_argnames=("k", "distance"))

@@ -160,8 +160,7 @@ def load(
     )
     if raw or record.preparation is None:
         return data
-    steps = record.preparation
-    return prepare(data, min_rating=steps.min_rating, deduplicate=steps.deduplicate, k_core=steps.k_core)
+    return prepare(data, **dataclasses.asdict(record.preparation))
 
 
 def _read(record: DataSet, folder: Path) -> Interactions:

@@ -104,8 +104,7 @@ class Split:
         if self.fold_in is not None:
             validation_user = np.bincount(self.valid.user, minlength=self.valid.num_users) > 0
             parts.append(self.fold_in.select(validation_user[self.fold_in.user]))
-        joined = _concatenate(parts)
-        return joined.select(np.argsort(pair_codes(joined), kind="stable"))
+        return _concatenate(parts)
 
     @functools.cached_property
     def whole(self) -> Interactions:
@@ -115,8 +114,7 @@ class Split:
         >>> len(Split(data.select([0]), data.select([1]), data.select([2]), "by hand").whole)
         3
         """
-        joined = _concatenate(list(self.parts().values()))
-        return joined.select(np.argsort(pair_codes(joined), kind="stable"))
+        return _concatenate(list(self.parts().values()))
 
 
 def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
@@ -265,15 +263,16 @@ def _without_training(data: Interactions, codes: np.ndarray) -> list[str]:
 
 
 def _concatenate(parts: Sequence[Interactions]) -> Interactions:
-    """All rows of parts of one catalog; a column that a part lacks is left out."""
+    """All rows of parts of one catalog, by user and item; a column that a part lacks is left out."""
 
     def join(name: str) -> np.ndarray | None:
         columns = [getattr(part, name) for part in parts]
         return None if any(column is None for column in columns) else np.concatenate(columns)
 
-    return dataclasses.replace(
+    joined = dataclasses.replace(
         parts[0], user=join("user"), item=join("item"), rating=join("rating"), timestamp=join("timestamp"), part=None
     )
+    return joined.select(np.argsort(pair_codes(joined), kind="stable"))
 
 
 def _ascending(codes: np.ndarray) -> np.ndarray:
