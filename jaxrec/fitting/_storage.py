@@ -129,7 +129,7 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
             users=IdMap(np.array(_host(document["users"], arrays)), "user"),
             items=IdMap(np.array(_host(document["items"], arrays)), "item"),
             titles=None if document["titles"] is None else _host(document["titles"], arrays),
-            item_columns={name: arrays[path] for name, path in _paths(document["item_columns"]).items()},
+            item_columns={name: _host(part, arrays) for name, part in document["item_columns"]["fields"].items()},
             seen=SeenItems(*(np.asarray(part) for part in read.tree(document["seen"], arrays))),
             options=read.options(document["options"]),
             info=document["info"],
@@ -232,10 +232,6 @@ class _Reader:
 
 def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays[described["path"]]
-
-
-def _paths(described: Mapping[str, Any]) -> dict[str, str]:
-    return {name: part["path"] for name, part in described["fields"].items()}
 
 
 def _replace(path: pathlib.Path, content: bytes) -> None:
