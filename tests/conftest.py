@@ -25,10 +25,43 @@ if "XLA_FLAGS" not in os.environ:
 
 import hypothesis
 import jax
+import numpy as np
 import pytest
 import shapes
+from jax._src import core
+from jax.extend.core import primitives
 
 shapes.check_from_now_on()
+
+
+# JAX 0.10 compiles a program for each shape of a NumPy array that becomes a JAX array, and of zeros, ones and the like:
+# a tenth of all programs of the suite. They copy bits and compute nothing, so here the bits are copied.
+def put_without_a_program(primitive, fits, made):
+    """Outside of `jit`, put `made(x, ...)` on the device where `x` fits."""
+    compiled = primitive.impl
+
+    def put(x, *rest, **how):
+        return jax.device_put(made(x, **how), may_alias=False) if fits(x) else compiled(x, *rest, **how)
+
+    primitive.def_impl(put)
+
+
+def is_plain_array(x):
+    return isinstance(x, np.ndarray) and not getattr(x, "weak_type", False)
+
+
+def is_plain_scalar(x):
+    plain = isinstance(x, jax.Array) and isinstance(x.dtype, np.dtype) and not (x.weak_type or x.committed)
+    return plain and x.ndim == 0
+
+
+if "--xla_backend_optimization_level=0" in os.environ["XLA_FLAGS"]:  # as above, or by the process that started this one
+    if hasattr(core, "stage_p"):
+        put_without_a_program(core.stage_p, is_plain_array, np.asarray)
+    put_without_a_program(
+        primitives.broadcast_in_dim_p, is_plain_scalar, lambda x, shape, **how: np.broadcast_to(x, shape)
+    )
+
 hypothesis.settings.register_profile("jaxrec", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("jaxrec")
 
