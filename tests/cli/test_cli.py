@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -375,10 +376,15 @@ def test_messages_name_flags(message, shown):
     assert in_flags(message) == shown
 
 
-def test_python_m_jaxrec_ends_with_2_and_one_line(tmp_path):
-    done = python("-m", "jaxrec", "fit", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"jaxrec: error: {tmp_path}/none.csv: no such file; check the path\n"
+def test_python_m_jaxrec_ends_with_2_and_one_line(tmp_path, monkeypatch, capsys):
+    """As `python -m` runs it, in this process; that of `--version` above is one of its own."""
+    monkeypatch.setenv("JAXREC_NO_REEXEC", "1")
+    monkeypatch.setattr(sys, "argv", ["", "fit", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("jaxrec", run_name="__main__", alter_sys=True)
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert told.err == f"jaxrec: error: {tmp_path}/none.csv: no such file; check the path\n"
     assert not (tmp_path / "run").exists()
 
 
