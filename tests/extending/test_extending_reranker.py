@@ -50,12 +50,17 @@ def test_padding_stays_at_the_end_and_another_trade_off_compiles_nothing():
 
 
 @pytest.fixture(scope="module")
-def reranked(split):
+def space(split):
+    return item_space(split.train, jax.random.key(1))
+
+
+@pytest.fixture(scope="module")
+def reranked(split, space):
     """The lists of a model, plain and re-ranked: {user: items}."""
     fitted = jaxrec.fit(jaxrec.ItemKNN(neighbors=5), split, key=jax.random.key(0))
     users = np.arange(split.train.num_users, dtype=np.int32)
     lists, scores = recommend_lists(fitted.scorer, users, 8, seen=fitted.seen)
-    chosen, _ = rerank(lists, scores, item_space(split.train, jax.random.key(1)), 3, MaxSum(0.2))
+    chosen, _ = rerank(lists, scores, space, 3, MaxSum(0.2))
 
     def ids(rows):
         return {
@@ -66,8 +71,7 @@ def reranked(split):
     return ids(lists[:, :3]), ids(chosen)
 
 
-def test_its_lists_are_measured(reranked, split):
-    space = item_space(split.train, jax.random.key(1))
+def test_its_lists_are_measured(reranked, split, space):
     known = {"train": split.fitted, "item_features": space, "k": 3}
     plain, chosen = (jaxrec.evaluate_rankings(lists, split.test, **known) for lists in reranked)
     assert chosen.mean("ild@3") > plain.mean("ild@3")
