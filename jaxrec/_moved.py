@@ -53,15 +53,25 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(fullname, self) if fullname in OLD else None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        module = importlib.import_module(OLD[spec.name])
-        room = module.__name__.partition("._")[0]
-        warnings.warn(f"{spec.name} is a name of 0.1 and goes in 0.3; use {room}", DeprecationWarning, stacklevel=2)
-        spec.loader_state = module.__spec__  # importing sets the spec of what it gets; it is put back
+        file = importlib.import_module(OLD[spec.name])
+        room = importlib.import_module(file.__name__.rpartition(".")[0])
+        warnings.warn(
+            f"{spec.name} is a name of 0.1 and goes in 0.3; use {room.__name__}", DeprecationWarning, stacklevel=2
+        )
+        before = importlib.import_module(spec.name.rpartition(".")[0])
+        module = types.ModuleType(spec.name, file.__doc__)
+
+        def get(name: str) -> Any:
+            for place in (file, room, before):  # a name may have moved on, to another file or room
+                if name == "__all__" or hasattr(place, name):
+                    return getattr(place, name)
+            raise AttributeError(f"module {spec.name!r} of 0.1 had no public name {name!r}, or it is gone in 0.2")
+
+        vars(module)["__getattr__"] = get
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__ = module.__spec__.loader_state
+        """Nothing is left to run: names are looked up when they are asked for."""
 
 
 def find_old_modules() -> None:

@@ -42,19 +42,21 @@ def programs(model, tables, size):
             lambda state: whole(state, tables)[0],
         )
     from jaxrec.losses import BPR, SquaredL2
-    from jaxrec.pytrees import structure_of
     from jaxrec.sampling import Uniform
-    from jaxrec.training import Adam, DenseStep, make_batch
-    from jaxrec.training._epoch import run_epoch
+    from jaxrec.training import Adam, DenseStep, make_batch, train_epoch
 
     how, negatives = DenseStep(Objective(model, BPR(), SquaredL2(1e-4)), Adam(1e-3)), Uniform(1)
     batch, _ = make_batch(tables, places, rows, key, negatives=negatives)
     step = jax.jit(lambda state, how, batch, tables: how(state, batch, tables), donate_argnums=0)
-    structure = structure_of((how, negatives))
+
+    def one_epoch(state, how, negatives, tables):
+        return train_epoch(state, how, negatives, tables, batch_size=EPOCH_BATCH)
+
+    whole = jax.jit(one_epoch, donate_argnums=0)
     return (
         lambda params: init_state(params, how, key),
         lambda state: step(state, how, batch, tables)[0],
-        lambda state: run_epoch(state, how, negatives, tables, batch_size=EPOCH_BATCH, structure=structure)[0],
+        lambda state: whole(state, how, negatives, tables)[0],
     )
 
 

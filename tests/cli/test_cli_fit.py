@@ -14,7 +14,7 @@ from jaxrec.cli import _fit as fit_command
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._plan import versions
+from jaxrec.fitting import versions
 
 QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile
 
