@@ -29,11 +29,11 @@ _pair_scores = jax.jit(
 )
 
 
-def scores_of(scorer: Scorer, users: jax.Array) -> jax.Array:
+def scores_of(scorer: Scorer, users: Any) -> jax.Array:
     return _scores(scorer, users, structure=structure_of(scorer))
 
 
-def pair_scores_of(scorer: Scorer, users: jax.Array, items: jax.Array) -> jax.Array:
+def pair_scores_of(scorer: Scorer, users: Any, items: Any) -> jax.Array:
     return _pair_scores(scorer, users, items, structure=structure_of(scorer))
 
 
