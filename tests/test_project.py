@@ -127,8 +127,8 @@ GONE = {
     "jaxrec.factorization": "Course Problem entry_products",
     "jaxrec.sparse": "EXACT Gradients Residuals SHARE_OF_ENTRIES SHARE_OF_ROWS few_rows",
     "jaxrec.training": "EmbeddingModel HitMask Initialisable LossFunction LossName PenaltyForm SMALLER_IS_BETTER"
-    " Settings StepFunction Watch check_rows json_lines make_epoch make_many_epoch make_row_epoch make_row_rule not_finite"
-    " progress_bar row_step scan_batches train_many",
+    " Settings StepFunction Watch check_rows json_lines make_epoch make_many_epoch make_row_epoch make_row_rule"
+    " not_finite progress_bar row_step scan_batches train_many",
 }
 
 
