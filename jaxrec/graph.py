@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import MismatchError
 from jaxrec.sparse import bcoo, from_entries
+from jaxrec.types import Array
 
 if TYPE_CHECKING:
     import networkx
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from jaxrec.sparse import BCOO
 
 
-def biadjacency(interactions: Interactions, weights: np.ndarray | None = None) -> BCOO:
+def biadjacency(interactions: Interactions, weights: Shaped[np.ndarray, " E"] | None = None) -> BCOO:
     """Build the user-item matrix R, with a 1 or a weight for each pair that occurs.
 
     Args:
@@ -86,7 +88,7 @@ def _adjacency(biadjacency: BCOO) -> BCOO:
     )
 
 
-def degrees(biadjacency: BCOO) -> tuple[jax.Array, jax.Array]:
+def degrees(biadjacency: BCOO) -> tuple[Shaped[Array, " U"], Shaped[Array, " I"]]:
     """Compute the diagonals of D_U and D_I: the row sums and the column sums of R.
 
     Args:

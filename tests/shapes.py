@@ -17,7 +17,11 @@ import jaxtyping
 import numpy as np
 import typeguard
 
-ROOMS = ("jaxrec.vectors", *(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spectral", "ranking")))
+ROOMS = (
+    *("jaxrec.vectors", "jaxrec.graph"),
+    *(f"jaxrec.{room}." for room in ("metrics", "losses", "sparse", "spectral", "ranking")),
+    *(f"jaxrec.{room}." for room in ("sampling", "factorization", "evaluation")),
+)
 
 
 def speaks_of_shapes(annotation):

@@ -20,7 +20,9 @@ from jaxrec.evaluation._ratings import evaluate_rating_scorer
 from jaxrec.evaluation._training_statistics import Categories, training_statistics
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.metrics._diversity import Distance
+from jaxrec.protocols import Reranker
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
+from jaxrec.ranking._reranking import RERANK_DEPTH
 from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
@@ -44,6 +46,8 @@ def evaluate(
     exclude_for: Mapping[Any, Iterable[Any]] | Interactions | None = None,
     candidates: Iterable[Any] | None = None,
     item_groups: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray | None = None,
+    reranker: Reranker | str | None = None,
+    rerank_depth: int = RERANK_DEPTH,
     memory_mb: int = 256,
 ) -> Report:
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
@@ -83,6 +87,9 @@ def evaluate(
       item_groups: a label for each item, for "recall@k [label]" and the like with the truth restricted to a group, and
         for the share of the places that it gets (`jaxrec.evaluation.measure_item_groups`): a mapping from an
         item's id to its label, an array [I], or `Groups`, such as `jaxrec.reports.popularity_groups(split.fitted)`.
+      reranker: what chooses the lists from the best `rerank_depth` items of a user, by their vectors in `space`: a name
+        or an object such as `jaxrec.ranking.MMR(0.7)`; None keeps the model's order.
+      rerank_depth: how many items it chooses from, at least the longest k.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
 
     Returns:
@@ -120,6 +127,8 @@ def evaluate(
         training=training_statistics(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),
+        reranker=reranker,
+        rerank_depth=rerank_depth,
         memory_mb=memory_mb,
         masked=masked,
         fitted=str(model.info.get("fitted_on", "")),

@@ -15,15 +15,19 @@ import numpy as np
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._lookup import check_model, item_indices, title_of
 from jaxrec.data._ids import id_list
+from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, UnknownIdError
 from jaxrec.ranking._block_topk import top_k
+from jaxrec.ranking._item_vectors import common_space
+from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, rerank
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import PopularityScorer
 from jaxrec.text import html_table, last_notes
 
 if TYPE_CHECKING:
     from jaxrec.fitting._fitted import FittedModel
+    from jaxrec.protocols import Reranker
 
 OnUnknown = Literal["raise", "skip", "popular"]
 
@@ -185,6 +189,8 @@ def recommend(
     unknown: OnUnknown = "raise",
     exclude: Iterable[Any] | None = None,
     candidates: Iterable[Any] | None = None,
+    reranker: Reranker | str | None = None,
+    rerank_depth: int = RERANK_DEPTH,
     memory_mb: int = 256,
     seen: bool | None = None,
 ) -> Recommendations:
@@ -199,6 +205,10 @@ def recommend(
         "skip" (leave out and note) or "popular" (give the most popular items and note).
       exclude: items, by id or title, that are never recommended; None for none.
       candidates: items, by id or title, that alone may be recommended; None for all.
+      reranker: what chooses the list from the best `rerank_depth` items of a user, a name or an object such as
+        `jaxrec.ranking.MMR(0.7)`, by the items' vectors in `jaxrec.ranking.common_space` of the fitted part; None keeps
+        the model's order. Lists of popular items, for users without data, are not re-ranked.
+      rerank_depth: how many items it chooses from, at least k.
       memory_mb: bound of the scores of a chunk of users, in MiB.
       seen: the name of 0.1 for the contrary of `filter_seen`; deprecated.
 
@@ -238,7 +248,7 @@ def recommend(
     allowed = candidate_rule(model, exclude, candidates=candidates)
     rule = {"exclude": allowed.exclude, "candidates": allowed.candidates, "memory_mb": memory_mb}
     own = model.seen if filter_seen else None
-    items, scores = recommend_lists(model.scorer, found[~cold], k, seen=own, **rule)
+    items, scores = _ranked(model, found[~cold], k, reranker, rerank_depth, seen=own, **rule)
     lists = dict(zip(np.flatnonzero(~cold).tolist(), zip(items, scores, strict=True), strict=True))
     if cold.any() and unknown == "popular":
         popular = popularity_of(model)
@@ -253,6 +263,20 @@ def recommend(
         if len(out[name]) < k:
             notes.append(f"user {name} has only {len(out[name])} items left to recommend, fewer than k={k}")
     return Recommendations("user", out, tuple(notes))
+
+
+def _ranked(
+    model: FittedModel, users: np.ndarray, k: int, reranker: Reranker | str | None, rerank_depth: int, **rule: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lists of users, in the order of the model or of a re-ranker."""
+    if reranker is None:
+        return recommend_lists(model.scorer, users, k, **rule)
+    check_rerank_depth(rerank_depth, k)
+    lists, scores = recommend_lists(model.scorer, users, min(rerank_depth, model.num_items), **rule)
+    seen = model.seen
+    user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
+    fitted_on = Interactions(user, np.asarray(seen.items), model.users, model.items)
+    return rerank(lists, scores, common_space(fitted_on), k, reranker)
 
 
 def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendations:

@@ -14,6 +14,7 @@ from jaxrec.cli._labels import read_categories, read_labels
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError, MismatchError
@@ -24,7 +25,7 @@ from jaxrec.reports._values import split_value_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(RunOptions):
+class EvaluateCommand(RerankingOptions, RunOptions):
     """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
@@ -65,7 +66,7 @@ class EvaluateCommand(RunOptions):
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec evaluate`; see `EvaluateCommand` for the options."""
     command = parse(
-        EvaluateCommand,
+        with_reranker(EvaluateCommand, argv),
         argv,
         "evaluate",
         "Measure the model of a run folder on the split that it was fitted on. Nothing in the folder changes.",
@@ -91,11 +92,12 @@ def run(argv: Sequence[str]) -> None:
         popular = item_groups == "popularity"
         item_groups = popularity_groups(trained) if popular else read_labels(item_groups, "item", "--item-groups")
     if model.info["task"] == "rating":
-        lists = (exclude, candidates is not None, item_groups is not None, command.item_categories is not None)
+        words = (command.item_groups, command.item_categories, command.reranker)
+        lists = (exclude, candidates is not None, *(word is not None for word in words))
         if any(lists) or command.mask != "earlier":
             raise JaxrecError(
                 f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates, "
-                "--item-groups and --item-categories out"
+                "--item-groups, --item-categories and --reranker out"
             )
         report = evaluate_ratings(
             model, parts, part=command.part, metrics=metrics_of(command.metrics) or DEFAULT_RATING_METRICS
@@ -115,6 +117,8 @@ def run(argv: Sequence[str]) -> None:
             if command.item_categories is None
             else read_categories(command.item_categories, parts.train),
             space=None if command.no_distances else "svd",
+            reranker=reranker_of(command),
+            rerank_depth=command.rerank_depth,
             memory_mb=command.memory_mb,
         )
     document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}

@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -140,7 +140,7 @@ def twin(source: type, name: str, summary: str) -> type:
     for field in dataclasses.fields(source):
         if field.name in _SIZES or not field.init:
             continue
-        hint: Any = hints[field.name]
+        hint: Any = _settable(hints[field.name])
         if "flag" in field.metadata:
             hint = Annotated[hint, conf.arg(name=field.metadata["flag"])]
         default = {
@@ -152,6 +152,13 @@ def twin(source: type, name: str, summary: str) -> type:
     attributes = inspect.cleandoc(source.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0]
     help_text = f"{summary}\n\nAttributes:{attributes}"
     return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True, namespace={"__doc__": help_text})
+
+
+def _settable(hint: Any) -> Any:
+    """A type without the functions that only Python can give, such as a distance of one's own."""
+    given = typing.get_args(hint)
+    kept = tuple(one for one in given if typing.get_origin(one) is not Callable)
+    return typing.Union[kept] if kept and len(kept) < len(given) else hint  # noqa: UP007 - of types that are values
 
 
 def values_of(options: Any) -> dict[str, Any]:

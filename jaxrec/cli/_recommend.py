@@ -12,6 +12,7 @@ from jaxrec.api._recommend import recommend
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.errors import JaxrecError
 
@@ -19,7 +20,7 @@ _ENDINGS = (".csv", ".json", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecommendCommand(RunOptions):
+class RecommendCommand(RerankingOptions, RunOptions):
     """The options of `recommend`. Among ids, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
@@ -49,7 +50,12 @@ class RecommendCommand(RunOptions):
 
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec recommend`; see `RecommendCommand` for the options."""
-    command = parse(RecommendCommand, argv, "recommend", "The best items for users, in their own ids and titles.")
+    command = parse(
+        with_reranker(RecommendCommand, argv),
+        argv,
+        "recommend",
+        "The best items for users, in their own ids and titles.",
+    )
     if command.all == bool(command.user):
         raise JaxrecError("name users with --user, or ask for --all of them, one of the two")
     users = None if command.all else expand(command.user, "--user")
@@ -68,6 +74,8 @@ def run(argv: Sequence[str]) -> None:
         unknown=command.unknown,
         exclude=exclude,
         candidates=candidates,
+        reranker=reranker_of(command),
+        rerank_depth=command.rerank_depth,
         memory_mb=command.memory_mb,
     )
     for text in lists.notes:

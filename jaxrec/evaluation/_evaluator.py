@@ -18,8 +18,10 @@ from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import count_undefined, measure_lists, value_names
 from jaxrec.evaluation._training_statistics import TrainingStatistics, statistics_of_seen
 from jaxrec.metrics._diversity import Distance
+from jaxrec.protocols import Reranker
 from jaxrec.ranking._candidate_rule import CandidateRule
 from jaxrec.ranking._item_vectors import ItemSpace
+from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, chosen_reranker, rerank
 from jaxrec.ranking._topk import Lengths, recommend_lists
 from jaxrec.reports._groups import Groups
 from jaxrec.reports._report import Report
@@ -41,6 +43,8 @@ def evaluate_scorer(
     training: TrainingStatistics | None = None,
     rule: CandidateRule | None = None,
     item_groups: Groups | None = None,
+    reranker: Reranker | str | None = None,
+    rerank_depth: int = RERANK_DEPTH,
     memory_mb: float = 256,
     masked: str = "",
     fitted: str = "",
@@ -92,6 +96,10 @@ def evaluate_scorer(
         `seen`.
       rule: further items that are left out of the lists. Coverage and the like stay over the whole catalog.
       item_groups: of the I items, for "recall@k [label]" and the like.
+      reranker: what chooses the items of the longest list from the best `rerank_depth` of a user, a name or an object
+        such as `jaxrec.ranking.MMR(0.7)`, by the vectors of `space`; None keeps the model's order. Metrics of scores,
+        such as AUC, are of the model as it is; what goes deeper than the lists sees the other items behind them.
+      rerank_depth: how many items it chooses from, at least the longest k.
       memory_mb: bound in MiB for the ranking (see `recommend_lists`), and again for the measuring.
       masked: description of `seen`, for the report.
       fitted: name of what the model was fitted on, for the report.
@@ -141,7 +149,8 @@ def evaluate_scorer(
         item_groups=item_groups,
         memory_mb=memory_mb,
     )
-    lists, tied = _rank(scorer, judged)
+    chosen = None if reranker is None else chosen_reranker(reranker, distance=distance)
+    lists, tied = _rank(scorer, judged, chosen, rerank_depth)
     if 2 * tied > len(lists):
         warnings.warn(
             f"{tied:,} of {len(lists):,} lists have one score from first to last: the scorer does not tell items "
@@ -168,7 +177,11 @@ def evaluate_scorer(
         masked=rule.masked(masked),
         fitted=fitted,
         catalogue=rule.catalogue(catalogue or report.catalogue),
-        setting={**report.setting, "fitted": fitted},
+        setting={
+            **report.setting,
+            "fitted": fitted,
+            **({} if chosen is None else {"reranker": f"{chosen!r} of {rerank_depth}"}),
+        },
     )
 
 
@@ -188,13 +201,44 @@ def check_same_catalog(scorer: Scorer, truth: Interactions) -> None:
         )
 
 
-def _rank(scorer: Scorer, judged: Judgments) -> tuple[np.ndarray, int]:
+def _rank(
+    scorer: Scorer, judged: Judgments, reranker: Reranker | None = None, rerank_depth: int = RERANK_DEPTH
+) -> tuple[np.ndarray, int]:
     """The lists int32 [n, K] as deep as the metrics need them, and how many have one score from first to last."""
-    depth = min(max(judged.cutoffs[-1], _TIE_DEPTH), judged.num_items)
+    shallow = depth = min(max(judged.cutoffs[-1], _TIE_DEPTH), judged.num_items)
+    if reranker is not None:
+        check_rerank_depth(rerank_depth, judged.cutoffs[-1])
+        depth = min(max(depth, rerank_depth), judged.num_items)
     lists, scores = recommend_lists(scorer, judged.users, depth, **judged.among)
+    tied = _tied_lists(scores[:, :shallow])
+    order = None if reranker is None else _reranked(lists, scores, judged, reranker, rerank_depth)
     if judged.depth(depth) > depth:
         lists = _deepened(scorer, judged, lists)
-    return lists, _tied_lists(scores)
+    return lists if order is None else chosen_first(lists, order), tied
+
+
+def _reranked(
+    lists: np.ndarray, scores: np.ndarray, judged: Judgments, reranker: Reranker, rerank_depth: int
+) -> np.ndarray:
+    if judged.space is None:
+        raise JaxrecError("reranker chooses by vectors of the items; pass a space, or leave the re-ranker out")
+    return rerank(lists[:, :rerank_depth], scores[:, :rerank_depth], judged.space, judged.cutoffs[-1], reranker)[0]
+
+
+def chosen_first(lists: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Put some items of each list in front, in their order, and the others behind them in that of the list.
+
+    Args:
+      lists: int32 [n, K], -1 for padding.
+      chosen: int32 [n, k], items of the same list, -1 for padding; k <= K.
+
+    >>> chosen_first(np.array([[4, 2, 7, -1]]), np.array([[7, 4]])).tolist()
+    [[7, 4, 2, -1]]
+    """
+    row = np.arange(len(lists), dtype=np.int64)[:, None] * (int(lists.max(initial=0)) + 2)
+    first = np.isin(row + lists + 1, row + chosen + 1) & (lists >= 0)
+    rest = np.take_along_axis(lists, np.argsort(first, axis=1, kind="stable"), axis=1)
+    return np.concatenate([chosen, rest[:, : lists.shape[1] - chosen.shape[1]]], axis=1).astype(lists.dtype)
 
 
 def _deepened(scorer: Scorer, judged: Judgments, lists: np.ndarray) -> np.ndarray:

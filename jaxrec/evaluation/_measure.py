@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Integer
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
@@ -41,7 +42,7 @@ class _Tables(NamedTuple):
     categories: jax.Array | None
 
 
-def measure_lists(lists: np.ndarray, judged: Judgments) -> Report:
+def measure_lists(lists: Integer[np.ndarray, "n K"], judged: Judgments) -> Report:
     """Measure lists that are there already, of all users with a test item.
 
     Args:

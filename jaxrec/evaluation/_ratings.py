@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Integer
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
@@ -18,8 +19,11 @@ _CHUNK = 4096  # pairs at a time: some scorers make a whole row of scores for a 
 
 
 def predict_pairs(
-    scorer: Any, users: np.ndarray, items: np.ndarray, scale: tuple[float, float] | None = None
-) -> np.ndarray:
+    scorer: Any,
+    users: Integer[np.ndarray, " n"],
+    items: Integer[np.ndarray, " n"],
+    scale: tuple[float, float] | None = None,
+) -> Float[np.ndarray, " n"]:
     """The scores of pairs, clipped to a scale where one is given.
 
     Args:

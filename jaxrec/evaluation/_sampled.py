@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Key
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, union_of
@@ -26,7 +27,7 @@ from jaxrec.ranking._candidate_rule import CandidateRule
 from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_seen, on_device, users_per_tile
 from jaxrec.reports._report import Report
 from jaxrec.sampling import contains, uniform_negatives
-from jaxrec.types import Scorer
+from jaxrec.types import Array, Scorer
 
 
 class SampledMetricsWarning(UserWarning):
@@ -40,7 +41,7 @@ class SampledMetricsWarning(UserWarning):
 def evaluate_scorer_sampled(
     scorer: Scorer,
     truth: Interactions,
-    key: jax.Array,
+    key: Key[Array, ""],
     *,
     seen: SeenItems,
     sampled: int = 100,

@@ -6,9 +6,11 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Key
 
 from jaxrec.factorization._common import NMFResult, Solver, Start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, spmm
+from jaxrec.types import Array
 
 # Multiplicative updates are slow, so the fall of the objective is measured over this many iterations.
 _MU_EVERY = 10
@@ -17,7 +19,7 @@ _MU_EVERY = 10
 def nmf(
     matrix: SparseMatrix,
     rank: int,
-    key: jax.Array | None = None,
+    key: Key[Array, ""] | None = None,
     *,
     init: Start | None = None,
     solver: Solver = "cd",

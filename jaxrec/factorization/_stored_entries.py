@@ -7,10 +7,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Key
 
 from jaxrec.errors import MismatchError
 from jaxrec.factorization._common import NMFResult, Solver, Start, iterate, multiplied, prepare
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
+from jaxrec.types import Array
 
 # Components per block. The compressed-row kernel is several times faster for multiples of 8 columns, and 8 x 8
 # numbers per row take little memory.
@@ -20,7 +22,7 @@ _BLOCK = 8
 def masked_nmf(
     matrix: SparseMatrix,
     rank: int,
-    key: jax.Array | None = None,
+    key: Key[Array, ""] | None = None,
     *,
     init: Start | None = None,
     solver: Solver = "cd",
@@ -81,7 +83,9 @@ def masked_nmf(
     return _masked_nmf(x, *start, penalty, tolerance, solver, max_iter)
 
 
-def refit_scales(matrix: SparseMatrix, w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
+def refit_scales(
+    matrix: SparseMatrix, w: Float[Array, "P r"], h: Float[Array, "r Q"]
+) -> tuple[Float[Array, "P r"], Float[Array, "r Q"]]:
     r"""Rescale each row of W, then each column of H, to fit its stored entries best.
 
     .. math:: c_p = \frac{\sum_q x_{pq} y_{pq} + a g}{\sum_q y_{pq}^2 + a}, \quad y = W H

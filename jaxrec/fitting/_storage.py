@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxrec import registry
@@ -221,7 +221,7 @@ class _Reader:
             return described
         kind = described["kind"]
         if kind == "array":
-            return jnp.asarray(arrays[described["path"]])
+            return jax.device_put(arrays[described["path"]])  # asarray compiles a program for every shape
         if kind == "tuple":
             return tuple(self.tree(part, arrays) for part in described["fields"])
         fields = {name: self.tree(part, arrays) for name, part in described["fields"].items()}

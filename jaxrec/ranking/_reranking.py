@@ -27,6 +27,9 @@ from jaxrec.pytrees import is_number, options, static, structure_of
 from jaxrec.ranking._item_vectors import ItemSpace
 from jaxrec.types import Array
 
+RERANK_DEPTH = 100
+"""How many of a user's best items a re-ranker chooses from, unless told otherwise."""
+
 _LARGEST = np.float32(1e18)  # the square of a longer vector is beyond float32
 _LEAST = np.float32(1e-6)  # what a unit vector must keep outside of the span of the chosen ones to count as new
 
@@ -311,6 +314,18 @@ def rerank(
     if not parts:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def check_rerank_depth(rerank_depth: int, k: int) -> None:
+    """Refuse a depth from which a list of k items cannot be chosen.
+
+    Raises:
+      JaxrecError: it is no whole number, or below k.
+
+    >>> check_rerank_depth(100, 20)
+    """
+    if isinstance(rerank_depth, bool) or not isinstance(rerank_depth, (int, np.integer)) or rerank_depth < k:
+        raise JaxrecError(f"rerank_depth is {rerank_depth!r}; pass a whole number of at least {k}, the longest list")
 
 
 def chosen_reranker(

@@ -87,7 +87,7 @@ def recommend_lists(
     tile, tiles = tile_plan(num_items, k, memory_mb, len(users))
     scorer = on_device(scorer, tile, num_items)
     if seen is not None:
-        seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
+        seen = SeenItems(*map(jax.device_put, seen)) if len(seen.items) else None
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
     size = tile * tiles  # users in one call
@@ -265,7 +265,7 @@ def on_device(scorer: Scorer, tile: int, num_items: int) -> Scorer:
         ...
     jaxrec.errors.MismatchError: scorer gives float32[2, 3] for 2 users, expected float32[2, 4]; ...
     """
-    scorer = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+    scorer = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Int, Key
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
+from jaxrec.types import Array
 
 
 def uniform_negatives(
-    seen: SeenItems, users: jax.Array, num: int, num_items: int, key: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+    seen: SeenItems, users: Int[Array, " B"], num: int, num_items: int, key: Key[Array, ""]
+) -> tuple[Int[Array, "B num"], Bool[Array, " B"]]:
     """Items drawn uniformly from those that each user does not have, without rejection.
 
     A user with the sorted items c_0 < c_1 < ... lacks I - n of them, and the r-th of these is r + j, where j is the
@@ -64,7 +66,9 @@ def uniform_negatives(
     return jnp.where(where[:, None], rank + (low - start[:, None]), 0), where
 
 
-def shuffled_batches(num: int, batch_size: int, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def shuffled_batches(
+    num: int, batch_size: int, key: Key[Array, ""]
+) -> tuple[Int[Array, "steps batch_size"], Bool[Array, "steps batch_size"]]:
     """The numbers 0..num-1 in random order, each once, cut into batches; the last one is filled up and masked.
 
     Args:
@@ -92,7 +96,7 @@ def shuffled_batches(num: int, batch_size: int, key: jax.Array) -> tuple[jax.Arr
     return index.reshape(steps, batch_size), where.reshape(steps, batch_size)
 
 
-def contains(seen: SeenItems, users: jax.Array, items: jax.Array) -> jax.Array:
+def contains(seen: SeenItems, users: Int[Array, "*users"], items: Int[Array, "*items"]) -> Bool[Array, "*pairs"]:
     """Whether each user has each item.
 
     Args:

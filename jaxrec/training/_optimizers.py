@@ -6,16 +6,18 @@ would give other bits than `optax.adam` does.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Optimizer
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
+
+if TYPE_CHECKING:
+    import optax
 
 Rate = Any  # a number, or a schedule from the number of steps to one
 
@@ -52,6 +54,8 @@ class Adam(Optimizer):
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The Optax transformation, for epochs of so many steps."""
+        import optax
+
         return optax.adam(_schedule(self, steps), b1=self.b1, b2=self.b2, eps=self.eps)
 
     def rule(self) -> RowRule:
@@ -93,6 +97,8 @@ class SGD(Optimizer):
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The Optax transformation, for epochs of so many steps."""
+        import optax
+
         return optax.sgd(_schedule(self, steps), momentum=self.momentum)
 
     def rule(self) -> RowRule:
@@ -129,6 +135,8 @@ class Adagrad(Optimizer):
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The Optax transformation, for epochs of so many steps."""
+        import optax
+
         return optax.adagrad(_schedule(self, steps), self.initial, self.eps)
 
     def rule(self) -> RowRule:
@@ -143,6 +151,7 @@ class OptaxOptimizer(Optimizer):
     Attributes:
       chain: the transformation.
 
+    >>> import optax
     >>> OptaxOptimizer(optax.adamw(1e-3)).sparse
     False
     """
@@ -162,6 +171,7 @@ class OptaxOptimizer(Optimizer):
 def as_optimizer(thing: Any) -> Any:
     """An optimizer object, or an Optax transformation as one.
 
+    >>> import optax
     >>> as_optimizer(optax.sgd(0.1)).sparse
     False
     """

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
@@ -17,6 +16,9 @@ from jaxrec.errors import JaxrecError
 from jaxrec.graph import biadjacency, normalized_adjacency
 from jaxrec.pytrees import register
 from jaxrec.sparse import SparseOperator, operator
+
+if TYPE_CHECKING:
+    import optax
 
 Params = Any
 
@@ -32,6 +34,7 @@ class TrainState:
       key: the key that the next step splits.
       step: int32 scalar, how many steps were taken.
 
+    >>> import optax
     >>> init_state({"w": jnp.zeros(2)}, optax.sgd(0.1), jax.random.key(0)).step.item()
     0
     """
@@ -59,6 +62,7 @@ def init_state(params: Params, optimizer: Initializable, key: jax.Array) -> Trai
       optimizer: any Optax transformation, or a step of training.
       key: consumed; it drives shuffling, negatives and the loss.
 
+    >>> import optax
     >>> init_state({"w": jnp.zeros(2)}, optax.adam(0.1), jax.random.key(0)).params["w"].tolist()
     [0.0, 0.0]
     """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
-import optax
 
 from jaxrec.protocols import Batch
 from jaxrec.pytrees import options, static
 from jaxrec.training._objective import Info, Objective
 from jaxrec.training._state import Params, TrainData, TrainState
+
+if TYPE_CHECKING:
+    import optax
 
 LossFunction = Callable[[Params, Any, Any, jax.Array], tuple[jax.Array, Info]]
 
@@ -86,7 +88,7 @@ def train_step(
     Returns:
       (the state after, info with `loss` added).
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, optax
     >>> from jaxrec.training import init_state
     >>> loss = lambda params, data, batch, key: (jnp.sum((params - batch) ** 2), {})
     >>> state = init_state(jnp.zeros(()), optax.sgd(0.5), jax.random.key(0))
@@ -94,6 +96,8 @@ def train_step(
     >>> state.params.item(), info["loss"].item()
     (1.0, 1.0)
     """
+    import optax
+
     key, loss_key = jax.random.split(state.key)
     (loss, info), gradient = jax.value_and_grad(loss_fn, has_aux=True)(state.params, data, batch, loss_key)
     # Optax mixes an integer count with floats, which strict promotion refuses.
@@ -111,7 +115,7 @@ def make_step(
 
     The same arguments give the same function, so nothing is compiled twice.
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, optax
     >>> loss = lambda params, data, batch, key: (jnp.sum((params - batch) ** 2), {})
     >>> step = make_step(loss, optax.sgd(0.5))
     """

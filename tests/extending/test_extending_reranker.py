@@ -1,4 +1,4 @@
-"""A re-ranker from outside: chosen as in a slow version, measured by evaluate, and scored on the command line."""
+"""A re-ranker from outside: chosen as in a slow version, and used through evaluate, recommend and the command line."""
 
 import dataclasses
 
@@ -8,7 +8,9 @@ import pytest
 
 import jaxrec
 from examples.extending.reranker import MaxSum
-from jaxrec.ranking import item_space, recommend_lists, rerank
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.ranking import common_space, recommend_lists, rerank
+from jaxrec.reports import average_reports
 from jaxrec.testing import compiled
 
 
@@ -50,48 +52,58 @@ def test_padding_stays_at_the_end_and_another_trade_off_compiles_nothing():
 
 
 @pytest.fixture(scope="module")
-def space(split):
-    return item_space(split.train, jax.random.key(1))
+def fitted(split):
+    return jaxrec.fit(jaxrec.ItemKNN(neighbors=5), split, key=jax.random.key(0))
 
 
-@pytest.fixture(scope="module")
-def reranked(split, space):
-    """The lists of a model, plain and re-ranked: {user: items}."""
-    fitted = jaxrec.fit(jaxrec.ItemKNN(neighbors=5), split, key=jax.random.key(0))
+def chosen_lists(fitted, split, k, depth):
+    """The lists that it chooses from the model's own: {user: items}."""
     users = np.arange(split.train.num_users, dtype=np.int32)
-    lists, scores = recommend_lists(fitted.scorer, users, 8, seen=fitted.seen)
-    chosen, _ = rerank(lists, scores, space, 3, MaxSum(0.2))
-
-    def ids(rows):
-        return {
-            user.item(): fitted.items.ids[row[row >= 0]].tolist()
-            for user, row in zip(split.train.users.ids, rows, strict=True)
-        }
-
-    return ids(lists[:, :3]), ids(chosen)
+    lists, scores = recommend_lists(fitted.scorer, users, depth, seen=fitted.seen)
+    chosen, _ = rerank(lists, scores, common_space(split.fitted), k, MaxSum(0.2))
+    return {
+        user.item(): fitted.items.ids[row[row >= 0]].tolist()
+        for user, row in zip(split.train.users.ids, chosen, strict=True)
+    }
 
 
-def test_its_lists_are_measured(reranked, split, space):
-    known = {"train": split.fitted, "item_features": space, "k": 3}
-    plain, chosen = (jaxrec.evaluate_rankings(lists, split.test, **known) for lists in reranked)
-    assert chosen.mean("ild@3") > plain.mean("ild@3")
+def test_recommend_gives_the_lists_that_it_chooses(fitted, split):
+    lists = jaxrec.recommend(fitted, k=3, reranker=MaxSum(0.2), rerank_depth=8)
+    got = {user: [one.item for one in own] for user, own in lists}
+    assert got == chosen_lists(fitted, split, 3, 8)
 
 
-def test_its_lists_are_scored_on_the_command_line(reranked, split, cli, tmp_path):
-    def write(name, header, rows):
-        path = tmp_path / name
-        path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
-        return path
+def test_evaluate_measures_the_lists_that_it_chooses(fitted, split):
+    how = {"k": (1, 3), "metrics": ["recall", "ild", "r_precision", "auc"], "space": common_space(split.fitted)}
+    plain = jaxrec.evaluate(fitted, split, **how)
+    report = jaxrec.evaluate(fitted, split, reranker=MaxSum(0.2), rerank_depth=8, **how)
+    by_hand = jaxrec.evaluate_rankings(
+        chosen_lists(fitted, split, 3, 8), split.test, train=split.fitted, k=(1, 3), metrics=["recall", "ild"],
+        item_features=how["space"],
+    )  # fmt: skip
+    for name in ("recall@1", "recall@3", "ild@3"):
+        assert report.mean(name) == pytest.approx(by_hand.mean(name), rel=1e-6)
+    assert report.mean("ild@3") > plain.mean("ild@3")
+    assert report.mean("auc") == plain.mean("auc")  # of the scores, which a re-ranker leaves as they are
+    with pytest.raises(MismatchError, match="reranker"):
+        average_reports([plain, report])
 
-    def pairs(part):
-        return zip(part.users.ids[part.user], part.items.ids[part.item], strict=True)
 
-    rows = [(user, item, 3 - at) for user, items in reranked[1].items() for at, item in enumerate(items)]
-    lists = write("lists.csv", "user,item,score", rows)
-    truth, train = (write(name, "user,item", pairs(getattr(split, name))) for name in ("test", "fitted"))
-    document = cli("score", lists, "--truth", truth, "--train", train, "-k", "3").json
-    report = jaxrec.evaluate_rankings(reranked[1], split.test, train=split.fitted, k=3)
-    assert document["mean"]["recall@3"] == pytest.approx(report.mean("recall@3"))
+def test_the_command_line_takes_its_place_and_its_options(fitted, cli, tmp_path):
+    jaxrec.save(fitted, tmp_path / "run")
+    place = "examples.extending.reranker:MaxSum"
+    words = ("recommend", tmp_path / "run", "--all", "-k", "3", "--reranker", place, "--rerank-depth", "8")
+    lists = jaxrec.recommend(fitted, k=3, reranker=MaxSum(0.2), rerank_depth=8)
+    assert cli(*words, "--theta", "0.2").json == lists.to_dict()
+    assert "--theta" in cli(*words, "--help").out
+
+
+def test_a_depth_below_the_length_is_refused(fitted, split):
+    for call in (jaxrec.recommend, lambda model, **how: jaxrec.evaluate(model, split, **how)):
+        with pytest.raises(JaxrecError, match="rerank_depth is 2; pass a whole number of at least 3"):
+            call(fitted, k=3, reranker=MaxSum(), rerank_depth=2)
+    with pytest.raises(JaxrecError, match="reranker chooses by vectors of the items; pass a space"):
+        jaxrec.evaluate(fitted, split, k=3, reranker="mmr", space=None)
 
 
 def test_the_trade_off_is_a_leaf():
