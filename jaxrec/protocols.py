@@ -456,7 +456,10 @@ class UserRows(Protocol):
     """
 
     def replaced(self, rows: jax.Array, others: Any) -> Scorer:
-        """The scorer in which the users `rows` (int32 [n]) have what the n users of another one have."""
+        """The scorer in which the users `rows` (int32 [n]) have what the n users of another one have.
+
+        Rows past the last user are padding, and are dropped.
+        """
         ...
 
 

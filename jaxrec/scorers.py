@@ -67,8 +67,8 @@ class FactorScorer:
         return jnp.sum(self.users[users] * self.items[items], axis=1)
 
     def replaced(self, rows: jax.Array, others: FactorScorer) -> FactorScorer:
-        """The scorer in which the users `rows` (int32 [n]) have the vectors of the n users of another one."""
-        return dataclasses.replace(self, users=self.users.at[rows].set(others.users))
+        """The scorer in which the users `rows` (int32 [n]) have the vectors of another one; rows past U drop."""
+        return dataclasses.replace(self, users=self.users.at[rows].set(others.users, mode="drop"))
 
     def similarities(self, items: jax.Array) -> jax.Array:
         """Compute the cosines of the embeddings of items (int32 [B]) and of all items, [B, I]; 0 for a zero vector."""
@@ -242,8 +242,9 @@ class UserWeightScorer:
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
 
     def replaced(self, rows: jax.Array, others: UserWeightScorer) -> UserWeightScorer:
-        """The scorer in which the users `rows` (int32 [n]) have the neighbors of the n users of another one."""
-        weights, neighbors = self.weights.at[rows].set(others.weights), self.neighbors.at[rows].set(others.neighbors)
+        """The scorer in which the users `rows` (int32 [n]) have the neighbors of another one; rows past U drop."""
+        weights = self.weights.at[rows].set(others.weights, mode="drop")
+        neighbors = self.neighbors.at[rows].set(others.neighbors, mode="drop")
         return dataclasses.replace(self, weights=weights, neighbors=neighbors)
 
     def similarities(self, items: jax.Array) -> jax.Array:

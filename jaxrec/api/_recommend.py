@@ -6,7 +6,7 @@ import dataclasses
 import json
 import pathlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jaxrec.scorers import PopularityScorer
 from jaxrec.text import html_table, last_notes
 
 if TYPE_CHECKING:
+    from jaxrec.data._interactions import Interactions
     from jaxrec.fitting._fitted import FittedModel
 
 OnUnknown = Literal["raise", "skip", "popular"]
@@ -180,6 +181,8 @@ def recommend(
     model: FittedModel,
     users: Iterable[Any] | None = None,
     *,
+    interactions: Interactions | Mapping[Any, Any] | None = None,
+    history: Iterable[Any] | Mapping[Any, float] | None = None,
     k: int = 10,
     filter_seen: bool = True,
     unknown: OnUnknown = "raise",
@@ -190,13 +193,22 @@ def recommend(
 ) -> Recommendations:
     """Recommend the k best items to each user.
 
+    Users who were not fitted on are served by what they have, without training again: `interactions` for several, or
+    `history` for one. What a model makes of a history is said by its `fold_in`. Up to 64 users with lists of up to 64
+    places go through one compiled program, for each power of two that the longest history fits in.
+
     Args:
       model: a fitted or restored model.
       users: n user ids, or one; a list, an array or a column. None for all users.
+      interactions: what new users have: a mapping from the user's id to items, by id or title, or to a mapping from
+        items to ratings; or Interactions. A user whom the model knows is treated as new too, and noted.
+      history: the items of one new user, by id or title, or a mapping from items to ratings; the list is of "new".
       k: the length of a list.
       filter_seen: whether the user's own items are left out.
       unknown: the treatment of users who are not in the data, or have no interaction in the fitted part: "raise",
-        "skip" (leave out and note) or "popular" (give the most popular items and note).
+        "skip" (leave out and note) or "popular" (give the most popular items and note). Of new users, items that the
+        model does not know are refused with "raise", and otherwise left out and noted; a user without any item left
+        that has an interaction in the fitted part is treated as unknown.
       exclude: items, by id or title, that are never recommended; None for none.
       candidates: items, by id or title, that alone may be recommended; None for all.
       memory_mb: bound of the scores of a chunk of users, in MiB.
@@ -206,7 +218,8 @@ def recommend(
       The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
 
     Raises:
-      JaxrecError: k below 1 or above the number of items, an unknown treatment, or another kind of argument.
+      JaxrecError: k below 1 or above the number of items, an unknown treatment, another kind of argument, or new users
+        of a model that cannot serve them.
       UnknownIdError: an unknown user with "raise", or an unknown item.
 
     >>> import jax, jaxrec
@@ -215,6 +228,8 @@ def recommend(
     >>> print(recommend(model, ["v"], k=1))
     user v
        1. a  [a]  1.000
+    >>> recommend(model, history=["a"], k=1)["new"][0].item
+    'b'
     """
     if unknown not in ("raise", "skip", "popular"):
         raise JaxrecError(f'unknown must be "raise", "skip" or "popular", got {unknown!r}')
@@ -226,6 +241,24 @@ def recommend(
         filter_seen = not seen
     if not isinstance(filter_seen, bool):
         raise JaxrecError(f"filter_seen is {filter_seen!r}; pass True or False")
+    if interactions is not None or history is not None:
+        if users is not None or (interactions is not None and history is not None):
+            raise JaxrecError("users, interactions and history exclude one another; pass one of them")
+        # Known users need neither the models nor the training.
+        from jaxrec.api._new_users import histories_of, lists_of_new_users
+
+        given = histories_of(model, interactions, history, skip_unknown=unknown != "raise")
+        found = lists_of_new_users(
+            model,
+            given,
+            k,
+            mask=filter_seen,
+            unknown=unknown,
+            rule=candidate_rule(model, exclude, None, candidates),
+            memory_mb=memory_mb,
+        )
+        lists = {name: _suggestions(model, *row) for name, row in found.lists.items()}
+        return Recommendations("user", lists, (*found.notes, *_short(lists, k)))
     asked = model.users.ids.tolist() if users is None else id_list(users, "users")
     found = np.array([model.users.find(user) for user in asked], dtype=np.int32)
     history = np.diff(model.seen.indptr)
@@ -250,9 +283,7 @@ def recommend(
     for at in sorted(lists):
         name = model.users.ids[found[at]].item() if found[at] >= 0 else asked[at]
         out[name] = _suggestions(model, *lists[at])
-        if len(out[name]) < k:
-            notes.append(f"user {name} has only {len(out[name])} items left to recommend, fewer than k={k}")
-    return Recommendations("user", out, tuple(notes))
+    return Recommendations("user", out, (*notes, *_short(out, k)))
 
 
 def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendations:
@@ -324,6 +355,15 @@ def _handle_unknown(model: FittedModel, names: list[Any], unknown: OnUnknown, no
     what = "left out" if unknown == "skip" else "given the most popular items"
     count = "1 user" if len(names) == 1 else f"{len(names):,} users"
     notes.append(f"{count} without an interaction in the fitted part {what}: {some}")
+
+
+def _short(lists: Mapping[Any, list[Suggestion]], k: int) -> list[str]:
+    """A note for each list that is shorter than k."""
+    return [
+        f"user {name} has only {len(one)} items left to recommend, fewer than k={k}"
+        for name, one in lists.items()
+        if len(one) < k
+    ]
 
 
 def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:

@@ -152,7 +152,7 @@ class SolvedModel:
         return self
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
-        """What makes lists for users who were not fitted on: by default the scorer, where it asks for no more than items.
+        """What makes lists for users who were not fitted on: by default the scorer, where it asks for items alone.
 
         Args and errors: see `EmbeddingModel.fold_in`.
         """

@@ -146,7 +146,7 @@ def _prepared(
     fixed: int,
     rated: bool,
 ) -> LeastSquaresUsers:
-    num_users, num_items, width = scorer.num_users, scorer.num_items, scorer.items.shape[1]
+    num_users, width = scorer.num_users, scorer.items.shape[1]
     free = width - fixed
     block = user_item_block(adjacency, num_users, binary=True)
     degrees = jnp.diff(block.indptr).astype(jnp.float32)

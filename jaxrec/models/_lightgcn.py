@@ -153,7 +153,7 @@ class LightGCN(EmbeddingModel):
 def handed_on(
     adjacency: SparseOperator, users: jax.Array, items: jax.Array, *, weights: tuple[float, ...]
 ) -> jax.Array:
-    """What each item hands on to a user, d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)), [I, d]; see `LightGCN.fold_in`.
+    """What each item hands on to a user, d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)), [I, d].
 
     Args:
       adjacency: A~ [N, N].

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import (
     Initializer,
     check_embedding_options,
@@ -18,7 +19,6 @@ from jaxrec.models._mf import (
     with_mean,
     without_cold,
 )
-from jaxrec.models._least_squares import least_squares
 from jaxrec.models._sizes import bound_sizes, user_item_block
 from jaxrec.protocols import Encoded, FoldIn, Task
 from jaxrec.scorers import FactorScorer

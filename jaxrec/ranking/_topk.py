@@ -31,6 +31,8 @@ Lengths = int | Sequence[int] | np.ndarray
 _SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
 _MOST_USERS = 4096  # users in one call of the compiled program
+FEW_USERS, SHORT_LIST = 64, 64
+"""Up to so many users and places, every call goes through one program."""
 
 
 def recommend_lists(
@@ -44,6 +46,8 @@ def recommend_lists(
     memory_mb: float = 256,
 ) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     """Recommend the k best items of the whole catalog to each user.
+
+    Calls of at most 64 users with lists of at most 64 places share one compiled program: users and lists are padded.
 
     Items of equal score are ranked by index, the lower first, exactly and for every tile size (0.0 and -0.0 are equal,
     and so are scores below the smallest normal float32). The lists depend on `memory_mb` only through the scores: a
@@ -84,21 +88,21 @@ def recommend_lists(
     check_list_length(k, num_items)
     check_seen(seen, num_users, num_items)
     allowed = allowed_items(num_items, exclude, candidates)
-    tile, tiles = tile_plan(num_items, k, memory_mb, len(users))
+    tile, tiles, width = call_plan(num_items, int(k), memory_mb, len(users))
     scorer = on_device(scorer, tile, num_items)
     if seen is not None:
         seen = SeenItems(*map(jnp.asarray, seen)) if len(seen.items) else None
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
-    size = tile * tiles  # users in one call
+    size, kind = tile * tiles, structure_of(scorer)  # users in one call
     for start in range(0, len(users), size):
         part = users[start : start + size]
         padded = np.pad(part, (0, size - len(part)))
         # Waiting for each call bounds the memory: several in flight would each hold a tile of scores.
         found = jax.device_get(
-            _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=k, tile=tile, structure=structure_of(scorer))
+            _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
         )
-        items[start : start + size], scores[start : start + size] = (array[: len(part)] for array in found[:2])
+        items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
         check_finite(part, found[2][: len(part)])
     return items, scores
 
@@ -210,6 +214,22 @@ def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int
         tile //= 2
     fit = int(memory_mb * 2**20 / 4) // (tile * k * 8)
     return tile, max(1, min(fit, _MOST_USERS // tile))
+
+
+def call_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int, int, int]:
+    """Compute the users per tile, the tiles per call, and the places that are ranked, of which the first k are wanted.
+
+    For few users and short lists they do not depend on `count` and k, where the memory allows it.
+
+    >>> call_plan(1000, 10, 256, 1), call_plan(1000, 50, 256, 60), call_plan(1000, 10, 256, 65)[2]
+    ((8, 8, 64), (8, 8, 64), 10)
+    """
+    tile, tiles = tile_plan(num_items, k, memory_mb, count)
+    width, few = min(SHORT_LIST, num_items), 8
+    fits = few * (12 * num_items + 1024 * width) <= memory_mb * 2**20 * 3 / 4
+    if count <= FEW_USERS and k <= width and fits:
+        return few, FEW_USERS // few, width
+    return tile, tiles, k
 
 
 def allowed_items(num_items: int, exclude: npt.ArrayLike | None, candidates: npt.ArrayLike | None) -> jax.Array | None:
