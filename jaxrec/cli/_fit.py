@@ -243,7 +243,11 @@ def run(argv: Sequence[str]) -> None:
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
         log = folder / "log.jsonl"
-        start = None if command.from_run is None else restore(command.from_run, kinds=(choices.model,))
+        start = (
+            None
+            if command.from_run is None
+            else restore(command.from_run, kinds=(choices.model, *choices.parts.values()))
+        )
         how: dict[str, Any] = {
             "init": start,
             "progress": not command.quiet and sys.stderr.isatty(),

@@ -56,13 +56,8 @@ class RecommendCommand(RunOptions):
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec recommend`; see `RecommendCommand` for the options."""
     command = parse(RecommendCommand, argv, "recommend", "The best items for users, in their own ids and titles.")
-    ways = {
-        "--user": command.user,
-        "--all": command.all,
-        "--history": command.history,
-        "--new-users": command.new_users,
-    }
-    given = [flag for flag, value in ways.items() if value]
+    ways = {"--user": command.user, "--all": command.all, "--history": command.history}
+    given = [flag for flag, value in {**ways, "--new-users": command.new_users}.items() if value]
     if len(given) != 1:
         got = " and ".join(given) if given else "none of them"
         raise JaxrecError(f"name users with --user, --all, --history or --new-users, one of the four; got {got}")

@@ -78,7 +78,7 @@ def warm_start(init: Any, model: Any, split: Split) -> WarmStart:
         raise JaxrecError(f"init is of type {type(init).__name__}; pass a model that jaxrec.fit or restore gave")
     name = type(model).__name__
     if not is_trained(model):
-        raise JaxrecError(f"{name} is solved, not trained, so a start has no effect; leave init out")
+        raise JaxrecError(f"init is given, and {name} is solved, so a start has no effect; leave it out")
     if type(init.model) is not type(model):
         raise MismatchError(f"init is {type(init.model).__name__} and the model {name}; start from one of its own kind")
     params = init.variables["params"]
