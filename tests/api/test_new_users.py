@@ -114,9 +114,10 @@ def test_repeats_count_once_and_are_told():
 
 
 def test_ratings_without_an_effect_are_told():
-    lists = jaxrec.recommend(KNN, history={item: 5 for item in EVEN} | {101: 0}, k=1)
+    lists = jaxrec.recommend(KNN, history=dict.fromkeys(EVEN, 5) | {101: 0}, k=1)
     assert lists.notes == (
-        "itemknn ranks, so the ratings of new users have no effect: every item counts as a liking; 1 of them are 0 or less",
+        "itemknn ranks, so the ratings of new users have no effect: every item counts as a liking; 1 of them are 0 or "
+        "less",
     )
 
 

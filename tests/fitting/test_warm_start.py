@@ -1,4 +1,4 @@
-"""Starting from a fitted model: rows of known ids are copied, the others drawn as ever, and what does not fit is refused."""
+"""Starting from a fitted model: rows of known ids are copied, the others drawn as ever; what does not fit is refused."""
 
 import jax
 import numpy as np
