@@ -181,9 +181,9 @@ class ItemWeightScorer:
 
     def with_history(self, history: SeenItems) -> ItemWeightScorer:
         """The scorer for users with these items, also for those who were not fitted on."""
-        longest = max(int(np.diff(np.asarray(history.indptr)).max(initial=1)), 1)
-        # A power of two, so that histories of other lengths find the compiled program.
-        longest = 1 << (longest - 1).bit_length()
+        longest = int(np.diff(np.asarray(history.indptr)).max(initial=1))
+        # At least 64, and a power of two, so that histories of other lengths find the compiled program.
+        longest = max(64, 1 << max(longest - 1, 0).bit_length())
         return dataclasses.replace(self, history=jax.tree.map(jnp.asarray, history), longest=longest)
 
     def similarities(self, items: jax.Array) -> jax.Array:

@@ -232,7 +232,7 @@ def _handed_on(
     """What each item hands on to a user [I, d], and to the hidden layer of a user [I, hidden]."""
     handed = jax.nn.relu(_convolved(adjacency, w0, loops=loops)) @ w1
     degrees = jnp.diff(adjacency.indptr)[num_users:, None].astype(w0.dtype)
-    scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees + loops, 1)), 0)
+    scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees + int(loops), 1)), 0)
     return scale * handed[num_users:], scale * w0[num_users:]
 
 

@@ -16,8 +16,7 @@ from jaxrec.pytrees import register, static
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseOperator, spmm
 
-NOISE = 1.0
-UNOBSERVED = 0.1
+NOISE, UNOBSERVED = 0.1, 0.3
 
 
 @register

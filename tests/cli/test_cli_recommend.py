@@ -110,8 +110,8 @@ def test_predict_scores_pairs_in_order(cli, full_run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("recommend RUN", "name users with --user, or ask for --all of them, one of the two"),
-        ("recommend RUN --all --user 1", "name users with --user, or ask for --all of them, one of the two"),
+        ("recommend RUN", "name users with --user, --all, --history or --new-users, one of the four; got none of them"),
+        ("recommend RUN --all --user 1", "one of the four; got --user and --all"),
         ("recommend RUN --user 1 -k 25", "k must lie in 1..24 (the number of items), got 25"),
         ("recommend RUN --user 1 -k 0", "k must lie in 1..24 (the number of items), got 0"),
         ("recommend RUN --user 1 --exclude 99", "unknown item '99'"),

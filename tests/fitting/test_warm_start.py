@@ -1,4 +1,6 @@
-"""Starting from a fitted model: rows of known ids are copied, the others drawn as ever; what does not fit is refused."""
+"""Starting from a fitted model: known rows are copied, others drawn as ever; what does not fit is refused."""
+
+import functools
 
 import jax
 import numpy as np
@@ -13,7 +15,8 @@ KEY = jax.random.key(5)
 OLD = checkerboard().select(slice(None, 60)).compact()
 # Other ids come first in the sorted order, so known rows move.
 GROWN = jaxrec.from_arrays([*OLD.users.ids[OLD.user], -2, -1, -1], [*OLD.items.ids[OLD.item], 100, 102, 7])
-STILL = {"epochs": 1, "optimizer": SGD(0.0), "regularizer": None}  # a training in which nothing moves
+STILL = {"epochs": 1, "optimizer": SGD(1e-5), "regularizer": None}  # a training in which next to nothing moves
+close = functools.partial(np.testing.assert_allclose, atol=1e-4)  # rows are drawn with deviations of .1
 MODELS = [
     jaxrec.MF(dim=3, bias=True),
     jaxrec.LightGCN(dim=3),
@@ -44,10 +47,10 @@ def test_rows_of_known_ids_are_copied_and_others_are_drawn(model):
             at = np.r_[2:start, start + 1 : value.shape[0]]
             drawn, expected = np.r_[0:2, start], known[np.r_[users, old.num_users + items]]
         else:
-            np.testing.assert_array_equal(value, known)
+            close(value, known)
             continue
-        np.testing.assert_array_equal(value[at], expected)
-        np.testing.assert_array_equal(value[drawn], cold[name][drawn])
+        close(value[at], expected)
+        close(value[drawn], cold[name][drawn])
     counts = {"known": {"users": 9, "items": OLD.num_items}, "new": {"users": 2, "items": 1}}
     counts["known"]["users"] = OLD.num_users
     assert {name: warm.info["warm_start"][name] for name in ("known", "new")} == counts
@@ -59,9 +62,7 @@ def test_ids_match_by_text_where_one_side_is_of_strings():
     texts = jaxrec.from_arrays([str(user) for user in OLD.users.ids[OLD.user]], OLD.items.ids[OLD.item])
     warm = jaxrec.fit(jaxrec.MF(dim=2), texts, key=KEY, init=old, **STILL)
     rows = old.users.index(texts.users.ids)
-    np.testing.assert_array_equal(
-        warm.variables["params"]["user_embedding"], np.asarray(old.variables["params"]["user_embedding"])[rows]
-    )
+    close(warm.variables["params"]["user_embedding"], np.asarray(old.variables["params"]["user_embedding"])[rows])
 
 
 def test_equal_numbers_of_users_and_items_are_told_apart():
@@ -71,16 +72,14 @@ def test_equal_numbers_of_users_and_items_are_told_apart():
     warm = jaxrec.fit(jaxrec.MF(dim=2), reverse, key=KEY, init=old, **STILL)
     assert warm.info["warm_start"]["known"] == {"users": 0, "items": 16}
     drawn = jaxrec.fit(jaxrec.MF(dim=2), reverse, key=KEY, **STILL)
-    np.testing.assert_array_equal(*(one.variables["params"]["user_embedding"] for one in (warm, drawn)))
+    close(*(one.variables["params"]["user_embedding"] for one in (warm, drawn)))
 
 
 def test_several_members_start_from_one():
     old = jaxrec.fit(jaxrec.MF(dim=2), OLD, epochs=2, key=jax.random.key(1))
     members = jaxrec.fit_many(jaxrec.MF(dim=2), OLD, keys=jax.random.split(KEY, 2), init=old, **STILL)
     for member in members:
-        np.testing.assert_array_equal(
-            member.variables["params"]["item_embedding"], old.variables["params"]["item_embedding"]
-        )
+        close(member.variables["params"]["item_embedding"], old.variables["params"]["item_embedding"])
 
 
 def test_a_restored_model_is_a_start(tmp_path):
@@ -119,7 +118,7 @@ def test_no_model_and_no_common_id_are_refused():
     data = checkerboard()
     with pytest.raises(JaxrecError, match="init is of type str; pass a model"):
         jaxrec.fit(jaxrec.MF(dim=2), data, init="runs/first", key=KEY)
-    old = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays(["u"], ["a"]), epochs=1, key=KEY)
+    old = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays(["u", "v"], ["a", "b"]), epochs=1, key=KEY)
     with pytest.raises(
         JaxrecError, match=r"init knows none of these users and items \(its first user is 'u', here 0\)"
     ):
