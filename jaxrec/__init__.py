@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     )
     from jaxrec.api import (
         CrossValidation,
+        Embeddings,
         Recommendations,
         cross_validate,
+        embeddings,
         evaluate,
         evaluate_rankings,
         evaluate_ratings,
@@ -77,8 +79,8 @@ _ROOMS = (
     *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
 )
 _NAMES = {
-    "api": "CrossValidation Recommendations cross_validate evaluate evaluate_rankings evaluate_ratings evaluate_sampled"
-    " predict recommend similar_items",
+    "api": "CrossValidation Embeddings Recommendations cross_validate embeddings evaluate evaluate_rankings"
+    " evaluate_ratings evaluate_sampled predict recommend similar_items",
     "data": "Interactions prepare",
     "data.datasets": "datasets load",
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",

@@ -35,6 +35,8 @@ __all__ = [
     "EmbeddingTables",
     "Encoded",
     "EpochEvent",
+    "FoldIn",
+    "Histories",
     "HistoryScorer",
     "Loss",
     "Metric",
@@ -53,7 +55,9 @@ __all__ = [
     "Task",
     "Trained",
     "UserList",
+    "UserRows",
     "UserScores",
+    "VectorScorer",
 ]
 
 Task = Literal["ranking", "rating"]
@@ -394,6 +398,88 @@ class HistoryScorer(Protocol):
     def with_history(self, history: SeenItems) -> Scorer:
         """The same scorer for users with these items, U rows, old and new."""
         ...
+
+
+class Histories(NamedTuple):
+    """What B users have who were not fitted on, in L places each.
+
+    Attributes:
+      item: int32 [B, L].
+      where: bool [B, L], the places that count; they come first.
+      rating: float32 [B, L], or None where there are no ratings.
+
+    >>> import numpy as np
+    >>> Histories(np.array([[3, 0]]), np.array([[True, False]])).rating is None
+    True
+    """
+
+    item: Any
+    where: Any
+    rating: Any = None
+
+
+@runtime_checkable
+class FoldIn(Protocol):
+    """From what new users have to a scorer of these users: what `fold_in` of a model gives.
+
+    `jaxrec.models.EmbeddingModel.fold_in` solves for the vector of a user, `SolvedModel.fold_in` asks the scorer for
+    `with_history`. A model overrides it where its own equations say more.
+
+    >>> import jaxrec
+    >>> import numpy as np
+    >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2], ["a", "b", "a", "b", "c"])
+    >>> fitted = jaxrec.fit(jaxrec.EASE(l2=1.0), data, key=jax.random.key(0))
+    >>> fold_in: FoldIn = fitted.fold_in
+    >>> scorer = fold_in(Histories(np.array([[0]], np.int32), np.array([[True]])))
+    >>> scorer.num_users, int(scorer.scores(jnp.array([0]))[0].argmax())
+    (1, 1)
+    """
+
+    @property
+    def needs_ratings(self) -> bool:
+        """Whether histories must have ratings."""
+        ...
+
+    def __call__(self, histories: Histories) -> Scorer:
+        """The scorer of the B users; histories of one shape compile nothing twice."""
+        ...
+
+
+@runtime_checkable
+class UserRows(Protocol):
+    """A scorer that has something of its own for each user, such as a vector.
+
+    >>> from jaxrec.scorers import FactorScorer, PopularityScorer
+    >>> vectors = FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1)
+    >>> isinstance(vectors, UserRows), isinstance(PopularityScorer(jnp.ones(3), num_users=2), UserRows)
+    (True, False)
+    """
+
+    def replaced(self, rows: jax.Array, others: Any) -> Scorer:
+        """The scorer in which the users `rows` (int32 [n]) have what the n users of another one have.
+
+        Rows past the last user are padding, and are dropped.
+        """
+        ...
+
+
+@runtime_checkable
+class VectorScorer(Protocol):
+    """A scorer whose scores are inner products of vectors of users and of items.
+
+    >>> from jaxrec.scorers import FactorScorer
+    >>> isinstance(FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1), VectorScorer)
+    True
+    """
+
+    users: Any
+    """[U, w]."""
+
+    items: Any
+    """[I, w]."""
+
+    dim: int
+    """d, the columns that are the embedding; the others carry biases."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,6 +66,10 @@ class FactorScorer:
         """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.sum(self.users[users] * self.items[items], axis=1)
 
+    def replaced(self, rows: jax.Array, others: FactorScorer) -> FactorScorer:
+        """The scorer in which the users `rows` (int32 [n]) have the vectors of another one; rows past U drop."""
+        return dataclasses.replace(self, users=self.users.at[rows].set(others.users, mode="drop"))
+
     def similarities(self, items: jax.Array) -> jax.Array:
         """Compute the cosines of the embeddings of items (int32 [B]) and of all items, [B, I]; 0 for a zero vector."""
         vectors = self.items[:, : self.dim]
@@ -177,7 +181,9 @@ class ItemWeightScorer:
 
     def with_history(self, history: SeenItems) -> ItemWeightScorer:
         """The scorer for users with these items, also for those who were not fitted on."""
-        longest = max(int(np.diff(np.asarray(history.indptr)).max()), 1)
+        longest = int(np.diff(np.asarray(history.indptr)).max(initial=1))
+        # At least 64, and a power of two, so that histories of other lengths find the compiled program.
+        longest = max(64, 1 << max(longest - 1, 0).bit_length())
         return dataclasses.replace(self, history=jax.tree.map(jnp.asarray, history), longest=longest)
 
     def similarities(self, items: jax.Array) -> jax.Array:
@@ -199,9 +205,9 @@ class UserWeightScorer:
     """Scores as sums over neighbors: score(u, i) = sum over j of weights[u, j] R[neighbors[u, j], i].
 
     Attributes:
-      history: R [U, I], binary.
+      history: R [V, I], binary, of the users who may be neighbors.
       weights: [U, k], the weight of each of the k neighbors.
-      neighbors: int32 [U, k], their user indices, distinct within a row.
+      neighbors: int32 [U, k], their rows in `history`, distinct within a row.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> history = operator(from_dense(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
@@ -217,7 +223,7 @@ class UserWeightScorer:
     @property
     def num_users(self) -> int:
         """U."""
-        return self.history.shape[0]
+        return self.weights.shape[0]
 
     @property
     def num_items(self) -> int:
@@ -225,15 +231,21 @@ class UserWeightScorer:
         return self.history.shape[1]
 
     def scores(self, users: jax.Array) -> jax.Array:
-        """Score all items for users (int32 [B]), [B, I]; the neighbor weights take another array [B, U]."""
+        """Score all items for users (int32 [B]), [B, I]; the neighbor weights take another array [B, V]."""
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
-        weights = jnp.zeros((users.shape[0], self.num_users), self.weights.dtype)
+        weights = jnp.zeros((users.shape[0], self.history.shape[0]), self.weights.dtype)
         weights = weights.at[rows, self.neighbors[users]].add(self.weights[users])
         return spmm(self.history.T, weights.T).T
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
         """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def replaced(self, rows: jax.Array, others: UserWeightScorer) -> UserWeightScorer:
+        """The scorer in which the users `rows` (int32 [n]) have the neighbors of another one; rows past U drop."""
+        weights = self.weights.at[rows].set(others.weights, mode="drop")
+        neighbors = self.neighbors.at[rows].set(others.neighbors, mode="drop")
+        return dataclasses.replace(self, weights=weights, neighbors=neighbors)
 
     def similarities(self, items: jax.Array) -> jax.Array:
         """Compute the cosines of the R columns of items (int32 [B]) and of all items, [B, I]; 0 for an empty one."""
@@ -273,6 +285,10 @@ class PopularityScorer:
         """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return self.counts[items]
 
+    def with_history(self, history: SeenItems) -> PopularityScorer:
+        """The scorer for users with these items; whoever they are, they get the same scores."""
+        return dataclasses.replace(self, num_users=history.num_users)
+
     def similarities(self, items: jax.Array) -> jax.Array:
         """Raise: popularity defines no similarity of items."""
         raise JaxrecError("a popularity model has no similarity between items; use itemknn, ease, mf or lightgcn")
@@ -307,6 +323,10 @@ class RandomScorer:
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
         """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
         return jnp.take_along_axis(self.scores(users), items[:, None], axis=1)[:, 0]
+
+    def with_history(self, history: SeenItems) -> RandomScorer:
+        """The scorer for users with these items; whoever they are, row u has the scores of user u."""
+        return dataclasses.replace(self, num_users=history.num_users)
 
     def similarities(self, items: jax.Array) -> jax.Array:
         """Raise: random scores define no similarity of items."""

@@ -6,6 +6,7 @@ from jaxrec._lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxrec.api._cross_validate import CrossValidation, cross_validate
+    from jaxrec.api._embeddings import Embeddings, embeddings
     from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
     from jaxrec.api._lookup import title_of
     from jaxrec.api._predict import predict
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CrossValidation",
+    "Embeddings",
     "Recommendations",
     "Suggestion",
     "cross_validate",
     "default_space",
+    "embeddings",
     "evaluate",
     "evaluate_rankings",
     "evaluate_ratings",
@@ -34,6 +37,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "jaxrec.api._cross_validate": "CrossValidation cross_validate",
+        "jaxrec.api._embeddings": "Embeddings embeddings",
         "jaxrec.api._evaluate": "default_space evaluate evaluate_ratings",
         "jaxrec.api._lookup": "title_of",
         "jaxrec.api._predict": "predict",

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import pathlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from jaxrec.scorers import PopularityScorer
 from jaxrec.text import html_table, last_notes
 
 if TYPE_CHECKING:
+    from jaxrec.data._interactions import Interactions
     from jaxrec.fitting._fitted import FittedModel
     from jaxrec.protocols import Reranker
 
@@ -184,6 +185,8 @@ def recommend(
     model: FittedModel,
     users: Iterable[Any] | None = None,
     *,
+    interactions: Interactions | Mapping[Any, Any] | None = None,
+    history: Iterable[Any] | Mapping[Any, float] | None = None,
     k: int = 10,
     filter_seen: bool = True,
     unknown: OnUnknown = "raise",
@@ -196,18 +199,27 @@ def recommend(
 ) -> Recommendations:
     """Recommend the k best items to each user.
 
+    Users who were not fitted on are served by what they have, without training again: `interactions` for several, or
+    `history` for one. What a model makes of a history is said by its `fold_in`. Up to 64 users with lists of up to 64
+    places go through one compiled program, for each power of two that the longest history fits in.
+
     Args:
       model: a fitted or restored model.
       users: n user ids, or one; a list, an array or a column. None for all users.
+      interactions: what new users have: a mapping from the user's id to items, by id or title, or to a mapping from
+        items to ratings; or Interactions. A user whom the model knows is treated as new too, and noted.
+      history: the items of one new user, by id or title, or a mapping from items to ratings; the list is of "new".
       k: the length of a list.
       filter_seen: whether the user's own items are left out.
       unknown: the treatment of users who are not in the data, or have no interaction in the fitted part: "raise",
-        "skip" (leave out and note) or "popular" (give the most popular items and note).
+        "skip" (leave out and note) or "popular" (give the most popular items and note). Of new users, items that the
+        model does not know are refused with "raise", and otherwise left out and noted; a user without any item left
+        that has an interaction in the fitted part is treated as unknown.
       exclude: items, by id or title, that are never recommended; None for none.
       candidates: items, by id or title, that alone may be recommended; None for all.
       reranker: what chooses the list from the best `rerank_depth` items of a user, a name or an object such as
         `jaxrec.ranking.MMR(0.7)`, by the items' vectors in `jaxrec.ranking.common_space` of the fitted part; None keeps
-        the model's order. Lists of popular items, for users without data, are not re-ranked.
+        the model's order. Popular items in place of users without data are not re-ranked.
       rerank_depth: how many items it chooses from, at least k.
       memory_mb: bound of the scores of a chunk of users, in MiB.
       seen: the name of 0.1 for the contrary of `filter_seen`; deprecated.
@@ -216,7 +228,8 @@ def recommend(
       The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
 
     Raises:
-      JaxrecError: k below 1 or above the number of items, an unknown treatment, or another kind of argument.
+      JaxrecError: k below 1 or above the number of items, an unknown treatment, another kind of argument, or new users
+        of a model that cannot serve them.
       UnknownIdError: an unknown user with "raise", or an unknown item.
 
     >>> import jax, jaxrec
@@ -225,6 +238,8 @@ def recommend(
     >>> print(recommend(model, ["v"], k=1))
     user v
        1. a  [a]  1.000
+    >>> recommend(model, history=["a"], k=1)["new"][0].item
+    'b'
     """
     if unknown not in ("raise", "skip", "popular"):
         raise JaxrecError(f'unknown must be "raise", "skip" or "popular", got {unknown!r}')
@@ -236,6 +251,31 @@ def recommend(
         filter_seen = not seen
     if not isinstance(filter_seen, bool):
         raise JaxrecError(f"filter_seen is {filter_seen!r}; pass True or False")
+    if reranker is not None:
+        check_rerank_depth(rerank_depth, k)
+        rerank_depth = min(rerank_depth, model.num_items)
+    if interactions is not None or history is not None:
+        if users is not None or (interactions is not None and history is not None):
+            raise JaxrecError("users, interactions and history exclude one another; pass one of them")
+        # Known users need neither the models nor the training.
+        from jaxrec.api._new_users import histories_of, lists_of_new_users
+
+        given = histories_of(model, interactions, history, skip_unknown=unknown != "raise")
+        found = lists_of_new_users(
+            model,
+            given,
+            k if reranker is None else rerank_depth,
+            mask=filter_seen,
+            unknown=unknown,
+            rule=candidate_rule(model, exclude, None, candidates),
+            memory_mb=memory_mb,
+        )
+        rows = found.lists
+        if reranker is not None and rows:
+            items, scores = (np.stack(parts) for parts in zip(*rows.values(), strict=True))
+            rows = dict(zip(rows, zip(*_reranked(model, items, scores, k, reranker), strict=True), strict=True))
+        lists = {name: _suggestions(model, *row) for name, row in rows.items()}
+        return Recommendations("user", lists, (*found.notes, *_short(lists, k)))
     asked = model.users.ids.tolist() if users is None else id_list(users, "users")
     found = np.array([model.users.find(user) for user in asked], dtype=np.int32)
     history = np.diff(model.seen.indptr)
@@ -248,7 +288,10 @@ def recommend(
     allowed = candidate_rule(model, exclude, candidates=candidates)
     rule = {"exclude": allowed.exclude, "candidates": allowed.candidates, "memory_mb": memory_mb}
     own = model.seen if filter_seen else None
-    items, scores = _ranked(model, found[~cold], k, reranker, rerank_depth, seen=own, **rule)
+    depth = k if reranker is None else rerank_depth
+    items, scores = recommend_lists(model.scorer, found[~cold], depth, seen=own, **rule)
+    if reranker is not None:
+        items, scores = _reranked(model, items, scores, k, reranker)
     lists = dict(zip(np.flatnonzero(~cold).tolist(), zip(items, scores, strict=True), strict=True))
     if cold.any() and unknown == "popular":
         popular = popularity_of(model)
@@ -260,19 +303,13 @@ def recommend(
     for at in sorted(lists):
         name = model.users.ids[found[at]].item() if found[at] >= 0 else asked[at]
         out[name] = _suggestions(model, *lists[at])
-        if len(out[name]) < k:
-            notes.append(f"user {name} has only {len(out[name])} items left to recommend, fewer than k={k}")
-    return Recommendations("user", out, tuple(notes))
+    return Recommendations("user", out, (*notes, *_short(out, k)))
 
 
-def _ranked(
-    model: FittedModel, users: np.ndarray, k: int, reranker: Reranker | str | None, rerank_depth: int, **rule: Any
+def _reranked(
+    model: FittedModel, lists: np.ndarray, scores: np.ndarray, k: int, reranker: Reranker | str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of users, in the order of the model or of a re-ranker."""
-    if reranker is None:
-        return recommend_lists(model.scorer, users, k, **rule)
-    check_rerank_depth(rerank_depth, k)
-    lists, scores = recommend_lists(model.scorer, users, min(rerank_depth, model.num_items), **rule)
+    """The k that a re-ranker chooses from each list, with their scores."""
     seen = model.seen
     user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
     fitted_on = Interactions(user, np.asarray(seen.items), model.users, model.items)
@@ -348,6 +385,15 @@ def _handle_unknown(model: FittedModel, names: list[Any], unknown: OnUnknown, no
     what = "left out" if unknown == "skip" else "given the most popular items"
     count = "1 user" if len(names) == 1 else f"{len(names):,} users"
     notes.append(f"{count} without an interaction in the fitted part {what}: {some}")
+
+
+def _short(lists: Mapping[Any, list[Suggestion]], k: int) -> list[str]:
+    """A note for each list that is shorter than k."""
+    return [
+        f"user {name} has only {len(one)} items left to recommend, fewer than k={k}"
+        for name, one in lists.items()
+        if len(one) < k
+    ]
 
 
 def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:

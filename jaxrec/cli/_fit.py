@@ -25,7 +25,7 @@ from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
-from jaxrec.fitting._storage import save
+from jaxrec.fitting._storage import restore, save
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
 from jaxrec.ranking._topk import check_list_length, users_per_tile
@@ -54,6 +54,8 @@ class FitCommand(ComputeOptions):
         the training and the validation part as ever.
       all_data: fit the saved model on all parts, the test part too, for use; the epochs are those that validation
         chose, and the figures are of validation.
+      from_run: a run folder of the same kind of model, to start from: users and items that it knows, by their ids,
+        start with its rows, and new ones are drawn as ever.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       memory_mb: the most that the scores of a chunk of users may take while lists are measured, in MiB.
     """
@@ -66,6 +68,7 @@ class FitCommand(ComputeOptions):
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
     no_test: Switch = False
     all_data: Switch = False
+    from_run: Annotated[str | None, conf.arg(name="from", metavar="RUN", help_behavior_hint="")] = None
     no_distances: Switch = False
     memory_mb: int = 256
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
@@ -240,7 +243,13 @@ def run(argv: Sequence[str]) -> None:
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
         log = folder / "log.jsonl"
+        start = (
+            None
+            if command.from_run is None
+            else restore(command.from_run, kinds=(choices.model, *choices.parts.values()))
+        )
         how: dict[str, Any] = {
+            "init": start,
             "progress": not command.quiet and sys.stderr.isatty(),
             "log": log if choices.trained else None,
             "callbacks": callbacks,
@@ -250,6 +259,8 @@ def run(argv: Sequence[str]) -> None:
         else:
             models = fit_many(module, parts, options, keys=keys, **how)
         model = models[0]
+        for text in model.info.get("warm_start", {}).get("notes", ()):
+            note(text, command.quiet)
         source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
         # Saved before it is measured, so that no training is lost; figures of an older model must not stay beside it.

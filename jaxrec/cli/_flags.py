@@ -12,8 +12,9 @@ _ARGUMENTS = (
     *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen"),
+    *("history", "interactions", "init"),
 )
-_RENAMED = {"method": "split", "filter_seen": "seen"}
+_RENAMED = {"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"}
 _VALUE = r"""('[^']*'|"[^"]*"|\{[^{}]*\}|\([^()]*\)|-?[0-9][0-9.e-]*[0-9]|[0-9]|None|True|False)"""
 _GIVEN = re.compile(rf"(?<![\w'\"/=.-])({'|'.join(_ARGUMENTS)})={_VALUE}")
 _SUBJECT = re.compile(rf"(^|[;:] | and )({'|'.join(_ARGUMENTS)}) (is (?=['\"({{0-9-]|given|not given)|has (?=['\"]))")

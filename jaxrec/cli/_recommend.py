@@ -14,6 +14,7 @@ from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
 from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, device
+from jaxrec.data.reading._readers import read
 from jaxrec.errors import JaxrecError
 
 _ENDINGS = (".csv", ".json", ".parquet")
@@ -27,6 +28,9 @@ class RecommendCommand(RerankingOptions, RunOptions):
       run: the run folder.
       user: ids of users.
       all: all users of the data.
+      history: what one user has who is not in the data, items by id or title; the list is of "new".
+      new_users: a file of what several such users have, as jaxrec.read takes it: user, item and, for a model of
+        ratings, rating.
       k: the length of a list.
       out: a file for the lists, .csv, .json or .parquet, instead of standard output.
       seen: include the user's own items.
@@ -39,6 +43,8 @@ class RecommendCommand(RerankingOptions, RunOptions):
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
     user: Annotated[Words, optional("ID ...")] = ()
     all: Switch = False
+    history: Annotated[Words, optional("ITEM ...")] = ()
+    new_users: Annotated[str | None, optional("FILE")] = None
     k: Annotated[int, conf.arg(aliases=("-k",))] = 10
     out: Annotated[str | None, optional("FILE")] = None
     seen: Switch = False
@@ -56,11 +62,17 @@ def run(argv: Sequence[str]) -> None:
         "recommend",
         "The best items for users, in their own ids and titles.",
     )
-    if command.all == bool(command.user):
-        raise JaxrecError("name users with --user, or ask for --all of them, one of the two")
-    users = None if command.all else expand(command.user, "--user")
-    if users is not None and not users:
-        raise JaxrecError("--user names no user; the file that it points to has no line")
+    ways = {"--user": command.user, "--all": command.all, "--history": command.history}
+    given = [flag for flag, value in {**ways, "--new-users": command.new_users}.items() if value]
+    if len(given) != 1:
+        got = " and ".join(given) if given else "none of them"
+        raise JaxrecError(f"name users with --user, --all, --history or --new-users, one of the four; got {got}")
+    users = expand(command.user, "--user") if command.user else None
+    history = expand(command.history, "--history") if command.history else None
+    for flag, words, what in (("--user", users, "user"), ("--history", history, "item")):
+        if words is not None and not words:
+            raise JaxrecError(f"{flag} names no {what}; the file that it points to has no line")
+    interactions = None if command.new_users is None else read(command.new_users)
     out = None if command.out is None else writable("--out", command.out, _ENDINGS)
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
@@ -69,6 +81,8 @@ def run(argv: Sequence[str]) -> None:
     lists = recommend(
         command.restored(command.run),
         users,
+        interactions=interactions,
+        history=history,
         k=command.k,
         filter_seen=not command.seen,
         unknown=command.unknown,

@@ -20,12 +20,14 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._folding import ShownUsers, fold_in_of, served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan
 from jaxrec.fitting._validation import with_history
 from jaxrec.fitting._versions import versions
+from jaxrec.fitting._warm_start import WarmStart, warm_start
 from jaxrec.protocols import StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (
@@ -75,6 +77,7 @@ def fit(
     tolerance: Any = GIVEN,
     validation: Any = GIVEN,
     refit: Any = GIVEN,
+    init: FittedModel | None = None,
     callbacks: Sequence[Any] = (),
     progress: bool = False,
     log: str | pathlib.Path | None = None,
@@ -92,6 +95,8 @@ def fit(
       key: consumed; it drives initial values, batches, negatives and the loss.
       loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit: see
         `TrainingOptions`. A model that is solved takes the last two, and `loss` where that decides its task.
+      init: a fitted model of the same kind, to start from: users and items that it knows, by their ids, start with
+        its rows, and new ones are drawn as ever. `info["warm_start"]` counts both.
       callbacks: told of every epoch, see `jaxrec.protocols.Callback`; a function of an event will do.
       progress: show a bar on standard error.
       log: a file that gets one line of JSON an epoch; an old one is replaced.
@@ -101,7 +106,7 @@ def fit(
 
     Raises:
       JaxrecError: no interaction, a task that needs ratings without any, options out of range or without use.
-      MismatchError: a model whose sizes are set and differ from the data's.
+      MismatchError: a model whose sizes are set and differ from the data's; an `init` of another kind or width.
       NonFiniteLossError: the loss became infinite or NaN.
 
     >>> import jaxrec
@@ -116,8 +121,8 @@ def fit(
     given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
     check_model(model)
     options = options_of(model, options, given)
-    run = _run(model, data, [options], [key], None, callbacks=callbacks, progress=progress, log=log, started=started)
-    return run[0]
+    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started}
+    return _run(model, data, [options], [key], None, init=init, **how)[0]
 
 
 def fit_many(
@@ -139,6 +144,7 @@ def fit_many(
     learning_rate: Sequence[float] | None = None,
     l2: Sequence[float] | None = None,
     temperature: Sequence[float] | None = None,
+    init: FittedModel | None = None,
     callbacks: Sequence[Any] = (),
     progress: bool = False,
     log: str | pathlib.Path | None = None,
@@ -165,6 +171,7 @@ def fit_many(
         `[InBatchSoftmax(temperature=t) for t in (0.05, 0.1, 0.2)]`.
       batch_size, epochs, reduction, tolerance, validation, refit: see `TrainingOptions`.
       learning_rate, l2, temperature: names of 0.1; pass lists of optimizers, regularizers and losses.
+      init: a fitted model that all members start from, see `fit`.
       callbacks: told of every epoch of every member.
       progress: show a bar on standard error; its loss is of the first member that has not stopped.
       log: a file that gets one line of JSON an epoch and member; an old one is replaced.
@@ -197,7 +204,8 @@ def fit_many(
     if lists and not is_trained(model):
         raise JaxrecError(f"{', '.join(lists)}: {type(model).__name__} is solved, not trained; leave it out")
     each = members_of(options, lists, len(keys))
-    return _run(model, data, each, keys, len(keys), callbacks=callbacks, progress=progress, log=log, started=started)
+    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started}
+    return _run(model, data, each, keys, len(keys), init=init, **how)
 
 
 def _run(
@@ -207,6 +215,7 @@ def _run(
     keys: Sequence[jax.Array],
     together: int | None,
     *,
+    init: FittedModel | None,
     callbacks: Sequence[Any],
     progress: bool,
     log: str | pathlib.Path | None,
@@ -214,13 +223,16 @@ def _run(
 ) -> list[FittedModel]:
     """Fit one model (`together` is None), or several in one program."""
     plan = make_plan(model, data, options[0])
+    start = None if init is None else warm_start(init, plan.model, plan.split)
     told = [registry.make("callback", callback) for callback in callbacks]
     if is_trained(model):
         if log is not None:
             pathlib.Path(log).write_text("", encoding="utf-8")
             told.append(JsonLines(log))
         told += [ProgressBar()] if progress else []
-        run = functools.partial(_trained, plan, options, keys, callbacks=told, several=together is not None)
+        run = functools.partial(
+            _trained, plan, options, keys, start=start, callbacks=told, several=together is not None
+        )
     else:
         run = functools.partial(_solved, plan, keys)
     stages = [[stage] for stage in run("fit", plan.part, [each.epochs for each in options], validated=True)]
@@ -228,7 +240,8 @@ def _run(
         epochs = [max(first.best_epoch, 1) for (first,) in stages]
         again = run("refit", plan.refit_on, epochs, validated=False)
         stages = [[*first, second] for first, second in zip(stages, again, strict=True)]
-    info = {} if together is None or not is_trained(model) else {"together": together}
+    info: dict[str, Any] = {} if together is None or not is_trained(model) else {"together": together}
+    info |= {} if start is None else {"warm_start": start.told}
     return [
         _fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
         for own, of_member, key in zip(options, stages, keys, strict=True)
@@ -244,11 +257,12 @@ def _trained(
     epochs: Sequence[int],
     *,
     validated: bool,
+    start: WarmStart | None,
     callbacks: Sequence[Any],
     several: bool,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables = plan.options, train_data(part)
+    shared, tables, shown = plan.options, train_data(part), _shown(plan, part)
     model = plan.model.prepared(part, plan.task)
     steps_of_epoch = -(-len(part) // shared.batch_size)
     steps = [
@@ -260,10 +274,14 @@ def _trained(
         init_key, train_key = jax.random.split(key)
         # No product is computed to learn the shapes of the parameters.
         params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
+        params = params if start is None else start.rows_into(params)
         states.append(init_state(params, step, train_key))
 
     def scorer_of(member: int, params: Any) -> Any:
-        return options[member].loss.adjust(model_scorer({"params": params}, tables.adjacency, model), tables)
+        variables, loss = {"params": params}, options[member].loss
+        scorer = model_scorer(variables, tables.adjacency, model)
+        make = functools.partial(fold_in_of, model, variables, scorer, tables, plan.task, loss)
+        return served(loss.adjust(scorer, tables), make, shown)
 
     monitoring, watching = Monitoring(), []
     if validated and plan.measuring is not None and shared.validation is not None:
@@ -315,14 +333,22 @@ def _solved(
     """One stage of a model that is solved, once for each key."""
     del epochs
     tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
+    shown = _shown(plan, part)
     for key in keys:
         init_key, _ = jax.random.split(key)
         solution = model.solve(tables, init_key)
+        given = (model, solution.variables, solution.scorer, tables, plan.task, None)
+        scorer = served(solution.scorer, functools.partial(fold_in_of, *given), shown)
         before = time.perf_counter()
-        valid = plan.measuring.measure(solution.scorer) if validated and plan.measuring is not None else {}
-        stage = Stage(name, model, solution.variables, solution.scorer, solution.info, valid)
+        valid = plan.measuring.measure(scorer) if validated and plan.measuring is not None else {}
+        stage = Stage(name, model, solution.variables, scorer, solution.info, valid)
         stages.append(dataclasses.replace(stage, valid_seconds=time.perf_counter() - before))
     return stages
+
+
+def _shown(plan: FitPlan, part: Interactions) -> ShownUsers | None:
+    """The users who are held out of a stage, and what they show of themselves."""
+    return shown_users(plan.shown[0], part) if plan.shown else None
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -347,7 +373,7 @@ def _fitted_model(
     part, fitted_on = (plan.part, plan.fitted_on)
     if plan.refit_on is not None:
         part, fitted_on = plan.refit_on, plan.refitted_on
-    seen = seen_items(part, *plan.shown)
+    seen, shown = seen_items(part, *plan.shown), _shown(plan, part)
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
     if skipped:
         warnings.warn(
@@ -375,7 +401,7 @@ def _fitted_model(
         if rates
         else None,  # a list, as JSON gives it back
         "split": split.method,
-        "notes": [*split.train.notes, *split.notes],
+        "notes": [*split.train.notes, *split.notes, *info.get("warm_start", {}).get("notes", ())],
         "data": {
             **split.train.counts(),
             **counts,
@@ -384,6 +410,7 @@ def _fitted_model(
         },
         "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
         "versions": versions(),
+        **({} if shown is None else {"shown_users": shown.users.tolist()}),
         **info,
     }
     return FittedModel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from jaxrec.errors import MismatchError
 
 if TYPE_CHECKING:
     from jaxrec.fitting._options import TrainingOptions
+    from jaxrec.protocols import FoldIn
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -34,7 +36,8 @@ class FittedModel:
       options: how it was trained; None for models that need no training.
       info: what is known of the fit, as plain JSON values: `fitted_on`, `best_epoch`, `valid`, `seconds`, `records`,
         `task`, `rating_scale`, `split`, `notes`, `data`, `key`, `versions`, of NMF `objective`, and of a model that was
-        trained in one program with others `together`, how many they were; the seconds are then those of all.
+        trained in one program with others `together`, how many they were; the seconds are then those of all. Also
+        `shown_users`, the indices of users who were held out of training, and `warm_start`, what it started from.
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
@@ -68,6 +71,22 @@ class FittedModel:
     def num_items(self) -> int:
         """I."""
         return len(self.items)
+
+    @functools.cached_property
+    def fold_in(self) -> FoldIn:
+        """What makes lists for users who were not fitted on; made once, where it is asked for.
+
+        Raises:
+          JaxrecError: a model that cannot.
+
+        >>> import jax, jaxrec
+        >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
+        >>> jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)).fold_in.needs_ratings
+        False
+        """
+        from jaxrec.fitting._folding import fold_in_of_fitted
+
+        return fold_in_of_fitted(self)
 
     def check_catalogue(self, data: Interactions, what: str) -> None:
         """Refuse data whose users or items are not the model's.

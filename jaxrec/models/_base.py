@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import flax.linen as nn
 import jax
 
-from jaxrec.protocols import Encoded, Loss, Solution, Task
+from jaxrec.errors import JaxrecError
+from jaxrec.models._fold_in import OfHistory
+from jaxrec.models._least_squares import least_squares
+from jaxrec.protocols import Encoded, FoldIn, HistoryScorer, Loss, Solution, Task
 from jaxrec.scorers import FactorScorer
 
 if TYPE_CHECKING:
@@ -36,8 +39,8 @@ class EmbeddingModel(nn.Module):
     (False, True)
     """
 
-    serves_new_users: ClassVar[bool] = False
-    """Whether lists can be made for users who were not trained on, from what they have shown since."""
+    serves_new_users: ClassVar[bool] = True
+    """Whether lists can be made for users who were not trained on, from what they have shown since; see `fold_in`."""
 
     draws: ClassVar[bool] = True
     """Whether another key gives another model."""
@@ -59,7 +62,7 @@ class EmbeddingModel(nn.Module):
 
         vectors = min(depth("__call__"), depth("embeddings"))
         # Flax wraps the methods of the class, so what is taken from here is put in before.
-        for name in ("encode", "user_tables", "item_tables"):
+        for name in ("encode", "user_tables", "item_tables", "fold_in"):
             if depth(name) > vectors:
                 setattr(cls, name, getattr(EmbeddingModel, name))
         super().__init_subclass__(**kwargs)
@@ -100,6 +103,22 @@ class EmbeddingModel(nn.Module):
             None if penalty is None else penalty[user],
         )
 
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """What makes lists for users who were not trained on.
+
+        By default their vectors are solved by least squares for the vectors of the items, which stay as they are.
+
+        Args:
+          variables: of the fitted model.
+          scorer: of the fitted model, before the loss adjusts it.
+          data: what it was trained on; `rating` is None after a run was restored.
+          task: what it predicts.
+
+        Raises:
+          JaxrecError: a model whose scores are no inner products, and that does not say otherwise.
+        """
+        return least_squares(type(self).__name__, scorer, data.adjacency, task)
+
     def scorer(self, adjacency: Any) -> Any:
         """What ranking and prediction need of the model: the inner products of the vectors."""
         users, items = self(adjacency)
@@ -116,7 +135,7 @@ class SolvedModel:
     """
 
     serves_new_users: ClassVar[bool] = False
-    """Whether lists can be made for users who were not fitted on, from what they have shown since."""
+    """Whether lists can be made for users who were not fitted on, from what they have shown since; see `fold_in`."""
 
     draws: ClassVar[bool] = False
     """Whether another key gives another model."""
@@ -131,6 +150,18 @@ class SolvedModel:
     def prepared(self, part: Interactions, task: Task) -> Any:
         """The model with what it takes from the data beforehand."""
         return self
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """What makes lists for users who were not fitted on: by default the scorer, where it asks for items alone.
+
+        Args and errors: see `EmbeddingModel.fold_in`.
+        """
+        if isinstance(scorer, HistoryScorer):
+            return OfHistory(scorer)
+        raise JaxrecError(
+            f"{type(self).__name__} cannot serve new users: its scorer has no with_history, and it has no fold_in of "
+            "its own; fit it again with these users, or use lightgcn, mf, ease or itemknn"
+        )
 
     def scorer(self, adjacency: Any = None) -> Any:
         """What ranking and prediction need of the model; for a Flax module what its call gives."""

@@ -31,8 +31,9 @@ True
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -41,8 +42,13 @@ import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._sizes import bound_sizes
+from jaxrec.protocols import FoldIn, Task
 from jaxrec.sparse import SparseMatrix, SparseOperator, bcoo, spmm
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 WeightInitializer = Literal["glorot", "uniform"]
 
@@ -185,20 +191,49 @@ class GCN(EmbeddingModel):
             operator that `sparse.operator(..., symmetric=True)` makes of it.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        if self.self_loops:
-            degrees = jnp.bincount(_rows(adjacency), length=adjacency.shape[0]).astype(self.w0.dtype)[:, None]
-            # A~ holds 1 / sqrt(d_m d_n); scaled on both sides by sqrt(d / (d + 1)) it holds the roots of d + 1.
-            scale = jnp.sqrt(degrees / (degrees + 1))
-            convolve = lambda x: scale * spmm(adjacency, scale * x) + x / (degrees + 1)  # noqa: E731
-        else:
-            convolve = lambda x: spmm(adjacency, x)  # noqa: E731
-        x = convolve(jax.nn.relu(convolve(self.w0)) @ self.w1)
+        handed = jax.nn.relu(_convolved(adjacency, self.w0, loops=self.self_loops)) @ self.w1
+        x = _convolved(adjacency, handed, loops=self.self_loops)
         return x[:num_users], x[num_users:]
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The rows of W0: (users [U, hidden], items [I, hidden])."""
         num_users, _ = bound_sizes(self)
         return self.w0[:num_users], self.w0[num_users:]
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """The vector of a new user by both convolutions, from the hidden layer of the items as it was trained.
+
+        The row of W0 of the user is 0. With n items of degrees d_i, H the hidden layer and D_i = d_i, or d_i + 1 with
+        self-loops, x_u = sum over i of (n D_i)^(-1/2) H_i W1, with n + 1 for n where there are self-loops; then the
+        user's own hidden layer is handed on too.
+        """
+        num_users, _ = bound_sizes(self, data.adjacency)
+        params = variables["params"]
+        sums, own = _handed_on(data.adjacency, params["w0"], params["w1"], num_users, loops=self.self_loops)
+        if not self.self_loops:
+            return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
+        return PropagatedUsers(scorer.items, sums, own, params["w1"], loops=1, dim=self.dim)
+
+
+def _convolved(adjacency: SparseMatrix, x: jax.Array, *, loops: bool) -> jax.Array:
+    """A~ x, or with self-loops (D + I)^(-1/2) (A + I) (D + I)^(-1/2) x."""
+    if not loops:
+        return spmm(adjacency, x)
+    degrees = jnp.bincount(_rows(adjacency), length=adjacency.shape[0]).astype(x.dtype)[:, None]
+    # A~ holds 1 / sqrt(d_m d_n); scaled on both sides by sqrt(d / (d + 1)) it holds the roots of d + 1.
+    scale = jnp.sqrt(degrees / (degrees + 1))
+    return scale * spmm(adjacency, scale * x) + x / (degrees + 1)
+
+
+@functools.partial(jax.jit, static_argnums=3, static_argnames="loops")
+def _handed_on(
+    adjacency: SparseOperator, w0: jax.Array, w1: jax.Array, num_users: int, *, loops: bool
+) -> tuple[jax.Array, jax.Array]:
+    """What each item hands on to a user [I, d], and to the hidden layer of a user [I, hidden]."""
+    handed = jax.nn.relu(_convolved(adjacency, w0, loops=loops)) @ w1
+    degrees = jnp.diff(adjacency.indptr)[num_users:, None].astype(w0.dtype)
+    scale = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees + int(loops), 1)), 0)
+    return scale * handed[num_users:], scale * w0[num_users:]
 
 
 def graph_convolution(adjacency: SparseMatrix, x: jax.Array | SparseMatrix, weight: jax.Array) -> jax.Array:

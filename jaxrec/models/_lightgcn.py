@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING, Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.protocols import Encoded
-from jaxrec.sparse import SparseMatrix, spmm, spmm_rows
+from jaxrec.protocols import Encoded, FoldIn, Task
+from jaxrec.sparse import SparseMatrix, SparseOperator, spmm, spmm_rows
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 class LightGCN(EmbeddingModel):
@@ -81,13 +88,18 @@ class LightGCN(EmbeddingModel):
             operator that `sparse.operator(..., symmetric=True)` makes of it.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        weights = self.weights_of_layers
         x = jnp.concatenate([self.user_embedding, self.item_embedding])
         total = weights[0] * x
         for weight in weights[1:]:
             x = spmm(adjacency, x)
             total = total + weight * x
         return total[:num_users], total[num_users:]
+
+    @property
+    def weights_of_layers(self) -> tuple[float, ...]:
+        """(a_0, ..., a_L)."""
+        return self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
 
     def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
         """The rows of a batch, as taken from `self(adjacency)`, without the tables of all nodes.
@@ -107,7 +119,7 @@ class LightGCN(EmbeddingModel):
         """
         num_users, _ = bound_sizes(self, adjacency)
         rows = jnp.concatenate([user, num_users + item, (num_users + negatives).reshape(-1)])
-        weights = self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
+        weights = self.weights_of_layers
         x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
         total = weights[0] * ego
         for weight in weights[1:-1]:
@@ -120,6 +132,48 @@ class LightGCN(EmbeddingModel):
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""
         return self.user_embedding, self.item_embedding
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """The vector of a new user by propagation, from the layers of the items as they were trained.
+
+        With N the n items of the user and d_i the degree of item i, e_u^(0) = 0 and, for each further layer,
+        e_u^(l+1) = sum over i in N of (n d_i)^(-1/2) e_i^(l). So the user has n^(-1/2) times the sum over N of
+        d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)). An item that was not trained on hands on nothing. With 0 layers
+        it is least squares, as for `MF`.
+        """
+        if not self.layers:
+            return super().fold_in(variables, scorer, data, task)
+        params = variables["params"]
+        tables = (params["user_embedding"], params["item_embedding"])
+        sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers)
+        return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
+
+
+@functools.partial(jax.jit, static_argnames="weights")
+def handed_on(
+    adjacency: SparseOperator, users: jax.Array, items: jax.Array, *, weights: tuple[float, ...]
+) -> jax.Array:
+    """What each item hands on to a user, d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)), [I, d].
+
+    Args:
+      adjacency: A~ [N, N].
+      users: [U, d], e^(0).
+      items: [I, d], e^(0).
+      weights: (a_0, ..., a_L), L >= 1.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> edge = operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]])), symmetric=True)
+    >>> handed_on(edge, jnp.array([[3.0]]), jnp.array([[5.0]]), weights=(0.0, 1.0, 10.0)).tolist()  # 5 + 10 * 3
+    [[35.0]]
+    """
+    num_users = users.shape[0]
+    x = jnp.concatenate([users, items])
+    total = weights[1] * x
+    for weight in weights[2:]:
+        x = spmm(adjacency, x)
+        total = total + weight * x
+    degrees = jnp.diff(adjacency.indptr)[num_users:, None].astype(x.dtype)
+    return jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees, 1)), 0) * total[num_users:]
 
 
 @jax.custom_vjp

@@ -12,13 +12,15 @@ import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._least_squares import least_squares
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.protocols import Task
+from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseMatrix, spmm
 
 if TYPE_CHECKING:
     from jaxrec.data import Interactions
+    from jaxrec.training import TrainData
 
 Initializer = Literal["normal", "xavier"]
 
@@ -119,6 +121,10 @@ class MF(EmbeddingModel):
             return rows["item_embedding"], rows["item_embedding"]
         vectors, bias = rows["item_embedding"], rows["item_bias"][..., None]
         return _columns(vectors, jnp.ones_like(bias), bias), _columns(vectors, bias)
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """The vector and the bias of a new user, by least squares; see `EmbeddingModel.fold_in`."""
+        return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=int(self.bias))
 
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
         """What ranking and prediction need of the model.

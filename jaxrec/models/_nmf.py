@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -13,10 +14,11 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import masked_nmf, nmf, refit_scales
 from jaxrec.factorization._common import Solver
 from jaxrec.models._base import SolvedModel
+from jaxrec.models._fold_in import NonNegativeUsers
 from jaxrec.models._sizes import bound_sizes, user_item_block
-from jaxrec.protocols import Loss, Solution, Task
+from jaxrec.protocols import FoldIn, Loss, Solution, Task
 from jaxrec.scorers import FactorScorer
-from jaxrec.sparse import SparseOperator, from_entries, operator
+from jaxrec.sparse import SparseOperator, from_entries, operator, spmm
 
 if TYPE_CHECKING:
     from jaxrec.data import Interactions
@@ -70,6 +72,7 @@ class NMF(SolvedModel, nn.Module):
     [[1.0, 1.0, 0.0]]
     """
 
+    serves_new_users: ClassVar[bool] = True
     draws: ClassVar[bool] = True
 
     dim: int = 50
@@ -129,6 +132,18 @@ class NMF(SolvedModel, nn.Module):
         scorer = self.apply(variables, data.adjacency, ratings, method="scorer")
         return Solution(scorer, variables, {"objective": self.objective})
 
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """The row w of a new user that minimizes the objective, with h as it was fitted; ratings need ratings."""
+        rated = task == "rating"
+        l2 = (L2_OF_RATINGS if rated else 0.0) if self.l2 is None else self.l2
+        values, extra = _values(scorer, data.adjacency, normalized=not rated and self.matrix == "normalized")
+        h = scorer.items[:, : self.dim]
+        gram = None if rated else jnp.matmul(h.T, h, precision="highest")
+        normalized = self.matrix == "normalized"
+        return NonNegativeUsers(
+            scorer.items, values, gram, jnp.float32(l2), extra, normalized, dim=self.dim, needs_ratings=rated
+        )
+
     @nn.compact
     def __call__(self, adjacency: SparseOperator | None = None, ratings: SparseOperator | None = None) -> FactorScorer:
         """The scorer, from a normalised adjacency [N, N] and, for "observed", ratings [U, I].
@@ -167,6 +182,18 @@ class NMF(SolvedModel, nn.Module):
     def scorer(self, adjacency: SparseOperator | None = None, ratings: SparseOperator | None = None) -> FactorScorer:
         """What ranking and prediction need of the model."""
         return self(adjacency, ratings)
+
+
+@functools.partial(jax.jit, static_argnames="normalized")
+def _values(scorer: FactorScorer, adjacency: SparseOperator, *, normalized: bool) -> tuple[jax.Array, jax.Array]:
+    """The value of each item in a row of X [I], and the mean square of the products over the pairs of the data."""
+    block = user_item_block(adjacency, scorer.num_users, binary=True)
+    degrees = jnp.diff(block.T.indptr).astype(jnp.float32)
+    values = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees, 1)), 0) if normalized else jnp.ones_like(degrees)
+    w, h = scorer.users[:, : scorer.dim], scorer.items[:, : scorer.dim]
+    # sum over pairs of <w_u, h_i>^2 = sum over components f, g of w_uf w_ug h_if h_ig, one sparse product for each f.
+    squares = jax.lax.map(lambda one: jnp.sum(w * one[0][:, None] * spmm(block, h * one[1][:, None])), (w.T, h.T))
+    return values, jnp.sum(squares) / jnp.maximum(jnp.sum(degrees), 1)
 
 
 def _with_means(users: jax.Array, items: jax.Array, ratings: SparseOperator) -> tuple[jax.Array, jax.Array]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import (
     Initializer,
     check_embedding_options,
@@ -19,12 +20,13 @@ from jaxrec.models._mf import (
     without_cold,
 )
 from jaxrec.models._sizes import bound_sizes, user_item_block
-from jaxrec.protocols import Encoded, Task
+from jaxrec.protocols import Encoded, FoldIn, Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseOperator, spmm
 
 if TYPE_CHECKING:
     from jaxrec.data import Interactions
+    from jaxrec.training import TrainData
 
 
 class SVDPP(EmbeddingModel):
@@ -126,6 +128,15 @@ class SVDPP(EmbeddingModel):
             jnp.concatenate([self.user_embedding, self.user_bias[:, None]], axis=1),
             jnp.concatenate([self.item_embedding, self.item_bias[:, None]], axis=1),
         )
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """A new user has the sum of y over the items, and p and b by least squares, from ratings where there are any.
+
+        Without ratings, a model of ratings takes the mean of the fitted users for p and b.
+        """
+        y = variables["params"]["implicit_embedding"]
+        implicit = jnp.concatenate([y, jnp.zeros_like(y[:, :1])], axis=1)
+        return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=1, implicit=implicit)
 
     def scorer(self, adjacency: SparseOperator) -> FactorScorer:
         """What ranking and prediction need of the model; nodes without an edge get the mean and the other's bias."""

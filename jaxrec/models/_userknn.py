@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, ClassVar
+
 import jax.numpy as jnp
 
+from jaxrec.models._fold_in import NeighborUsers
 from jaxrec.models._neighbors import NeighborModel
 from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import UserWeightScorer
 from jaxrec.sparse import SparseOperator
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 class UserKNN(NeighborModel):
@@ -38,6 +45,17 @@ class UserKNN(NeighborModel):
     >>> scorer.scores(jnp.array([0])).round(3).tolist()
     [[0.0, 0.5, 0.5]]
     """
+
+    serves_new_users: ClassVar[bool] = True
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """A new user has neighbors among the fitted users, by the same similarity."""
+        of_user = jnp.sqrt(jnp.diff(scorer.history.indptr).astype(jnp.float32))
+        degrees = jnp.diff(scorer.history.T.indptr).astype(jnp.float32)
+        cosine = self.similarity == "cosine"
+        of_item = jnp.ones_like(degrees) if cosine else 1 / jnp.maximum(degrees, 1)
+        shrink = jnp.float32(self.shrink if cosine else 0)
+        return NeighborUsers(scorer.history, of_item, of_user, shrink, neighbors=self.neighbors)
 
     def __call__(self, adjacency: SparseOperator) -> UserWeightScorer:
         """The scorer, from a normalised adjacency [N, N]."""

@@ -14,7 +14,10 @@ except ImportError as error:
 
 # Without this a failed assert of a suite would not show its values.
 pytest.register_assert_rewrite(
-    *(f"jaxrec.testing._{name}" for name in ("losses", "metrics", "models", "negatives", "options", "regularizers"))
+    *(
+        f"jaxrec.testing._{name}"
+        for name in ("losses", "metrics", "models", "negatives", "new_users", "options", "regularizers")
+    )
 )
 
 from jaxrec.testing._losses import LossConformance

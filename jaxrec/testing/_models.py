@@ -14,6 +14,7 @@ from jaxrec.errors import JaxrecError, MismatchError, UnknownIdError
 from jaxrec.fitting import TrainingOptions
 from jaxrec.models import with_sizes
 from jaxrec.pytrees import structure_of
+from jaxrec.testing._new_users import FoldInChecks
 from jaxrec.testing._worlds import ALL, SIZE, adjacency_of, checkerboard, leaves_of, strict
 from jaxrec.training import train_data
 from jaxrec.types import Scorer
@@ -37,7 +38,7 @@ def pair_scores_of(scorer: Scorer, users: Any, items: Any) -> jax.Array:
     return _pair_scores(scorer, users, items, structure=structure_of(scorer))
 
 
-class _Conformance:
+class _Conformance(FoldInChecks):
     """The tests of a model, however it comes to its scorer."""
 
     model: ClassVar[Any]

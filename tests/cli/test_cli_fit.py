@@ -387,3 +387,13 @@ def test_several_seeds_of_a_model_without_training_and_without_a_test(cli, ratin
         "--seed must lie in 0..4294967295, got 4294967296"
         in cli(*words[:-2], "--seed", "4294967295", "--seeds", "2").error
     )
+
+
+def test_a_fit_starts_from_a_run(cli, ratings, trained_run, full_run, tmp_path):
+    words = ["fit", ratings, "--model", "mf", "--epochs", "1", "--valid", "0", "-k", "5", "--out", tmp_path / "run"]
+    result = cli(*words, "--dim", "4", "--from", trained_run, "--json")
+    assert "note: warm start from mf: the rows of 12 of 12 users and 24 of 24 items were copied" in result.err
+    assert result.status == 0
+    assert "init has (24, 4) for the parameter item_embedding" in cli(*words, "--dim", "2", "--from", trained_run).error
+    assert "--from is given, and" in cli("fit", ratings, "--model", "ease", "--from", full_run, *words[-2:]).error
+    assert "no run folder at" in cli(*words, "--from", tmp_path / "nowhere").error

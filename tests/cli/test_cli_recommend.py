@@ -110,8 +110,8 @@ def test_predict_scores_pairs_in_order(cli, full_run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("recommend RUN", "name users with --user, or ask for --all of them, one of the two"),
-        ("recommend RUN --all --user 1", "name users with --user, or ask for --all of them, one of the two"),
+        ("recommend RUN", "name users with --user, --all, --history or --new-users, one of the four; got none of them"),
+        ("recommend RUN --all --user 1", "one of the four; got --user and --all"),
         ("recommend RUN --user 1 -k 25", "k must lie in 1..24 (the number of items), got 25"),
         ("recommend RUN --user 1 -k 0", "k must lie in 1..24 (the number of items), got 0"),
         ("recommend RUN --user 1 --exclude 99", "unknown item '99'"),
@@ -159,3 +159,40 @@ def test_a_way_with_unknown_users_is_named_by_its_flag(cli, tmp_path):
     jaxrec.save(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), tmp_path / "run")
     error = cli("recommend", tmp_path / "run", "--user", "1", "-k", "1").error
     assert "ask for --unknown popular to get the most popular items, or --unknown skip" in error
+
+
+EVEN = [item for item in range(0, 24, 2) if item != 4]  # what user 2 has
+
+
+def test_a_history_of_a_new_user(cli, full_run, tmp_path):
+    words = ["recommend", full_run, "-k", "2", "--json"]
+    assert first(cli(*words, "--history", *EVEN)) == {"new": 4}
+    titled = ["Heat (1995)", "heat (1986)", *EVEN[2:]]
+    assert first(cli(*words, "--history", *titled)) == {"new": 4}
+    (tmp_path / "items").write_text("\n".join(map(str, EVEN)) + "\n")
+    assert first(cli(*words, "--history", f"@{tmp_path / 'items'}")) == {"new": 4}
+    result = cli(*words, "--history", *EVEN, "999", "--unknown", "skip")
+    assert first(result) == {"new": 4}
+    assert "note: 1 of the new users' items is unknown to the model and left out: '999'" in result.err
+
+
+def test_new_users_from_a_file(cli, full_run, tmp_path):
+    path = tmp_path / "new.csv"
+    odd = [item for item in range(1, 24, 2) if item != 7]
+    rows = [("ann", item) for item in EVEN] + [("bo", item) for item in odd]
+    path.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in rows))
+    out = tmp_path / "lists.csv"
+    assert first(cli("recommend", full_run, "-k", "2", "--new-users", path, "--json")) == {"ann": 4, "bo": 7}
+    assert cli("recommend", full_run, "-k", "2", "--new-users", path, "--out", out, "--json").json["users"] == 2
+    with out.open(encoding="utf-8") as file:
+        assert [row["user"] for row in csv.DictReader(file)] == ["ann", "ann", "bo", "bo"]
+
+
+def test_mistakes_with_new_users(cli, full_run, tmp_path):
+    words = ["recommend", full_run, "-k", "2"]
+    assert "one of the four; got none of them" in cli(*words).error
+    assert "got --user and --history" in cli(*words, "--user", "2", "--history", "4").error
+    assert "unknown item 'Ronin'" in cli(*words, "--history", "Ronin").error
+    assert "no such file" in cli(*words, "--new-users", tmp_path / "nowhere.csv").error
+    (tmp_path / "empty").write_text("\n")
+    assert "--history names no item" in cli(*words, "--history", f"@{tmp_path / 'empty'}").error

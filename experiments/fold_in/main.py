@@ -1,0 +1,172 @@
+"""Compare lists of held-out users by fold-in with those of a model that is trained again with these users."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+import jaxrec
+from experiments.fold_in.config import CHOSEN, FOLDS, GRIDS, SEED
+from jaxrec.data.splitting import UserKFold
+from jaxrec.fitting import FittedModel, plain_description, versions
+
+METRIC = "ndcg@10"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Measure fold-in against training again, on held-out users of ML-100K.
+
+    Attributes:
+      dataset: a named data set.
+      models: which of config.py.
+      folds: how many of the five folds.
+      users: how many single calls are timed in a fold.
+      tune: print the validation figures of all settings instead; the test users are left alone.
+      out: the JSON file, or None.
+    """
+
+    dataset: str = "ml-100k"
+    models: tuple[str, ...] = tuple(CHOSEN)
+    folds: int = FOLDS
+    users: int = 50
+    tune: bool = False
+    out: pathlib.Path | None = None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the experiment."""
+    options = tyro.cli(Options, args=argv, description="Lists of new users without training again.")
+    data = jaxrec.load(options.dataset)
+    if options.tune:
+        return tune(data, options)
+    rows = {
+        name: [measure(name, data, fold, options.users) for fold in range(options.folds)] for name in options.models
+    }
+    summary = {name: summarize(of_folds) for name, of_folds in rows.items()}
+    print("\n" + table(summary))
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        settings = {name: plain_description(CHOSEN[name][0]) for name in options.models}
+        folds = {name: [{key: row[key] for key in row if key != "values"} for row in rows[name]] for name in rows}
+        document = {"data": data.counts(), "summary": summary, "folds": folds, "settings": settings}
+        options.out.write_text(json.dumps({**document, "versions": versions()}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def held_out(data: jaxrec.Interactions, fold: int) -> jaxrec.Split:
+    """Return the split of a fold: a fifth of the users for the test, a tenth for validation, a fifth of each hidden."""
+    return jaxrec.split(data, UserKFold(fold, folds=FOLDS, test=0.2, valid=0.1), key=jax.random.key(SEED))
+
+
+def measure(name: str, data: jaxrec.Interactions, fold: int, timed: int) -> dict[str, Any]:
+    """Fit with the test users held out, and again with what they show; measure both on what they hide."""
+    model, how = CHOSEN[name]
+    split = held_out(data, fold)
+    folded = jaxrec.fit(model, split, how, key=jax.random.key(SEED))
+    assert split.fold_in is not None
+    fitted_users = np.bincount(split.fitted.user, minlength=data.num_users) > 0
+    joint = jaxrec.Split(
+        _joined(split.fitted, split.fold_in.select(~fitted_users[split.fold_in.user])),
+        split.valid.select([]),
+        split.test,
+        "with the shown items of the test users",
+    )
+    if how is not None:  # for as many epochs as validation chose
+        how = dataclasses.replace(how, epochs=folded.info["best_epoch"], validation=None)
+    refitted = jaxrec.fit(model, joint, how, key=jax.random.key(SEED))
+    reports = [
+        jaxrec.evaluate(fitted, parts, k=10, metrics="ndcg", space=None)
+        for fitted, parts in ((folded, split), (refitted, joint))
+    ]
+    values = np.stack([report.per_user[METRIC] for report in reports], axis=1)
+    popular = jaxrec.fit(jaxrec.Popularity(), joint, key=jax.random.key(SEED))
+    seconds = milliseconds(folded, split, timed)
+    row = {
+        "fold": fold,
+        "best_epoch": folded.info["best_epoch"],
+        "fold_in": float(np.mean(values[:, 0])),
+        "refitted": float(np.mean(values[:, 1])),
+        "popularity": jaxrec.evaluate(popular, joint, k=10, metrics="ndcg", space=None).mean(METRIC),
+        "milliseconds": [float(np.median(seconds)), float(np.quantile(seconds, 0.95))],
+        "values": values,
+    }
+    print(name, {key: value for key, value in row.items() if key != "values"}, flush=True)
+    return row
+
+
+def milliseconds(fitted: FittedModel, split: jaxrec.Split, users: int) -> list[float]:
+    """Return the time of `recommend(history=...)` for one user after another, once each length is compiled."""
+    assert split.fold_in is not None
+    shown = split.fold_in
+    of_user = [shown.items.ids[shown.item[shown.user == user]].tolist() for user in np.unique(split.test.user)[:users]]
+    for history in of_user:
+        jaxrec.recommend(fitted, history=history, k=10)
+    out = []
+    for history in of_user:
+        start = time.perf_counter()
+        jaxrec.recommend(fitted, history=history, k=10)
+        out.append(1e3 * (time.perf_counter() - start))
+    return out
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return means over the users of all folds, and the ratio with a 95% percentile bootstrap interval over users."""
+    values = np.concatenate([row["values"] for row in rows])
+    rng = np.random.default_rng(SEED)
+    draws = np.stack([values[rng.integers(len(values), size=len(values))].mean(axis=0) for _ in range(10_000)])
+    low, high = np.quantile(draws[:, 0] / draws[:, 1], (0.025, 0.975))
+    folded, refitted = values.mean(axis=0)
+    return {
+        "users": len(values),
+        "fold_in": float(folded),
+        "refitted": float(refitted),
+        "popularity": float(np.mean([row["popularity"] for row in rows])),
+        "ratio": float(folded / refitted),
+        "interval": [float(low), float(high)],
+        "of_folds": [row["fold_in"] / row["refitted"] for row in rows],
+        "milliseconds": np.median([row["milliseconds"] for row in rows], axis=0).tolist(),
+    }
+
+
+def table(summary: dict[str, dict[str, Any]]) -> str:
+    """Return the table of the README."""
+    lines = [
+        "| model | fold-in | trained again | ratio | 95% interval | popularity | ms a user, median (p95) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in summary.items():
+        figures = [f"{row[key]:.4f}"[1:] for key in ("fold_in", "refitted")]
+        low, high = row["interval"]
+        median, slow = row["milliseconds"]
+        lines.append(
+            f"| {name} | {figures[0]} | {figures[1]} | {row['ratio']:.3f} | [{low:.3f}, {high:.3f}] | "
+            f"{row['popularity']:.4f} | {median:.1f} ({slow:.1f}) |"
+        )
+    return "\n".join(lines)
+
+
+def tune(data: jaxrec.Interactions, options: Options) -> int:
+    """Print the figure of the validation users for all settings; they are folded in, and no test user is read."""
+    for name in options.models:
+        model, how = CHOSEN[name]
+        study = jaxrec.tune(model, held_out(data, 0), GRIDS[name], how, key=jax.random.key(SEED))
+        for trial in study.trials:
+            value = trial.error if trial.value is None else f"{trial.value:.4f}"
+            print(f"{name:<9} {value}  epochs {list(trial.epochs)}  {dict(trial.settings)}", flush=True)
+        print(f"{name:<9} best: {study.best.value:.4f}  {dict(study.best.settings)}\n", flush=True)
+    return 0
+
+
+def _joined(one: jaxrec.Interactions, other: jaxrec.Interactions) -> jaxrec.Interactions:
+    """Return two parts of one catalog in one."""
+    empty = one.select([])
+    return jaxrec.Split(one, other, empty, "joined").fitted
