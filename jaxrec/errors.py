@@ -95,3 +95,17 @@ class NonFiniteLossError(JaxrecError, FloatingPointError):
     """
 
     state: object = None
+
+
+class OutputError(JaxrecError, OSError):
+    """A file that cannot be written; also an `OSError`. What was there before is as it was.
+
+    >>> from jaxrec.files import write_whole
+    >>> write_whole("no/such/folder/lists.csv", b"")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.OutputError: cannot write 'no/such/folder/lists.csv': No such file or directory; ...
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._catalog import MAIN_METRICS
 from jaxrec.evaluation._tradeoff import CurvePoint, curve_rows
+from jaxrec.files import whole_file
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 from jaxrec.reports._report import Report
 from jaxrec.reports._values import split_value_name
@@ -317,7 +318,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
       path: ends in .png, .svg or .pdf; its folder must exist.
 
     Raises:
-      JaxrecError: another ending, or a file that cannot be written.
+      JaxrecError: another ending.
+      OutputError: the file cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -328,14 +330,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     path = pathlib.Path(path)
     if path.suffix not in _ENDINGS:
         raise JaxrecError(f"cannot draw {str(path)!r}: the ending must be {', '.join(_ENDINGS)}")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise JaxrecError(f"cannot write {str(path)!r}: {error.strerror or error}; name another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def _figure_class() -> type[Figure]:

@@ -18,6 +18,7 @@ from jaxrec.data._ids import id_list
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, UnknownIdError
+from jaxrec.files import whole_file, whole_text, write_whole
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._item_vectors import common_space
 from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, rerank
@@ -124,10 +125,11 @@ class Recommendations:
         return pandas.DataFrame(self.rows(), columns=self._columns())
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write the rows to a file: .csv, .json (one document), or .parquet (needs pyarrow).
+        """Write the rows to a file, whole or not at all: .csv, .json (one document), or .parquet (needs pyarrow).
 
         Raises:
           JaxrecError: another ending, or pyarrow missing for Parquet.
+          OutputError: the file cannot be written; what was there stays.
 
         >>> Recommendations("user", {}).save("lists.txt")
         Traceback (most recent call last):
@@ -136,11 +138,11 @@ class Recommendations:
         """
         path = pathlib.Path(path)
         if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
+            write_whole(path, (json.dumps(self.to_dict()) + "\n").encode())
         elif path.suffix == ".csv":
             import csv
 
-            with path.open("w", encoding="utf-8", newline="") as file:
+            with whole_text(path) as file:
                 writer = csv.writer(file)
                 writer.writerow(self._columns())
                 writer.writerows(self.rows())
@@ -151,9 +153,9 @@ class Recommendations:
             except ImportError:
                 raise JaxrecError('Parquet needs pyarrow: pip install "jaxrec[parquet]"') from None
             columns = list(zip(*self.rows(), strict=True)) or [()] * len(self._columns())
-            pyarrow.parquet.write_table(
-                pyarrow.table(dict(zip(self._columns(), map(list, columns), strict=True))), path
-            )
+            table = pyarrow.table(dict(zip(self._columns(), map(list, columns), strict=True)))
+            with whole_file(path) as file:
+                pyarrow.parquet.write_table(table, file)
         else:
             raise JaxrecError(f"cannot write {str(path)!r}: the ending must be .csv, .json or .parquet")
 

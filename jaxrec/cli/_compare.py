@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec.api._evaluate import default_space, evaluate
+from jaxrec.cli._figures import read_metrics
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note, writable, write_text
@@ -103,7 +103,7 @@ def run(argv: Sequence[str]) -> None:
     unasked = {name for metric in asked for name in metric.also} - {metric.name for metric in asked}
     names = [name for name in first.names if split_value_name(name).name not in unasked]
     rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)
-    seeds = {label: _seeds(folder) for label, folder in zip(labels, command.runs, strict=True)}
+    seeds = {label: _seeds(folder, command.quiet) for label, folder in zip(labels, command.runs, strict=True)}
     trainings = {label: max(len(some.get("runs", ())), 1) for label, some in seeds.items()}
     table_options: dict[str, Any] = {
         "level": command.level,
@@ -216,13 +216,9 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return "".join(f", {name} is {a!r} and {b!r}" for name, (a, b) in pairs.items() if a != b)
 
 
-def _seeds(folder: str) -> dict[str, Any]:
+def _seeds(folder: str, quiet: bool) -> dict[str, Any]:
     """What a run folder says of several seeds."""
-    try:
-        document = json.loads((pathlib.Path(folder).expanduser() / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    seeds = document.get("seeds") if isinstance(document, dict) else None
+    seeds = read_metrics(folder, quiet).get("seeds")
     return seeds if isinstance(seeds, dict) and isinstance(seeds.get("runs"), list) else {}
 
 

@@ -16,7 +16,7 @@ from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
-from jaxrec.cli._run_folder import claimed, metrics_document, seeds_document
+from jaxrec.cli._run_folder import claimed, metrics_document, replacing, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
@@ -25,7 +25,8 @@ from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
-from jaxrec.fitting._storage import restore, save
+from jaxrec.fitting._publishing import log_path
+from jaxrec.fitting._storage import restore
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
 from jaxrec.ranking._topk import check_list_length, users_per_tile
@@ -242,7 +243,7 @@ def run(argv: Sequence[str]) -> None:
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
-        log = folder / "log.jsonl"
+        log = log_path(folder) if choices.trained else None
         start = (
             None
             if command.from_run is None
@@ -251,7 +252,7 @@ def run(argv: Sequence[str]) -> None:
         how: dict[str, Any] = {
             "init": start,
             "progress": not command.quiet and sys.stderr.isatty(),
-            "log": log if choices.trained else None,
+            "log": log,
             "callbacks": callbacks,
         }
         if command.seeds == 1:
@@ -263,32 +264,30 @@ def run(argv: Sequence[str]) -> None:
             note(text, command.quiet)
         source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
-        # Saved before it is measured, so that no training is lost; figures of an older model must not stay beside it.
-        (folder / "metrics.json").unlink(missing_ok=True)
-        save(model, folder)
-        before = time.perf_counter()
-        reports = _measure(command, models, parts, k)
-        evaluate_seconds = time.perf_counter() - before if reports else None
-        document = metrics_document(
-            model,
-            reports[0] if reports else None,
-            source=source,
-            config={
-                "model": {"name": name, **values_of(command.model_options)},  # pyright: ignore[reportAttributeAccessIssue]
-                "fit": {**given, "all_data": command.all_data} if given or command.all_data else None,
-                "evaluate": {"k": k},
-            },
-            seed=command.seed,
-            load_seconds=load_seconds,
-            evaluate_seconds=evaluate_seconds,
-            started=started,
-        )
-        if command.seeds > 1:
-            document["seeds"] = seeds_document(models, reports, seeds)
-        write_json(folder / "metrics.json", document)
-        if not choices.trained:
-            log.unlink(missing_ok=True)
-        _draw(model, folder, command.quiet)
+        # Saved before it is measured, so that no training is lost.
+        with replacing(model, folder, log) as saved:
+            before = time.perf_counter()
+            reports = _measure(command, models, parts, k)
+            evaluate_seconds = time.perf_counter() - before if reports else None
+            document = metrics_document(
+                model,
+                reports[0] if reports else None,
+                digest=saved.digest,
+                source=source,
+                config={
+                    "model": {"name": name, **values_of(command.model_options)},  # pyright: ignore[reportAttributeAccessIssue]
+                    "fit": {**given, "all_data": command.all_data} if given or command.all_data else None,
+                    "evaluate": {"k": k},
+                },
+                seed=command.seed,
+                load_seconds=load_seconds,
+                evaluate_seconds=evaluate_seconds,
+                started=started,
+            )
+            if command.seeds > 1:
+                document["seeds"] = seeds_document(models, reports, seeds)
+            write_json(saved.beside("metrics.json"), document)
+            _draw(model, saved.beside("learning_curve.png"), command.quiet)
     emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
 
 
@@ -328,10 +327,8 @@ def _measure(command: FitCommand, models: Sequence[FittedModel], parts: Split, k
     return [evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb) for model in models]
 
 
-def _draw(model: FittedModel, folder: pathlib.Path, quiet: bool) -> None:
-    """The learning curve, where there is one and matplotlib can draw it; an older one does not stay."""
-    path = folder / "learning_curve.png"
-    path.unlink(missing_ok=True)
+def _draw(model: FittedModel, path: pathlib.Path, quiet: bool) -> None:
+    """The learning curve, where there is one and matplotlib can draw it."""
     records = model.info["records"]
     if not records:
         return

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec import files
 from jaxrec.cli._flags import in_flags
-from jaxrec.errors import JaxrecError
+from jaxrec.errors import JaxrecError, OutputError
 
 
 def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
@@ -61,7 +62,7 @@ def writable(flag: str, name: str, endings: Sequence[str] = ()) -> pathlib.Path:
       endings: what it may end in; none for any.
 
     Raises:
-      JaxrecError: another ending, a folder that does not exist, or a folder in the file's place.
+      JaxrecError: another ending, a folder that does not exist, or a folder, a link or a protected file in its place.
 
     >>> writable("--out", "lists.csv", [".csv", ".json"]).name
     'lists.csv'
@@ -73,6 +74,10 @@ def writable(flag: str, name: str, endings: Sequence[str] = ()) -> pathlib.Path:
         raise JaxrecError(f"{flag} {name!r} is in a folder that does not exist; make {str(path.parent)!r} first")
     if path.is_dir():
         raise JaxrecError(f"{flag} {name!r} is a folder; name a file")
+    try:
+        files.mode_of(path)
+    except OutputError as error:
+        raise JaxrecError(f"{flag}: {error}") from None
     return path
 
 
@@ -97,9 +102,4 @@ def write_text(path: pathlib.Path, text: str) -> None:
     ...     pathlib.Path(folder, "a.md").read_text(encoding="utf-8")
     '± .5'
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_whole(path, text.encode())

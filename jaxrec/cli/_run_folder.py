@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import itertools
 import os
 import pathlib
 import re
@@ -12,18 +12,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
+from jaxrec.cli._foreign import refuse_foreign
 from jaxrec.cli._memory import devices, huge_pages
-from jaxrec.cli._output import plain
+from jaxrec.cli._output import note, plain
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional
 from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.fitting._document import MODEL, OLD_ARRAYS
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._storage import FORMAT, restore
+from jaxrec.fitting._owner import owned
+from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle
+from jaxrec.fitting._storage import pending, restore
 from jaxrec.fitting._versions import versions
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
-FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png")
-"""What `fit` writes; anything else in a folder is someone else's."""
+FILES = (MODEL, OLD_ARRAYS, *COMPANIONS)
+"""What `fit` writes, but for the hash in the name of the arrays; anything else in a folder is someone else's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ def metrics_of(words: Sequence[str]) -> list[Any]:
 
 @contextlib.contextmanager
 def claimed(folder: str | None, data: str, model: str) -> Iterator[pathlib.Path]:
-    """The folder of a new run, made and found to be writable; taken away again if it is left empty.
+    """The folder of a new run, this process's own for the block; taken away again if it is left empty.
 
     Args:
       folder: what the caller asks for; None takes the first of runs/DATA-MODEL, runs/DATA-MODEL-2, ... that is free.
@@ -68,27 +72,31 @@ def claimed(folder: str | None, data: str, model: str) -> Iterator[pathlib.Path]
       model: the model's name.
 
     Raises:
-      RunFolderError: a file, a folder with other things in it, or one that cannot be written.
+      RunFolderError: a file, a folder with other things in it, one that cannot be written, or one that another process
+        is writing to.
     """
-    path = pathlib.Path(folder).expanduser() if folder is not None else _free(data, model)
-    if path.is_dir():
-        _refuse_foreign(path)
-    elif path.exists():
-        raise RunFolderError(f"--out {str(path)!r} is a file; name a folder")
-    before = [parent for parent in (path, *path.parents) if parent.exists()]
-    probe = path / f".probe.{os.getpid()}"
+    path = pathlib.Path(folder).expanduser() if folder is not None else None
+    if path is not None and path.is_dir():
+        refuse_foreign(path)
+    elif path is not None and (path.exists() or path.is_symlink()):
+        raise RunFolderError(f"--out {str(path)!r} is {'a file' if path.exists() else 'a broken link'}; name a folder")
+    before = [parent for parent in (path or pathlib.Path("runs"), *_parents(path)) if parent.exists()]
     try:
+        path = _free(data, model) if path is None else path
         path.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
     except OSError as error:
         raise RunFolderError(f"--out {str(path)!r} cannot be written: {error.strerror}; name another folder") from None
     try:
-        yield path
+        with owned(path):
+            refuse_foreign(path)  # another process may have been here before it was ours
+            settle(path)
+            try:
+                yield path
+            finally:
+                for log in (path / "log.jsonl", path / NEW_LOG):
+                    if log.is_file() and not log.stat().st_size:  # the fit ended before its first epoch
+                        log.unlink()
     finally:
-        log = path / "log.jsonl"
-        if log.is_file() and not log.stat().st_size:  # the fit ended before its first epoch
-            log.unlink()
         for made in (path, *path.parents):
             if made in before:
                 break
@@ -96,40 +104,63 @@ def claimed(folder: str | None, data: str, model: str) -> Iterator[pathlib.Path]
                 made.rmdir()
 
 
+def _parents(path: pathlib.Path | None) -> Sequence[pathlib.Path]:
+    return (path or pathlib.Path("runs")).parents
+
+
 def _free(data: str, model: str) -> pathlib.Path:
+    """Make the first folder that is free: two processes at the same time get two folders."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", pathlib.PurePath(data).stem if os.path.exists(data) else data).strip("-.")
     first = pathlib.Path("runs", f"{stem or 'data'}-{model}")
-    path, number = first, 1
-    while path.exists():
-        number += 1
-        path = first.with_name(f"{first.name}-{number}")
-    return path
+    first.parent.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        path = first if number == 1 else first.with_name(f"{first.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("there is always another number")
 
 
-def _refuse_foreign(path: pathlib.Path) -> None:
+@contextlib.contextmanager
+def replacing(model: FittedModel, folder: pathlib.Path, log: pathlib.Path | None) -> Iterator[Pending]:
+    """Save the model of a fit, and make it the model of the folder: at once in a new folder, else after the block.
+
+    The block measures the model and writes what belongs to it, see `Pending.beside`. Until it is over a run that was
+    there stays as it was. If the block fails, the new model waits beside the old one, and is told.
+
+    Args:
+      model: that was fitted.
+      folder: of the run, owned by this process.
+      log: of its epochs; None for a model without any.
+
+    Yields:
+      The saved model.
+
+    Raises:
+      OutputError: it cannot be written; a run that was there is as it was.
+    """
+    new, saved = not (folder / MODEL).exists(), pending(model, folder)
+    if new:
+        saved.switch()
     try:
-        others = sorted(entry.name for entry in path.iterdir() if entry.name not in FILES)
-    except OSError as error:
-        raise RunFolderError(f"--out {str(path)!r} cannot be read: {error.strerror}; name another folder") from None
-    if others and not _has_model(path):
-        raise RunFolderError(
-            f"--out {str(path)!r} is no run folder and is not empty (it has {', '.join(others[:3])}); "
-            "name a new or an empty folder"
-        )
-
-
-def _has_model(path: pathlib.Path) -> bool:
-    try:
-        document = json.loads((path / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("format") == FORMAT
+        yield saved
+    except BaseException:
+        if not new:
+            note(f"{folder} keeps its old run; the new model, not measured, waits as {saved.beside(MODEL).name}")
+        raise
+    for stale in (folder / NEW_LOG, folder / "log.jsonl") if new else (folder / NEW_LOG,):
+        if stale == log and log.name == NEW_LOG:
+            os.replace(log, saved.beside("log.jsonl"))
+        elif stale != log:
+            stale.unlink(missing_ok=True)
+    settle(folder, waiting=False) if new else saved.switch(replace=True)
 
 
 def metrics_document(
     model: FittedModel,
     report: Report | None,
     *,
+    digest: str,
     source: Mapping[str, Any],
     config: Mapping[str, Any],
     seed: int,
@@ -142,6 +173,7 @@ def metrics_document(
     Args:
       model: the fitted model.
       report: of the test part, or None where it was left alone.
+      digest: the sha256 of the model's description, as `model.json` has it.
       source: what `describe` says of the data.
       config: the options of the model, of the training and of the measuring, by these names.
       seed: of the fit.
@@ -150,15 +182,17 @@ def metrics_document(
       started: `time.perf_counter()` at the start of the command.
 
     Returns:
-      `test` and `valid` by names like "recall@20" (null where there is none), `intervals` and `counts` of the test,
-      `seconds`, `config`, `seed`, `best_epoch`, `versions`, `data`, `device`, `notes`. With several seeds all this is
-      of the first, whose model the folder has, but for the seconds, which are of all; see `seeds_document`.
+      `model_sha256`, the model that is measured; `test` and `valid` by names like "recall@20" (null where there is
+      none), `intervals` and `counts` of the test, `seconds`, `config`, `seed`, `best_epoch`, `versions`, `data`,
+      `device`, `notes`. With several seeds all this is of the first, whose model the folder has, but for the seconds,
+      which are of all; see `seeds_document`.
     """
     measured = None if report is None else report.to_dict()
     took = model.info["seconds"]
     return plain(
         {
             "model": model.name,
+            "model_sha256": digest,
             "test": measured and measured["mean"],
             "valid": model.info["valid"] or None,
             "intervals": measured and measured["interval"],

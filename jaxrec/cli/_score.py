@@ -10,11 +10,12 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.api._rankings import evaluate_rankings
-from jaxrec.cli._output import emit, note
+from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import ComputeOptions, optional, parse
 from jaxrec.cli._run_folder import metrics_of
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
+from jaxrec.files import whole_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class ScoreCommand(ComputeOptions):
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec score`; see `ScoreCommand` for the options."""
     command = parse(ScoreCommand, argv, "score", "The metrics of ranked lists in a file, whatever system made them.")
+    per_user = None if command.per_user is None else writable("--per-user", command.per_user)
     report = evaluate_rankings(
         command.lists,
         command.truth,
@@ -54,8 +56,9 @@ def run(argv: Sequence[str]) -> None:
     )
     if command.train is None:
         note("without --train every item counts as trained", command.quiet)
-    if command.per_user is not None:
-        report.to_frame().to_csv(command.per_user, index=False)
+    if per_user is not None:
+        with whole_text(per_user) as file:
+            report.to_frame().to_csv(file, index=False)
     document = {"lists": command.lists, "truth": command.truth, "train": command.train, **report.to_dict()}
     emit(document, f"{command.lists}\n{report}", command.json)
 

@@ -1,18 +1,14 @@
 """Saving a fitted model to a folder and restoring it, without pickle and without the training data.
 
-A run folder holds `model.json` (names, options, what is known of the fit, and a hash of the other file) and
-`arrays.npz` (parameters, scorer, ids, titles, seen items). Other files in it are left alone.
+A run folder holds `model.json` (names, options, what is known of the fit, a hash of the other file and of itself) and
+`arrays-HASH.npz` (parameters, scorer, ids, titles, seen items). Other files in it are left alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
-import json
-import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +19,20 @@ from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.fitting._archive import Stated, unpacked
+from jaxrec.fitting._checks import check_fitted
 from jaxrec.fitting._described import OTHERS, class_at, describe, fields_of, place_of, rebuild
+from jaxrec.fitting._document import FORMAT, FORMAT_VERSION, MODEL, arrays_name, is_ours, read_document
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._owner import owned
+from jaxrec.fitting._publishing import Pending, settle, write_pending
 
 if TYPE_CHECKING:
     from jaxrec.fitting._options import TrainingOptions
 
-FORMAT = "jaxrec-model"
-FORMAT_VERSION = 2
-
 # 0.1 named what a folder holds by the class alone.
 _PLACES = {place.rpartition(":")[2]: place for place in OTHERS}
+_RETRIES = 10
 
 
 def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
@@ -47,7 +46,8 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
       The folder.
 
     Raises:
-      RunFolderError: the folder cannot be written, or is a file.
+      RunFolderError: the folder cannot be written, is a file, holds a `model.json` of another program, or is being
+        written by another process.
 
     >>> import tempfile, jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
@@ -58,6 +58,26 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
     array([ True])
     """
     folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with owned(folder):
+            if (folder / MODEL).exists() and not is_ours(folder / MODEL):
+                raise RunFolderError(f"{str(folder / MODEL)!r} is not of jaxrec; name another folder")
+            settle(folder)
+            pending(model, folder).switch()
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"cannot write the run folder {str(folder)!r}: {error.strerror or error}") from None
+    return folder
+
+
+def pending(model: FittedModel, folder: pathlib.Path) -> Pending:
+    """Write a fitted model into a folder that this process owns, beside the model that is there.
+
+    Raises:
+      OutputError: the folder cannot be written.
+    """
     arrays: dict[str, np.ndarray] = {}
     document = {
         "format": FORMAT,
@@ -73,24 +93,14 @@ def save(model: FittedModel, folder: str | pathlib.Path) -> pathlib.Path:
         "seen": _pack(model.seen, "seen", arrays),
         "info": dict(model.info),
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    document["arrays_sha256"] = hashlib.sha256(buffer.getbuffer()).hexdigest()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # The description comes last and names the hash of the arrays, so a half-written pair is noticed.
-        _replace(folder / "arrays.npz", bytes(buffer.getbuffer()))
-        _replace(folder / "model.json", (json.dumps(document, indent=1) + "\n").encode())
-    except OSError as error:
-        raise RunFolderError(f"cannot write the run folder {str(folder)!r}: {error.strerror or error}") from None
-    return folder
+    return write_pending(document, arrays, folder)
 
 
 def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> FittedModel:
     """Read a fitted model back; it recommends the same without the training data.
 
     Args:
-      folder: a run folder that `save` wrote, of this version or of 0.1.
+      folder: a run folder that `save` wrote, of this version, 0.2 or 0.1.
       kinds: classes of your own that the run was made with: the model, the loss, the scorer. A file never makes
         anything be imported.
 
@@ -108,71 +118,79 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise RunFolderError(f"no run folder at {str(folder)!r}; make one with jaxrec.save or `jaxrec fit --out`")
-    document = _document(folder)
-    path = folder / "arrays.npz"
-    damaged = f"the run folder {str(folder)!r} is damaged: "
+    document, content = _whole(folder)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunFolderError(f"{damaged}arrays.npz cannot be read ({error.strerror or error}); fit again") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != document.get("arrays_sha256"):
-        raise RunFolderError(f"{damaged}arrays.npz is not the file that model.json was written with; fit again")
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive.items())
-        read = _Reader(document["format_version"], tuple(kinds))
-        fitted = FittedModel(
-            model=read.model(document["model"]),
-            variables=read.tree(document["variables"], arrays),
-            scorer=read.tree(document["scorer"], arrays),
-            users=IdMap(np.array(_host(document["users"], arrays)), "user"),
-            items=IdMap(np.array(_host(document["items"], arrays)), "item"),
-            titles=None if document["titles"] is None else _host(document["titles"], arrays),
-            item_columns={name: _host(part, arrays) for name, part in document["item_columns"]["fields"].items()},
-            seen=SeenItems(*(np.asarray(part) for part in read.tree(document["seen"], arrays))),
-            options=read.options(document["options"]),
-            info=document["info"],
-        )
-        _check_sizes(fitted)
-        return fitted
+        return _fitted(document, content, tuple(kinds))
     except RunFolderError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what a description says may be anything, and so is what comes of it
         detail = str(error) if isinstance(error, JaxrecError) else f"{type(error).__name__} {error}"
-        raise RunFolderError(f"{damaged}{detail}; fit again") from None
+        detail = " ".join(detail.split())[:160]
+        raise RunFolderError(f"the run folder {str(folder)!r} is damaged: {detail}; fit again") from None
 
 
-def _check_sizes(fitted: FittedModel) -> None:
-    """Raise ValueError where the parts of a fitted model are not of the sizes that it states."""
-    wanted = (fitted.model.num_users, fitted.model.num_items)
-    found = {
-        "ids": (fitted.num_users, fitted.num_items),
-        "scorer": (fitted.scorer.num_users, fitted.scorer.num_items),
-        "seen items": (fitted.seen.num_users, wanted[1]),
-        "titles": (wanted[0], wanted[1] if fitted.titles is None else len(fitted.titles)),
-    }
-    for name, sizes in found.items():
-        if sizes != wanted:
-            raise ValueError(f"the {name} are of {sizes} users and items, and the model of {wanted}")
+def _whole(folder: pathlib.Path) -> tuple[Mapping[str, Any], bytes]:
+    """The description of a folder and the content of the arrays that it names.
+
+    A fit into the same folder may replace both in between; then they are read again.
+    """
+    found: bytes | None = None
+    for _ in range(_RETRIES):
+        document, raw = read_document(folder)
+        name = arrays_name(document)
+        damaged = f"the run folder {str(folder)!r} is damaged: {name}"
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            if found == raw or not isinstance(error, FileNotFoundError):
+                raise RunFolderError(f"{damaged} cannot be read ({error.strerror or error}); fit again") from None
+        else:
+            if hashlib.sha256(content).hexdigest() == document["arrays_sha256"]:
+                return document, content
+            if found == raw:
+                raise RunFolderError(f"{damaged} is not the file that model.json was written with; fit again")
+        found = raw
+    raise RunFolderError(f"the run folder {str(folder)!r} changes while it is read; try again")
 
 
-def _document(folder: pathlib.Path) -> Mapping[str, Any]:
-    path = folder / "model.json"
-    if not path.is_file():
-        raise RunFolderError(f"{str(folder)!r} is no run folder: it has no model.json; give the folder that fit wrote")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunFolderError(f"{str(path)!r} is damaged: {error}; fit again") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise RunFolderError(f"{str(path)!r} was not written by jaxrec; give the folder that fit wrote")
-    if document.get("format_version") not in range(1, FORMAT_VERSION + 1):
-        raise RunFolderError(
-            f"{str(path)!r} has format version {document.get('format_version')} and this jaxrec reads 1 to "
-            f"{FORMAT_VERSION}; use the jaxrec that wrote it, or fit again"
-        )
-    return document
+def _fitted(document: Mapping[str, Any], content: bytes, kinds: tuple[type, ...]) -> FittedModel:
+    read = _Reader(document["format_version"], kinds, _stated(document))
+    arrays = unpacked(content, read.stated)
+    read.arrays.update(arrays)
+    seen = read.tree(document["seen"], "seen")
+    titles = document["titles"]
+    fitted = FittedModel(
+        model=read.model(document["model"]),
+        variables=read.tree(document["variables"], "variables"),
+        scorer=read.tree(document["scorer"], "scorer"),
+        users=IdMap(np.array(read.host(document["users"], "users")), "user"),
+        items=IdMap(np.array(read.host(document["items"], "items")), "item"),
+        titles=None if titles is None else np.array(read.host(titles, "titles")),
+        item_columns={
+            name: np.array(read.host(part, f"item_columns.{name}"))
+            for name, part in document["item_columns"]["fields"].items()
+        },
+        seen=SeenItems(*map(np.asarray, seen)),
+        options=read.options(document["options"]),
+        info=document["info"],
+    )
+    check_fitted(fitted)
+    return fitted
+
+
+def _stated(document: Mapping[str, Any]) -> dict[str, Stated]:
+    """What a description says of its arrays, by their names."""
+    out: dict[str, Stated] = {}
+    left = [document[name] for name in ("variables", "scorer", "users", "items", "titles", "item_columns", "seen")]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict) and part.get("kind") == "array":
+            shape = part.get("shape")
+            out[part["path"]] = Stated(part.get("dtype"), None if shape is None else tuple(shape))
+        elif isinstance(part, dict):
+            fields = part["fields"]
+            left += fields.values() if isinstance(fields, dict) else fields
+    return out
 
 
 def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -189,8 +207,10 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": place_of(value), "fields": fields}
     if isinstance(value, tuple):
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
+    if path in arrays:
+        raise RunFolderError(f"two arrays would have the name {path}; rename a variable")
     arrays[path] = np.asarray(value)
-    return {"kind": "array", "path": path}
+    return {"kind": "array", "path": path, "dtype": arrays[path].dtype.str, "shape": list(arrays[path].shape)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +219,8 @@ class _Reader:
 
     version: int
     kinds: tuple[type, ...]
+    stated: Mapping[str, Stated]
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def model(self, described: Mapping[str, Any]) -> Any:
         if self.version == 1:  # 0.1 had names of its own models only
@@ -216,28 +238,22 @@ class _Reader:
 
         return from_old(described)
 
-    def tree(self, described: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    def tree(self, described: Any, path: str) -> Any:
         if not isinstance(described, dict):
             return described
         kind = described["kind"]
         if kind == "array":
-            return jax.device_put(arrays[described["path"]])  # asarray compiles a program for every shape
+            return jax.device_put(self.host(described, path))  # asarray compiles a program for every shape
+        fields = described["fields"]
         if kind == "tuple":
-            return tuple(self.tree(part, arrays) for part in described["fields"])
-        fields = {name: self.tree(part, arrays) for name, part in described["fields"].items()}
+            return tuple(self.tree(part, f"{path}.{at}") for at, part in enumerate(fields))
+        fields = {name: self.tree(part, f"{path}.{name}") for name, part in fields.items()}
         if kind == "dict":
             return fields
         return class_at(str(_PLACES.get(kind, kind) if self.version == 1 else kind), self.kinds)(**fields)
 
-
-def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    return arrays[described["path"]]
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    def host(self, described: Mapping[str, Any], path: str) -> np.ndarray:
+        """An array as it was read; it is named by its place in the description and by no other."""
+        if described["path"] != path:
+            raise RunFolderError(f"the run folder is damaged: {path} is read from {described['path']!r:.60}; fit again")
+        return self.arrays[path]

@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from forging import arrays_file, edit
 
 import jaxrec
 from jaxrec import registry
@@ -25,7 +26,7 @@ def metrics_of(folder):
 
 def test_a_run_folder_holds_the_model_the_figures_the_log_and_the_curve(trained_run):
     assert sorted(path.name for path in trained_run.iterdir()) == [
-        "arrays.npz",
+        arrays_file(trained_run).name,
         "learning_curve.png",
         "log.jsonl",
         "metrics.json",
@@ -104,7 +105,9 @@ def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):
     assert any("every rating counts as a liking" in line for line in notes)
     assert not any("every rating" in line for line in cli("fit", ratings, *words, "--min-rating", "3").err.splitlines())
     assert cli("fit", ratings, *words, "--quiet").err == ""
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["arrays.npz", "metrics.json", "model.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        arrays_file(tmp_path / "run").name, "metrics.json", "model.json"
+    ]  # fmt: skip
 
 
 def test_text_names_the_figures_and_the_folder(cli, ratings, tmp_path):
@@ -125,11 +128,13 @@ def test_a_run_folder_is_replaced_and_other_files_in_it_stay(cli, ratings, train
     shutil.copytree(trained_run, run)
     (run / "remarks.txt").write_text("mine")
     assert cli("fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--out", run).status == 0
-    assert sorted(path.name for path in run.iterdir()) == ["arrays.npz", "metrics.json", "model.json", "remarks.txt"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        arrays_file(run).name, "metrics.json", "model.json", "remarks.txt"
+    ]  # fmt: skip
 
 
 def test_a_folder_with_what_is_left_of_a_stopped_run_may_be_used(cli, ratings, tmp_path):
-    (tmp_path / "log.jsonl").write_text("{}\n")
+    (tmp_path / "log.jsonl").write_text('{"stage": "fit", "epoch": 1, "seconds": 0.1, "loss": 0.7}\n')
     assert cli("fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--out", tmp_path).status == 0
 
 
@@ -291,7 +296,7 @@ def test_a_run_of_python_does_not_say_its_data(cli, tmp_path):
         ("absent", "no run folder at"),
         ("foreign", "was not written by jaxrec"),
         ("json", "is damaged"),
-        ("arrays", "is damaged: arrays.npz is not the file that model.json was written with; fit again"),
+        ("arrays", "npz is not the file that model.json was written with; fit again"),
         ("source", "the run folder is damaged: what it says of its data"),
     ],
 )
@@ -304,11 +309,11 @@ def test_a_damaged_or_foreign_run_folder(cli, full_run, tmp_path, damage, messag
     if damage == "json":
         (run / "model.json").write_text("{")
     if damage == "arrays":
-        (run / "arrays.npz").write_bytes(b"x")
+        arrays_file(run).write_bytes(b"x")
     if damage == "source":
-        document = json.loads((run / "model.json").read_text())
-        document["info"]["source"]["options"]["colour"] = "red"
-        (run / "model.json").write_text(json.dumps(document))
+        info = json.loads((run / "model.json").read_text())["info"]
+        info["source"]["options"]["colour"] = "red"
+        edit(run, info=info)
     assert message in cli("evaluate", run).error
     if damage != "source":
         assert message in cli("recommend", run, "--user", "1").error

@@ -5,6 +5,7 @@ import sys
 
 import jax
 import pytest
+from forging import edit
 
 import jaxrec
 from examples.extending.loss import Hinge
@@ -49,7 +50,7 @@ def test_no_place_in_a_run_folder_is_imported(trap, tmp_path, cli):
         for name in way[:-1]:
             at = at[name]
         at["kind"] = trap
-        (folder / "model.json").write_text(json.dumps(document))
+        edit(folder, **document)
         with pytest.raises(RunFolderError):
             jaxrec.restore(folder)
         with pytest.raises(RunFolderError):
@@ -67,7 +68,7 @@ def test_a_format_that_a_run_folder_names_is_not_imported(trap, ratings, tmp_pat
     assert cli("fit", ratings, *fit).status == 0
     document = json.loads((run / "model.json").read_text())
     document["info"]["source"]["options"]["format"] = trap
-    (run / "model.json").write_text(json.dumps(document))
+    edit(run, **document)
     error = cli("evaluate", run, "-k", "3", "--no-distances").error
     assert trap in error
     assert "--kind" in error

@@ -1,0 +1,185 @@
+"""Whether the arrays of a scorer that was read from a file fit each other, for each class of the library.
+
+A class of one's own is not checked, unless it registers a function of its own: `check_arrays.register(Mine)`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import MismatchError
+from jaxrec.scorers import (
+    FactorScorer,
+    ItemWeightScorer,
+    PopularityScorer,
+    RandomScorer,
+    TableScorer,
+    UserWeightScorer,
+)
+from jaxrec.sparse import SparseOperator
+
+MOST = 2**31 - 1  # indices are int32
+
+
+@functools.singledispatch
+def check_arrays(part: Any) -> None:
+    """Check the arrays of a scorer or of a matrix on the host: sizes, order and ranges.
+
+    Raises:
+      MismatchError: they do not fit each other.
+
+    >>> check_arrays(PopularityScorer(jnp.ones(3), num_users=2.5))
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: num_users is 2.5, expected a whole number in 0..2147483647
+    """
+
+
+def check_seen(seen: SeenItems, num_items: int, what: str) -> None:
+    """Check that these are rows of ascending items without repeats.
+
+    Args:
+      seen: the items of each user.
+      num_items: I.
+      what: these are, for messages.
+
+    Raises:
+      MismatchError: rows that do not follow each other, items outside 0..I-1 or out of order.
+
+    >>> check_seen(SeenItems(np.array([0, 2]), np.array([5, 3])), 6, "seen items")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: seen items of a user are not ascending
+    """
+    indptr, items = np.asarray(seen.indptr), np.asarray(seen.items)
+    if indptr.dtype.kind != "i" or items.dtype.kind != "i" or indptr.ndim != 1 or items.ndim != 1:
+        raise MismatchError(f"{what} are {indptr.dtype} {indptr.shape} and {items.dtype} {items.shape}")
+    if len(indptr) < 1 or indptr[0] != 0 or indptr[-1] != len(items) or (np.diff(indptr) < 0).any():
+        raise MismatchError(f"{what}: the rows do not divide the {len(items):,} items")
+    if len(items) and (items.min() < 0 or items.max() >= num_items):
+        raise MismatchError(f"{what} are {items.min()}..{items.max()}, outside 0..{num_items - 1}")
+    first = np.zeros(len(items) + 1, bool)
+    first[indptr] = True
+    if (np.diff(items) <= 0)[~first[1:-1]].any():
+        raise MismatchError(f"{what} of a user are not ascending")
+
+
+@check_arrays.register
+def _factors(scorer: FactorScorer) -> None:
+    _check_tables(users=scorer.users, items=scorer.items)
+    if scorer.users.shape[1] != scorer.items.shape[1]:
+        raise MismatchError(f"vectors are of {scorer.users.shape[1]} and {scorer.items.shape[1]} columns")
+    _check_size("dim", scorer.dim, min(scorer.users.shape[1], 1), scorer.users.shape[1])
+
+
+@check_arrays.register
+def _item_weights(scorer: ItemWeightScorer) -> None:
+    _check_matrix(scorer.weights, "weights")
+    if scorer.weights.shape[0] != scorer.weights.shape[1]:
+        raise MismatchError(f"weights have shape {scorer.weights.shape}, not one row and one column an item")
+    check_seen(scorer.history, scorer.num_items, "items of histories")
+    longest = int(np.diff(np.asarray(scorer.history.indptr)).max(initial=1))
+    # It may be rounded up, so that other histories find a compiled program.
+    _check_size("longest", scorer.longest, longest, max(64, 2 * longest))
+
+
+@check_arrays.register
+def _user_weights(scorer: UserWeightScorer) -> None:
+    check_arrays(scorer.history)
+    _check_tables(weights=scorer.weights)
+    neighbors, rows = np.asarray(scorer.neighbors), scorer.history.shape[0]
+    if neighbors.dtype.kind != "i" or neighbors.shape != scorer.weights.shape:
+        raise MismatchError(f"neighbors are {neighbors.dtype} {neighbors.shape}, and weights {scorer.weights.shape}")
+    if neighbors.size and (neighbors.min() < 0 or neighbors.max() >= rows):
+        raise MismatchError(f"neighbors are {neighbors.min()}..{neighbors.max()}, outside 0..{rows - 1}")
+
+
+@check_arrays.register
+def _popularity(scorer: PopularityScorer) -> None:
+    if scorer.counts.ndim != 1 or not jnp.issubdtype(scorer.counts.dtype, jnp.floating):
+        raise MismatchError(f"counts are {scorer.counts.dtype} {scorer.counts.shape}, not one float an item")
+    _check_size("num_users", scorer.num_users, 0, MOST)
+
+
+@check_arrays.register
+def _random(scorer: RandomScorer) -> None:
+    _check_size("num_users", scorer.num_users, 0, MOST)
+    _check_size("num_items", scorer.num_items, 0, MOST)
+    try:
+        jax.random.wrap_key_data(scorer.key_data)
+    except (TypeError, ValueError):
+        raise MismatchError(f"key_data are {scorer.key_data.dtype} {scorer.key_data.shape}, and no key") from None
+
+
+@check_arrays.register
+def _table(scorer: TableScorer) -> None:
+    _check_tables(table=scorer.table)
+
+
+@check_arrays.register
+def _operator(matrix: SparseOperator) -> None:
+    """The arrays are of one matrix, and those of the transpose of its transpose."""
+    shape = matrix.shape
+    if type(shape) is not tuple or len(shape) != 2 or not all(type(size) is int for size in shape):
+        raise MismatchError(f"the shape of a matrix is {shape!r:.60}")
+    places = _places((matrix.data, matrix.rows, matrix.columns, matrix.indptr), shape)
+    other = matrix.T
+    if other.shape != shape[::-1]:
+        raise MismatchError(f"a matrix of shape {shape} is no transpose of itself")
+    mirrored = _places((other.data, other.rows, other.columns, other.indptr), other.shape)
+    back = mirrored % max(shape[0], 1) * shape[1] + mirrored // max(shape[0], 1)
+    (mine, data), (theirs, others) = _ordered(places, matrix.data), _ordered(back, other.data)
+    # A matrix counts as symmetric within rounding.
+    rounding = 1e-5 if matrix.transposed is None else 0
+    if not (np.array_equal(mine, theirs) and np.allclose(data, others, rtol=rounding, atol=0, equal_nan=True)):
+        raise MismatchError("a matrix and its transpose have different entries")
+
+
+def _ordered(places: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Places in order, and the entries there; where a place has several, they are in order too."""
+    data, order = np.asarray(data), np.argsort(places)
+    if (places[order][1:] == places[order][:-1]).any():
+        order = np.lexsort((data, places))
+    return places[order], data[order]
+
+
+def _places(parts: Sequence[Any], shape: tuple[int, int]) -> np.ndarray:
+    """The places of the entries of a matrix, row * Q + column."""
+    data, rows, columns, indptr = map(np.asarray, parts)
+    if not (data.shape == rows.shape == columns.shape and data.ndim == 1 and indptr.shape == (shape[0] + 1,)):
+        shapes = [part.shape for part in (data, rows, columns, indptr)]
+        raise MismatchError(f"the arrays of a matrix of shape {shape} have the shapes {shapes}")
+    if not rows.dtype == columns.dtype == indptr.dtype == np.int32 or data.dtype.kind not in "fiub":
+        raise MismatchError(f"a matrix has {data.dtype} entries, and indices of {rows.dtype} and {columns.dtype}")
+    for name, index, size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
+        if index.size and (index.min() < 0 or index.max() >= size):
+            raise MismatchError(f"{name} are {index.min()}..{index.max()}, outside 0..{size - 1}")
+    if (np.diff(rows) < 0).any() or not np.array_equal(np.searchsorted(rows, np.arange(shape[0] + 1)), indptr):
+        raise MismatchError("indptr of a matrix is not where its rows begin")
+    return rows.astype(np.int64) * shape[1] + columns
+
+
+def _check_matrix(matrix: Any, name: str) -> None:
+    """A dense matrix, or one with a check of its own."""
+    if isinstance(matrix, jax.Array):
+        _check_tables(**{name: matrix})
+    else:
+        check_arrays(matrix)
+
+
+def _check_tables(**tables: jax.Array) -> None:
+    for name, table in tables.items():
+        if table.ndim != 2 or not jnp.issubdtype(table.dtype, jnp.floating):
+            raise MismatchError(f"{name} are {table.dtype} {table.shape}, not a table of floats")
+
+
+def _check_size(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise MismatchError(f"{name} is {value!r:.40}, expected a whole number in {low}..{high}")
