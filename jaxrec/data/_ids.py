@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.data._texts import text_array
 from jaxrec.errors import DataError, UnknownIdError
 
 
@@ -38,7 +39,7 @@ def as_ids(values: Any, name: str) -> np.ndarray:
         if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise DataError(f"{name} ids must fit in 64 signed bits, got {int(array.max())}; pass them as strings")
         return array.astype(np.int64)
-    if array.dtype.kind == "U":
+    if array.dtype.kind in "UO":  # objects are texts: `_array` looked at each
         return array
     if array.dtype.kind == "S":
         try:
@@ -83,12 +84,11 @@ def _array(values: Any, name: str) -> np.ndarray:
     if not values:
         return np.zeros(0, dtype=np.int64)
     if "string" in kinds:
-        array = np.asarray(values, dtype=str)
         # NumPy cuts NUL characters at the end of a string, which would make different ids equal.
-        if int(np.strings.str_len(array).sum()) != sum(map(len, values)):
-            cut = next(value for value in values if value.endswith("\0"))
+        cut = next((value for value in values if value.endswith("\0")), None)
+        if cut is not None:
             raise DataError(f"{name} id {cut!r} ends in a NUL character; remove it")
-        return array
+        return text_array(values)
     array = np.asarray(values)
     if array.dtype.kind == "O" or (array.dtype.kind == "f" and all(isinstance(v, (int, np.integer)) for v in values)):
         large = max(values, key=abs)
@@ -165,10 +165,10 @@ def factorize(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if ids.size == 0:
         return ids, np.zeros(0, dtype=np.int32)
-    if ids.dtype.kind == "U":
+    if ids.dtype.kind in "UO":
         # Hashing visits each id once; sorting millions of strings costs many times more.
         values = ids.tolist()
-        unique = np.sort(np.array(list(dict.fromkeys(values)), dtype=ids.dtype))
+        unique = text_array(sorted(dict.fromkeys(values)))
         place = {value: at for at, value in enumerate(unique.tolist())}
         return unique, np.fromiter(map(place.__getitem__, values), dtype=np.int32, count=len(values))
     low, span = int(ids.min()), int(ids.max()) - int(ids.min()) + 1
@@ -189,7 +189,7 @@ class IdMap:
     finds "42" where they are strings); anything else is an error that names the nearest ids.
 
     Attributes:
-      ids: array [n], int64 or unicode, without repeats; `ids[i]` is the id of index i.
+      ids: array [n], int64 or texts, without repeats; `ids[i]` is the id of index i.
       name: what the ids are of, "user" or "item"; used in messages.
 
     >>> users = IdMap(np.array([7, 42]), "user")
@@ -274,7 +274,7 @@ class IdMap:
     def _near(self, text: str) -> list[str]:
         """At most three ids that the text may be a slip of: near in value where ids are numbers, or in letters."""
         texts = list(self._by_text)[:20000]
-        if self.ids.dtype.kind == "U":
+        if self.ids.dtype.kind in "UO":
             return difflib.get_close_matches(text, texts, n=3, cutoff=0.6)
         near = [str(value) for value in self._neighbors(text)]
         # Short numbers with digits in common are no slips of one another.
@@ -318,7 +318,7 @@ def check_columns(columns: Mapping[str, Any], size: int, what: str) -> dict[str,
     for key, column in columns.items():
         array = np.asarray(column)
         if array.dtype.kind in "OT":
-            array = np.array(["" if _is_missing(value) else str(value) for value in array.tolist()], dtype=str)
+            array = text_array(["" if _is_missing(value) else str(value) for value in array.tolist()])
         if array.shape != (size,):
             raise DataError(
                 f"{what} column {key!r} has shape {array.shape}, expected ({size},): one value for each {what}"

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
+from jaxrec.data._texts import as_texts, is_text
+from jaxrec.data._times import check_unit, finest
 from jaxrec.errors import DataError
 from jaxrec.text import html_table, last_notes
 
@@ -31,11 +33,15 @@ class Interactions:
       items: the ids of the I items.
       rating: float32 [E] on the data's own scale, or None.
       timestamp: int64 [E], larger is later (Unix seconds in MovieLens), or None.
-      titles: unicode [I], "" where an item has none; or None.
+      titles: texts [I], "" where an item has none; or None.
       item_columns: further item columns by name, each [I] (year, genres).
       part: uint8 [E], the part of a published split that each interaction belongs to (`TRAIN`, `VALID`, `TEST`), or
         None.
       notes: the steps so far, one sentence each, with counts.
+      time_unit: of the timestamps, "s", "ms", "us" or "ns", the coarsest that loses nothing; None where it is not
+        known. NumPy dates set it.
+      seen_before: bool [E], whether the user had the item at an earlier time too, in an interaction that
+        `deduplicate` dropped; or None.
 
     Raises:
       DataError: arrays of different lengths, an index that is negative or too large, a rating that is not finite.
@@ -57,6 +63,8 @@ class Interactions:
     item_columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     part: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    time_unit: str | None = None
+    seen_before: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, ids in (("users", self.users), ("items", self.items)):
@@ -70,14 +78,23 @@ class Interactions:
             raise DataError(f"user has {size} entries and item has {len(self.item)}; they must be of one length")
         if self.rating is not None:
             put("rating", check_rating(self.rating, size))
+        check_unit(self.time_unit)
         if self.timestamp is not None:
+            if getattr(self.timestamp, "dtype", np.dtype(object)).kind == "M":
+                counts, unit = check_dates(self.timestamp, size)
+                object.__setattr__(self, "timestamp", counts)
+                object.__setattr__(self, "time_unit", unit)
             put("timestamp", check_timestamp(self.timestamp, size))
+        if self.seen_before is not None:
+            put("seen_before", np.asarray(self.seen_before, dtype=bool))
+            if len(self.seen_before) != size:
+                raise DataError(f"seen_before has {len(self.seen_before)} entries and user has {size}")
         if self.part is not None:
             put("part", check_index(self.part, 3, "part").astype(np.uint8))
             if len(self.part) != size:
                 raise DataError(f"part has {len(self.part)} entries and user has {size}; they must be of one length")
         if self.titles is not None:
-            put("titles", check_columns({"title": self.titles}, len(self.items), "item")["title"].astype(str))
+            put("titles", as_texts(check_columns({"title": self.titles}, len(self.items), "item")["title"]))
         columns = check_columns(self.item_columns, len(self.items), "item")
         given = self.item_columns.values()
         columns = {name: _frozen(columns[name], own) for name, own in zip(columns, given, strict=True)}
@@ -102,7 +119,7 @@ class Interactions:
           user: E ids, all integers or all strings.
           item: E ids, all integers or all strings.
           rating: E finite numbers, or None.
-          timestamp: E whole numbers, or None.
+          timestamp: E whole numbers or NumPy dates, or None.
           titles: item id to title; items without one get "".
           item_columns: for each further column, item id to value.
 
@@ -130,7 +147,7 @@ class Interactions:
             IdMap(user_ids, "user"),
             IdMap(item_ids, "item"),
             rating,
-            timestamp,
+            None if timestamp is None else _array(timestamp, "timestamp"),
             titles=columns.pop("title", None),
             item_columns=columns,
             notes=tuple(notes),
@@ -145,7 +162,8 @@ class Interactions:
         if self.rating is not None and len(self):
             have.append(f"rating {self.rating.min():g} to {self.rating.max():g}")
         if self.timestamp is not None and len(self):
-            have.append(f"timestamp {self.timestamp.min()} to {self.timestamp.max()}")
+            unit = "" if self.time_unit is None else f" {self.time_unit}"
+            have.append(f"timestamp {self.timestamp.min()} to {self.timestamp.max()}{unit}")
         have += ["titles"] if self.titles is not None else []
         have += ["published parts"] if self.part is not None else []
         have += [f"item columns {', '.join(self.item_columns)}"] if self.item_columns else []
@@ -193,6 +211,7 @@ class Interactions:
             rating=take(self.rating),
             timestamp=take(self.timestamp),
             part=take(self.part),
+            seen_before=take(self.seen_before),
             notes=self.notes if note is None else (*self.notes, note),
         )
 
@@ -260,11 +279,14 @@ class Interactions:
             if array is None:
                 digest.update(b"none")
                 continue
-            if array.dtype.kind == "U":
+            text = is_text(array)
+            if text:
                 digest.update("\0".join(array.tolist()).encode("utf-8", "surrogatepass"))
             else:
                 digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
-            digest.update(f"{array.shape}{array.dtype.kind}".encode())
+            digest.update(f"{array.shape}{'U' if text else array.dtype.kind}".encode())
+        if self.time_unit not in (None, "s"):  # whole seconds hash as in 0.1
+            digest.update(self.time_unit.encode())
         return digest.hexdigest()
 
 
@@ -362,8 +384,23 @@ def check_rating(values: Any, size: int) -> np.ndarray:
     return small
 
 
+def check_dates(values: Any, size: int) -> tuple[np.ndarray, str]:
+    """Check that `values` are `size` NumPy dates, and return them as int64 [E] with their unit, see `finest`.
+
+    >>> check_dates(np.array(["1970-01-01T00:00:00.5"], "datetime64[ns]"), 1)
+    (array([500]), 'ms')
+    """
+    array = _array(values, "timestamp")
+    if array.shape != (size,):
+        raise DataError(f"timestamp has shape {array.shape}, expected ({size},): one time for each interaction")
+    if np.isnat(array).any():
+        at = int(np.flatnonzero(np.isnat(array))[0])
+        raise DataError(f"timestamp at position {at} is missing (NaT); remove the row or give it a time")
+    return finest(array)
+
+
 def check_timestamp(values: Any, size: int) -> np.ndarray:
-    """Check that `values` are `size` whole numbers or NumPy dates, and return them as int64 [E].
+    """Check that `values` are `size` whole numbers or NumPy dates of whole seconds, and return them as int64 [E].
 
     >>> check_timestamp([10, 20], 2)
     array([10, 20])
@@ -374,10 +411,10 @@ def check_timestamp(values: Any, size: int) -> np.ndarray:
     if array.shape != (size,):
         raise DataError(f"timestamp has shape {array.shape}, expected ({size},): one time for each interaction")
     if array.dtype.kind == "M":
-        if np.isnat(array).any():
-            at = int(np.flatnonzero(np.isnat(array))[0])
-            raise DataError(f"timestamp at position {at} is missing (NaT); remove the row or give it a time")
-        return array.astype("datetime64[s]").astype(np.int64)
+        counts, unit = check_dates(array, size)
+        if unit != "s":
+            raise DataError(f"timestamp has dates of {unit}; pass them as they are to Interactions, which keeps the unit")
+        return counts
     if array.dtype.kind not in "iuf":
         raise DataError(f"timestamp must be whole numbers or dates, got dtype {array.dtype}")
     if array.dtype.kind != "i":
