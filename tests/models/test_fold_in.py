@@ -93,7 +93,6 @@ def slow_least_squares(scorer, own, *, fixed, noise, unobserved, ratings=None):
     target, overall = scores[pairs].mean(), scores.mean()
     q, bias = items[:, :free], items[:, free:].sum(axis=1)
     mean, spread = users[:, :free].mean(axis=0), np.cov(users[:, :free].T, bias=True).reshape(free, free)
-    spread = spread + (1e-4 * np.trace(spread) / free) * np.eye(free)
     variance = (target - overall) ** 2 if ratings is None else scores.var()
     root = np.linalg.cholesky(noise * variance * np.linalg.inv(spread)).T
     rows, values = [root, q[own]], [root @ mean, (target if ratings is None else ratings) - bias[own]]

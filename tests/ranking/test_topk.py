@@ -281,5 +281,5 @@ def test_scorers_that_break_the_protocol_are_refused():
     assert isinstance(TableScorer(np.zeros((2, 3), np.float32)), Scorer)
     with pytest.raises(MismatchError, match=r"scorer NoPytree is no pytree, .* register its class with"):
         recommend_lists(NoPytree(), [0], 3, seen=None)
-    with pytest.raises(MismatchError, match=r"scorer gives int32\[2, 5\] for 2 users, expected float32\[2, 5\]"):
+    with pytest.raises(MismatchError, match=r"scorer gives int32\[8, 5\] for 8 users, expected float32\[8, 5\]"):
         recommend_lists(TableScorer(np.zeros((2, 5), np.int32)), [0], 3, seen=None)
