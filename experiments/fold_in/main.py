@@ -30,7 +30,7 @@ class Options:
       folds: how many of the five folds.
       users: how many single calls are timed in a fold.
       tune: print the validation figures of all settings instead; the test users are left alone.
-      out: the JSON file, or None.
+      out: a folder for a JSON file a model, or None.
     """
 
     dataset: str = "ml-100k"
@@ -52,12 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     summary = {name: summarize(of_folds) for name, of_folds in rows.items()}
     print("\n" + table(summary))
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        settings = {name: plain_description(CHOSEN[name][0]) for name in options.models}
-        folds = {name: [{key: row[key] for key in row if key != "values"} for row in rows[name]] for name in rows}
-        document = {"data": data.counts(), "summary": summary, "folds": folds, "settings": settings}
-        options.out.write_text(json.dumps({**document, "versions": versions()}, indent=1) + "\n", encoding="utf-8")
+    for name in options.models if options.out is not None else ():
+        document = {
+            "data": data.counts(),
+            "summary": summary[name],
+            "folds": [{key: row[key] for key in row if key != "values"} for row in rows[name]],
+            "settings": plain_description(CHOSEN[name][0]),
+            "versions": versions(),
+        }
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -27,9 +27,9 @@ class LeastSquaresUsers:
     .. math:: \min_p \sum_{i \in N} (t_i - s_i)^2 + w \sum_{i} (t_0 - s_i)^2 + \sigma^2 (p - m)^T C^{-1} (p - m)
 
     with s_i = <p, q_i> plus the biases of the item. m and C are the mean and the covariance of the fitted users'
-    vectors. To rank, t is the mean score of the fitted pairs, t_0 that of all pairs, and sigma^2 is `NOISE` times
+    vectors. To rank, t is the mean score of the fitted pairs, t_0 that of all pairs, and sigma^2 is the noise times
     (t - t_0)^2, so nothing depends on the scale of the scores. For ratings, t_i is the rating, w is 0, and sigma^2 is
-    `NOISE` times the variance of the scores of all pairs.
+    the noise times the variance of the scores of all pairs.
 
     Attributes:
       items: [I, w], the vectors of the items.
@@ -101,6 +101,7 @@ def least_squares(
     *,
     fixed: int = 0,
     implicit: jax.Array | None = None,
+    centered: bool = True,
     noise: float = NOISE,
     unobserved: float = UNOBSERVED,
 ) -> LeastSquaresUsers:
@@ -113,6 +114,7 @@ def least_squares(
       task: what the model predicts.
       fixed: how many of the last columns are 1 for every user, and hold biases of the items.
       implicit: see the class; it is taken from the fitted users' vectors before their mean and covariance.
+      centered: False takes 0 for m, whatever the mean of the fitted users.
       noise: see the class.
       unobserved: w, the weight of an item that the user does not have, where the model ranks.
 
@@ -132,7 +134,12 @@ def least_squares(
             "own; fit it again with these users, or use lightgcn, mf, ease or itemknn"
         )
     plain = FactorScorer(scorer.users, scorer.items, dim=scorer.dim)
+    if not noise > 0 or not unobserved >= 0:
+        raise JaxrecError(
+            f"fold_in_noise must be positive and fold_in_unobserved not negative, got {noise}, {unobserved}"
+        )
     made = _prepared(plain, adjacency, implicit, noise, unobserved, fixed=fixed, rated=task == "rating")
+    made = made if centered else dataclasses.replace(made, mean=jnp.zeros_like(made.mean))
     return made if implicit is None else dataclasses.replace(made, needs_ratings=False)
 
 
