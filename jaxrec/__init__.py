@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CrossValidation,
         Embeddings,
         Recommendations,
+        add_items,
         cross_validate,
         embeddings,
         evaluate,
@@ -79,8 +80,8 @@ _ROOMS = (
     *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
 )
 _NAMES = {
-    "api": "CrossValidation Embeddings Recommendations cross_validate embeddings evaluate evaluate_rankings"
-    " evaluate_ratings evaluate_sampled predict recommend similar_items",
+    "api": "CrossValidation Embeddings Recommendations add_items cross_validate embeddings evaluate"
+    " evaluate_rankings evaluate_ratings evaluate_sampled predict recommend similar_items",
     "data": "Interactions prepare",
     "data.datasets": "datasets load",
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",

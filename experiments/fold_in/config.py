@@ -21,16 +21,16 @@ def training(learning_rate: float, weight: float) -> jaxrec.TrainingOptions:
 # A model, and how it is trained; None for models that are solved. Chosen on the validation users of the first fold, by
 # `python -m experiments.fold_in --tune`.
 CHOSEN: dict[str, tuple[Any, jaxrec.TrainingOptions | None]] = {
-    "itemknn": (jaxrec.ItemKNN(neighbors=50, shrink=10.0), None),
+    "itemknn": (jaxrec.ItemKNN(neighbors=200), None),
     "ease": (jaxrec.EASE(l2=200.0), None),
-    "mf": (jaxrec.MF(dim=64), training(2e-3, 3e-2)),
+    "mf": (jaxrec.MF(dim=64), training(2e-3, 1e-2)),
     "lightgcn": (jaxrec.LightGCN(dim=64, layers=2), training(5e-3, 1e-3)),
 }
 
 # All combinations are tried on the validation users.
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
     "itemknn": {"model.neighbors": (20, 50, 100, 200), "model.shrink": (0.0, 10.0)},
-    "ease": {"model.l2": (100.0, 200.0, 300.0, 500.0)},
-    "mf": {"regularizer.weight": (1e-2, 3e-2, 1e-1)},
-    "lightgcn": {"model.layers": (1, 2, 3), "regularizer.weight": (1e-3, 1e-2)},
+    "ease": {"model.l2": (30.0, 50.0, 100.0, 200.0, 300.0, 500.0)},
+    "mf": {"regularizer.weight": (1e-2, 3e-2), "model.fold_in_unobserved": (0.1, 0.3)},
+    "lightgcn": {"model.layers": (1, 2), "model.fold_in_unobserved": (0.03, 0.1), "regularizer.weight": (1e-4, 1e-3)},
 }

@@ -15,7 +15,6 @@ import tyro
 
 import jaxrec
 from experiments.fold_in.config import CHOSEN, FOLDS, GRIDS, SEED
-from jaxrec.data.splitting import UserKFold
 from jaxrec.fitting import FittedModel, plain_description, versions
 
 METRIC = "ndcg@10"
@@ -31,7 +30,7 @@ class Options:
       folds: how many of the five folds.
       users: how many single calls are timed in a fold.
       tune: print the validation figures of all settings instead; the test users are left alone.
-      out: the JSON file, or None.
+      out: a folder for a JSON file a model, or None.
     """
 
     dataset: str = "ml-100k"
@@ -53,18 +52,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     summary = {name: summarize(of_folds) for name, of_folds in rows.items()}
     print("\n" + table(summary))
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        settings = {name: plain_description(CHOSEN[name][0]) for name in options.models}
-        folds = {name: [{key: row[key] for key in row if key != "values"} for row in rows[name]] for name in rows}
-        document = {"data": data.counts(), "summary": summary, "folds": folds, "settings": settings}
-        options.out.write_text(json.dumps({**document, "versions": versions()}, indent=1) + "\n", encoding="utf-8")
+    for name in options.models if options.out is not None else ():
+        document = {
+            "data": data.counts(),
+            "summary": summary[name],
+            "folds": [{key: row[key] for key in row if key != "values"} for row in rows[name]],
+            "settings": plain_description(CHOSEN[name][0]),
+            "versions": versions(),
+        }
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
 def held_out(data: jaxrec.Interactions, fold: int) -> jaxrec.Split:
-    """Return the split of a fold: a fifth of the users for the test, a tenth for validation, a fifth of each hidden."""
-    return jaxrec.split(data, UserKFold(fold, folds=FOLDS, test=0.2, valid=0.1), key=jax.random.key(SEED))
+    """Return the split of a fold, in which a tenth of the users is for validation, and is the same in all folds.
+
+    The other users are dealt into five folds of test users. Of a held-out user a fifth of the interactions, at random,
+    is hidden, at least one; the rest is shown.
+    """
+    rng = np.random.default_rng(SEED)
+    count = np.bincount(data.user, minlength=data.num_users)
+    dealt = rng.permutation(np.flatnonzero(count > 1))
+    order = np.lexsort((rng.random(len(data)), data.user))
+    rank = np.empty(len(data), np.int64)
+    rank[order] = np.arange(len(data)) - (np.cumsum(count) - count)[data.user[order]]
+    valid_users, others = np.split(dealt, [len(dealt) // 10])
+    tested = np.array_split(others, FOLDS)[fold]
+    role = np.zeros(data.num_users, np.int8)
+    role[valid_users], role[tested] = 1, 2
+    hidden = rank < np.maximum(count // 5, 1)[data.user]
+    of_row = role[data.user]
+    rows = {"valid": hidden & (of_row == 1), "test": hidden & (of_row == 2), "fold_in": ~hidden & (of_row > 0)}
+    parts = {name: data.select(mask) for name, mask in rows.items()}
+    return jaxrec.Split(data.select(of_row == 0), **parts, method="held-out users")
 
 
 def measure(name: str, data: jaxrec.Interactions, fold: int, timed: int) -> dict[str, Any]:

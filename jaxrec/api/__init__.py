@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from jaxrec.api._embeddings import Embeddings, embeddings
     from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
     from jaxrec.api._lookup import title_of
+    from jaxrec.api._new_items import add_items
     from jaxrec.api._predict import predict
     from jaxrec.api._rankings import evaluate_rankings
     from jaxrec.api._recommend import Recommendations, Suggestion, recommend, similar_items
@@ -19,6 +20,7 @@ __all__ = [
     "Embeddings",
     "Recommendations",
     "Suggestion",
+    "add_items",
     "cross_validate",
     "default_space",
     "embeddings",
@@ -40,6 +42,7 @@ __getattr__ = lazy_names(
         "jaxrec.api._embeddings": "Embeddings embeddings",
         "jaxrec.api._evaluate": "default_space evaluate evaluate_ratings",
         "jaxrec.api._lookup": "title_of",
+        "jaxrec.api._new_items": "add_items",
         "jaxrec.api._predict": "predict",
         "jaxrec.api._rankings": "evaluate_rankings",
         "jaxrec.api._recommend": "Recommendations Suggestion recommend similar_items",

@@ -234,6 +234,8 @@ def run(argv: Sequence[str]) -> None:
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
+    kinds = (choices.model, *choices.parts.values())
+    start = None if command.from_run is None else restore(command.from_run, kinds=kinds)
     with claimed(command.out, command.data, name.rpartition(":")[2].lower()) as folder:
         data, data_options = read_data(command.data, command.data_and_split)
         parts = split_data(data, data_options)
@@ -244,11 +246,6 @@ def run(argv: Sequence[str]) -> None:
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         load_seconds = time.perf_counter() - started
         log = log_path(folder) if choices.trained else None
-        start = (
-            None
-            if command.from_run is None
-            else restore(command.from_run, kinds=(choices.model, *choices.parts.values()))
-        )
         how: dict[str, Any] = {
             "init": start,
             "progress": not command.quiet and sys.stderr.isatty(),

@@ -23,6 +23,7 @@ OTHERS = (
     ),
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),
     *("jaxrec.fitting:TrainingOptions", "jaxrec.fitting:Validation", "jaxrec.training:OptaxOptimizer"),
+    "jaxrec.models:Vectors",
 )
 
 

@@ -15,6 +15,7 @@ from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
+from jaxrec.models._vectors import Vectors
 
 __all__ = [
     "EASE",
@@ -30,6 +31,7 @@ __all__ = [
     "Random",
     "SolvedModel",
     "UserKNN",
+    "Vectors",
     "transposed_order",
     "with_sizes",
 ]

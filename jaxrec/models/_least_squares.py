@@ -27,17 +27,18 @@ class LeastSquaresUsers:
     .. math:: \min_p \sum_{i \in N} (t_i - s_i)^2 + w \sum_{i} (t_0 - s_i)^2 + \sigma^2 (p - m)^T C^{-1} (p - m)
 
     with s_i = <p, q_i> plus the biases of the item. m and C are the mean and the covariance of the fitted users'
-    vectors. To rank, t is the mean score of the fitted pairs, t_0 that of all pairs, and sigma^2 is `NOISE` times
+    vectors. To rank, t is the mean score of the fitted pairs, t_0 that of all pairs, and sigma^2 is the noise times
     (t - t_0)^2, so nothing depends on the scale of the scores. For ratings, t_i is the rating, w is 0, and sigma^2 is
-    `NOISE` times the variance of the scores of all pairs.
+    the noise times the variance of the scores of all pairs.
 
     Attributes:
       items: [I, w], the vectors of the items.
       implicit: [I, m], or None; (n)^(-1/2) times their sum over the items is added to the mean, as in SVD++.
       mean: [m], of the fitted users' vectors, but for the columns that are 1 for all.
-      precision: [m, m], sigma^2 C^(-1).
-      gram: [m, m], w times the sum over all items of q_i q_i^T.
-      pull: [m], w times the sum over all items of (t_0 - b_i) q_i.
+      root: [m, m], the symmetric root of C. What is solved for is z with p = m + root z, so C may be singular.
+      gram: [m, m], sigma^2 I, and w times the sum over all items of x_i x_i^T with x_i = root q_i.
+      cross: [m, m], w times the sum over all items of x_i q_i^T.
+      pull: [m], w times the sum over all items of (t_0 - b_i) x_i.
       target: scalar, t.
       dim: d, static.
       needs_ratings: static.
@@ -52,8 +53,9 @@ class LeastSquaresUsers:
     items: jax.Array
     implicit: jax.Array | None
     mean: jax.Array
-    precision: jax.Array
+    root: jax.Array
     gram: jax.Array
+    cross: jax.Array
     pull: jax.Array
     target: jax.Array
     dim: int = static()
@@ -72,21 +74,21 @@ def _solved(fold_in: LeastSquaresUsers, histories: Histories) -> FactorScorer:
     free = fold_in.mean.shape[0]
     where = histories.where.astype(jnp.float32)
     vectors = fold_in.items[histories.item]
-    x, bias = vectors[:, :, :free] * where[:, :, None], jnp.sum(vectors[:, :, free:], axis=2)
+    q, bias = vectors[:, :, :free] * where[:, :, None], jnp.sum(vectors[:, :, free:], axis=2)
     mean = jnp.broadcast_to(fold_in.mean[None], (where.shape[0], free))
     if fold_in.implicit is not None:
         count = jnp.maximum(jnp.sum(where, axis=1, keepdims=True), 1)
         mean = mean + jax.lax.rsqrt(count) * summed(fold_in.implicit, histories)
-    if fold_in.rated and histories.rating is None:
-        users = mean
-    else:
+    users = mean
+    if not fold_in.rated or histories.rating is not None:
+        sums = functools.partial(jnp.einsum, precision="highest")
         value = fold_in.target if histories.rating is None else histories.rating
-        residual = (value - bias) * where
-        gram = jnp.einsum("blf,blg->bfg", x, x, precision="highest") + (fold_in.gram + fold_in.precision)[None]
-        right = jnp.einsum("blf,bl->bf", x, residual, precision="highest") + fold_in.pull[None]
-        right = right + jnp.matmul(mean, fold_in.precision, precision="highest")
-        factor = jax.scipy.linalg.cho_factor(gram)
-        users = jax.scipy.linalg.cho_solve(factor, right[:, :, None])[:, :, 0]
+        residual = (value - bias) * where - sums("blf,bf->bl", q, mean)
+        x = sums("blf,fg->blg", q, fold_in.root)
+        right = sums("blf,bl->bf", x, residual) + fold_in.pull[None] - sums("fg,bg->bf", fold_in.cross, mean)
+        factor = jax.scipy.linalg.cho_factor(sums("blf,blg->bfg", x, x) + fold_in.gram[None])
+        solved = jax.scipy.linalg.cho_solve(factor, right[:, :, None])[:, :, 0]
+        users = mean + sums("bf,fg->bg", solved, fold_in.root)
     ones = jnp.ones((users.shape[0], vectors.shape[2] - free), users.dtype)
     return FactorScorer(jnp.concatenate([users, ones], axis=1), fold_in.items, dim=fold_in.dim)
 
@@ -99,6 +101,7 @@ def least_squares(
     *,
     fixed: int = 0,
     implicit: jax.Array | None = None,
+    centered: bool = True,
     noise: float = NOISE,
     unobserved: float = UNOBSERVED,
 ) -> LeastSquaresUsers:
@@ -111,6 +114,7 @@ def least_squares(
       task: what the model predicts.
       fixed: how many of the last columns are 1 for every user, and hold biases of the items.
       implicit: see the class; it is taken from the fitted users' vectors before their mean and covariance.
+      centered: False takes 0 for m, whatever the mean of the fitted users.
       noise: see the class.
       unobserved: w, the weight of an item that the user does not have, where the model ranks.
 
@@ -130,7 +134,12 @@ def least_squares(
             "own; fit it again with these users, or use lightgcn, mf, ease or itemknn"
         )
     plain = FactorScorer(scorer.users, scorer.items, dim=scorer.dim)
+    if not noise > 0 or not unobserved >= 0:
+        raise JaxrecError(
+            f"fold_in_noise must be positive and fold_in_unobserved not negative, got {noise}, {unobserved}"
+        )
     made = _prepared(plain, adjacency, implicit, noise, unobserved, fixed=fixed, rated=task == "rating")
+    made = made if centered else dataclasses.replace(made, mean=jnp.zeros_like(made.mean))
     return made if implicit is None else dataclasses.replace(made, needs_ratings=False)
 
 
@@ -171,16 +180,19 @@ def _prepared(
     mean = jnp.sum(own * fitted, axis=0) / num_fitted
     around = (own - mean[None]) * fitted
     spread = product(around.T, around) / num_fitted
-    # With few users, or a column that is the same for all, the covariance is singular.
-    least = 1e-4 * jnp.trace(spread) / free + 1e-12
-    precision = noise * jnp.maximum(variance, 1e-12) * jnp.linalg.inv(spread + least * jnp.eye(free, dtype=q.dtype))
+    values, directions = jnp.linalg.eigh(spread)
+    root = product(directions * jnp.sqrt(jnp.maximum(values, 0))[None, :], directions.T)
+    x = product(q, root) * had
+    # Where all scores are equal nothing can be learnt from them, and the prior alone counts.
+    sigma = noise * jnp.maximum(variance, 1e-6 * jnp.mean(jnp.sum(jnp.square(x), axis=1)) + 1e-12)
     return LeastSquaresUsers(
         scorer.items,
         implicit,
         mean,
-        precision,
-        unobserved * product(q.T, q * had),
-        unobserved * jnp.sum((overall - bias)[:, None] * q * had, axis=0),
+        root,
+        unobserved * product(x.T, x) + sigma * jnp.eye(free, dtype=q.dtype),
+        unobserved * product(x.T, q),
+        unobserved * jnp.sum((overall - bias)[:, None] * x, axis=0),
         pairs,
         dim=scorer.dim,
         needs_ratings=rated,

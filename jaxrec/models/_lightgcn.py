@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
+from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded, FoldIn, Task
@@ -35,6 +37,8 @@ class LightGCN(EmbeddingModel):
       scale: the standard deviation of "normal".
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
+      fold_in_noise: of the scores of a new user, see `MF`; infinite for propagation alone.
+      fold_in_unobserved: the weight of an item that a new user does not have, beside 1 for one that they have.
 
     Raises:
       JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number.
@@ -61,6 +65,8 @@ class LightGCN(EmbeddingModel):
     scale: float = 0.1
     num_users: int | None = None
     num_items: int | None = None
+    fold_in_noise: float = 0.1
+    fold_in_unobserved: float = 0.1
 
     def __post_init__(self) -> None:
         check_embedding_options(self)
@@ -134,19 +140,23 @@ class LightGCN(EmbeddingModel):
         return self.user_embedding, self.item_embedding
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
-        """The vector of a new user by propagation, from the layers of the items as they were trained.
+        """The vector of a new user: by propagation from the items' layers as they were trained, and a row of its own.
 
-        With N the n items of the user and d_i the degree of item i, e_u^(0) = 0 and, for each further layer,
-        e_u^(l+1) = sum over i in N of (n d_i)^(-1/2) e_i^(l). So the user has n^(-1/2) times the sum over N of
-        d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)). An item that was not trained on hands on nothing. With 0 layers
-        it is least squares, as for `MF`.
+        With N the n items of the user, d_i the degree of item i and e_u^(0) = 0, each further layer is e_u^(l+1) = sum
+        over i in N of (n d_i)^(-1/2) e_i^(l). So propagation gives n^(-1/2) times the sum over N of d_i^(-1/2) (a_1
+        e_i^(0) + ... + a_L e_i^(L-1)); an item that was not trained on hands on nothing. The own row, a_0 e_u^(0), is
+        then solved by regularized least squares around 0, with the covariance of the fitted users' rows.
+        `fold_in_noise` of infinity leaves it at 0. With 0 layers all is least squares, as for `MF`.
         """
+        how: dict[str, Any] = {"noise": self.fold_in_noise, "unobserved": self.fold_in_unobserved}
         if not self.layers:
-            return super().fold_in(variables, scorer, data, task)
+            return least_squares(type(self).__name__, scorer, data.adjacency, task, **how)
         params = variables["params"]
         tables = (params["user_embedding"], params["item_embedding"])
         sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers)
-        return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
+        if self.fold_in_noise == math.inf:
+            return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
+        return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
 
 
 @functools.partial(jax.jit, static_argnames="weights")

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
-from jaxrec.models._least_squares import least_squares
+from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import FactorScorer
@@ -40,6 +40,9 @@ class MF(EmbeddingModel):
       scale: the standard deviation of "normal".
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
+      fold_in_noise: of the scores of a new user, as a share of the difference that one item makes; more of it holds the
+        user nearer to the mean of the fitted ones.
+      fold_in_unobserved: the weight of an item that a new user does not have, beside 1 for one that they have.
 
     Raises:
       JaxrecError: sizes that are not set, a width below 1, a mean without biases.
@@ -60,6 +63,8 @@ class MF(EmbeddingModel):
     scale: float = 0.1
     num_users: int | None = None
     num_items: int | None = None
+    fold_in_noise: float = NOISE
+    fold_in_unobserved: float = UNOBSERVED
 
     def __post_init__(self) -> None:
         check_embedding_options(self)
@@ -124,7 +129,8 @@ class MF(EmbeddingModel):
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The vector and the bias of a new user, by least squares; see `EmbeddingModel.fold_in`."""
-        return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=int(self.bias))
+        how = {"noise": self.fold_in_noise, "unobserved": self.fold_in_unobserved}
+        return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=int(self.bias), **how)
 
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
         """What ranking and prediction need of the model.

@@ -399,6 +399,8 @@ def test_a_fit_starts_from_a_run(cli, ratings, trained_run, full_run, tmp_path):
     result = cli(*words, "--dim", "4", "--from", trained_run, "--json")
     assert "note: warm start from mf: the rows of 12 of 12 users and 24 of 24 items were copied" in result.err
     assert result.status == 0
-    assert "init has (24, 4) for the parameter item_embedding" in cli(*words, "--dim", "2", "--from", trained_run).error
-    assert "--from is given, and" in cli("fit", ratings, "--model", "ease", "--from", full_run, *words[-2:]).error
+    narrow = cli(*words, "--dim", "2", "--from", trained_run, "--quiet")
+    assert "init has (24, 4) for the parameter item_embedding" in narrow.error
+    solved = cli("fit", ratings, "--model", "ease", "--from", full_run, "--quiet", *words[-2:])
+    assert "--from is given, and EASE is solved" in solved.error
     assert "no run folder at" in cli(*words, "--from", tmp_path / "nowhere").error

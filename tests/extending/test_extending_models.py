@@ -103,9 +103,7 @@ def test_the_random_walk_is_the_walk_step_by_step():
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-7)
 
 
-class KnownOnly(Euclidean):
-    """A model that says that it has no lists for new users."""
-
+class Closed(Euclidean):
     serves_new_users = False
 
 
@@ -114,5 +112,8 @@ def test_new_users_are_served_by_the_model_that_says_so(split):
     held = dataclasses.replace(split, valid=nothing, fold_in=split.valid, method="held out")
     fitted = jaxrec.fit(RP3Beta(), held, key=jax.random.key(0))
     assert len(fitted.seen.items) == len(split.train) + len(split.valid)
-    with pytest.raises(JaxrecError, match="KnownOnly has no vector for them"):
-        jaxrec.fit(KnownOnly(dim=2), held, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match="Closed has no vector for them"):
+        jaxrec.fit(Closed(dim=2), held, key=jax.random.key(0))
+    # A model of vectors says nothing and serves them, by least squares.
+    lists = jaxrec.recommend(jaxrec.fit(Euclidean(dim=2), held, epochs=1, key=jax.random.key(0)), history=[100], k=3)
+    assert len(lists["new"]) == 3

@@ -1,6 +1,7 @@
 """Users who were not fitted on: each model's equation against NumPy, written out once more."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def vectors(fold_in, data=DATA, ratings=None):
 
 @pytest.mark.parametrize(("layers", "weights"), [(1, None), (2, (0.5, 0.2, 0.3)), (3, None)])
 def test_lightgcn_gives_a_new_user_what_the_graph_gives_a_user_without_a_row(layers, weights):
-    model = jaxrec.LightGCN(dim=4, layers=layers, layer_weights=weights)
+    model = jaxrec.LightGCN(dim=4, layers=layers, layer_weights=weights, fold_in_noise=math.inf)
     _, _, params = made(model)
     for user in (0, 7):  # the user's own row is 0, so all of it is of the items
         zero = {**params, "user_embedding": params["user_embedding"].at[user].set(0)}
@@ -54,7 +55,7 @@ def test_lightgcn_gives_a_new_user_what_the_graph_gives_a_user_without_a_row(lay
 
 
 def test_lightgcn_layer_by_layer():
-    fold_in, _, params = made(jaxrec.LightGCN(dim=4, layers=3))
+    fold_in, _, params = made(jaxrec.LightGCN(dim=4, layers=3, fold_in_noise=math.inf))
     x = np.concatenate([params["user_embedding"], params["item_embedding"]]).astype(np.float64)
     items, degrees, new = np.array([2, 5, 11]), R.sum(axis=0), np.zeros(4)
     for _ in range(3):
@@ -64,6 +65,25 @@ def test_lightgcn_layer_by_layer():
     data = jaxrec.from_arrays(np.zeros(3, int), items)
     given = dataclasses.replace(DATA, user=data.user, item=items)
     np.testing.assert_allclose(vectors(fold_in, given)[0], new, rtol=1e-5)
+
+
+def test_lightgcn_solves_for_the_row_of_a_new_user():
+    """With propagation in the offset, by NumPy's least squares on the rows of the objective."""
+    fold_in, scorer, _ = made(jaxrec.LightGCN(dim=4, layers=2, fold_in_noise=0.3, fold_in_unobserved=0.2))
+    given, _, params = made(jaxrec.LightGCN(dim=4, layers=2, fold_in_noise=math.inf))
+    passed, found = vectors(given).astype(np.float64), vectors(fold_in)
+    users, items = (np.asarray(table, np.float64) for table in (scorer.users, scorer.items))
+    np.testing.assert_allclose(users - passed, np.asarray(params["user_embedding"]) / 3, atol=1e-5)
+    scores = users @ items.T
+    target, overall = scores[R > 0].mean(), scores.mean()
+    spread = np.cov((users - passed).T, bias=True)
+    root = np.linalg.cholesky(0.3 * (target - overall) ** 2 * np.linalg.inv(spread)).T
+    for user in (0, 7):
+        q, base = items[OWN[user]], passed[user]
+        rows = np.concatenate([root, q, np.sqrt(0.2) * items])
+        values = np.concatenate([np.zeros(4), target - q @ base, np.sqrt(0.2) * (overall - items @ base)])
+        own = np.linalg.lstsq(rows, values, rcond=None)[0]
+        np.testing.assert_allclose(found[user], base + own, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("loops", [False, True])
@@ -77,7 +97,7 @@ def test_gcn_gives_a_new_user_what_the_graph_gives_a_user_without_a_row(loops):
 
 def test_an_item_that_nobody_has_hands_nothing_on():
     data = DATA.select(DATA.item != 3)
-    sized, tables = with_sizes(jaxrec.LightGCN(dim=4, layers=2), USERS, ITEMS), train_data(data)
+    sized, tables = with_sizes(jaxrec.LightGCN(dim=4, layers=2, fold_in_noise=math.inf), USERS, ITEMS), train_data(data)
     params = sized.init(jax.random.key(1), tables.adjacency)["params"]
     scorer = sized.apply({"params": params}, tables.adjacency, method="scorer")
     fold_in = fold_in_of(sized, {"params": params}, scorer, tables, "ranking", None)
@@ -93,7 +113,6 @@ def slow_least_squares(scorer, own, *, fixed, noise, unobserved, ratings=None):
     target, overall = scores[pairs].mean(), scores.mean()
     q, bias = items[:, :free], items[:, free:].sum(axis=1)
     mean, spread = users[:, :free].mean(axis=0), np.cov(users[:, :free].T, bias=True).reshape(free, free)
-    spread = spread + (1e-4 * np.trace(spread) / free) * np.eye(free)
     variance = (target - overall) ** 2 if ratings is None else scores.var()
     root = np.linalg.cholesky(noise * variance * np.linalg.inv(spread)).T
     rows, values = [root, q[own]], [root @ mean, (target if ratings is None else ratings) - bias[own]]
