@@ -195,6 +195,10 @@ class InBatchSoftmax(Loss):
         if batch_size % self.chunks:
             raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {self.chunks}")
 
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """As for any loss; in chunks it stays, since the negatives of a row come from its chunk."""
+        return batch_size if self.chunks > 1 else super().batch_for(batch_size, rows)
+
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""
         if self.logit_adjustment is None:

@@ -115,7 +115,9 @@ def test_ties_go_to_the_lower_item_and_what_is_never_recommended_is_not_found():
     table = np.zeros((3, 5), np.float32)
     table[2] = -np.inf
     test, seen = interactions([0, 1, 2], [0, 4, 0], 3, 5), seen_items(interactions([], [], 3, 5))
-    report = measure(TableScorer(table), test, jax.random.key(0), seen=seen, sampled=3, k=3)
+    with pytest.warns(UserWarning, match="2 of 3 lists have one score from first to last: .* say nothing about it"):
+        report = measure(TableScorer(table), test, jax.random.key(0), seen=seen, sampled=3, k=3)
+    assert (report.counts["tied_lists"], report.counts["test_pairs_with_ties"]) == (2, 2)
     # Item 0 goes before all others; all three negatives go before item 4; user 2 can be recommended nothing.
     np.testing.assert_array_equal(report.per_user["recall@3 (sampled 3)"], [1, 0, 0])
 
