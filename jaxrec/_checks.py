@@ -7,6 +7,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     return float(value)
 
 
-def check_kinds(options: Any) -> None:
+def check_kinds(options: Any, *, finite: bool = True, only: Collection[str] | None = None) -> None:
     """Check the kinds of the fields of an options object by their annotations, as the command line does.
 
     Fields of int take whole numbers, fields of float finite numbers, fields of bool True and False, each also with None
@@ -86,6 +87,8 @@ def check_kinds(options: Any) -> None:
 
     Args:
       options: a dataclass object, such as a model, a loss or an optimizer; anything else is let through.
+      finite: whether NaN and infinities are refused too, and not left to the class.
+      only: the fields that are looked at; by default all.
 
     Raises:
       JaxrecError: a value of another kind.
@@ -100,10 +103,12 @@ def check_kinds(options: Any) -> None:
         return
     for name, (kind, optional) in _kinds(type(options)).items():
         value = getattr(options, name)
+        if only is not None and name not in only:
+            continue
         if (value is None and optional) or (hasattr(value, "shape") and not isinstance(value, np.generic)):
             continue
         good, what = _KINDS[kind]
-        if not good(value):
+        if not good(value) and (finite or not isinstance(value, (float, np.floating)) or kind is int):
             raise JaxrecError(f"{type(options).__name__}: {name} must be {what}, got {shown(value)}")
 
 

@@ -150,6 +150,9 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 yield piece.line + at, line + "\n"
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except DataError as error:  # which speaks of options that `read` has
+        told, state, _ = str(error).partition("; state ")
+        raise DataError(f"{told}; save the file as UTF-8 text" if state else told) from None
 
 
 def _encoding(path: Path) -> str:

@@ -173,13 +173,14 @@ class _Facts(NamedTuple):
     again: Row | None  # the first line of a user who has an earlier one
     uneven: Row | None  # the first line of another width than the first
     whole: bool  # whether all cells behind the second are whole numbers
+    numbers: bool  # whether they are numbers of any kind
     places: bool  # whether the third cells of every user are 1..n or 0..n-1, as ranks are
 
 
 def _facts(path: Path, layout: Layout) -> _Facts:
     width = first = 0
     again = uneven = None
-    whole = True
+    whole = numbers = True
     third: dict[str, _Counted] = {}
     for row in rows_of_cells(path, layout):
         user, more = row.cells[0], row.cells[2:]
@@ -187,12 +188,13 @@ def _facts(path: Path, layout: Layout) -> _Facts:
         width = max(width, len(row.cells))
         uneven = row if uneven is None and len(row.cells) != first else uneven
         again = row if again is None and user in third else again
-        whole = whole and all(_is_whole(cell) for cell in more)
+        whole = whole and all(map(_is_whole, more))
+        numbers = numbers and (whole or all(map(is_number, more)))
         counted = third.setdefault(user, _Counted())
         if whole and more:
             counted.add(int(more[0]))
     places = whole and again is not None and all(counted.is_permutation() for counted in third.values())
-    return _Facts(width, again, uneven, whole, places)
+    return _Facts(width, again, uneven, whole, numbers, places)
 
 
 def _is_whole(cell: str) -> bool:
@@ -237,7 +239,7 @@ def _is_wide(path: Path, facts: _Facts, form: Form) -> bool:
                 f"{facts.again.cells[0][:40]!r} has a second line ({facts.again.line}); write user, item, score a line"
             )
         return False
-    if width == 2 or (width == 3 and not facts.whole and facts.uneven is None):
+    if width == 2 or (width == 3 and facts.numbers and not facts.whole and facts.uneven is None):
         return False
     if facts.uneven is not None or width > _MOST_COLUMNS:
         return True

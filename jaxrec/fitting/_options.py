@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from jaxrec import registry
 from jaxrec._checks import check_kinds, number, whole
 from jaxrec.errors import JaxrecError
@@ -83,6 +85,8 @@ class TrainingOptions:
             raise JaxrecError(f"tolerance must not be negative, got {self.tolerance}")
         if self.validation is not None and not isinstance(self.validation, Validation):
             raise JaxrecError(f"validation must be a Validation or None, got {self.validation!r}")
+        if isinstance(self.refit, np.bool_):
+            object.__setattr__(self, "refit", bool(self.refit))
         if not isinstance(self.refit, (bool, str)) or self.refit not in (True, False, "fitted", "all"):
             raise JaxrecError(f'refit must be True, False or "all", got {self.refit!r}')
         self.loss.check(batch_size=self.batch_size, negatives=self.sampler)

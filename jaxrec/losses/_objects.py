@@ -231,7 +231,8 @@ class SquaredError(Loss):
     def __post_init__(self) -> None:
         if self.scale is None:
             return
-        if len(self.scale) != 2 or not -math.inf < self.scale[0] < self.scale[1] < math.inf:
+        pair = isinstance(self.scale, (tuple, list)) and len(self.scale) == 2 and all(map(is_number, self.scale))
+        if not pair or not -math.inf < self.scale[0] < self.scale[1] < math.inf:
             raise JaxrecError(f"scale must be (lowest, highest), such as (1, 5), got {self.scale}")
         object.__setattr__(self, "scale", (float(self.scale[0]), float(self.scale[1])))
 

@@ -39,6 +39,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._sizes import bound_sizes
@@ -84,6 +85,7 @@ class GCNClassifier(nn.Module):
     initializer: WeightInitializer = "glorot"
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         _check_layer_options(self)
         if self.classes < 2:
             raise JaxrecError(f"classes must be at least 2, got {self.classes}")
@@ -167,6 +169,7 @@ class GCN(EmbeddingModel):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         if self.dim < 1:
             raise JaxrecError(f"dim must be at least 1, got {self.dim}")
         _check_layer_options(self)

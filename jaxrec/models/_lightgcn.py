@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding
@@ -56,6 +57,7 @@ class LightGCN(EmbeddingModel):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         check_embedding_options(self)
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")

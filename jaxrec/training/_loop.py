@@ -156,10 +156,12 @@ class Member:
         """
         if self.still == len(self.records):
             skipped = int(self.records[-1].train.get("skipped", 0))
-            why = f"{skipped:,} interactions an epoch have no negative; " if skipped else ""
+            remedy = "raise the learning rate, or the scale of the initial values above 0"
+            if skipped:
+                remedy = f"{skipped:,} interactions an epoch are of users who have every item, so they have no negative"
             raise JaxrecError(
-                f"no parameter moved in {self.still:,} epochs, so nothing was learned: {why}raise the learning rate, "
-                "or the scale of the initial values above 0"
+                f"no parameter moved in {self.still:,} epoch{'s' if self.still > 1 else ''}, so nothing was learned: "
+                f"{remedy}"
             )
         self.stopped = True
         if self._best is None:
