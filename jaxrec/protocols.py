@@ -149,6 +149,13 @@ class Loss(Protocol):
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse what does not go with the loss, with a `JaxrecError`."""
 
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """The size of a batch where there are only so many interactions: no larger than they fill.
+
+        It is a multiple of 1,024 where it is less than `batch_size`, so that few shapes are compiled.
+        """
+        return min(batch_size, -(-rows // 1024) * 1024)
+
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer that ranks for a model trained with this loss: by default the model's own."""
         return scorer
@@ -700,6 +707,9 @@ class Metric(Protocol):
 
     undefined: str = ""
     """The count, in a report, of users without a value (NaN); "" counts none."""
+
+    bounds: tuple[float, float] | None = None
+    """The lowest and highest value that there can be, which intervals keep to; infinite for none, None for neither."""
 
     def __call__(self, given: Any, /, *, k: Any) -> Any:
         """The value, a number; NaN leaves the user out of the mean.

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import MismatchError
 
 __all__ = ["is_number", "options", "register", "stack", "static", "structure_of", "values_of"]
@@ -48,11 +49,16 @@ def options(cls: type[T]) -> type[T]:
     check = getattr(cls, "__post_init__", None)
 
     def __post_init__(self: Any) -> None:
+        words = set()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.metadata.get("static"):
+                words.add(field.name)
             # 1 and np.float64(0.5) are the same kind of argument as 1.0 and 0.5, and compile nothing anew.
-            if not field.metadata.get("static") and is_number(value):
+            elif is_number(value):
                 object.__setattr__(self, field.name, float(value))
+        # Words and sizes are what the caller gave; leaves may be anything, since trees are mapped over.
+        check_kinds(self, finite=False, only=words)
         if check is not None:
             check(self)
 

@@ -150,6 +150,11 @@ def joined(reports: Sequence[Report]) -> Report:
         ids = np.empty(len(users), np.asarray(first.user_ids).dtype)
         for report, place in zip(reports, places, strict=True):
             ids[place] = report.user_ids
+    trained = None
+    if all(report.trained is not None for report in reports):
+        trained = np.ones(len(users), bool)
+        for report, place in zip(reports, places, strict=True):
+            trained[place] &= np.asarray(report.trained)
     return dataclasses.replace(
         first,
         users=users,
@@ -163,6 +168,7 @@ def joined(reports: Sequence[Report]) -> Report:
         runs=1,
         seeds={},
         user_ids=ids,
+        trained=trained,
     )
 
 

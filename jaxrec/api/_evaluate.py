@@ -53,7 +53,9 @@ def evaluate(
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
 
     For the test the items of the training and of the validation part are masked, for the validation those of the
-    training part. Users without a held-out item are left out and counted. A held-out item that no training interaction
+    training part. Users without a held-out item are left out and counted. Users without an interaction in the fitted
+    part stay in the means, and are counted as `users_untrained`: `report.of_trained_users()` leaves them out, and the
+    printed report has both means. A held-out item that no training interaction
     has stays in the denominator; `recall_known@k` leaves it out.
 
     A held-out item that `mask`, `exclude`, `exclude_for` or `candidates` makes impossible stays in the denominator too,
@@ -124,6 +126,7 @@ def evaluate(
         space=space,
         distance=distance,
         known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
+        known_users=np.diff(np.asarray(model.seen.indptr)) > 0,
         training=training_statistics(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),

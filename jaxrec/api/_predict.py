@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrec.api._lookup import check_model, item_indices
+from jaxrec.api._lookup import check_model, item_indices, tell_untrained
 from jaxrec.errors import MismatchError
 from jaxrec.evaluation._ratings import predict_pairs
 
@@ -30,6 +30,9 @@ def predict(model: FittedModel, users: Any, items: Any) -> np.ndarray:
       MismatchError: other numbers of users and items.
       UnknownIdError: an unknown user or item.
 
+    Warns:
+      UserWarning: users or items without an interaction in the fitted part, of whom nothing was learned.
+
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v"], ["a", "b", "b"])
     >>> predict(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), ["u"], ["b"]).tolist()
@@ -39,5 +42,6 @@ def predict(model: FittedModel, users: Any, items: Any) -> np.ndarray:
     user_index, item_index = model.users.index(users), item_indices(model, items)
     if len(user_index) != len(item_index):
         raise MismatchError(f"users has {len(user_index)} entries and items has {len(item_index)}; give one pair each")
+    tell_untrained(model, user_index, item_index)
     scale = model.info.get("rating_scale")
     return predict_pairs(model.scorer, user_index, item_index, scale and (scale[0], scale[1]))

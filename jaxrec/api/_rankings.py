@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxrec.api._lists import Form
 from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalog, rows_of, space_of
-from jaxrec.data._ids import factorize
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._pairs import is_among, pair_codes
+from jaxrec.data._pairs import common_pairs, is_among, pair_codes
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics
@@ -31,6 +32,8 @@ def evaluate_rankings(
     truth: Known,
     *,
     train: Known | None = None,
+    order: str | None = None,
+    form: Form = None,
     k: Lengths = DEFAULT_K,
     metrics: Metrics = DEFAULT_METRICS,
     item_features: ItemSpace | Mapping[Any, Sequence[float]] | Any | None = None,
@@ -48,6 +51,10 @@ def evaluate_rankings(
     counts to the number of their items in truth; one that is shorter misses the rest, and is counted as
     `short_lists_r_precision`. The catalogue is what occurs in train and truth.
 
+    The report's `ordered` says what ordered the lists. Where two columns could, or only numbers of an unknown name are
+    there, the lists are refused, and `order` decides. `test_pairs_in_training` counts pairs of the truth that train has
+    too, and `lists_against_scores` the lists whose scores do not fall along their ranks.
+
     Where scores or ranks are given, `lists_with_ties` counts the lists in which two neighbours have the same one within
     the largest k, the last place and the one after it included, and `tied_lists` those that have one from first to
     last. There the order of the catalogue decides, not the system.
@@ -55,21 +62,29 @@ def evaluate_rankings(
     Args:
       recommendations: one of
         `jaxrec.Recommendations`;
-        a mapping from a user to their items, the best first;
+        a mapping from a user to their items, the best first, or to a mapping from each item to its score, or to pairs
+        (item, score), which are ordered by score;
         a pair (users [n], lists [n] of items), for example an array [n, K];
-        a frame with a user and an item column and `rank` (1 is best) or `score` (high is best), or rows in order;
+        a frame with a user and an item column and one that orders the lists: a rank (1 is best), or a score or
+        prediction (high is best) under a common name, such as `score`, `prediction` or `est`; without any number beside
+        user and item, the rows are in order;
         a file: `.json` with such a mapping or as `jaxrec recommend --out` writes it, Parquet, or delimited text with
-        such columns (without a header a third column is the score).
+        such columns (without a header a third column is the score), or with a user and all their items a line. Its ids
+        are taken as they are written.
         Equal scores are ordered by the place of the item in the catalogue, which is ascending ids, as in `evaluate`.
       truth: what the users chose later.
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
+      order: of a frame or file, the column that orders the lists, "NAME", "NAME:ascending" (the lowest first) or
+        "NAME:descending"; or "rows" for the order of the rows.
+      form: of a text file, where both fit: "long" for an item a line, "wide" for a user and all their items a line.
       k: lengths of the lists.
       metrics: as in `jaxrec.evaluate`, without those of the scores of all items. What needs popularity needs train;
         "serendipity" ranks the items that the user has not in train. Graded metrics take the ratings in truth as gains.
-      item_features: where distances within lists are measured: a mapping from an item to its vector, a frame with an
-        item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train are.
-        Items without features have no vector. None measures no distance.
+      item_features: where distances within lists are measured: a mapping from an item to its vector, a frame or file
+        with an item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train
+        are. Items without features have no vector, and a list with fewer than two vectors has no distance: it is left
+        out of the mean, and counted as `undefined_ild@k`. None measures no distance.
       distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
       item_categories: as in `jaxrec.evaluate`; needs train.
       item_groups: as in `jaxrec.evaluate`; an array has one label for each item of train and truth, in the order of
@@ -80,9 +95,10 @@ def evaluate_rankings(
       The report; `per_user` has one value for each user of the truth, and `to_frame(ids)` gives them as a frame.
 
     Raises:
-      DataError: an item that is twice in the list of a user, a score that is not finite, an empty truth or file, a
-        negative rating where a metric takes ratings as gains.
-      UnknownIdError: an item that is in neither train nor truth.
+      DataError: an item that is twice in the list of a user, a rank or score that is missing or not finite, columns or
+        lines that can be read in two ways, an empty truth or file, an item with two rows of features, a negative rating
+        where a metric takes ratings as gains.
+      UnknownIdError: an item that is in neither train nor truth, or lists of users of whom none is.
       MismatchError: an item space of another catalogue, an item without a group.
       JaxrecError: a k below 1 or above the number of items or not whole, an unknown metric or distance, a metric that
         needs what is not there, a function that gives a distance that is not finite, a form that is not known.
@@ -99,9 +115,10 @@ def evaluate_rankings(
     known, trained, space = interactions_of(truth, "truth"), None, None
     if not len(known):
         raise DataError("truth has no interaction; there is nothing to measure")
-    rows = rows_of(recommendations)
+    rows = rows_of(recommendations, order, form)
     if train is not None:
-        known, trained = one_catalog(known, interactions_of(train, "train"))
+        texts = any(isinstance(given, (str, os.PathLike)) for given in (truth, train))
+        known, trained = one_catalog(known, interactions_of(train, "train"), texts=texts)
     if item_features is not None:
         space = space_of(item_features, known.items)
     judged = judgments(
@@ -112,6 +129,7 @@ def evaluate_rankings(
         space=space,
         distance=distance,
         known=np.ones(known.num_items, bool) if trained is None else None,
+        known_users=np.ones(known.num_users, bool) if trained is None else None,
         training=_statistics(trained, item_categories),
         item_groups=None if item_groups is None else as_groups(item_groups, known.items.ids, known.num_items, "item"),
         memory_mb=memory_mb,
@@ -128,6 +146,9 @@ def evaluate_rankings(
         )
     if trained is not None:
         counts["listed_training_pairs"] = _in_training(lists[:, :longest], users, trained)
+        counts["test_pairs_in_training"] = common_pairs(
+            judged.relevant, seen_items(trained), num_items=trained.num_items
+        )
     report = measure_lists(lists, judged)
     return dataclasses.replace(
         report,
@@ -136,6 +157,7 @@ def evaluate_rankings(
         fitted="not known: the lists come from elsewhere",
         catalogue=report.catalogue + (" of truth" if trained is None else " of train and truth"),
         user_ids=known.users.ids[users],
+        ordered=rows.told,
     )
 
 
@@ -151,32 +173,36 @@ def _as_lists(
     rows: Rows, truth: Interactions, users: np.ndarray, depth: int
 ) -> tuple[np.ndarray, dict[str, int | float]]:
     """The lists int32 [n, depth] of the users [n] of the truth, and what was counted."""
-    user_ids, user = factorize(rows.user)
+    user = rows.user
     place = np.full(truth.num_users, -1, np.int32)
     place[users] = np.arange(len(users), dtype=np.int32)
-    found = np.array([truth.users.find(one) for one in user_ids.tolist()], np.int32)
+    found = np.array([truth.users.find(one) for one in rows.user_ids.tolist()], np.int32)
     at = np.where(found >= 0, place[np.maximum(found, 0)], -1)  # for each user of the lists, the row of the truth
-    item_ids, item = factorize(rows.item)
-    known = np.array([truth.items.find(one) for one in item_ids.tolist()], np.int32)
-    if (known < 0).any():
-        missing = item_ids[known < 0]
+    if (found < 0).all():
         raise UnknownIdError(
-            f"recommendations: {len(missing):,} of {len(item_ids):,} items, such as {missing[0].item()!r}, are in "
+            f"recommendations: none of the {len(found):,} users, such as {rows.ids_at(0)[0]!r}, is in truth or train; "
+            f"pass ids as they stand there, such as {truth.users.ids[0].item()!r}"
+        )
+    known = np.array([truth.items.find(one) for one in rows.item_ids.tolist()], np.int32)
+    if (known < 0).any():
+        missing = rows.item_ids[known < 0].tolist()
+        raise UnknownIdError(
+            f"recommendations: {len(missing):,} of {len(known):,} items, such as {missing[0]!r}, are in "
             "neither train nor truth; pass the training part as train, and ids of the same kind"
         )
-    item = known[item] if len(item) else item
+    item = known[rows.item] if len(rows.item) else rows.item
     codes = user.astype(np.int64) * truth.num_items + item
     _, first, how_often = np.unique(codes, return_index=True, return_counts=True)
     if (how_often > 1).any():
-        row = first[how_often > 1][0]
+        whose, twice = rows.ids_at(int(first[how_often > 1][0]))
         raise DataError(
-            f"recommendations: {int((how_often > 1).sum()):,} items are twice in a list, such as item "
-            f"{rows.item[row].item()!r} of user {rows.user[row].item()!r}; keep the better place of each"
+            f"recommendations: {int((how_often > 1).sum()):,} items are twice in a list, such as item {twice!r} of "
+            f"user {whose!r}; keep the better place of each"
         )
     keys = (user,) if rows.order is None else (item, rows.order, user)
     order = np.lexsort(keys)  # stable
     user, item = user[order], item[order]
-    sizes = np.bincount(user, minlength=len(user_ids))
+    sizes = np.bincount(user, minlength=len(found))
     rank = np.arange(len(user)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     keep = (rank < depth) & (at[user] >= 0) if len(user) else np.zeros(0, bool)
     lists = np.full((len(users), depth), -1, np.int32)
@@ -188,6 +214,10 @@ def _as_lists(
     score = rows.order if rows.score is None else rows.score
     if score is not None:
         counts |= _ties(user, rank, score[order], at, depth)
+    if rows.score is not None:
+        score = rows.score[order]
+        rises = (user[1:] == user[:-1]) & (score[1:] > score[:-1])
+        counts["lists_against_scores"] = len(np.unique(user[1:][rises & (at[user[1:]] >= 0)]))
     return lists, counts
 
 

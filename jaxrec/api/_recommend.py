@@ -24,10 +24,9 @@ from jaxrec.ranking._item_vectors import common_space
 from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, rerank
 from jaxrec.ranking._topk import recommend_lists
 from jaxrec.scorers import PopularityScorer
-from jaxrec.text import html_table, last_notes
+from jaxrec.text import cell_text, html_table, last_notes, printable
 
 if TYPE_CHECKING:
-    from jaxrec.data._interactions import Interactions
     from jaxrec.fitting._fitted import FittedModel
     from jaxrec.protocols import Reranker
 
@@ -124,8 +123,14 @@ class Recommendations:
             raise JaxrecError('to_frame needs pandas: pip install "jaxrec[data]"') from None
         return pandas.DataFrame(self.rows(), columns=self._columns())
 
-    def save(self, path: str | pathlib.Path) -> None:
+    def save(self, path: str | pathlib.Path, *, spreadsheet_safe: bool = False) -> None:
         """Write the rows to a file, whole or not at all: .csv, .json (one document), or .parquet (needs pyarrow).
+
+        Args:
+          path: its ending says the format.
+          spreadsheet_safe: put a quote before each text in a .csv file that a spreadsheet would run as a formula, which
+            starts with =, +, -, @, a tab or a line end. Such ids and titles do not read back as they are, so this is
+            for people who open the file, not for `jaxrec.evaluate_rankings`.
 
         Raises:
           JaxrecError: another ending, or pyarrow missing for Parquet.
@@ -145,7 +150,7 @@ class Recommendations:
             with whole_text(path) as file:
                 writer = csv.writer(file)
                 writer.writerow(self._columns())
-                writer.writerows(self.rows())
+                writer.writerows(map(cell_text, row) if spreadsheet_safe else row for row in self.rows())
         elif path.suffix == ".parquet":
             try:
                 import pyarrow
@@ -169,12 +174,12 @@ class Recommendations:
             lines += [
                 f"  {rank:2d}. {one.title}  [{one.item}]  {one.score:.3f}" for rank, one in enumerate(suggestions, 1)
             ]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join(printable(line) for line in [*lines, *(f"note: {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
         lines = str(dataclasses.replace(self, notes=())).split("\n")
         cut = [*lines[:_SHOWN], f"... {len(self):,} lists in all"] if len(lines) > _SHOWN else lines
-        return "\n".join([*cut, *(f"note: {note}" for note in last_notes(self.notes))])
+        return "\n".join([*cut, *(f"note: {printable(note)}" for note in last_notes(self.notes))])
 
     def _repr_html_(self) -> str:
         rows = [list(self._columns()), *([*map(str, row[:-1]), f"{row[-1]:.3f}"] for row in self.rows())]

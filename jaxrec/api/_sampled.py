@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._evaluate import Mask, measured_part
@@ -59,6 +60,7 @@ def evaluate_sampled(
 
     Warns:
       SampledMetricsWarning: always.
+      UserWarning: more than half of the lists have one score from first to last.
 
     >>> import jaxrec, warnings
     >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
@@ -79,6 +81,7 @@ def evaluate_sampled(
         sampled=sampled,
         k=k,
         metrics=metrics,
+        known_users=np.diff(np.asarray(model.seen.indptr)) > 0,
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         memory_mb=memory_mb,
         masked=masked,

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from jaxrec.cli._memory import huge_pages
 from jaxrec.errors import JaxrecError
+from jaxrec.text import printable
 
 __all__ = ["COMMANDS", "huge_pages", "main"]
 
@@ -176,7 +177,7 @@ def _help() -> str:
 
 def _fail(message: str, status: int = 2) -> int:
     with contextlib.suppress(BrokenPipeError):
-        print(f"jaxrec: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"jaxrec: error: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return status
 
 
@@ -187,7 +188,7 @@ def _warnings_in_one_line() -> Iterator[None]:
     def show(message: Warning | str, *place: object) -> None:
         from jaxrec.cli._flags import in_flags
 
-        print(f"jaxrec: warning: {in_flags(' '.join(str(message).split()))}", file=sys.stderr)
+        print(f"jaxrec: warning: {printable(in_flags(' '.join(str(message).split())))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning)

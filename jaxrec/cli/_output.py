@@ -15,6 +15,7 @@ import numpy as np
 from jaxrec import files
 from jaxrec.cli._flags import in_flags
 from jaxrec.errors import JaxrecError, OutputError
+from jaxrec.text import printable
 
 
 def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
@@ -23,13 +24,15 @@ def emit(document: Mapping[str, Any], text: str, as_json: bool) -> None:
     >>> emit({"recall@10": float("nan")}, "no recall", as_json=True)
     {"recall@10": null}
     """
+    # No control character of a path, a title or an id reaches the terminal; JSON escapes them itself.
+    text = "\n".join(map(printable, text.split("\n")))
     print(json.dumps(plain(document), allow_nan=False) if as_json else text)
 
 
 def note(text: str, quiet: bool = False) -> None:
     """Print a note on standard error, apart from the result."""
     if not quiet:
-        print(f"note: {in_flags(text)}", file=sys.stderr)
+        print(f"note: {printable(in_flags(text))}", file=sys.stderr)
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -46,6 +47,9 @@ def run(argv: Sequence[str]) -> None:
     command.start()
     model = command.restored(command.run)
     scores = predict(model, users, items)
+    with warnings.catch_warnings():  # what there is to tell of the items was told by predict
+        warnings.simplefilter("ignore")
+        places = item_indices(model, items)
     pairs = [
         {
             "user": model.users.ids[user].item(),
@@ -53,7 +57,7 @@ def run(argv: Sequence[str]) -> None:
             "title": title_of(model, int(item)),
             "score": float(score),
         }
-        for user, item, score in zip(model.users.index(users), item_indices(model, items), scores, strict=True)
+        for user, item, score in zip(model.users.index(users), places, scores, strict=True)
     ]
     rows = [("user", "item", "title", "score")]
     rows += [(str(one["user"]), str(one["item"]), one["title"], f"{one['score']:.4f}") for one in pairs]

@@ -38,6 +38,7 @@ class RecommendCommand(RerankingOptions, RunOptions):
       exclude: items, by id or title, that are never recommended.
       candidates: items, by id or title, that alone may be recommended.
       memory_mb: bound of the scores of a chunk of users, in MiB.
+      spreadsheet_safe: in a .csv file, put a quote before texts that a spreadsheet would run as formulas.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
@@ -52,6 +53,7 @@ class RecommendCommand(RerankingOptions, RunOptions):
     exclude: Annotated[Words, optional("ITEM ...")] = ()
     candidates: Annotated[Words, optional("ITEM ...")] = ()
     memory_mb: int = 256
+    spreadsheet_safe: Switch = False
 
 
 def run(argv: Sequence[str]) -> None:
@@ -74,6 +76,8 @@ def run(argv: Sequence[str]) -> None:
             raise JaxrecError(f"{flag} names no {what}; the file that it points to has no line")
     interactions = None if command.new_users is None else read(command.new_users)
     out = None if command.out is None else writable("--out", command.out, _ENDINGS)
+    if command.spreadsheet_safe and (out is None or out.suffix != ".csv"):
+        raise JaxrecError("--spreadsheet-safe is for a .csv file; name one with --out, or leave it out")
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
@@ -97,6 +101,6 @@ def run(argv: Sequence[str]) -> None:
     if out is None:
         emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)
         return
-    lists.save(out)
+    lists.save(out, spreadsheet_safe=command.spreadsheet_safe)
     document = {"file": str(out), "users": len(lists), "notes": list(lists.notes)}
     emit(document, f"{len(lists):,} lists written to {out}", command.json)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro import conf
 
+from jaxrec.api._cells import existing
 from jaxrec.api._rankings import evaluate_rankings
 from jaxrec.cli._output import emit, note, writable
-from jaxrec.cli._parsing import ComputeOptions, optional, parse
+from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
 from jaxrec.cli._run_folder import metrics_of
-from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
 from jaxrec.files import whole_text
+from jaxrec.text import cell_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,22 +25,30 @@ class ScoreCommand(ComputeOptions):
 
     Attributes:
       lists: the file of lists: .json from each user to their items or as `jaxrec recommend --all --out` writes it,
-        Parquet, or delimited text with columns for user, item and rank or score.
+        Parquet, or delimited text with columns for user, item and rank or score, or with a user and all their items a
+        line.
       truth: a file of what the users chose later, with ratings where a metric takes them as gains.
       train: a file of what the system was trained on; items that are not in it count as untrained.
+      order: the column that orders the lists, NAME, or NAME:ascending where the lowest is the best; or rows, for the
+        order of the rows.
+      form: of a file of lists where both fit: long for an item a line, wide for a user and all their items a line.
       item_features: a .csv or .parquet file with an item column and numbers, for distances within lists.
       k: lengths of the lists.
       metrics: names of ranking metrics, or package.module:Class.
       per_user: a .csv file for the values of each user.
+      spreadsheet_safe: in that file, put a quote before ids that a spreadsheet would run as formulas.
     """
 
     lists: Annotated[str, conf.Positional, conf.arg(metavar="LISTS")]
     truth: Annotated[str, conf.arg(metavar="FILE")]
     train: Annotated[str | None, optional("FILE")] = None
+    order: Annotated[str | None, optional("COLUMN")] = None
+    form: Annotated[Literal["long", "wide"] | None, optional("{long,wide}")] = None
     item_features: Annotated[str | None, optional("FILE")] = None
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
     metrics: tuple[str, ...] = DEFAULT_METRICS
     per_user: Annotated[str | None, optional("FILE")] = None
+    spreadsheet_safe: Switch = False
 
 
 def run(argv: Sequence[str]) -> None:
@@ -50,28 +59,21 @@ def run(argv: Sequence[str]) -> None:
         command.lists,
         command.truth,
         train=command.train,
+        order=command.order,
+        form=command.form,
         k=command.k,
         metrics=metrics_of(command.metrics),
-        item_features=None if command.item_features is None else _features(command.item_features),
+        item_features=None
+        if command.item_features is None
+        else existing(pathlib.Path(command.item_features), "--item-features"),
     )
     if command.train is None:
         note("without --train every item counts as trained", command.quiet)
     if per_user is not None:
+        frame = report.to_frame()
+        if command.spreadsheet_safe:
+            frame["user"] = [cell_text(one) for one in frame["user"].tolist()]
         with whole_text(per_user) as file:
-            report.to_frame().to_csv(file, index=False)
+            frame.to_csv(file, index=False)
     document = {"lists": command.lists, "truth": command.truth, "train": command.train, **report.to_dict()}
     emit(document, f"{command.lists}\n{report}", command.json)
-
-
-def _features(name: str) -> object:
-    try:
-        import pandas
-    except ImportError:
-        raise JaxrecError('--item-features needs pandas: pip install "jaxrec[data]"') from None
-    path = pathlib.Path(name)
-    if not path.is_file():
-        raise JaxrecError(f"{path}: no such file, as --item-features asks for")
-    try:
-        return pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path)
-    except (ValueError, ImportError) as error:
-        raise JaxrecError(f"{path}: cannot be read as a table: {error}") from None

@@ -31,6 +31,10 @@ DEFAULT_METRICS = ("recall", "precision", "ndcg")
 MAIN_METRICS = ("recall", "ndcg")
 """Where there is room for two metrics."""
 
+SHARE = (0.0, 1.0)
+POSITIVE = (0.0, float("inf"))
+"""Bounds of values."""
+
 _OVER = ("user", "scores", "lists", "ratings")
 _HIGHEST_GRADE = 100.0  # float32 holds the sums of 2^grade - 1 below it
 
@@ -42,7 +46,7 @@ class OfHits(Metric):
     Attributes:
       name: of the metric.
       function: `(hits [K], num_relevant [], *, k) -> number []`, such as those of `jaxrec.metrics`.
-      also: see `jaxrec.protocols.Metric`.
+      also, bounds: see `jaxrec.protocols.Metric`.
 
     >>> OfHits("recall", ranking.recall)(UserList(jnp.array([True, False]), jnp.int32(4)), k=2).item()
     0.25
@@ -51,6 +55,7 @@ class OfHits(Metric):
     name: str
     function: Callable[..., Any]
     also: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """The function of the hits."""
@@ -66,19 +71,19 @@ def num_hits(hits: jax.Array, num_relevant: jax.Array, /, *, k: int | None = Non
     return jnp.sum(hits[:k], dtype=jnp.int32)
 
 
-recall = OfHits("recall", ranking.recall, also=("recall_known",))
-precision = OfHits("precision", ranking.precision)
-hit_rate = OfHits("hit_rate", ranking.hit_rate)
-f1 = OfHits("f1", ranking.f1)
-ndcg = OfHits("ndcg", ranking.ndcg)
-average_precision = OfHits("average_precision", ranking.average_precision)
-reciprocal_rank = OfHits("reciprocal_rank", ranking.reciprocal_rank)
-ap = OfHits("ap", ranking.average_precision)  # by their short names
-mrr = OfHits("mrr", ranking.reciprocal_rank)
-capped_recall = OfHits("capped_recall", ranking.capped_recall)
-ndcg_k = OfHits("ndcg_k", ranking.ndcg_k)
-average_precision_min = OfHits("average_precision_min", ranking.average_precision_min)
-hits = OfHits("hits", num_hits)
+recall = OfHits("recall", ranking.recall, also=("recall_known",), bounds=SHARE)
+precision = OfHits("precision", ranking.precision, bounds=SHARE)
+hit_rate = OfHits("hit_rate", ranking.hit_rate, bounds=SHARE)
+f1 = OfHits("f1", ranking.f1, bounds=SHARE)
+ndcg = OfHits("ndcg", ranking.ndcg, bounds=SHARE)
+average_precision = OfHits("average_precision", ranking.average_precision, bounds=SHARE)
+reciprocal_rank = OfHits("reciprocal_rank", ranking.reciprocal_rank, bounds=SHARE)
+ap = OfHits("ap", ranking.average_precision, bounds=SHARE)  # by their short names
+mrr = OfHits("mrr", ranking.reciprocal_rank, bounds=SHARE)
+capped_recall = OfHits("capped_recall", ranking.capped_recall, bounds=SHARE)
+ndcg_k = OfHits("ndcg_k", ranking.ndcg_k, bounds=SHARE)
+average_precision_min = OfHits("average_precision_min", ranking.average_precision_min, bounds=SHARE)
+hits = OfHits("hits", num_hits, bounds=POSITIVE)
 
 OF_GROUPS = (recall, ndcg, hits)
 """What is measured for each group of items."""
@@ -89,6 +94,7 @@ class RecallKnown(Metric):
 
     name = "recall_known"
     needs = frozenset({"trained"})
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for a user without a warm test item."""
@@ -101,6 +107,7 @@ class PrecisionLength(Metric):
 
     name = "precision_length"
     needs = frozenset({"items"})
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """See `jaxrec.metrics.precision`."""
@@ -114,6 +121,7 @@ class RPrecision(Metric):
     name = "r_precision"
     needs = frozenset({"depth"})
     at_k = False
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: None) -> jax.Array:
         """See `jaxrec.metrics.r_precision`."""
@@ -125,6 +133,7 @@ class Serendipity(Metric):
 
     name = "serendipity"
     needs = frozenset({"items", "popular"})
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """See `jaxrec.metrics.serendipity`."""
@@ -147,6 +156,7 @@ class GradedNDCG(Metric):
     gain: ranking.Gain = "linear"
     needs = frozenset({"grades"})
     undefined = "undefined_graded_ndcg"
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for a user without a rating above 0."""
@@ -180,6 +190,7 @@ class AUC(Metric):
     over = "scores"
     at_k = False
     undefined = "undefined_auc"
+    bounds = SHARE
 
     def __call__(self, user: UserScores, *, k: None) -> jax.Array:
         """See `jaxrec.metrics.auc`."""
@@ -187,14 +198,16 @@ class AUC(Metric):
 
 
 class IntraListDistance(Metric):
-    """The mean distance between two items of a list."""
+    """The mean distance between two items of a list that have a vector."""
 
     name = "ild"
     needs = frozenset({"vectors"})
+    bounds = POSITIVE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
-        """See `jaxrec.metrics.intra_list_distance`."""
-        return mean_pair_distance(user.distances[:k, :k], user.placed[:k])
+        """NaN for a list with fewer than two vectors; see `jaxrec.metrics.intra_list_distance`."""
+        value = mean_pair_distance(user.distances[:k, :k], user.placed[:k])
+        return jnp.where(jnp.sum(user.placed[:k], dtype=jnp.int32) < 2, jnp.nan, value)
 
 
 class Coverage(Metric):
@@ -213,6 +226,7 @@ class Novelty(Metric):
 
     name = "novelty"
     needs = frozenset({"items", "training"})
+    bounds = POSITIVE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for an empty list; see `jaxrec.metrics.novelty`."""
@@ -225,6 +239,7 @@ class AveragePopularity(Metric):
     name = "average_popularity"
     needs = frozenset({"items", "training"})
     higher_is_better = False
+    bounds = POSITIVE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for an empty list; see `jaxrec.metrics.average_popularity`."""
@@ -236,6 +251,7 @@ class LongTail(Metric):
 
     name = "long_tail"
     needs = frozenset({"items", "training"})
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for an empty list; see `jaxrec.metrics.long_tail_share`."""
@@ -248,6 +264,7 @@ class Miscalibration(Metric):
     name = "miscalibration"
     needs = frozenset({"items", "categories"})
     higher_is_better = False
+    bounds = POSITIVE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """NaN for a user without a history; see `jaxrec.metrics.miscalibration`."""
@@ -260,6 +277,7 @@ class CategoryCoverage(Metric):
 
     name = "category_coverage"
     needs = frozenset({"items", "categories"})
+    bounds = SHARE
 
     def __call__(self, user: UserList, *, k: int) -> jax.Array:
         """See `jaxrec.metrics.category_coverage`."""
@@ -307,6 +325,7 @@ class RMSE(Metric):
     over = "ratings"
     at_k = False
     higher_is_better = False
+    bounds = POSITIVE
 
     def __call__(self, pairs: RatedPairs, *, k: None) -> np.ndarray:
         """The squared errors."""
@@ -324,6 +343,7 @@ class MAE(Metric):
     over = "ratings"
     at_k = False
     higher_is_better = False
+    bounds = POSITIVE
 
     def __call__(self, pairs: RatedPairs, *, k: None) -> np.ndarray:
         """The absolute errors."""

@@ -40,6 +40,7 @@ def evaluate_scorer(
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     known: np.ndarray | None = None,
+    known_users: np.ndarray | None = None,
     training: TrainingStatistics | None = None,
     rule: CandidateRule | None = None,
     item_groups: Groups | None = None,
@@ -56,16 +57,19 @@ def evaluate_scorer(
     Users without a test item are left out and counted. Test items without training data stay in the denominator of
     every metric; "recall_known@k", given whenever recall is, is recall on warm items. A value of NaN leaves the user
     out of the mean. Distances ("ild@k", given with a `space`) are over the items of a list that have a vector; a list
-    with fewer than two of them has 0. Nothing depends on the memory or on the order of the interactions, except where
-    the scores themselves do (see `recommend_lists`).
+    with fewer than two of them has none, and is left out of the mean. Users without training data stay in the means;
+    `Report.of_trained_users` gives those without them. Nothing depends on the memory or on the order of the
+    interactions, except where the scores themselves do (see `recommend_lists`).
 
     Counts of the report:
 
     ======================================  =========================================================================
     users_evaluated                         users with a test item
     users_without_test_items                the others
+    users_untrained                         of those evaluated, users without training data
     test_pairs                              pairs of a user and a test item
     test_pairs_untrained                    of items without training data
+    test_pairs_disliked                     with a rating of 0 or less, which count as relevant all the same
     users_with_untrained_test_items_only    users with none but such
     test_pairs_masked                       masked as seen, so they cannot be found
     untrained_items                         items without training data
@@ -92,6 +96,7 @@ def evaluate_scorer(
       distance: "euclidean" or "cosine" in that space, or a function `(x [r], y [r]) -> number []` of two of its
         vectors, which is lifted by `jax.vmap`; see `jaxrec.metrics.pair_distances`.
       known: bool [I], the items with training data; by default those that occur in `seen`.
+      known_users: bool [U], the users with training data; by default those who have a seen item.
       training: statistics of the training data, for metrics beyond accuracy; by default popularity is counted in
         `seen`.
       rule: further items that are left out of the lists. Coverage and the like stay over the whole catalog.
@@ -144,6 +149,7 @@ def evaluate_scorer(
         space=space,
         distance=distance,
         known=known,
+        known_users=known_users,
         training=statistics_of_seen(seen, truth.num_items) if training is None else training,
         rule=rule,
         item_groups=item_groups,

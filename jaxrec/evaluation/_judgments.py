@@ -40,6 +40,7 @@ class Judgments:
       rule: further items that are left out of the lists.
       left_out: the items that each user cannot get: the seen ones and those of the rule.
       trained: bool [I], the items with training data.
+      trained_users: bool [U], the users with training data.
       training: statistics of the training data, or None.
       space: item vectors, or None.
       distance: in that space.
@@ -60,6 +61,7 @@ class Judgments:
     rule: CandidateRule
     left_out: SeenItems
     trained: np.ndarray
+    trained_users: np.ndarray
     training: TrainingStatistics | None
     space: ItemSpace | None
     distance: Distance
@@ -132,6 +134,7 @@ def judgments(
     space: ItemSpace | None = None,
     distance: Distance = "euclidean",
     known: np.ndarray | None = None,
+    known_users: np.ndarray | None = None,
     training: TrainingStatistics | None = None,
     rule: CandidateRule | None = None,
     item_groups: Groups | None = None,
@@ -141,7 +144,8 @@ def judgments(
     """Make and check what lists are measured against.
 
     Args:
-      truth, seen, k, metrics, space, distance, known, rule, item_groups, memory_mb: as in `evaluate_scorer`.
+      truth, seen, k, metrics, space, distance, known, known_users, rule, item_groups, memory_mb: as in
+        `evaluate_scorer`.
       training: statistics of the training data; None where they are not known.
       scores: whether the score of every item is known, or lists only.
 
@@ -178,7 +182,8 @@ def judgments(
         seen=seen,
         rule=rule,
         left_out=rule.with_seen(seen, num_items),
-        trained=_trained_items(seen, known, num_items),
+        trained=_trained("known", known, np.bincount(seen.items, minlength=num_items) > 0, "an item"),
+        trained_users=_trained("known_users", known_users, np.diff(seen.indptr) > 0, "a user"),
         training=training,
         space=space,
         distance=distance,
@@ -246,12 +251,15 @@ def _check_needs(metric: Metric, made: Judgments, scores: bool) -> None:
         )
 
 
-def _trained_items(seen: SeenItems, known: np.ndarray | None, num_items: int) -> np.ndarray:
-    if known is None:
-        return np.bincount(seen.items, minlength=num_items) > 0
-    known = np.asarray(known)
-    if known.shape != (num_items,) or known.dtype != bool:
-        raise MismatchError(f"known is {known.dtype}{list(known.shape)}, expected bool[{num_items}]: one entry an item")
+def _trained(name: str, given: np.ndarray | None, of_seen: np.ndarray, what: str) -> np.ndarray:
+    """Which items or users have training data: as given, or as what is seen says."""
+    if given is None:
+        return of_seen
+    known = np.asarray(given)
+    if known.shape != of_seen.shape or known.dtype != bool:
+        raise MismatchError(
+            f"{name} is {known.dtype}{list(known.shape)}, expected bool[{len(of_seen)}]: one entry {what}"
+        )
     return known
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Integer
 
+from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._item_groups import measure_item_groups
@@ -78,9 +79,11 @@ def measure_lists(lists: Integer[np.ndarray, "n K"], judged: Judgments) -> Repor
     counts = {
         "users_evaluated": len(users),
         "users_without_test_items": relevant.num_users - len(users),
+        "users_untrained": int((~judged.trained_users[users]).sum()),
         "test_pairs": len(item_of_pair),
         "test_pairs_untrained": int((~trained[item_of_pair]).sum()),
         "users_with_untrained_test_items_only": len(users) - len(np.unique(user_of_pair[trained[item_of_pair]])),
+        "test_pairs_disliked": disliked_pairs(judged.truth),
         "untrained_items": int((~trained).sum()),
         **{f"short_lists@{cut}": int((lists[:, cut - 1] < 0).sum()) for cut in cutoffs},
     }
@@ -104,6 +107,13 @@ def measure_lists(lists: Integer[np.ndarray, "n K"], judged: Judgments) -> Repor
         per_user, overall = per_user | more, overall | of_all
     return Report(
         users=users,
+        trained=judged.trained_users[users],
+        bounds={
+            name: metric.bounds
+            for metric in judged.metrics
+            if getattr(metric, "bounds", None) is not None
+            for name in value_names(metric, cutoffs)
+        },
         per_user=per_user,
         overall=overall,
         counts=counts,
@@ -115,6 +125,15 @@ def measure_lists(lists: Integer[np.ndarray, "n K"], judged: Judgments) -> Repor
             name for metric in judged.metrics if not metric.higher_is_better for name in value_names(metric, cutoffs)
         ),
     )
+
+
+def disliked_pairs(truth: Interactions) -> int:
+    """How many interactions have a rating of 0 or less, and are relevant all the same.
+
+    >>> disliked_pairs(Interactions.from_arrays([0, 1], [0, 1], [1, -1]))
+    1
+    """
+    return 0 if truth.rating is None else int((truth.rating <= 0).sum())
 
 
 def _described(space: ItemSpace) -> str:

@@ -19,7 +19,7 @@ from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import check_same_catalog
-from jaxrec.evaluation._measure import value_names
+from jaxrec.evaluation._measure import disliked_pairs, value_names
 from jaxrec.protocols import Metric, UserList
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import one_zero
@@ -47,6 +47,7 @@ def evaluate_scorer_sampled(
     sampled: int = 100,
     k: Lengths = DEFAULT_K,
     metrics: Metrics = MAIN_METRICS,
+    known_users: np.ndarray | None = None,
     rule: CandidateRule | None = None,
     memory_mb: float = 256,
     masked: str = "",
@@ -70,6 +71,8 @@ def evaluate_scorer_sampled(
 
     A test item that is masked, excluded, no candidate, or scored -inf counts as not found, as in the exact metrics. A
     user without any negative has no value (NaN, which means leave out), and is counted as `users_without_negatives`.
+    Where the test item and its negatives have one score, the order of the item indices decides: `tied_lists` counts
+    such lists, one a test item, and `test_pairs_with_ties` those in which a negative has the score of the test item.
 
     Source: Krichene and Rendle, "On Sampled Metrics for Item Recommendation", KDD 2020, which shows that such metrics
     are inconsistent with the exact ones, even in expectation.
@@ -82,6 +85,7 @@ def evaluate_scorer_sampled(
       sampled: n, how many negatives for each test item.
       k: lengths, at most n: at n + 1 every item would be found.
       metrics: as in `evaluate_scorer`, functions of hits alone.
+      known_users: bool [U], the users with training data; by default those who have a seen item.
       rule: further items that are no negatives and cannot be found.
       memory_mb: bound in MiB for scores and negatives of a tile of users.
       masked: what `seen` is, in words, for the report.
@@ -99,6 +103,7 @@ def evaluate_scorer_sampled(
 
     Warns:
       SampledMetricsWarning: always.
+      UserWarning: more than half of the lists have one score from first to last.
 
     >>> from jaxrec.scorers import TableScorer
     >>> train, table = Interactions.from_arrays([0, 0], [0, 1]), TableScorer(jnp.array([[0.4, 0.3]]))
@@ -128,6 +133,7 @@ def evaluate_scorer_sampled(
         SampledMetricsWarning,
         stacklevel=2,
     )
+    trained = np.diff(np.asarray(seen.indptr)) > 0 if known_users is None else np.asarray(known_users, bool)
     relevant = seen_items(truth)
     blocked = rule.with_seen(SeenItems(np.asarray(seen.indptr), np.asarray(seen.items)), num_items)
     allowed = rule.allowed(num_items)
@@ -135,12 +141,21 @@ def evaluate_scorer_sampled(
     lengths = np.diff(relevant.indptr)
     users = np.flatnonzero(lengths).astype(np.int32)
     order = np.argsort(-lengths[users], kind="stable")  # a tile takes as long as the longest of its rows
-    values, bad = _measure(
+    values, bad, ties = _measure(
         scorer, users[order], relevant, blocked, allowed, taken, places, key,
         sampled=sampled, metrics=measured, cutoffs=cutoffs, memory_mb=memory_mb,
     )  # fmt: skip
     check_finite(users[order], bad)
     without = np.diff(taken.indptr)[users] >= len(places)
+    tied, some = (int(np.where(without[order], 0, column).sum()) for column in ties.T)
+    pairs = int(lengths[users][~without].sum())
+    if 2 * tied > pairs:
+        warnings.warn(
+            f"{tied:,} of {pairs:,} lists have one score from first to last: the scorer does not tell items apart, and "
+            "the order of the item indices decides; these figures say nothing about it",
+            UserWarning,
+            stacklevel=2,
+        )
     per_user = {}
     for name, array in values.items():
         back = np.empty_like(array)
@@ -154,11 +169,22 @@ def evaluate_scorer_sampled(
             "users_evaluated": len(users),
             "users_without_test_items": num_users - len(users),
             "users_without_negatives": int(without.sum()),
+            "users_untrained": int((~trained[users]).sum()),
+            "tied_lists": tied,
+            "test_pairs_with_ties": some,
             "test_pairs": len(relevant.items),
+            "test_pairs_disliked": disliked_pairs(truth),
             "test_pairs_masked": common_pairs(relevant, seen, num_items=num_items),
             **rule.counts(relevant, num_items),
         },
         seconds=time.perf_counter() - started,
+        trained=trained[users],
+        bounds={
+            f"{name} (sampled {sampled})": metric.bounds
+            for metric in measured
+            if getattr(metric, "bounds", None) is not None
+            for name in value_names(metric, cutoffs)
+        },
         masked=rule.masked(masked),
         fitted=fitted,
         catalogue=f"{sampled:,} sampled negatives for each test item, drawn from {whole}",
@@ -202,8 +228,13 @@ def _measure(
     metrics: tuple[Metric, ...],
     cutoffs: tuple[int, ...],
     memory_mb: float,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The mean over the test items of each user, float32 [n] by name, and whether a score is NaN or +inf, bool [n]."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """What is measured of each user.
+
+    Returns:
+      (the mean over their test items, float32 [n] by name; whether a score is NaN or +inf, bool [n]; how many test
+      items have the score of all their negatives, and of at least one, int32 [n, 2]).
+    """
     num_items = int(scorer.num_items)
     # A negative takes some 64 bytes: item, score, key bits and the bounds of the bisection.
     tile = users_per_tile(num_items, max(1, math.ceil(sampled / 16)), memory_mb)
@@ -212,11 +243,11 @@ def _measure(
     scorer = on_device(scorer, tile, num_items)
     pairs = [SeenItems(*map(jnp.asarray, rows)) for rows in (relevant, blocked, taken)]
     tables = (jnp.asarray(allowed), jnp.asarray(places))
-    parts, bad = [], []
+    parts, bad, ties = [], [], []
     for start in range(0, len(users), tile):
         some = users[start : start + tile]
         padded = np.pad(some, (0, tile - len(some)), mode="edge")
-        values, wrong = jax.device_get(
+        values, wrong, tied = jax.device_get(
             _measure_tile(
                 scorer, padded, *pairs, *tables, key,
                 sampled=sampled, metrics=metrics, cutoffs=cutoffs, structure=structure_of(scorer),
@@ -224,8 +255,10 @@ def _measure(
         )  # fmt: skip
         parts.append({name: array[: len(some)] for name, array in values.items()})
         bad.append(wrong[: len(some)])
+        ties.append(tied[: len(some)])
     names = [name for metric in metrics for name in value_names(metric, cutoffs)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}, np.concatenate(bad)
+    values = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return values, np.concatenate(bad), np.concatenate(ties)
 
 
 @functools.partial(jax.jit, static_argnames=("sampled", "metrics", "cutoffs", "structure"))
@@ -243,7 +276,7 @@ def _measure_tile(
     metrics: tuple[Metric, ...],
     cutoffs: tuple[int, ...],
     structure: int,
-) -> tuple[dict[str, jax.Array], jax.Array]:
+) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
     table = scorer.scores(users)
     bad = ~jnp.all(table < jnp.inf, axis=1)  # a NaN fails every comparison
     first = jnp.asarray(relevant.indptr)[users]
@@ -262,7 +295,10 @@ def _measure_tile(
             for cut, name in zip(cutoffs, value_names(metric, cutoffs), strict=True)
         }
 
-    def one_item(at: jax.Array, sums: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def one_item(
+        at: jax.Array, state: tuple[dict[str, jax.Array], jax.Array]
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        sums, ties = state
         real = at < lengths
         item = jnp.asarray(relevant.items)[jnp.where(real, first + at, first)]
         negatives = places[jax.vmap(draw)(users, item)]
@@ -272,9 +308,13 @@ def _measure_tile(
         rank = 1 + jnp.sum(ahead, axis=1, dtype=jnp.int32)
         possible = allowed[item] & ~contains(blocked, users, item) & (score[:, 0] > -jnp.inf)
         found = jax.vmap(values_of)(jnp.where(possible, rank, depth + 1))
-        return {name: total + jnp.where(real, found[name], np.float32(0)) for name, total in sums.items()}
+        equal = others == score
+        tied = jnp.stack([jnp.all(equal, axis=1), jnp.any(equal, axis=1)], axis=1) & (real & possible)[:, None]
+        sums = {name: total + jnp.where(real, found[name], np.float32(0)) for name, total in sums.items()}
+        return sums, ties + tied.astype(jnp.int32)
 
     names = [name for metric in metrics for name in value_names(metric, cutoffs)]
     zeros = {name: jnp.zeros(users.shape, jnp.float32) for name in names}
-    sums = lax.fori_loop(jnp.int32(0), jnp.max(lengths), one_item, zeros)
-    return {name: total / lengths.astype(jnp.float32) for name, total in sums.items()}, bad
+    none = jnp.zeros((users.shape[0], 2), jnp.int32)
+    sums, ties = lax.fori_loop(jnp.int32(0), jnp.max(lengths), one_item, (zeros, none))
+    return {name: total / lengths.astype(jnp.float32) for name, total in sums.items()}, bad, ties

@@ -25,10 +25,11 @@ from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan
+from jaxrec.fitting._told import tell_dislikes
 from jaxrec.fitting._validation import with_history
 from jaxrec.fitting._versions import versions
 from jaxrec.fitting._warm_start import WarmStart, warm_start
-from jaxrec.protocols import StageInfo
+from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (
     EarlyStopping,
@@ -224,6 +225,7 @@ def _run(
     """Fit one model (`together` is None), or several in one program."""
     plan = make_plan(model, data, options[0])
     start = None if init is None else warm_start(init, plan.model, plan.split)
+    tell_dislikes(plan.split.fitted, plan.task)
     told = [registry.make("callback", callback) for callback in callbacks]
     if is_trained(model):
         if log is not None:
@@ -264,7 +266,9 @@ def _trained(
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
     shared, tables, shown = plan.options, train_data(part), _shown(plan, part)
     model = plan.model.prepared(part, plan.task)
-    steps_of_epoch = -(-len(part) // shared.batch_size)
+    batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
+    batch_size = batch_for(shared.batch_size, len(part))
+    steps_of_epoch = -(-len(part) // batch_size)
     steps = [
         step_for(Objective(model, own.loss, own.regularizer, own.reduction), own.optimizer, steps_of_epoch)
         for own in options
@@ -306,7 +310,7 @@ def _trained(
     results = train(
         **alone,
         data=tables,
-        batch_size=shared.batch_size,
+        batch_size=batch_size,
         monitoring=monitoring,
         callbacks=[*watching, *callbacks],
         stage=StageInfo(name, type(model).__name__, tuple(epochs), monitoring.monitor, settings),

@@ -6,11 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from jaxrec import registry
+from jaxrec._checks import check_kinds, number, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import BPR, SquaredL2
 from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer
+from jaxrec.pytrees import is_number
 from jaxrec.sampling import Uniform
 from jaxrec.training import Adam, as_optimizer
 
@@ -59,10 +63,10 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         regularizer, negatives = self.regularizer, self.negatives
-        if isinstance(regularizer, (int, float)):
+        if is_number(regularizer):
             regularizer = SquaredL2(regularizer)
-        if isinstance(negatives, int):
-            negatives = Uniform(negatives)
+        if is_number(negatives):
+            negatives = Uniform(whole("negatives", negatives, 1))
         made = {
             "loss": _made("loss", self.loss),
             "regularizer": None if regularizer is None else _made("regularizer", regularizer),
@@ -71,17 +75,19 @@ class TrainingOptions:
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
+            check_kinds(value)
         for name in ("batch_size", "epochs"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise JaxrecError(f"{name} must be a whole number of at least 1, got {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.reduction not in ("mean", "sum"):
             raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
+        object.__setattr__(self, "tolerance", number("tolerance", self.tolerance))
         if not self.tolerance >= 0:
             raise JaxrecError(f"tolerance must not be negative, got {self.tolerance}")
         if self.validation is not None and not isinstance(self.validation, Validation):
             raise JaxrecError(f"validation must be a Validation or None, got {self.validation!r}")
-        if self.refit not in (True, False, "fitted", "all"):
+        if isinstance(self.refit, np.bool_):
+            object.__setattr__(self, "refit", bool(self.refit))
+        if not isinstance(self.refit, (bool, str)) or self.refit not in (True, False, "fitted", "all"):
             raise JaxrecError(f'refit must be True, False or "all", got {self.refit!r}')
         self.loss.check(batch_size=self.batch_size, negatives=self.sampler)
 

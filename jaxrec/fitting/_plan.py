@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.data.splitting._parts import Split
@@ -126,6 +127,7 @@ def check_model(model: Any) -> None:
             raise JaxrecError(
                 f"{name} does not say {capability!r}; derive it from jaxrec.models.EmbeddingModel or SolvedModel"
             )
+    check_kinds(model)
     try:
         hash(model)
     except TypeError as error:

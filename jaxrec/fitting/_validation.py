@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrec._checks import whole
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
@@ -45,9 +46,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("patience", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise JaxrecError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if isinstance(self.metrics, list):
             object.__setattr__(self, "metrics", tuple(self.metrics))
         if isinstance(self.k, list):

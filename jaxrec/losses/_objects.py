@@ -195,6 +195,10 @@ class InBatchSoftmax(Loss):
         if batch_size % self.chunks:
             raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {self.chunks}")
 
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """As for any loss; in chunks it stays, since the negatives of a row come from its chunk."""
+        return batch_size if self.chunks > 1 else super().batch_for(batch_size, rows)
+
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""
         if self.logit_adjustment is None:
@@ -227,7 +231,8 @@ class SquaredError(Loss):
     def __post_init__(self) -> None:
         if self.scale is None:
             return
-        if len(self.scale) != 2 or not -math.inf < self.scale[0] < self.scale[1] < math.inf:
+        pair = isinstance(self.scale, (tuple, list)) and len(self.scale) == 2 and all(map(is_number, self.scale))
+        if not pair or not -math.inf < self.scale[0] < self.scale[1] < math.inf:
             raise JaxrecError(f"scale must be (lowest, highest), such as (1, 5), got {self.scale}")
         object.__setattr__(self, "scale", (float(self.scale[0]), float(self.scale[1])))
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel
 from jaxrec.models._itemknn import longest_history
@@ -47,6 +48,7 @@ class EASE(SolvedModel, nn.Module):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         if not self.l2 > 0:
             raise JaxrecError(f"l2 must be positive, got {self.l2}")
         super().__post_init__()

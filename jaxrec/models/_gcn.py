@@ -40,6 +40,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
@@ -90,6 +91,7 @@ class GCNClassifier(nn.Module):
     initializer: WeightInitializer = "glorot"
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         _check_layer_options(self)
         if self.classes < 2:
             raise JaxrecError(f"classes must be at least 2, got {self.classes}")
@@ -173,6 +175,7 @@ class GCN(EmbeddingModel):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         if self.dim < 1:
             raise JaxrecError(f"dim must be at least 1, got {self.dim}")
         _check_layer_options(self)

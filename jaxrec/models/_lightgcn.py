@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
@@ -69,6 +70,7 @@ class LightGCN(EmbeddingModel):
     fold_in_unobserved: float = 0.1
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         check_embedding_options(self)
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")

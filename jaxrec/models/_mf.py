@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
@@ -67,6 +68,7 @@ class MF(EmbeddingModel):
     fold_in_unobserved: float = UNOBSERVED
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         check_embedding_options(self)
         if self.mean and not self.bias:
             raise JaxrecError(f"mean={self.mean} is only used with bias=True")

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel
 from jaxrec.sparse import SparseOperator, map_gram_columns
@@ -23,6 +24,7 @@ class NeighborModel(SolvedModel, nn.Module):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         if self.neighbors < 1:
             raise JaxrecError(f"neighbors must be at least 1, got {self.neighbors}")
         if not self.shrink >= 0:

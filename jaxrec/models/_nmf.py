@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import masked_nmf, nmf, refit_scales
 from jaxrec.factorization._common import Solver
@@ -86,6 +87,7 @@ class NMF(SolvedModel, nn.Module):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         for name in ("dim", "iterations"):
             if getattr(self, name) < 1:
                 raise JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._least_squares import least_squares
@@ -70,6 +71,7 @@ class SVDPP(EmbeddingModel):
     num_items: int | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
         check_embedding_options(self)
         if not self.implicit_l2 >= 0:
             raise JaxrecError(f"implicit_l2 must not be negative, got {self.implicit_l2}")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from jax import lax
 from jaxtyping import Bool, Float, Int
 
+from jaxrec._checks import number
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
@@ -128,6 +129,7 @@ def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
     >>> users_per_tile(num_items=100_000, k=20, memory_mb=64) <= 64 * 2**20 // (12 * 100_000)
     True
     """
+    number("memory_mb", memory_mb)
     per_user = 12 * num_items + 1024 * k
     bound = int(memory_mb * 2**20 * 3 / 4) // per_user
     # A single row would go through another kernel than several rows do, and round differently.

@@ -40,7 +40,11 @@ def paired_difference(a: Report, b: Report, name: str, level: float = 0.95) -> t
     """
     difference = a.values(name, a.users) - b.values(name, a.users)
     difference = difference[~np.isnan(difference)]
-    low, high = normal_interval(difference, level)
+    bounds = a.bounds_of(name)
+    if bounds is not None:
+        width = bounds[1] - bounds[0]
+        bounds = (-width, width)
+    low, high = normal_interval(difference, level, bounds)
     return (float(difference.mean()) if difference.size else math.nan), low, high
 
 

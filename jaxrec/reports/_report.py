@@ -11,10 +11,11 @@ import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.reports._groups import Groups, as_groups
+from jaxrec.reports._values import bounds_of
 from jaxrec.statistics._intervals import normal_interval
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS, SeedSpread, spread_of
-from jaxrec.text import aligned_text, html_table, number_text
+from jaxrec.text import aligned_text, html_table, number_text, printable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +40,9 @@ class Report:
       setting: fingerprints of what was measured: test part, mask, catalog, item space, fitted part. Reports are
         averaged only where they agree.
       lower: the names of values of which the lowest is the best, as their metrics say.
+      bounds: name to the lowest and highest value that its metric can have, where the metric is none of the registry.
+      trained: bool [n], whether each of `users` had training data, or None where that is not known here.
+      ordered: what ordered lists that came from elsewhere, in words; "" for those of a model.
       members: the reports of single trainings that this one is the mean of, so that groups can be cut from each.
 
     Two sources of chance are kept apart: `interval` is about users, for these trained models; `spread` is about seeds,
@@ -67,6 +71,9 @@ class Report:
     user_ids: np.ndarray | None = None
     setting: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lower: frozenset[str] = frozenset()
+    bounds: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    trained: np.ndarray | None = None
+    ordered: str = ""
     members: tuple[Report, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,8 +84,9 @@ class Report:
         for name, values in per_user.items():
             if values.shape != users.shape:
                 raise MismatchError(f"per_user {name!r} has shape {values.shape}, expected {users.shape}")
-        if self.user_ids is not None and len(self.user_ids) != len(users):
-            raise MismatchError(f"user_ids has {len(self.user_ids)} ids, expected {len(users)}: one for each user")
+        for name, given in (("user_ids", self.user_ids), ("trained", self.trained)):
+            if given is not None and len(given) != len(users):
+                raise MismatchError(f"{name} has {len(given)} entries, expected {len(users)}: one for each user")
         seeds = {name: np.asarray(values, np.float64) for name, values in self.seeds.items()}
         for name in self.names if self.runs > 1 else ():
             shape = seeds[name].shape if name in seeds else None
@@ -128,14 +136,15 @@ class Report:
         return self.per_user[name][order][np.searchsorted(self.users[order], users)].astype(np.float64)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        r"""Interval of a mean over users, by the normal approximation.
+        r"""Interval of a mean over users, by the normal approximation, within the bounds of the metric.
 
         .. math:: \bar{x} \pm z \, s / \sqrt{n}
 
         with s the standard deviation over the n users (divisor n - 1) and z the normal quantile of the level. It says
         how the mean would vary with other users of the same kind, for these trained models; it says nothing about other
-        seeds, and is too narrow for values that few users have. Values over all lists, like coverage, are no mean over
-        users and have no such interval.
+        seeds, and is too narrow for values that few users have. Where it would leave the bounds of a metric, such as 0
+        and 1, it is taken of the logit, as `jaxrec.statistics.normal_interval` says. Values over all lists, like
+        coverage, are no mean over users and have no such interval.
 
         Args:
           name: a per-user value.
@@ -151,7 +160,7 @@ class Report:
         >>> [round(end, 3) for end in report.interval("recall@10")]
         [0.1, 0.9]
         """
-        return normal_interval(self._defined(name), level)
+        return normal_interval(self._defined(name), level, self.bounds_of(name))
 
     def spread(self, name: str, level: float = 0.95) -> SeedSpread:
         """The spread of a value over the trainings that this report is the mean of, as `seed_spread` gives it.
@@ -179,7 +188,24 @@ class Report:
             raise JaxrecError("the report is of one training; a spread needs several: average_reports makes their mean")
         if name not in self.seeds:
             raise JaxrecError(f"the report has no value {name!r}; it has {', '.join(self.names)}")
-        return spread_of(self.seeds[name], level)
+        return spread_of(self.seeds[name], level, self.bounds_of(name))
+
+    def of_trained_users(self) -> Report:
+        """The report of the users who had training data, from the values of each user that are there already.
+
+        Returns:
+          This report where every user had, or where it is not known; otherwise one as `by_group` makes it.
+
+        >>> report = Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}, trained=np.array([False, True]))
+        >>> report.mean("recall@10"), report.of_trained_users().mean("recall@10")
+        (0.5, 1.0)
+        """
+        if self.trained is None or np.all(self.trained):
+            return self
+        if not np.any(self.trained):
+            return self._of_rows(np.zeros(0, np.int32))
+        who = (self.users if self.user_ids is None else self.user_ids).tolist()
+        return self.by_group(dict(zip(who, map(bool, self.trained), strict=True)))[True]
 
     def by_group(self, labels: Groups | Mapping[Any, Any] | Sequence[Any] | np.ndarray) -> dict[Any, Report]:
         """A report for each group of users, from the values of each user that are there already.
@@ -223,22 +249,38 @@ class Report:
         for at, name in enumerate(groups.names):
             rows = np.flatnonzero(groups.of == at)
             if len(rows):
-                out[name] = dataclasses.replace(
-                    self,
-                    users=self.users[rows],
-                    per_user={key: values[rows] for key, values in self.per_user.items()},
-                    overall={},
-                    counts={"users_evaluated": len(rows)},
-                    user_ids=None if self.user_ids is None else self.user_ids[rows],
-                )
+                out[name] = self._of_rows(rows)
         return out
+
+    def _of_rows(self, rows: np.ndarray) -> Report:
+        """The report of some of the users of one training."""
+        return dataclasses.replace(
+            self,
+            users=self.users[rows],
+            per_user={key: values[rows] for key, values in self.per_user.items()},
+            overall={},
+            counts={"users_evaluated": len(rows)},
+            user_ids=None if self.user_ids is None else self.user_ids[rows],
+            trained=None if self.trained is None else self.trained[rows],
+            runs=1,
+            seeds={},
+            members=(),
+        )
+
+    def bounds_of(self, name: str) -> tuple[float, float] | None:
+        """The lowest and highest value that there can be under a name, as its metric says; None where it says none.
+
+        >>> Report(np.arange(1), {"recall@10": np.array([0.5])}).bounds_of("recall@10")
+        (0.0, 1.0)
+        """
+        return self.bounds[name] if name in self.bounds else bounds_of(name)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings for JSON; None where a number is not defined.
 
         `mean` and `interval` (95%, over users); `seeds`, for a mean of several trainings only: name to `values`, one
         for each, with their `mean`, `std` and the ends of the 95% interval of the mean over seeds, `low` and `high`;
-        then counts and settings.
+        `mean_of_trained_users` where some users had no training data; then counts and settings.
 
         >>> Report(np.arange(2), {"recall@10": np.array([0.0, 1.0])}).to_dict()["mean"]
         {'recall@10': 0.5}
@@ -253,12 +295,14 @@ class Report:
                 }
                 for name in (self.names if self.runs > 1 else ())
             },
+            **({"mean_of_trained_users": without} if (without := self._without_untrained()) else {}),
             "counts": {name: _plain(count) for name, count in self.counts.items()},
             "seconds": _plain(self.seconds),
             "masked": self.masked,
             "fitted": self.fitted,
             "catalogue": self.catalogue,
             "space": self.space,
+            **({"ordered": self.ordered} if self.ordered else {}),
             "runs": self.runs,
         }
 
@@ -283,7 +327,7 @@ class Report:
         for name in self.names:
             ends = _ends(*self.interval(name)) if name in self.per_user else ""
             rows.append([name, number_text(self.mean(name)), ends])
-        told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
+        told = self._told()
         runs = f", mean of {self.runs} runs" if self.runs > 1 else ""
         return html_table(
             f"Report of {len(self.users):,} users{runs}",
@@ -314,9 +358,23 @@ class Report:
                 lines += [f"{self.runs} seeds: a claim about methods needs at least {ENOUGH_SEEDS}"]
         shown = {name: count for name, count in self.counts.items() if count and name != "users_evaluated"}
         lines += [f"{name.replace('_', ' ')}: {round(count, 1):,}" for name, count in shown.items()]
-        told = {"masked": self.masked, "fitted": self.fitted, "catalogue": self.catalogue, "item space": self.space}
-        lines += [f"{name}: {text}" for name, text in told.items() if text]
-        return "\n".join(lines)
+        if without := self._without_untrained():
+            values = ", ".join(f"{name} {number_text(math.nan if v is None else v)}" for name, v in without.items())
+            lines.append(f"without users untrained: {values}")
+        lines += [f"{name}: {text}" for name, text in self._told().items() if text]
+        return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+
+    def _told(self) -> dict[str, str]:
+        """The settings in words."""
+        known = {"lists ordered": self.ordered, "masked": self.masked, "fitted": self.fitted}
+        return {**known, "catalogue": self.catalogue, "item space": self.space}
+
+    def _without_untrained(self) -> dict[str, float | int | None]:
+        """The means over users with training data; none where all have it, or where it is not known."""
+        if self.trained is None or np.all(self.trained):
+            return {}
+        own = self.of_trained_users()
+        return {name: _plain(own.mean(name)) for name in self.per_user}
 
     def _defined(self, name: str) -> np.ndarray:
         if name not in self.per_user:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.reports._values import higher_is_better, split_value_name
 from jaxrec.statistics._comparison import Comparison, holm
+from jaxrec.statistics._intervals import normal_interval
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS
 from jaxrec.text import aligned_text, number_text
@@ -41,11 +42,12 @@ def comparison_table(
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
-    ± is half of the interval over users, for these trained models. In brackets stands the standard deviation over
-    seeds, where a report is a mean of several trainings. Whether two models differ is not seen in two intervals that
-    overlap or do not. For that pass `comparisons`: then the best mean of a column is bold, in text between **, and a
-    dagger stands at each mean that differs from the reference, p at most 1 - level after Holm's correction over all the
-    rows of `comparisons`. Values over all lists together, like coverage, have no interval over users and no dagger.
+    ± is half of the plain interval over users, for these trained models; where that would leave the bounds of a metric,
+    `Report.interval` has another. In brackets stands the standard deviation over seeds, where a report is a mean of
+    several trainings. Whether two models differ is not seen in two intervals that overlap or do not. For that pass
+    `comparisons`: then the best mean of a column is bold, in text between **, and a dagger stands at each mean that
+    differs from the reference, p at most 1 - level after Holm's correction over all the rows of `comparisons`. Values
+    over all lists together, like coverage, have no interval over users and no dagger.
     Lines below the table say what each sign means.
 
     Args:
@@ -230,7 +232,9 @@ def _goes_down(name: str, reports: Mapping[str, Report], lower: Collection[str] 
 
 
 def _users(report: Report, name: str, level: float) -> str:
-    low, high = report.interval(name, level) if name in report.per_user else (math.nan, math.nan)
+    # What stands after ± goes to both sides, so it is that of the plain interval, without a look at bounds.
+    values = report.values(name, report.users) if name in report.per_user else np.zeros(0)
+    low, high = normal_interval(values[~np.isnan(values)], level)
     return "" if math.isnan(low) else f" ±{_short((high - low) / 2)}"
 
 

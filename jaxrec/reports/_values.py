@@ -60,6 +60,20 @@ def split_value_name(value_name: str) -> ValueName:
     return ValueName(found["name"], None if k is None else int(k), found["group"])
 
 
+def bounds_of(value_name: str) -> tuple[float, float] | None:
+    """The lowest and highest value that a mean can have, as the metric of this name says; None for an unknown one.
+
+    >>> bounds_of("recall@10 [tail]"), bounds_of("user_rmse"), bounds_of("mine@5")
+    ((0.0, 1.0), (0.0, inf), None)
+    """
+    name = split_value_name(value_name).name
+    for word in (name, name.removeprefix("user_")):
+        word = OLD_METRIC_NAMES.get(word, word)
+        if word in registry.BUILT_IN["metric"] or word in registry.names("metric"):
+            return getattr(registry.make("metric", word), "bounds", None)
+    return None
+
+
 def higher_is_better(value_name: str, metrics: Iterable[Any] = ()) -> bool:
     """Whether the higher of two values is the better one, as their metric says.
 

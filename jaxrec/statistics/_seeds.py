@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.statistics._intervals import Bounds, around
 from jaxrec.statistics._resampling import check_level
 
 ENOUGH_SEEDS = 5
@@ -85,12 +86,13 @@ def seed_spread(values: npt.ArrayLike, *, level: float = 0.95) -> SeedSpread:
     return spread_of(seeds, level)
 
 
-def spread_of(seeds: np.ndarray, level: float) -> SeedSpread:
+def spread_of(seeds: np.ndarray, level: float, bounds: Bounds = None) -> SeedSpread:
     """`seed_spread` without its checks and its warning, for what says in words how many seeds there are.
 
     Args:
       seeds: float64 [S], S at least 2. A value that is not finite makes the result NaN.
       level: the probability of the interval, between 0 and 1.
+      bounds: of the values, which the interval keeps to; see `jaxrec.statistics._intervals.around`.
 
     >>> spread_of(np.array([0.25, 0.75]), 0.95).mean
     0.5
@@ -101,4 +103,4 @@ def spread_of(seeds: np.ndarray, level: float) -> SeedSpread:
         return SeedSpread(math.nan, math.nan, math.nan, math.nan)
     mean, std = float(seeds.mean()), float(seeds.std(ddof=1))
     half = float(stdtrit(seeds.size - 1, (1 + level) / 2)) * std / math.sqrt(seeds.size)
-    return SeedSpread(mean, std, mean - half, mean + half)
+    return SeedSpread(mean, std, *around(mean, half, bounds))

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from jaxrec._checks import whole
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 
@@ -27,9 +28,7 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 4) -> None:
-        if patience < 1:
-            raise JaxrecError(f"patience must be at least 1, got {patience}")
-        self.patience = patience
+        self.patience = whole("patience", patience, 1)
         self._stale: dict[int, int] = {}
 
     def start(self, stage: StageInfo) -> None:

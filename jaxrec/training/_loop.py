@@ -12,11 +12,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxrec._checks import whole
 from jaxrec.errors import JaxrecError, NonFiniteLossError
 from jaxrec.protocols import Callback, EpochEvent, Negatives, StageInfo
 from jaxrec.pytrees import structure_of
 from jaxrec.training._epoch import member_of, run_epoch, run_epoch_of_many
+from jaxrec.training._health import health
 from jaxrec.training._state import Params, TrainData, TrainState
 from jaxrec.training._step import Step
 
@@ -94,8 +97,7 @@ class Monitoring:
     higher_is_better: bool = True
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise JaxrecError(f"every must be at least 1, got {self.every}")
+        whole("every", self.every, 1)
 
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether an epoch of so many is validated."""
@@ -119,9 +121,9 @@ class Member:
     """The records of one training, and its best state so far."""
 
     def __init__(self, epochs: int, monitoring: Monitoring) -> None:
-        if epochs < 1:
-            raise JaxrecError(f"epochs must be at least 1, got {epochs}")
+        epochs = whole("epochs", epochs, 1)
         self.epochs, self.stopped, self.records = epochs, False, []
+        self.still = 0  # epochs in which nothing moved
         self._monitoring = monitoring
         self._best: tuple[Any, int, float] | None = None  # state, epoch, value
 
@@ -147,7 +149,20 @@ class Member:
         return best
 
     def end(self, state: Callable[[], Any]) -> None:
-        """Stop after the last record; the state after it is kept where none was the best."""
+        """Stop after the last record; the state after it is kept where none was the best.
+
+        Raises:
+          JaxrecError: no parameter moved in any epoch.
+        """
+        if self.still == len(self.records):
+            skipped = int(self.records[-1].train.get("skipped", 0))
+            remedy = "raise the learning rate, or the scale of the initial values above 0"
+            if skipped:
+                remedy = f"{skipped:,} interactions an epoch are of users who have every item, so they have no negative"
+            raise JaxrecError(
+                f"no parameter moved in {self.still:,} epoch{'s' if self.still > 1 else ''}, so nothing was learned: "
+                f"{remedy}"
+            )
         self.stopped = True
         if self._best is None:
             self._best = (state(), len(self.records), -math.inf)
@@ -191,9 +206,10 @@ def train(
       A result for each model. The seconds are those of all members together.
 
     Raises:
-      JaxrecError: no member, epochs below 1, or a metric to watch that is not measured.
-      NonFiniteLossError: a loss or parameter of a member that has not stopped became infinite or NaN; its `state` is
-        the one of this member before that epoch.
+      JaxrecError: no member, epochs that are no whole number of at least 1, a metric to watch that is not measured, or
+        a training in which no parameter moved.
+      NonFiniteLossError: a loss, a parameter or a number of the optimizer of a member that has not stopped became
+        infinite or NaN; its `state` is the one of this member before that epoch.
 
     >>> import jaxrec
     >>> from jaxrec.losses import BPR
@@ -229,12 +245,17 @@ def train(
             state, infos = epoch(state, step, negatives, data)
             infos = jax.device_get(infos)
             seconds = time.perf_counter() - started
+            moved, sound = (np.atleast_1d(answer) for answer in jax.device_get(health(good, state, several=several)))
             for at, member in enumerate(members):
                 if member.stopped:
                     continue
                 info = {name: (values[at] if several else values).item() for name, values in infos.items()}
-                if not info.pop("finite"):
-                    raise _not_finite(member.number, info["loss"], of(good, at), f" of member {at}" if several else "")
+                finite = info.pop("finite")
+                member.still += not moved[at]
+                if not finite or not sound[at]:
+                    what = "the optimizer's state" if finite else "the loss"
+                    who = f"{what} of member {at}" if several else what
+                    raise _not_finite(member.number, info["loss"], of(good, at), who)
                 record = EpochRecord(member.number, seconds, info)
                 if monitoring.due(record.epoch, member.epochs):
                     params = member_of(state, at).params if several else state.params
@@ -271,9 +292,9 @@ def _told(callbacks: Sequence[Callback], stage: StageInfo) -> Iterator[Callable[
 
 
 def _not_finite(epoch: int, loss: float, good: TrainState, who: str) -> NonFiniteLossError:
-    """The error of a loss that is not finite; `who` follows "the loss", such as " of member 3"."""
+    """The error of a loss, or of what an optimizer keeps, that is not finite; `who` says which, and of which member."""
     error = NonFiniteLossError(
-        f"the loss{who} is not finite in epoch {epoch} (mean {loss}); lower the learning rate or the initial scale. "
+        f"{who} is not finite in epoch {epoch} (mean {loss}); lower the learning rate or the initial scale. "
         "The state before this epoch is kept in the `state` of this error"
     )
     error.state = good

@@ -6,6 +6,7 @@ would give other bits than `optax.adam` does.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -211,3 +212,9 @@ def _check(optimizer: Any) -> None:
         raise JaxrecError(f"learning_rate must be positive, got {optimizer.learning_rate}")
     if is_number(optimizer.decay) and not 0 < optimizer.decay <= 1:
         raise JaxrecError(f"decay must lie in (0, 1], got {optimizer.decay}")
+    for name in ("b1", "b2"):
+        if not 0 <= getattr(optimizer, name, 0) < 1:
+            raise JaxrecError(f"{name} must lie in [0, 1), got {getattr(optimizer, name)}")
+    for name in ("eps", "initial"):
+        if not 0 <= getattr(optimizer, name, 0) < math.inf:
+            raise JaxrecError(f"{name} must be finite and not negative, got {getattr(optimizer, name)}")

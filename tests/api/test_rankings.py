@@ -110,8 +110,10 @@ def test_ids_of_their_own_are_matched_and_distances_follow_the_features():
     frame = pandas.DataFrame({"item": list(features), "x": [0.0, 3.0, 9.0], "name": list("abc"), "y": [0.0, 4.0, 9.0]})
     for given in (features, frame, polars.from_pandas(frame).lazy(), polars.from_pandas(frame).to_arrow()):
         report = jaxrec.evaluate_rankings({1: [10, 20], 2: [10, 30]}, truth, train=train, k=2, item_features=given)
-        # The two of user 1 are 5 apart; item 30 has no vector, so the list of user 2 has no pair.
-        np.testing.assert_allclose(report.per_user["ild@2"], [5, 0])
+        # The two of user 1 are 5 apart; item 30 has no vector, so the list of user 2 has no pair and no distance.
+        np.testing.assert_allclose(report.per_user["ild@2"], [5, np.nan])
+        assert report.mean("ild@2") == 5
+        assert report.counts["undefined_ild@2"] == 1
         np.testing.assert_allclose(report.per_user["recall@2"], [1, 1])
 
 

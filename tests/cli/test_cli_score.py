@@ -28,7 +28,8 @@ def test_lists_are_scored(cli, files):
     document = cli(*words(files), "--k", "1", "2", *more, "--json").json
     assert document["mean"]["recall@1"] == pytest.approx(1 / 3)
     assert document["mean"]["recall@2"] == pytest.approx((1 / 2 + 1 + 0) / 3)
-    assert document["mean"]["ild@2"] == pytest.approx(5 / 3)
+    assert document["mean"]["ild@2"] == 5  # of Ann's list; those of Bob and Eve have no two items
+    assert document["counts"]["undefined_ild@2"] == 2
     assert document["counts"]["users_without_list"] == 1
     assert pandas.read_csv(files / "users.csv")["recall@2"].tolist() == [0.5, 1, 0]
     told = cli(*words(files), "-k", "2")
@@ -58,7 +59,7 @@ def test_mistakes_are_one_line(cli, files):
     assert "truth has no ratings" in cli(*words(files), "-k", "1", "--metrics", "graded_ndcg").error
     assert "lists have none" in cli(*words(files), "-k", "1", "--metrics", "auc").error
     error = cli(*words(files), "-k", "1", "--item-features", files / "broken.csv").error
-    assert "broken.csv: cannot be read as a table" in error
+    assert "broken.csv:2: not valid CSV from here on" in error
 
 
 def test_without_the_training_part_a_note_says_what_that_means(cli, files):
@@ -66,3 +67,40 @@ def test_without_the_training_part_a_note_says_what_that_means(cli, files):
     result = cli("score", files / "lists.csv", "--truth", files / "truth.csv", "-k", "1")
     assert result.status == 0
     assert "note: without --train every item counts as trained" in result.err
+
+
+def test_an_id_with_leading_zeros_is_no_number(cli, tmp_path):
+    texts = {
+        "lists.csv": "user,item,score\n1,007,0.9\n1,008,0.5\n",
+        "truth.csv": "user,item\n1,007\n",
+        "train.csv": "user,item\n1,009\n2,008\n",
+        "features.csv": "item,year,genre\n007,1990,0\n008,2000,1\n009,1995,1\n7,0,0\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    words = [*("score", tmp_path / "lists.csv", "--truth", tmp_path / "truth.csv", "--train", tmp_path / "train.csv")]
+    document = cli(*words, "--item-features", tmp_path / "features.csv", "-k", "2", "--json").json
+    assert document["mean"]["ild@2"] == pytest.approx(math.hypot(10, 1))
+    assert document["space"] == "euclidean distance in item features year, genre"
+
+
+def test_the_column_and_the_form_are_stated_by_flags(cli, files):
+    (files / "lists.csv").write_text("user,item,svd\nann,2,.1\nann,5,.2\nbob,3,.1\n")
+    refused = cli(*words(files), "-k", "1").error
+    assert "'svd' holds numbers and is no known score; pass --order svd, or --order rows" in refused
+    document = cli(*words(files), "-k", "1", "--order", "svd:ascending", "--json").json
+    assert document["ordered"] == "by 'svd', the lowest first"
+    assert document["mean"]["recall@1"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    (files / "lists.csv").write_text("ann,2,5\nbob,3,1\n")
+    assert "pass --form wide or --form long" in cli(*words(files), "-k", "1").error
+    assert cli(*words(files), "-k", "1", "--form", "wide", "--json").json["ordered"] == "as given, a line a user"
+
+
+def test_ids_that_a_spreadsheet_would_run_are_quoted_on_request(cli, files):
+    for name in ("lists.csv", "truth.csv"):
+        (files / name).write_text((files / name).read_text().replace("ann", "=1+1"))
+    per_user = files / "users.csv"
+    assert cli(*words(files), "-k", "1", "--per-user", per_user).status == 0
+    assert "\n=1+1," in per_user.read_text()
+    assert cli(*words(files), "-k", "1", "--per-user", per_user, "--spreadsheet-safe").status == 0
+    assert "\n'=1+1," in per_user.read_text()

@@ -197,7 +197,7 @@ def test_what_is_no_metric_is_refused(metrics, error, message):
 
 def test_sampled_lists_take_functions_of_hits_alone():
     data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
-    table, seen = TableScorer(np.ones((2, 3), np.float32)), jaxrec.data.seen_items(data.select([0]))
+    table, seen = TableScorer(np.arange(6, dtype=np.float32).reshape(2, 3)), jaxrec.data.seen_items(data.select([0]))
     run = lambda metrics: evaluate_scorer_sampled(  # noqa: E731
         table, data.select([1, 2]), jax.random.key(0), seen=seen, sampled=4, k=2, metrics=metrics
     )

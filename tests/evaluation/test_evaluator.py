@@ -64,13 +64,18 @@ def slow_evaluation(train, test, table, space, cuts):
             slow.recall(listed, relevant[user] & trained, k) if relevant[user] & trained else np.nan
             for user, listed in zip(users, lists, strict=True)
         ]
-        values[f"ild@{k}"] = [
-            slow.intra_list_distance(
-                space.vectors[listed[:k]], [item >= 0 and space.known[item] for item in listed[:k]], slow.euclidean
-            )
-            for listed in lists
-        ]
+        values[f"ild@{k}"] = distances_of(lists, k, space, slow.euclidean)
     return users, values, lists
+
+
+def distances_of(lists, k, space, distance, vectors=None):
+    """The mean distance within each list; NaN, which means leave out, for a list with fewer than two vectors."""
+    vectors = space.vectors if vectors is None else vectors
+    placed = [[item >= 0 and space.known[item] for item in listed[:k]] for listed in lists]
+    return [
+        slow.intra_list_distance(vectors[listed[:k]], there, distance) if sum(there) > 1 else np.nan
+        for listed, there in zip(lists, placed, strict=True)
+    ]
 
 
 def test_every_value_agrees_with_a_slow_evaluation(example):
@@ -105,7 +110,9 @@ def test_everything_that_is_left_out_is_counted(example):
     assert report.counts == {
         "users_evaluated": len(users),
         "users_without_test_items": USERS - len(users),
+        "users_untrained": len(set(users) - set(train.user.tolist())),
         "test_pairs": len(pairs),
+        "test_pairs_disliked": 0,
         "test_pairs_untrained": sum(item not in trained for _, item in pairs),
         "users_with_untrained_test_items_only": len(users) - len({user for user, item in pairs if item in trained}),
         "test_pairs_masked": 1,
@@ -242,12 +249,7 @@ def test_cosine_distance_and_what_the_report_says(example):
         fitted="train",
     )
     _, _, lists = slow_evaluation(train, test, table, space, (3,))
-    expected = [
-        slow.intra_list_distance(
-            space.vectors[listed], [item >= 0 and space.known[item] for item in listed], slow.cosine
-        )
-        for listed in lists
-    ]
+    expected = distances_of(lists, 3, space, slow.cosine)
     np.testing.assert_allclose(report.per_user["ild@3"], expected, atol=1e-6)
     assert report.names == ("recall@3", "precision@3", "ndcg@3", "recall_known@3", "ild@3", "coverage@3")
     assert (report.masked, report.fitted, report.catalogue) == ("training items", "train", "all 40 items")
@@ -263,12 +265,7 @@ def test_a_distance_of_the_caller_between_sets_of_categories(example):
     report = evaluate_scorer(TableScorer(table), test, seen=seen_items(train), k=CUTS, space=space, distance=jaccard)
     _, _, lists = slow_evaluation(train, test, table, space, CUTS)
     for k in CUTS:
-        expected = [
-            slow.intra_list_distance(
-                categories[listed[:k]], [item >= 0 and space.known[item] for item in listed[:k]], slow_jaccard
-            )
-            for listed in lists
-        ]
+        expected = distances_of(lists, k, space, slow_jaccard, categories)
         np.testing.assert_allclose(report.per_user[f"ild@{k}"], expected, atol=1e-6)
     assert report.space == "jaccard distance in sets of genres"
 

@@ -115,9 +115,42 @@ def test_ties_go_to_the_lower_item_and_what_is_never_recommended_is_not_found():
     table = np.zeros((3, 5), np.float32)
     table[2] = -np.inf
     test, seen = interactions([0, 1, 2], [0, 4, 0], 3, 5), seen_items(interactions([], [], 3, 5))
-    report = measure(TableScorer(table), test, jax.random.key(0), seen=seen, sampled=3, k=3)
+    with pytest.warns(UserWarning, match="2 of 3 lists have one score from first to last: .* say nothing about it"):
+        report = measure(TableScorer(table), test, jax.random.key(0), seen=seen, sampled=3, k=3)
+    assert (report.counts["tied_lists"], report.counts["test_pairs_with_ties"]) == (2, 2)
     # Item 0 goes before all others; all three negatives go before item 4; user 2 can be recommended nothing.
     np.testing.assert_array_equal(report.per_user["recall@3 (sampled 3)"], [1, 0, 0])
+
+
+def test_a_scorer_that_does_not_tell_items_apart_is_told(example):
+    train, test, _ = example
+    pairs = len(set(zip(test.user.tolist(), test.item.tolist(), strict=True)))
+    with pytest.warns(UserWarning, match="lists have one score from first to last: the scorer does not tell items"):
+        report = measure(
+            TableScorer(np.zeros((USERS, ITEMS), np.float32)),
+            test,
+            jax.random.key(0),
+            seen=seen_items(train),
+            **SETTINGS,
+        )
+    # All pairs but those that are masked, and those of users who lack nothing.
+    assert pairs - 6 < report.counts["tied_lists"] == report.counts["test_pairs_with_ties"] <= pairs
+
+
+def test_single_ties_are_counted():
+    # Item 0 has the score of item 1 and another than items 2 to 4; items 1 to 4 are the negatives of each draw.
+    table = TableScorer(np.array([[1, 1, 0, 0, 0]], np.float32))
+    seen = seen_items(interactions([], [], 1, 5))
+    report = measure(table, interactions([0], [0], 1, 5), jax.random.key(0), seen=seen, sampled=50, k=1)
+    assert (report.counts["tied_lists"], report.counts["test_pairs_with_ties"]) == (0, 1)
+
+
+def test_users_without_training_are_counted(example):
+    train, test, table = example
+    report = measure(TableScorer(table), test, jax.random.key(0), seen=seen_items(train), **SETTINGS)
+    trained = set(train.user.tolist())
+    assert report.counts["users_untrained"] == len(set(test.user.tolist()) - trained)
+    assert report.trained.tolist() == [user in trained for user in report.users.tolist()]
 
 
 def test_the_draw_depends_on_the_key_and_the_pair_alone(example):

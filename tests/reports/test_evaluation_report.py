@@ -303,3 +303,25 @@ def test_groups_of_items_of_a_mean_keep_their_seeds():
 def test_labels_are_in_natural_order():
     groups = report(np.zeros(5)).by_group(["10", "b", "2", "a11", "a2"])
     assert list(groups) == ["2", "10", "a2", "a11", "b"]
+
+
+def test_means_without_users_who_were_never_trained_stand_beside():
+    one = report(
+        [0.0, 0.5, 1.0], users=[4, 7, 9], trained=np.array([False, True, True]), user_ids=np.array(list("abc"))
+    )
+    assert one.mean("recall@10") == 0.5
+    assert one.of_trained_users().mean("recall@10") == 0.75
+    assert one.of_trained_users().user_ids.tolist() == ["b", "c"]
+    assert one.to_dict()["mean_of_trained_users"] == {"recall@10": 0.75}
+    assert "without users untrained: recall@10 0.7500" in str(one)
+    groups = one.by_group({"a": "x", "b": "x", "c": "y"})
+    assert [group.trained.tolist() for group in groups.values()] == [[False, True], [True]]
+    several = average_reports([one, report([0.5, 0.5, 0.5], users=[9, 4, 7], trained=np.array([True, False, True]),
+                                           user_ids=np.array(list("cab")))])  # fmt: skip
+    assert several.of_trained_users().mean("recall@10") == (0.5 + 1.0 + 0.5 + 0.5) / 4
+    whole = report([0.0, 1.0], trained=np.ones(2, bool))
+    assert whole.of_trained_users() is whole
+    assert "mean_of_trained_users" not in whole.to_dict()
+    assert math.isnan(report([0.0, 1.0], trained=np.zeros(2, bool)).of_trained_users().mean("recall@10"))
+    with pytest.raises(MismatchError, match="trained has 1 entries, expected 2: one for each user"):
+        report([0.0, 1.0], trained=np.ones(1, bool))

@@ -1,0 +1,119 @@
+"""Which column of a table of lists orders them: by its name, and refused where two columns could or none is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+
+from jaxrec.errors import DataError
+
+# Names in lower case without spaces and punctuation.
+_RANKS = ("rank", "ranks", "position", "place", "itemrank", "rankposition")
+_SCORES = (
+    *("score", "scores", "prediction", "predictions", "predicted", "pred", "preds", "est", "estimate", "estimated"),
+    *("estimatedrating", "predictedrating", "predictedscore", "ratingprediction", "ratingpred", "predrating"),
+    *("predictionscore", "recommendationscore", "modelscore", "itemscore", "ypred", "yhat", "logit", "probability"),
+)
+_RATINGS = ("rating", "ratings", "stars", "overall")  # a system may write its predictions under such a name
+_TRUTHS = ("rui", "truerating", "trueratings", "actual", "actualrating", "label", "labels", "target", "truth", "ytrue")
+_TIMES = ("timestamp", "time", "ts", "unixtime", "unixreviewtime")
+_ROWS = "rows"
+_SUFFIXES = {":ascending": True, ":descending": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What orders the rows of a user.
+
+    Attributes:
+      column: its place in the table; None for the order of the rows.
+      ascending: whether the lowest value is the best, as of ranks.
+      score: the place of a column of scores in which ties are looked for; None where there is none.
+      told: the same in words, for the report.
+
+    >>> Order(2, False, 2, "by 'score', the highest first").ascending
+    False
+    """
+
+    column: int | None
+    ascending: bool
+    score: int | None
+    told: str
+
+
+def find_order(
+    names: Sequence[str], taken: Sequence[int], numeric: Callable[[int], bool], asked: str | None, where: str
+) -> Order:
+    """Find the column that orders lists.
+
+    Args:
+      names: of all columns, in order.
+      taken: the places of the user and the item.
+      numeric: whether the column at a place holds numbers alone.
+      asked: the caller's choice: a name, with ":ascending" or ":descending" behind it if need be, or "rows" for the
+        order of the rows; None to look for a known name.
+      where: what the table is, the start of each message.
+
+    Raises:
+      DataError: two columns that could order the lists, numbers beside no known score, no such column.
+
+    >>> find_order(["uid", "iid", "r_ui", "est"], [0, 1], lambda place: True, None, "lists").told
+    "by 'est', the highest first"
+    >>> find_order(["user", "item", "svd"], [0, 1], lambda place: True, None, "lists")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: lists: 'svd' holds numbers and is no known score; pass order='svd', or order='rows' to ...
+    """
+    if asked is not None:
+        return _asked(names, asked, where)
+    plain = {at: _plain(name) for at, name in enumerate(names) if at not in taken}
+    ranks, scores, ratings = (
+        [at for at, name in plain.items() if name in some] for some in (_RANKS, _SCORES, _RATINGS)
+    )
+    for several in (ranks, scores):
+        if len(several) > 1:
+            one, other = (names[at] for at in several[:2])
+            raise DataError(f"{where}: {one!r} and {other!r} could both order the lists; pass order={one!r} or another")
+    if ranks:
+        return _by(names, ranks[0], True, scores[0] if scores else None)
+    if scores:
+        return _by(names, scores[0], False)
+    known = [*ratings, *(at for at, name in plain.items() if ratings and name in _TIMES)]
+    others = [at for at, name in plain.items() if at not in known and (name in _TRUTHS or numeric(at))]
+    if others:
+        name = names[others[0]]
+        what = "is what users gave" if plain[others[0]] in _TRUTHS else "holds numbers and is no known score"
+        more = f", beside {names[ratings[0]]!r}" if ratings else ""
+        raise DataError(
+            f"{where}: {name!r} {what}{more}; pass order={name!r}, or order='rows' to take the rows in order"
+        )
+    if len(ratings) > 1:
+        one, other = (names[at] for at in ratings[:2])
+        raise DataError(f"{where}: {one!r} and {other!r} could both order the lists; pass order={one!r} or another")
+    return _by(names, ratings[0], False) if ratings else Order(None, True, None, "as the rows stand")
+
+
+def _asked(names: Sequence[str], asked: str, where: str) -> Order:
+    if not isinstance(asked, str):
+        raise DataError(f"order is {asked!r}; pass the name of a column, or 'rows'")
+    word, ascending = asked, None
+    for suffix, lowest in _SUFFIXES.items():
+        if asked not in names and asked.endswith(suffix):
+            word, ascending = asked.removesuffix(suffix), lowest
+    if word not in names:
+        if asked == _ROWS:
+            return Order(None, True, None, "as the rows stand")
+        have = ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
+        raise DataError(f"{where}: order is {asked!r}, and the columns are {have}; name one of them, or 'rows'")
+    at = list(names).index(word)
+    return _by(names, at, _plain(word) in _RANKS if ascending is None else ascending)
+
+
+def _by(names: Sequence[str], at: int, ascending: bool, score: int | None = None) -> Order:
+    told = f"by {names[at]!r}, the {'lowest' if ascending else 'highest'} first"
+    return Order(at, ascending, score if ascending else at, told)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
