@@ -11,7 +11,7 @@ _ARGUMENTS = (
     *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding", "data_dir"),
     *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
-    *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen"),
+    *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
 )
 _RENAMED = {"method": "split", "filter_seen": "seen"}
 _VALUE = r"""('[^']*'|"[^"]*"|\{[^{}]*\}|\([^()]*\)|-?[0-9][0-9.e-]*[0-9]|[0-9]|None|True|False)"""

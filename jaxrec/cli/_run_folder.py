@@ -13,16 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from jaxrec.cli._memory import devices, huge_pages
-from jaxrec.cli._output import plain
+from jaxrec.cli._output import note, plain
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._resume import INSIDE, RUN_FILE
 from jaxrec.fitting._storage import FORMAT, restore
 from jaxrec.fitting._versions import versions
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
-FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png")
+FILES = ("model.json", "arrays.npz", "metrics.json", "log.jsonl", "learning_curve.png", RUN_FILE, INSIDE)
 """What `fit` writes; anything else in a folder is someone else's."""
 
 
@@ -45,8 +46,15 @@ class RunOptions(ComputeOptions):
         return tuple(class_of("model", word) for word in self.kind)
 
     def restored(self, folder: str) -> FittedModel:
-        """The model of a run folder."""
-        return restore(folder, kinds=self.kinds())
+        """The model of a run folder; of a run that is not over its best so far, which is told."""
+        from jaxrec.cli._resume import read_run
+
+        model, run = restore(folder, kinds=self.kinds()), read_run(folder)
+        if run is not None and "unfinished" in model.info and run.source:
+            return dataclasses.replace(model, info={**model.info, "source": run.source})
+        if run is not None and not run.finished and "unfinished" not in model.info:
+            note(f"a later fit into {folder} is not over; this is the model from before it", self.quiet)
+        return model
 
 
 def metrics_of(words: Sequence[str]) -> list[Any]:

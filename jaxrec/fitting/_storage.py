@@ -90,7 +90,8 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
     """Read a fitted model back; it recommends the same without the training data.
 
     Args:
-      folder: a run folder that `save` wrote, of this version or of 0.1.
+      folder: a run folder that `save` wrote, of this version or of 0.1. One with the checkpoints of a fit that was
+        stopped, or their folder, gives its best model so far, and a warning that says so.
       kinds: classes of your own that the run was made with: the model, the loss, the scorer. A file never makes
         anything be imported.
 
@@ -108,6 +109,12 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise RunFolderError(f"no run folder at {str(folder)!r}; make one with jaxrec.save or `jaxrec fit --out`")
+    if not (folder / "model.json").exists():
+        from jaxrec.fitting._unfinished import unfinished
+
+        stopped = unfinished(folder, kinds)
+        if stopped is not None:
+            return stopped
     document = _document(folder)
     path = folder / "arrays.npz"
     damaged = f"the run folder {str(folder)!r} is damaged: "
