@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         tune,
     )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.training import Checkpoint
 
     from_arrays = Interactions.from_arrays
 
@@ -90,6 +91,7 @@ _NAMES = {
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
     " tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "training": "Checkpoint",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}
 

@@ -136,6 +136,15 @@ class LearningCurve(Callback):
             figure = learning_curve(records, names=self.names, best_epoch=best, title=self._stage.model)
             save_figure(figure, self.path.with_name(name))
 
+    def checkpoint_state(self) -> Any:
+        """The records so far, and the best epoch, of each member."""
+        return [[member, records, self._best.get(member)] for member, records in self._records.items()]
+
+    def resume_from(self, state: Any) -> None:
+        """Go on after the records of an earlier process."""
+        self._records = {member: list(records) for member, records, _ in state}
+        self._best = {member: best for member, _, best in state if best is not None}
+
 
 def comparison(reports: Mapping[str, Report], names: Sequence[str], *, level: float = 0.95, title: str = "") -> Figure:
     """Models from top to bottom, one panel a value, each mean as a dot with its interval over users.

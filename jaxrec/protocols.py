@@ -499,6 +499,7 @@ class StageInfo:
       epochs: how many at the most, one number for each member.
       monitor: the validation metric to watch, or "" where nothing is validated.
       settings: the options of the fit, as plain JSON values.
+      done: the epochs that an earlier process has done, of a fit that is resumed.
 
     >>> StageInfo("fit", "MF", (5,)).members
     1
@@ -509,6 +510,7 @@ class StageInfo:
     epochs: tuple[int, ...]
     monitor: str = ""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    done: int = 0
 
     @property
     def members(self) -> int:
@@ -559,6 +561,13 @@ class Callback(Protocol):
 
     def finish(self) -> None:
         """The stage is over, also after an error."""
+
+    def checkpoint_state(self) -> Any:
+        """What a checkpoint is to keep of the callback, as plain JSON values; None for nothing."""
+        return None
+
+    def resume_from(self, state: Any) -> None:
+        """Take back what `checkpoint_state` gave; called after `start` where a fit is resumed."""
 
 
 NEEDS: Mapping[str, str] = MappingProxyType(

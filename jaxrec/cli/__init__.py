@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 
 from jaxrec.cli._memory import huge_pages
+from jaxrec.cli._signals import INTERRUPTED, TERMINATED, Terminated, told_of_termination
 from jaxrec.errors import JaxrecError
 from jaxrec.text import printable
 
@@ -45,7 +46,8 @@ commands:
   jaxrec --version          the version
 
 Results go to standard output, as one JSON document with --json; notes and progress go to standard error. The exit
-status is 0, 2 after a mistake (which one line names), or 130 after Ctrl-C.
+status is 0, 2 after a mistake (which one line names), 75 after SIGTERM, or 130 after Ctrl-C. Fits with
+--checkpoint-every are kept at the end of the epoch before they exit so, and `jaxrec fit --resume RUN` goes on.
 
 environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache and before a download
@@ -67,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         replaced by one with other memory settings, see `jaxrec.cli`.
 
     Returns:
-      The exit status: 0; 2 after a mistake of the caller, told in one line on standard error; 130 after Ctrl-C; 141
-      when the reader of standard output went away.
+      The exit status: 0; 2 after a mistake of the caller, told in one line on standard error; 75 after SIGTERM; 130
+      after Ctrl-C; 141 when the reader of standard output went away.
 
     >>> main(["--version"])
     jaxrec 0...
@@ -78,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _let_titles_through()
     try:
-        with _warnings_in_one_line():
+        with _warnings_in_one_line(), told_of_termination(argv is None):
             status = _run(words, may_restart=argv is None)
         sys.stdout.flush()
         return status
+    except Terminated:
+        return _fail("terminated", TERMINATED)
     except SystemExit as stop:  # after the help of a command
         return stop.code if isinstance(stop.code, int) else 2
     except JaxrecError as error:
@@ -89,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return _fail(in_flags(str(error)))
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         _forget_output()
         return 141
@@ -146,22 +150,26 @@ def _command_first(words: list[str], modules: Collection[str]) -> tuple[str, lis
 
 @contextlib.contextmanager
 def _interrupts_at_once(own_process: bool) -> Iterator[None]:
-    """End at Ctrl-C while libraries are imported.
+    """End at Ctrl-C and SIGTERM while libraries are imported.
 
     An exception in the middle of an import comes out as an error of the library, or is lost in a callback.
     """
-    if not own_process or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if not own_process or found[signal.SIGINT] is not signal.default_int_handler:
         yield
         return
 
     def leave(number: int, frame: object) -> None:
-        os._exit(_fail("interrupted", 130))
+        terminated = number == signal.SIGTERM
+        os._exit(_fail("terminated" if terminated else "interrupted", TERMINATED if terminated else INTERRUPTED))
 
-    signal.signal(signal.SIGINT, leave)
+    for number in found:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in found.items():
+            signal.signal(number, handler)
 
 
 def _is_heavy(name: str, rest: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import pathlib
@@ -16,6 +17,7 @@ from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
+from jaxrec.cli._resume import check_same, described_run, has_checkpoints, remove_checkpoints, resumed, run_of
 from jaxrec.cli._run_folder import claimed, metrics_document, replacing, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
@@ -26,6 +28,7 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._publishing import log_path
+from jaxrec.fitting._resume import INSIDE, checkpoints_in
 from jaxrec.fitting._storage import restore
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
@@ -33,6 +36,7 @@ from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 from jaxrec.text import aligned_text
+from jaxrec.training._checkpoint import Checkpoint, load_orbax
 
 T = TypeVar("T")
 
@@ -47,6 +51,12 @@ class FitCommand(ComputeOptions):
       data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
       model: its name, or package.module:Class for one of your own; it decides which further options there are.
       out: the run folder; by default a new one, runs/DATA-MODEL.
+      checkpoint_every: epochs between two checkpoints in the run folder, so that the run can be resumed after any stop;
+        none by default. SIGTERM (exit status 75) and Ctrl-C (130) then wait for the end of the epoch, which is kept.
+      resume: go on with the run of this folder, with the options that it was started with; other options are refused.
+        It gives what a run gives that was never stopped, to the bit. A run that is over is left as it is, with exit
+        status 0.
+      other_machine: resume also with other devices, cores or versions, where equal bits cannot be promised.
       seed: of initial values, shuffling and negatives.
       seeds: how many seeds are trained, SEED, SEED + 1 and so on, at once in one program. The figures are then their
         means, with the interval over users and the spread over seeds; the run folder keeps the model of the first.
@@ -64,6 +74,9 @@ class FitCommand(ComputeOptions):
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
     model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
+    checkpoint_every: Annotated[int | None, optional("N")] = None
+    resume: Annotated[str | None, optional("RUN")] = None
+    other_machine: Switch = False
     seed: int = 0
     seeds: int = 1
     k: Annotated[tuple[int, ...], conf.arg(aliases=("-k",))] = DEFAULT_K
@@ -218,25 +231,38 @@ def _anyhow(kind: type) -> Any:
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec fit`; see `FitCommand` for the options."""
     started = time.perf_counter()
-    choices = Choices(argv)
+    again = resumed(argv)
+    if again is None:
+        choices, command = _parsed(argv)
+        if command.other_machine:
+            raise JaxrecError("--other-machine goes with --resume RUN; leave it out")
+    else:
+        kept, own, others = again
+        if kept.finished:
+            emit({"run": str(kept.folder), "finished": True}, f"the run {kept.folder} is over already", own.json)
+            return
+        choices, command = _parsed(kept.argv)
+        if others:
+            check_same(command, _parsed([*kept.argv, *others])[1])
+        shown = {"json": own.json, "quiet": own.quiet, "cache_dir": own.cache_dir or command.cache_dir}
+        command = dataclasses.replace(kept.on(command), other_machine=own.other_machine, **shown)
     name = choices.model_word
-    description = (
-        "Train a model on DATA, measure it on the test part, and leave a run folder. Models: "
-        f"{', '.join(registry.names('model'))}, or package.module:Class. Below are the options of {name}; "
-        "`jaxrec fit --model NAME --help` shows those of another."
-    )
-    command = parse(choices.command(), argv, f"fit --model {name}", description)
     module = choices.model(**values_of(command.model_options))  # pyright: ignore[reportAttributeAccessIssue]
     options, given = choices.options(command)
     callbacks = [registry.make("callback", class_of("callback", word)) for word in given.get("callbacks", ())]
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
+    _check_checkpoints(command, choices)
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
     kinds = (choices.model, *choices.parts.values())
     start = None if command.from_run is None else restore(command.from_run, kinds=kinds)
-    with claimed(command.out, command.data, name.rpartition(":")[2].lower()) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(claimed(command.out, command.data, name.rpartition(":")[2].lower()))
+        resumable = command.checkpoint_every is not None
+        this = run_of(folder, argv, command) if again is None else again[0]
+        change = stack.enter_context(described_run(this, resumable, command.quiet))
         data, data_options = read_data(command.data, command.data_and_split)
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
@@ -244,6 +270,8 @@ def run(argv: Sequence[str]) -> None:
         _tell_unused_ratings(parts, data_options, module, options, command.quiet)
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
+        source = describe(command.data, data_options, parts)
+        change(source=source)
         load_seconds = time.perf_counter() - started
         log = log_path(folder) if choices.trained else None
         how: dict[str, Any] = {
@@ -251,6 +279,7 @@ def run(argv: Sequence[str]) -> None:
             "progress": not command.quiet and sys.stderr.isatty(),
             "log": log,
             "callbacks": callbacks,
+            **_checkpoints(command, folder, again is not None),
         }
         if command.seeds == 1:
             models = [fit(module, parts, options, key=keys[0], **how)]
@@ -259,7 +288,6 @@ def run(argv: Sequence[str]) -> None:
         model = models[0]
         for text in model.info.get("warm_start", {}).get("notes", ()):
             note(text, command.quiet)
-        source = describe(command.data, data_options, parts)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
         # Saved before it is measured, so that no training is lost.
         with replacing(model, folder, log) as saved:
@@ -285,7 +313,47 @@ def run(argv: Sequence[str]) -> None:
                 document["seeds"] = seeds_document(models, reports, seeds)
             write_json(saved.beside("metrics.json"), document)
             _draw(model, saved.beside("learning_curve.png"), command.quiet)
+        change(finished=True)
+        remove_checkpoints(folder)
     emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
+
+
+def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
+    """The choices and the options of a command."""
+    choices = Choices(argv)
+    name = choices.model_word
+    description = (
+        "Train a model on DATA, measure it on the test part, and leave a run folder. Models: "
+        f"{', '.join(registry.names('model'))}, or package.module:Class. Below are the options of {name}; "
+        "`jaxrec fit --model NAME --help` shows those of another. `jaxrec fit --resume RUN` goes on with a run."
+    )
+    return choices, parse(choices.command(), argv, f"fit --model {name}", description)
+
+
+def _check_checkpoints(command: FitCommand, choices: Choices) -> None:
+    """Refuse checkpoints that cannot be, before anything is read."""
+    if command.checkpoint_every is None:
+        return
+    if command.checkpoint_every < 1:
+        raise JaxrecError(f"--checkpoint-every must be at least 1, got {command.checkpoint_every}")
+    if not choices.trained:
+        name = choices.model_word
+        raise JaxrecError(f"--checkpoint-every: {name} is solved, not trained, so there is nothing to resume")
+    load_orbax()
+
+
+def _checkpoints(command: FitCommand, folder: pathlib.Path, again: bool) -> dict[str, Any]:
+    """The arguments of `fit` for the checkpoints of a run folder."""
+    place = folder / INSIDE
+    if again and command.checkpoint_every is not None and checkpoints_in(place) is not None:
+        checkpoint = Checkpoint(place, command.checkpoint_every)
+        return {"checkpoint": checkpoint, "resume": place, "other_machine": command.other_machine}
+    if again:
+        note("the run was stopped before its first checkpoint, so it starts anew", command.quiet)
+    elif has_checkpoints(folder):
+        note(f"the checkpoints of the unfinished run in {folder} are replaced by those of this one", command.quiet)
+    remove_checkpoints(folder)
+    return {} if command.checkpoint_every is None else {"checkpoint": Checkpoint(place, command.checkpoint_every)}
 
 
 def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:

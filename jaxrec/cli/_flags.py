@@ -24,7 +24,7 @@ _ARGUMENTS = (
         "form",
     ),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
-    *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen"),
+    *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
     *("history", "interactions", "init"),
 )
 _RENAMED = {"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"}

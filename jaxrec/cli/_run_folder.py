@@ -21,12 +21,13 @@ from jaxrec.fitting._document import MODEL, OLD_ARRAYS
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._owner import owned
 from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle
+from jaxrec.fitting._resume import INSIDE, RUN_FILE
 from jaxrec.fitting._storage import pending, restore
 from jaxrec.fitting._versions import versions
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
-FILES = (MODEL, OLD_ARRAYS, *COMPANIONS)
+FILES = (MODEL, OLD_ARRAYS, *COMPANIONS, RUN_FILE, INSIDE)
 """What `fit` writes, but for the hash in the name of the arrays; anything else in a folder is someone else's."""
 
 
@@ -49,8 +50,15 @@ class RunOptions(ComputeOptions):
         return tuple(class_of("model", word) for word in self.kind)
 
     def restored(self, folder: str) -> FittedModel:
-        """The model of a run folder."""
-        return restore(folder, kinds=self.kinds())
+        """The model of a run folder; of a run that is not over its best so far, which is told."""
+        from jaxrec.cli._resume import read_run
+
+        model, run = restore(folder, kinds=self.kinds()), read_run(folder)
+        if run is not None and "unfinished" in model.info and run.source:
+            return dataclasses.replace(model, info={**model.info, "source": run.source})
+        if run is not None and not run.finished and "unfinished" not in model.info:
+            note(f"a later fit into {folder} is not over; this is the model from before it", self.quiet)
+        return model
 
 
 def metrics_of(words: Sequence[str]) -> list[Any]:

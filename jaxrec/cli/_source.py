@@ -315,3 +315,13 @@ def _columns(words: tuple[str, ...]) -> Any:
 
 def _absolute(path: str | None) -> str | None:
     return path if path in (None, "none") else str(pathlib.Path(path).expanduser().absolute())
+
+
+def placed(name: str, options: DataOptions) -> tuple[str, dict[str, str | None]]:
+    """The data by name or absolute path, and the absolute paths among the options, for a command run elsewhere later.
+
+    >>> placed("movielens-small", DataOptions(items="none"))
+    ('movielens-small', {'test_file': None, 'valid_file': None, 'items': 'none', 'data_dir': None})
+    """
+    known = name in [record.name for record in datasets()]
+    return name if known else str(_absolute(name)), {path: _absolute(getattr(options, path)) for path in _PATHS}

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pathlib
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxrec import registry
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._seen import seen_items
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import ShownUsers, fold_in_of, served, shown_users
+from jaxrec.fitting._folding import fold_in_of, served
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
-from jaxrec.fitting._plan import FitPlan, check_key, check_model, extremes, is_trained, make_plan
+from jaxrec.fitting._plan import FitPlan, check_key, check_model, is_trained, make_plan
+from jaxrec.fitting._resume import described, keeping
+from jaxrec.fitting._stages import Stage, fitted_model, model_scorer, shown_of
 from jaxrec.fitting._told import tell_dislikes
-from jaxrec.fitting._validation import with_history
-from jaxrec.fitting._versions import versions
+from jaxrec.fitting._unfinished import write_base
 from jaxrec.fitting._warm_start import WarmStart, warm_start
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (
+    Checkpoint,
     EarlyStopping,
-    EpochRecord,
     JsonLines,
     Monitoring,
     Objective,
@@ -44,22 +43,9 @@ from jaxrec.training import (
     train,
     train_data,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One training of one model, from its start to its best epoch; a model that was solved has no epochs."""
-
-    name: str
-    model: Any
-    variables: Mapping[str, Any]
-    scorer: Any
-    info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    valid: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    best_epoch: int = 0
-    records: tuple[EpochRecord, ...] = ()
-    compile_seconds: float = 0.0
-    valid_seconds: float = 0.0
+from jaxrec.training._callbacks import log_line
+from jaxrec.training._keeper import FolderKeeper
+from jaxrec.training._progress import MemberProgress
 
 
 def fit(
@@ -82,6 +68,9 @@ def fit(
     callbacks: Sequence[Any] = (),
     progress: bool = False,
     log: str | pathlib.Path | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    other_machine: bool = False,
 ) -> FittedModel:
     """Train or solve a model.
 
@@ -100,14 +89,21 @@ def fit(
         its rows, and new ones are drawn as ever. `info["warm_start"]` counts both.
       callbacks: told of every epoch, see `jaxrec.protocols.Callback`; a function of an event will do.
       progress: show a bar on standard error.
-      log: a file that gets one line of JSON an epoch; an old one is replaced.
+      log: a file that gets one line of JSON an epoch; an old one is replaced, but for a fit that is resumed.
+      checkpoint: where to keep what it takes to go on after a stop, see `jaxrec.Checkpoint`. Ctrl-C and SIGTERM then
+        wait for the end of the epoch, which is kept first.
+      resume: the folder of an earlier call's `checkpoint`. With the same arguments, on the same machine, the fit goes
+        on from its newest checkpoint, and gives the bits of one that was never stopped.
+      other_machine: resume also with other devices, cores or versions, where equal bits cannot be promised.
 
     Returns:
       The fitted model.
 
     Raises:
       JaxrecError: no interaction, a task that needs ratings without any, options out of range or without use.
-      MismatchError: a model whose sizes are set and differ from the data's; an `init` of another kind or width.
+      MismatchError: a model whose sizes are set and differ from the data's; an `init` of another kind or width;
+        `resume` with other arguments or data, or on another machine.
+      RunFolderError: checkpoints that cannot be read or written.
       NonFiniteLossError: the loss became infinite or NaN.
 
     >>> import jaxrec
@@ -122,7 +118,8 @@ def fit(
     given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
     check_model(model)
     options = options_of(model, options, given)
-    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started}
+    kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
+    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
     return _run(model, data, [options], [key], None, init=init, **how)[0]
 
 
@@ -149,6 +146,9 @@ def fit_many(
     callbacks: Sequence[Any] = (),
     progress: bool = False,
     log: str | pathlib.Path | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    other_machine: bool = False,
 ) -> list[FittedModel]:
     """Fit a model S times at once, with other seeds or other settings, in one program that is compiled once.
 
@@ -175,7 +175,8 @@ def fit_many(
       init: a fitted model that all members start from, see `fit`.
       callbacks: told of every epoch of every member.
       progress: show a bar on standard error; its loss is of the first member that has not stopped.
-      log: a file that gets one line of JSON an epoch and member; an old one is replaced.
+      log: a file that gets one line of JSON an epoch and member; an old one is replaced, but for fits that are resumed.
+      checkpoint, resume, other_machine: as for `fit`, for all members together.
 
     Returns:
       S fitted models, in the order of the keys. In `options` each has its own settings; `info["together"]` is S, and
@@ -205,7 +206,8 @@ def fit_many(
     if lists and not is_trained(model):
         raise JaxrecError(f"{', '.join(lists)}: {type(model).__name__} is solved, not trained; leave it out")
     each = members_of(options, lists, len(keys))
-    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started}
+    kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
+    how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
     return _run(model, data, each, keys, len(keys), init=init, **how)
 
 
@@ -221,33 +223,67 @@ def _run(
     progress: bool,
     log: str | pathlib.Path | None,
     started: float,
+    checkpoint: Checkpoint | None,
+    resume: str | os.PathLike[str] | None,
+    other_machine: bool,
 ) -> list[FittedModel]:
     """Fit one model (`together` is None), or several in one program."""
-    plan = make_plan(model, data, options[0])
+    plan, several = make_plan(model, data, options[0]), together is not None
     start = None if init is None else warm_start(init, plan.model, plan.split)
     tell_dislikes(plan.split.fitted, plan.task)
     told = [registry.make("callback", callback) for callback in callbacks]
-    if is_trained(model):
-        if log is not None:
-            pathlib.Path(log).write_text("", encoding="utf-8")
-            told.append(JsonLines(log))
-        told += [ProgressBar()] if progress else []
-        run = functools.partial(
-            _trained, plan, options, keys, start=start, callbacks=told, several=together is not None
-        )
-    else:
-        run = functools.partial(_solved, plan, keys)
-    stages = [[stage] for stage in run("fit", plan.part, [each.epochs for each in options], validated=True)]
-    if plan.refit_on is not None:
-        epochs = [max(first.best_epoch, 1) for (first,) in stages]
-        again = run("refit", plan.refit_on, epochs, validated=False)
-        stages = [[*first, second] for first, second in zip(stages, again, strict=True)]
+    kept = checkpoint is not None or resume is not None
+    if kept and not is_trained(model):
+        name = type(model).__name__
+        raise JaxrecError(f"{name} is solved, not trained, so there is nothing to resume; leave checkpoint out")
+    if other_machine and resume is None:
+        raise JaxrecError("other_machine=True goes with resume; leave it out, or name the folder to resume")
+    same = described(plan, options, keys, several, start) if kept else {}
+    with keeping(checkpoint, resume, other_machine, same, several) as keeper:
+        if is_trained(model):
+            if log is not None:
+                _begin_log(log, keeper, len(keys))
+                told.append(JsonLines(log))
+            told += [ProgressBar()] if progress else []
+            how = {"start": start, "callbacks": told, "several": several, "keeper": keeper}
+            run = functools.partial(_trained, plan, options, keys, **how)
+        else:
+            run = functools.partial(_solved, plan, keys)
+        if keeper is not None and keeper.saved is None:
+            write_base(keeper.folder, plan, keys[0])
+        stages = [[stage] for stage in _first_stage(run, plan, options, keeper)]
+        if plan.refit_on is not None:
+            epochs = [max(first.best_epoch, 1) for (first,) in stages]
+            again = run("refit", plan.refit_on, epochs, validated=False)
+            stages = [[*first, second] for first, second in zip(stages, again, strict=True)]
     info: dict[str, Any] = {} if together is None or not is_trained(model) else {"together": together}
     info |= {} if start is None else {"warm_start": start.told}
     return [
-        _fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
+        fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
         for own, of_member, key in zip(options, stages, keys, strict=True)
     ]
+
+
+def _first_stage(
+    run: Callable[..., list[Stage]], plan: FitPlan, options: Sequence[TrainingOptions], keeper: FolderKeeper | None
+) -> list[Stage]:
+    """The stages of the members that are validated: run now, or finished by an earlier process."""
+    over = None if keeper is None else keeper.finished("fit")
+    if over is not None:
+        reached = [MemberProgress.of_dict(member) for member in over["members"]]
+        return [Stage.kept("fit", plan.model, over["compile_seconds"], member) for member in reached]
+    stages = run("fit", plan.part, [each.epochs for each in options], validated=True)
+    if keeper is not None and plan.refit_on is not None:
+        reached = [MemberProgress(stage.records, True, stage.best_epoch) for stage in stages]
+        keeper.finish("fit", stages[0].compile_seconds, reached)
+    return stages
+
+
+def _begin_log(log: str | pathlib.Path, keeper: FolderKeeper | None, members: int) -> None:
+    """Empty the log; of a fit that is resumed it gets the lines up to the checkpoint."""
+    records = [] if keeper is None or keeper.saved is None else keeper.saved.records()
+    lines = [log_line(stage, member, members, record) for stage, member, record in records]
+    pathlib.Path(log).write_text("".join(lines), encoding="utf-8")
 
 
 def _trained(
@@ -262,9 +298,10 @@ def _trained(
     start: WarmStart | None,
     callbacks: Sequence[Any],
     several: bool,
+    keeper: FolderKeeper | None,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables, shown = plan.options, train_data(part), _shown(plan, part)
+    shared, tables, shown = plan.options, train_data(part), shown_of(plan, part)
     model = plan.model.prepared(part, plan.task)
     batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
     batch_size = batch_for(shared.batch_size, len(part))
@@ -314,19 +351,10 @@ def _trained(
         monitoring=monitoring,
         callbacks=[*watching, *callbacks],
         stage=StageInfo(name, type(model).__name__, tuple(epochs), monitoring.monitor, settings),
+        keeper=keeper,
     )
     return [
-        Stage(
-            name,
-            model,
-            {"params": result.state.params},
-            scorer_of(member, result.state.params),
-            valid=result.records[result.best_epoch - 1].valid,
-            best_epoch=result.best_epoch,
-            records=result.records,
-            compile_seconds=result.compile_seconds,
-            valid_seconds=sum(record.valid_seconds for record in result.records),
-        )
+        Stage.of(name, model, {"params": result.state.params}, scorer_of(member, result.state.params), result)
         for member, result in enumerate(results)
     ]
 
@@ -337,7 +365,7 @@ def _solved(
     """One stage of a model that is solved, once for each key."""
     del epochs
     tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
-    shown = _shown(plan, part)
+    shown = shown_of(plan, part)
     for key in keys:
         init_key, _ = jax.random.split(key)
         solution = model.solve(tables, init_key)
@@ -348,84 +376,3 @@ def _solved(
         stage = Stage(name, model, solution.variables, scorer, solution.info, valid)
         stages.append(dataclasses.replace(stage, valid_seconds=time.perf_counter() - before))
     return stages
-
-
-def _shown(plan: FitPlan, part: Interactions) -> ShownUsers | None:
-    """The users who are held out of a stage, and what they show of themselves."""
-    return shown_users(plan.shown[0], part) if plan.shown else None
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
-    """The scorer of a trained model, in one jitted program.
-
-    >>> import jaxrec
-    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
-    >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
-    >>> variables = model.init(jax.random.key(0), tables.adjacency)
-    >>> model_scorer(variables, tables.adjacency, model).items.shape
-    (2, 2)
-    """
-    return model.apply(variables, adjacency, method="scorer")
-
-
-def _fitted_model(
-    plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, started: float, **info: Any
-) -> FittedModel:
-    """The fitted model of the stages that were run; `info` are further entries of its info."""
-    split, options, last = plan.split, plan.options, stages[-1]
-    part, fitted_on = (plan.part, plan.fitted_on)
-    if plan.refit_on is not None:
-        part, fitted_on = plan.refit_on, plan.refitted_on
-    seen, shown = seen_items(part, *plan.shown), _shown(plan, part)
-    skipped = int(last.records[-1].train["skipped"]) if last.records else 0
-    if skipped:
-        warnings.warn(
-            f"{skipped} interactions an epoch belong to users who have every item, so they have no negative and "
-            "were left out of training",
-            stacklevel=4,
-        )
-    records = [(stage.name, record) for stage in stages for record in stage.records]
-    counts = {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)}
-    rates = plan.task == "rating"
-    known = {
-        "fitted_on": fitted_on,
-        "best_epoch": stages[0].best_epoch,
-        "valid": dict(stages[0].valid),
-        "seconds": {
-            "compile": sum(stage.compile_seconds for stage in stages),
-            "epochs": [record.seconds for _, record in records],
-            "evaluate": sum(stage.valid_seconds for stage in stages),
-            "fit": time.perf_counter() - started,
-        },
-        "records": [{"stage": name, **record.to_dict()} for name, record in records],
-        "task": plan.task,
-        **last.info,
-        "rating_scale": [*(getattr(options.loss, "scale", None) or extremes(part))]
-        if rates
-        else None,  # a list, as JSON gives it back
-        "split": split.method,
-        "notes": [*split.train.notes, *split.notes, *info.get("warm_start", {}).get("notes", ())],
-        "data": {
-            **split.train.counts(),
-            **counts,
-            "fingerprint": part.fingerprint(),
-            "interactions": sum(counts.values()),
-        },
-        "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
-        "versions": versions(),
-        **({} if shown is None else {"shown_users": shown.users.tolist()}),
-        **info,
-    }
-    return FittedModel(
-        model=last.model,
-        variables=last.variables,
-        scorer=with_history(last.scorer, seen) if plan.shown else last.scorer,
-        users=split.train.users,
-        items=split.train.items,
-        titles=split.train.titles,
-        item_columns=split.train.item_columns,
-        seen=seen,
-        options=options if is_trained(plan.model) or rates else None,
-        info=known,
-    )

@@ -84,7 +84,7 @@ def fold_in_of(model: Any, variables: Any, scorer: Any, data: TrainData, task: T
 
 def fold_in_of_fitted(fitted: FittedModel) -> FoldIn:
     """What makes lists for new users of a fitted or restored model; see `FittedModel.fold_in`."""
-    from jaxrec.fitting._fit import model_scorer
+    from jaxrec.fitting._stages import model_scorer
 
     seen = fitted.seen
     user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))

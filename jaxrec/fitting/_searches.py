@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import itertools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxrec.errors import JaxrecError
+from jaxrec.fitting._journal import Journal, check_same, kept_trials
 from jaxrec.fitting._search_space import IntRange, Range, label, plain
 from jaxrec.fitting._study import Trial
 
@@ -38,6 +38,7 @@ class Proposal:
       number: of the trial.
       values: path to value; none for the defaults.
       defaults: path to value, of a trial of the defaults.
+      batch: the numbers of the trials that were asked for at once; none of them knows the outcome of another.
       prune: told the validation value of an epoch, says whether to stop the trial.
       handle: of the search.
 
@@ -48,6 +49,7 @@ class Proposal:
     number: int
     values: Mapping[str, Any]
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    batch: range = range(0)
     prune: Callable[[int, float], bool] = no_pruning
     handle: Any = None
 
@@ -64,15 +66,15 @@ class Exhaustive:
     def __init__(self, settings: Sequence[Mapping[str, Any]]) -> None:
         self._settings, self.trials = settings, len(settings)
 
-    def ask(self, number: int) -> Proposal:
+    def ask(self, number: int, batch: range) -> Proposal:
         """The settings of a trial."""
         return Proposal(number, self._settings[number])
 
     def tell(self, proposal: Proposal, trial: Trial) -> None:
         """Nothing is to be learned."""
 
-    def give_up(self, proposals: Sequence[Proposal]) -> None:
-        """Nothing is to be cleaned up."""
+    def close(self) -> None:
+        """Nothing is to be let go of."""
 
     def values_of(self, trial: Trial) -> Mapping[str, Any]:
         """The values of a trial."""
@@ -104,7 +106,10 @@ def combinations(space: Ranges, applying: Applying) -> list[dict[str, Any]]:
 class OptunaSearch:
     """Optuna's tree-structured Parzen estimator, with a seed of its own for each trial, in memory or in a file.
 
-    A study in a file is continued where it ended: trial n gets the same settings, whether or not there was a break.
+    A study in a file is continued where it ended. Trial n draws from the seed, n and the trials that were over when
+    it was asked for, so it gets the same settings, whether or not there was a break. The file has trials that are over,
+    each written at once, and Optuna works on a copy in memory: a trial that was killed leaves nothing, and is run again
+    under its own number. Of trials that are asked for together, see `tune`, all run again where one is missing.
 
     References:
       Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
@@ -129,41 +134,39 @@ class OptunaSearch:
         pruner = prune
         if isinstance(prune, bool):
             pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
-        with _quiet(optuna):
-            self._study = optuna.create_study(
-                study_name=name,
-                storage=None if file is None else _storage(file),
-                direction="maximize" if higher_is_better else "minimize",
-                pruner=pruner,
-                load_if_exists=True,
-            )
-            self._check_same(described, file)
-            self.past = tuple(self._past())
+        direction = "maximize" if higher_is_better else "minimize"
+        self._journal = None if file is None else Journal(file)
+        try:
+            with _quiet(optuna):
+                self._study = optuna.create_study(direction=direction, pruner=pruner)
+                self._kept = None if self._journal is None else self._journal.study(name, direction)
+                if self._kept is not None:
+                    check_same(self._kept, described, file)
+                self.past = tuple(self._past())
+        except BaseException:
+            self.close()
+            raise
 
-    def _check_same(self, described: Mapping[str, Any], file: Any) -> None:
-        """Refuse to continue a study of something else."""
-        ours = json.loads(json.dumps(described))
-        theirs = self._study.user_attrs.get("jaxrec")
-        if theirs is None:
-            self._study.set_user_attr("jaxrec", ours)
-            return
-        differ = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-        if differ:
-            at = differ[0]
-            raise JaxrecError(
-                f"the study {self._study.study_name!r} in {file} is of another search: {', '.join(differ)} differ; "
-                f"{at} was {theirs.get(at)} and is {ours.get(at)}; choose another name or file"
-            )
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._journal is not None:
+            self._journal.close()
 
     def _past(self) -> Iterator[Trial]:
-        for frozen in self._study.get_trials(deepcopy=False):
-            if not frozen.state.is_finished():  # of a run that was killed
-                self._study.tell(frozen.number, state=self._optuna.trial.TrialState.FAIL)
-            elif "trial" in frozen.user_attrs:
-                kept = dict(frozen.user_attrs["trial"])
-                yield Trial(**{**kept, "values": tuple(kept["values"]), "epochs": tuple(kept["epochs"])})
+        """The trials of the file, which the search in memory learns from; whole batches only."""
+        kept = (
+            {} if self._kept is None else {trial.number: (trial, frozen) for trial, frozen in kept_trials(self._kept)}
+        )
+        whole = next(number for number in range(len(kept) + 1) if number not in kept)
+        if whole:
+            first, size = kept[whole - 1][1].user_attrs.get("batch", (whole - 1, 1))
+            whole = whole if first + size <= whole else first
+        for number in range(whole):
+            trial, frozen = kept[number]
+            self._study.add_trial(frozen)
+            yield trial
 
-    def ask(self, number: int) -> Proposal:
+    def ask(self, number: int, batch: range) -> Proposal:
         """The settings of a trial; the first one has the defaults."""
         # A seed for each trial, not a stream for all, so that a study that is continued goes on as it would have.
         key = jax.random.fold_in(jax.random.fold_in(self._key, 2**31 - 1), number)
@@ -187,7 +190,7 @@ class OptunaSearch:
             trial.report(value, epoch)
             return number > 0 and trial.should_prune()  # the defaults are what others are compared with
 
-        return Proposal(number, values, {} if number else self._defaults, prune, trial)
+        return Proposal(number, values, {} if number else self._defaults, batch, prune, trial)
 
     def values_of(self, trial: Trial) -> dict[str, Any]:
         """The values of a trial, also of one that was kept in a file."""
@@ -223,17 +226,14 @@ class OptunaSearch:
         """Learn from a trial, and keep it."""
         states = self._optuna.trial.TrialState
         proposal.handle.set_user_attr("trial", dataclasses.asdict(trial))
+        proposal.handle.set_user_attr("batch", [proposal.batch.start, len(proposal.batch)])
         with _quiet(self._optuna):
             if trial.state == "complete":
                 self._study.tell(proposal.handle, trial.value)
             else:
                 self._study.tell(proposal.handle, state=states.PRUNED if trial.state == "pruned" else states.FAIL)
-
-    def give_up(self, proposals: Sequence[Proposal]) -> None:
-        """Mark trials that were broken off, which are run again when the study is continued."""
-        with _quiet(self._optuna):
-            for proposal in proposals:
-                self._study.tell(proposal.handle, state=self._optuna.trial.TrialState.FAIL)
+            if self._kept is not None:
+                self._kept.add_trial(self._study.get_trials(deepcopy=False)[proposal.handle.number])
 
 
 def load_optuna() -> Any:
@@ -249,17 +249,6 @@ def load_optuna() -> Any:
     import optuna
 
     return optuna
-
-
-def _storage(file: str | pathlib.Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    path = pathlib.Path(file)
-    if not path.absolute().parent.is_dir():
-        raise JaxrecError(f"study {str(file)!r} is in a folder that does not exist; make {str(path.parent)!r} first")
-    # A lock by opening a file works where links do not, on Windows.
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
 
 
 @contextlib.contextmanager

@@ -100,7 +100,8 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
     """Read a fitted model back; it recommends the same without the training data.
 
     Args:
-      folder: a run folder that `save` wrote, of this version, 0.2 or 0.1.
+      folder: a run folder that `save` wrote, of this version, 0.2 or 0.1. One with the checkpoints of a fit that was
+        stopped, or their folder, gives its best model so far, and a warning that says so.
       kinds: classes of your own that the run was made with: the model, the loss, the scorer. A file never makes
         anything be imported.
 
@@ -118,6 +119,12 @@ def restore(folder: str | pathlib.Path, *, kinds: Sequence[type] = ()) -> Fitted
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise RunFolderError(f"no run folder at {str(folder)!r}; make one with jaxrec.save or `jaxrec fit --out`")
+    if not (folder / MODEL).exists():
+        from jaxrec.fitting._unfinished import unfinished
+
+        stopped = unfinished(folder, kinds)
+        if stopped is not None:
+            return stopped
     document, content = _whole(folder)
     try:
         return _fitted(document, content, tuple(kinds))

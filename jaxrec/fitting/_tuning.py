@@ -78,8 +78,8 @@ def tune(
         (False), or as a pruner of Optuna says. None: True where Optuna chooses. Of several keys the first decides.
       together: draw so many trials at a time and train those that differ in numbers only by one program, see
         `fit_many`. It pays on accelerators; on CPU a second setting of one program compiles nothing anyway.
-      file: a journal of Optuna, which keeps the study; calling with the same arguments continues it. One process at a
-        time.
+      file: a journal of Optuna, which keeps the study; calling with the same arguments continues it, after a kill too,
+        and it ends with the trials that it would have had. One process at a time.
       name: of the study in the file.
       callbacks: told of every epoch of every trial.
       on_trial: told of every trial that is over.
@@ -116,18 +116,17 @@ def tune(
     else:
         search = _optuna(runner, space, trials, prune=True if prune is None else prune, file=file, name=name)
     done = list(search.past)
-    while len(done) < search.trials:
-        proposals: list[Proposal] = []
-        try:
-            for number in range(len(done), min(len(done) + together, search.trials)):
-                proposals.append(search.ask(number))
-            for trial in runner.run(proposals):
-                search.tell(proposals.pop(0), trial)
+    try:
+        while len(done) < search.trials:
+            batch = range(len(done), min(len(done) + together, search.trials))
+            proposals = [search.ask(number, batch) for number in batch]
+            for proposal, trial in zip(proposals, runner.run(proposals), strict=True):
+                search.tell(proposal, trial)
                 done.append(trial)
                 if on_trial is not None:
                     on_trial(trial)
-        finally:
-            search.give_up(proposals)
+    finally:
+        search.close()
     best = best_of(done, runner.measuring.higher_is_better)
     found = with_settings(model, options, search.values_of(best))
     return Study(tuple(done), runner.measuring.monitor, runner.measuring.higher_is_better, *found)

@@ -2,10 +2,12 @@
 
 from jaxrec.protocols import Batch, EpochEvent, StageInfo
 from jaxrec.training._callbacks import EarlyStopping, JsonLines, ProgressBar, SteadyLoss, scalars_of
+from jaxrec.training._checkpoint import Checkpoint
 from jaxrec.training._epoch import make_batch, train_epoch
-from jaxrec.training._loop import EpochRecord, LoopResult, Monitoring, train
+from jaxrec.training._loop import LoopResult, Monitoring, train
 from jaxrec.training._objective import Objective
 from jaxrec.training._optimizers import SGD, Adagrad, Adam, OptaxOptimizer, as_optimizer
+from jaxrec.training._progress import EpochRecord
 from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
 from jaxrec.training._rows import RowStep, step_for
 from jaxrec.training._state import TrainData, TrainState, init_state, train_data
@@ -17,6 +19,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "Batch",
+    "Checkpoint",
     "DenseStep",
     "EarlyStopping",
     "EpochEvent",

@@ -6,11 +6,14 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from jaxrec._checks import whole
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
+
+if TYPE_CHECKING:
+    from jaxrec.training._progress import EpochRecord
 
 
 class EarlyStopping(Callback):
@@ -41,6 +44,14 @@ class EarlyStopping(Callback):
             self._stale[event.member] = 0 if event.best else self._stale.get(event.member, 0) + 1
         return self._stale.get(event.member, 0) >= self.patience
 
+    def checkpoint_state(self) -> Any:
+        """The validations without a new best of each member."""
+        return {str(member): stale for member, stale in self._stale.items()}
+
+    def resume_from(self, state: Any) -> None:
+        """Go on counting."""
+        self._stale = {int(member): stale for member, stale in state.items()}
+
 
 class SteadyLoss(Callback):
     """Stop a member when its loss, summed over an epoch, changes by less than a tolerance.
@@ -70,6 +81,14 @@ class SteadyLoss(Callback):
         before = self._before.get(event.member, math.inf)
         self._before[event.member] = total
         return abs(total - before) < self.tolerance
+
+    def checkpoint_state(self) -> Any:
+        """The last loss of each member."""
+        return {str(member): total for member, total in self._before.items()}
+
+    def resume_from(self, state: Any) -> None:
+        """Go on comparing."""
+        self._before = {int(member): total for member, total in state.items()}
 
 
 class JsonLines(Callback):
@@ -103,15 +122,24 @@ class JsonLines(Callback):
     def __call__(self, event: EpochEvent) -> None:
         """Write a line."""
         assert self._file is not None
-        member = {"member": event.member} if self._stage.members > 1 else {}
-        line = _plain({"stage": self._stage.name, **member, **event.record.to_dict()})
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.write(log_line(self._stage.name, event.member, self._stage.members, event.record))
         self._file.flush()  # so that the file can be followed, and survives a kill
 
     def finish(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def log_line(stage: str, member: int, members: int, record: EpochRecord) -> str:
+    """The line of an epoch in a log.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> log_line("fit", 1, 2, EpochRecord(3, 0.5, {"loss": 0.7}))
+    '{"stage": "fit", "member": 1, "epoch": 3, "seconds": 0.5, "loss": 0.7}\\n'
+    """
+    number = {"member": member} if members > 1 else {}
+    return json.dumps(_plain({"stage": stage, **number, **record.to_dict()}), allow_nan=False) + "\n"
 
 
 class ProgressBar(Callback):
@@ -152,7 +180,7 @@ class ProgressBar(Callback):
             f"{stage.model}, {stage.name}" if stage.members == 1 else f"{stage.members} x {stage.model}, {stage.name}"
         )
         self._task = self._bar.add_task(label, total=max(stage.epochs), note="")
-        self._monitor, self._valid, self._done = stage.monitor, "", 0
+        self._monitor, self._valid, self._done = stage.monitor, "", stage.done
         self._bar.start()
 
     def __call__(self, event: EpochEvent) -> None:

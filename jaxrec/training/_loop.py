@@ -20,41 +20,10 @@ from jaxrec.protocols import Callback, EpochEvent, Negatives, StageInfo
 from jaxrec.pytrees import structure_of
 from jaxrec.training._epoch import member_of, run_epoch, run_epoch_of_many
 from jaxrec.training._health import health
+from jaxrec.training._progress import EpochRecord, Keeper, MemberProgress, Progress, give_back, states_of
+from jaxrec.training._signals import deferred_signals
 from jaxrec.training._state import Params, TrainData, TrainState
 from jaxrec.training._step import Step
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochRecord:
-    """The figures of one epoch.
-
-    Attributes:
-      epoch: its number, from 1.
-      seconds: the time it took, without compilation and validation.
-      train: the means over the epoch (`loss`, `ranking`, `penalty`), `total` and `skipped`.
-      valid: the metrics on the validation part, empty where it was not validated.
-      valid_seconds: the time that validation took; the first one includes its compilation.
-
-    >>> EpochRecord(1, 0.5, {"loss": 0.69}).to_dict()
-    {'epoch': 1, 'seconds': 0.5, 'loss': 0.69}
-    """
-
-    epoch: int
-    seconds: float
-    train: Mapping[str, float]
-    valid: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    valid_seconds: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as plain numbers for a line of JSON.
-
-        >>> EpochRecord(2, 0.5, {"loss": 0.6}, {"ndcg@10": 0.1}, 0.2).to_dict()["valid"]
-        {'ndcg@10': 0.1}
-        """
-        record = {"epoch": self.epoch, "seconds": round(self.seconds, 6), **self.train}
-        if self.valid:
-            record |= {"valid": dict(self.valid), "valid_seconds": round(self.valid_seconds, 6)}
-        return record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +31,8 @@ class LoopResult:
     """The outcome of a training.
 
     Attributes:
-      state: the best state by the monitored metric, or the last one where nothing was validated.
+      state: the best state by the monitored metric, or the last one where nothing was validated. Where it is of an
+        epoch before a resume, it has its parameters alone.
       best_epoch: the epoch that it comes from.
       records: one for each epoch that was run.
       compile_seconds: the time that lowering and compiling the epoch took.
@@ -167,6 +137,20 @@ class Member:
         if self._best is None:
             self._best = (state(), len(self.records), -math.inf)
 
+    def resume(self, reached: MemberProgress) -> None:
+        """Go on from what an earlier process has reached."""
+        self.records, self.stopped = list(reached.records), reached.stopped
+        if reached.best_epoch:
+            best = TrainState(reached.best, (), None, None)  # pyright: ignore[reportArgumentType]
+            self._best = (best, reached.best_epoch, reached.best_value)
+
+    def progress(self) -> MemberProgress:
+        """What the training has reached."""
+        if self._best is None:
+            return MemberProgress(tuple(self.records), self.stopped)
+        state, epoch, value = self._best
+        return MemberProgress(tuple(self.records), self.stopped, epoch, value, state.params)
+
     def result(self, compile_seconds: float) -> LoopResult:
         """The outcome of a training that has stopped."""
         assert self._best is not None
@@ -185,6 +169,7 @@ def train(
     monitoring: Monitoring | None = None,
     callbacks: Sequence[Callback] = (),
     stage: StageInfo | None = None,
+    keeper: Keeper | None = None,
 ) -> list[LoopResult]:
     """Train one model, or S models side by side, and keep the best state of each.
 
@@ -201,6 +186,7 @@ def train(
       monitoring: when to validate and what to watch; by default never.
       callbacks: told of every epoch of every member; see `jaxrec.protocols.Callback`.
       stage: what the callbacks are told at the start.
+      keeper: keeps the progress, and says where to start from. Ctrl-C and SIGTERM then wait for the end of the epoch.
 
     Returns:
       A result for each model. The seconds are those of all members together.
@@ -229,16 +215,32 @@ def train(
     monitoring = Monitoring() if monitoring is None else monitoring
     members = [Member(number, monitoring) for number in numbers]
     program = run_epoch_of_many if several else run_epoch
+    stage = StageInfo("fit", "", numbers, monitoring.monitor) if stage is None else stage
+    compile_seconds = 0.0
+    reached = None if keeper is None else keeper.begun(stage, state)
+    if reached is not None:
+        state, compile_seconds = reached.state, reached.compile_seconds
+        for member, own in zip(members, reached.members, strict=True):
+            member.resume(own)
+        stage = dataclasses.replace(stage, done=reached.epoch)
+        if reached.over:  # it was stopped between its last epoch and what comes after
+            with _told(callbacks, stage):
+                give_back(callbacks, reached.callbacks)
+            return [member.result(compile_seconds) for member in members]
     started = time.perf_counter()
     structure = structure_of((step, negatives))
     epoch = program.lower(state, step, negatives, data, batch_size=batch_size, structure=structure).compile()
-    compile_seconds = time.perf_counter() - started
-    stage = StageInfo("fit", "", numbers, monitoring.monitor) if stage is None else stage
+    compile_seconds += time.perf_counter() - started
 
     def of(states: TrainState, at: int) -> TrainState:
         return member_of(states, at) if several else jax.tree.map(jnp.copy, states)
 
-    with _told(callbacks, stage) as tell:
+    def progress() -> Progress:
+        return Progress(state, tuple(member.progress() for member in members), states_of(callbacks), compile_seconds)
+
+    with deferred_signals(keeper is not None) as signals, _told(callbacks, stage) as tell:
+        if reached is not None:
+            give_back(callbacks, reached.callbacks)
         while not all(member.stopped for member in members):
             good = jax.tree.map(jnp.copy, state)  # the epoch donates the state, so it is kept by copy
             started = time.perf_counter()
@@ -265,6 +267,9 @@ def train(
                 event = EpochEvent(record, functools.partial(_params_of, copied), at, best)
                 if tell(event) or record.epoch == member.epochs:
                     member.end(copied)
+            if keeper is not None:
+                keeper.take(progress(), now=signals.asked)
+            signals.deliver()
     return [member.result(compile_seconds) for member in members]
 
 

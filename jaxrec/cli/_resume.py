@@ -1,0 +1,226 @@
+"""Runs that can be resumed: `run.json`, which a run folder has from before data are read until the run is over."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from tyro import conf
+
+from jaxrec.cli._output import note, write_json
+from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_of
+from jaxrec.cli._source import placed
+from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
+from jaxrec.fitting._resume import FILE, INSIDE, RUN_FILE
+from jaxrec.training._checkpoint import STEPS, reason_of
+
+FORMAT, FORMAT_VERSION = "jaxrec-run", 1
+_PLACE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+_OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResumeCommand(ComputeOptions):
+    """The options of a run that is resumed; all others are those that it was started with.
+
+    Attributes:
+      resume: the run folder.
+      other_machine: go on also with other devices, cores or versions, where equal bits cannot be promised.
+      kind: package.module:Class of each class of your own that the run was started with.
+    """
+
+    resume: Annotated[str, conf.arg(metavar="RUN")]
+    other_machine: Switch = False
+    kind: Annotated[tuple[str, ...], optional("PLACE ...")] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run folder says of its run.
+
+    Attributes:
+      folder: of the run.
+      argv: the words of the command.
+      data: the name of the data, or their absolute path.
+      paths: the absolute paths among the options of the data.
+      finished: whether the run is over.
+      source: what is said of data and split; empty before they are read.
+    """
+
+    folder: pathlib.Path
+    argv: tuple[str, ...]
+    data: str
+    paths: Mapping[str, str | None]
+    finished: bool = False
+    source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def write(self, **changes: Any) -> Run:
+        """Write it with changes, whole or not at all."""
+        run = dataclasses.replace(self, **changes)
+        kept = {name: value for name, value in values_of(run).items() if name != "folder"}
+        write_json(run.folder / RUN_FILE, {"format": FORMAT, "format_version": FORMAT_VERSION, **kept})
+        return run
+
+    def on(self, command: Any) -> Any:
+        """The command with the paths as they were meant where the run was started."""
+        options = dataclasses.replace(command.data_and_split, **self.paths)
+        return dataclasses.replace(command, data=self.data, data_and_split=options, out=str(self.folder))
+
+
+def run_of(folder: pathlib.Path, argv: Sequence[str], command: Any) -> Run:
+    """The run that a command starts."""
+    return Run(folder, tuple(argv), *placed(command.data, command.data_and_split))
+
+
+def read_run(folder: str | pathlib.Path) -> Run | None:
+    """What a run folder says of its run; None where it says nothing.
+
+    Raises:
+      RunFolderError: the file is damaged, or of a newer format.
+
+    >>> read_run("nowhere") is None
+    True
+    """
+    path = pathlib.Path(folder).expanduser() / RUN_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        known = (kept.pop("format"), kept.pop("format_version"))
+        run = Run(path.parent, **{**kept, "argv": tuple(kept["argv"])}) if known == (FORMAT, FORMAT_VERSION) else None
+        if run is not None and not all(isinstance(word, str) for word in (*run.argv, run.data)):
+            raise ValueError("its words are no text")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RunFolderError(f"{str(path)!r} cannot be read: {reason_of(error)}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"{str(path)!r} is damaged ({reason_of(error)}); fit again") from None
+    if run is None:
+        raise RunFolderError(f"{str(path)!r} has format {known[1]!r} and this jaxrec reads {FORMAT_VERSION}")
+    return run
+
+
+def resumed(argv: Sequence[str]) -> tuple[Run, ResumeCommand, list[str]] | None:
+    """The run that a command is to go on with, its options, and what else the command names; None for a new run.
+
+    Raises:
+      RunFolderError: no run to resume in the folder.
+      JaxrecError: a class of one's own that the command does not name, since a file makes nothing be imported.
+    """
+    if not any(word == "--resume" or word.startswith("--resume=") for word in argv):
+        return None
+    own, others = _divided(argv)
+    command = parse(ResumeCommand, own, "fit", "Go on with a run that was stopped.")
+    run = read_run(command.resume)
+    if run is None:
+        raise RunFolderError(
+            f"there is no run to resume in {command.resume!r}: it has no {RUN_FILE}; name a run folder"
+        )
+    words = [word.partition("=")[2] if word.startswith("-") else word for word in run.argv]
+    foreign = [word for word in words if _PLACE.fullmatch(word) and word not in command.kind]
+    if foreign and not run.finished:
+        raise JaxrecError(
+            f"the run was started with {foreign[0]}, and what a file names is not imported; name it with --kind "
+            f"{foreign[0]}"
+        )
+    return run, command, others
+
+
+def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that are of `ResumeCommand`, and the others."""
+    valued, several, switches = ("--resume", "--cache-dir"), ("--kind",), ("--other-machine", "--json", "--quiet")
+    own, others, taking = list[str](), list[str](), 0
+    for word in argv:
+        flag, mark, _ = word.partition("=")
+        if flag in (*valued, *several, *switches, "-h", "--help"):
+            own.append(word)
+            taking = 0 if mark or flag in switches else 1 if flag in valued else len(argv)
+        elif taking and not word.startswith("-"):
+            own.append(word)
+            taking -= 1
+        else:
+            others.append(word)
+            taking = 0
+    return own, others
+
+
+def check_same(then: Any, now: Any) -> None:
+    """Refuse words beside --resume that ask for something else than the run was started with.
+
+    Args:
+      then: the command of the run.
+      now: the command with the words that were given beside --resume.
+
+    Raises:
+      MismatchError: an option that differs.
+    """
+    before, after = _flat(then), _flat(now)
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name) and name not in _OWN:
+            flag = f"--{name.replace('_', '-')}"
+            raise MismatchError(
+                f"the run was started with {flag} {before.get(name)}, not {after.get(name)}; leave it out, or fit into "
+                "another folder"
+            )
+
+
+def _flat(command: Any) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in values_of(command).items():
+        out |= values_of(value) if dataclasses.is_dataclass(value) else {name: value}
+    return out
+
+
+@contextlib.contextmanager
+def described_run(run: Run, resumable: bool, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Keep what a run was started with in its folder until it is over.
+
+    A run that was refused leaves nothing behind. One that was stopped leaves what it takes to resume it, where it keeps
+    checkpoints.
+
+    Args:
+      run: that starts, or goes on.
+      resumable: whether it keeps checkpoints.
+      quiet: without the note of how to go on.
+
+    Yields:
+      A function that writes changes of the run.
+    """
+    path = run.folder / RUN_FILE
+    before = path.read_bytes() if path.is_file() else None
+    now = [run.write(finished=False)]
+
+    def change(**changes: Any) -> None:
+        now[0] = now[0].write(**changes)
+
+    try:
+        yield change
+    except BaseException as error:
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if resumable and (stopped or has_checkpoints(run.folder)):
+            note(f"go on with: jaxrec fit --resume {run.folder}", quiet)
+        else:
+            if not has_checkpoints(run.folder):
+                remove_checkpoints(run.folder)
+            path.unlink(missing_ok=True) if before is None else path.write_bytes(before)
+        raise
+
+
+def has_checkpoints(folder: pathlib.Path) -> bool:
+    """Whether a run folder has a checkpoint."""
+    steps = folder / INSIDE / STEPS
+    return steps.is_dir() and any(entry.name.isdigit() for entry in steps.iterdir())
+
+
+def remove_checkpoints(folder: pathlib.Path) -> bool:
+    """Remove the checkpoints of a run folder; whether there were any of ours."""
+    inside = folder / INSIDE
+    ours = not inside.is_symlink() and (inside / FILE).is_file()
+    if ours:
+        shutil.rmtree(inside)
+    return ours
