@@ -8,10 +8,11 @@ TESTS ?= -n auto
 LOWEST_PYTHON ?= python3.11
 NEWEST_PYTHON ?= python3.13
 TORCH_INDEX ?=
+SECONDS ?= 600
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench test test-all test-lowest test-newest lint lint-style lint-types lint-imports format hooks clean
+.PHONY: help run bench test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,9 @@ test-newest: ## run the tests with the newest versions, on Python 3.13 or later 
 	$(MAKE) .venv-newest/bin/python VENV=.venv-newest PYTHON=$(NEWEST_PYTHON)
 	.venv-newest/bin/python $(PIP_INSTALL) --upgrade --upgrade-strategy eager -e '.[test]'
 	.venv-newest/bin/python -m pytest $(TESTS)
+
+fuzz: $(VENV)/installed-fuzz ## search for inputs that break a reader, SECONDS=600 for each kind of file
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 lint: lint-style lint-types lint-imports ## check style, types and imports
 
@@ -82,6 +86,10 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-lowest: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) uv
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --upgrade --resolution lowest-direct -e '.[test]'
+	@touch $@
+
+$(VENV)/installed-fuzz: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) -e '.[test,fuzz]'
 	@touch $@
 
 # PyTorch without CUDA is a fraction of the size and the same on CPU: TORCH_INDEX=... names an index that has it.

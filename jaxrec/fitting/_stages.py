@@ -77,6 +77,7 @@ def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
     """The scorer of a trained model, in one jitted program.
 
     >>> import jaxrec
+    >>> from jaxrec.training import train_data
     >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
     >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
     >>> variables = model.init(jax.random.key(0), tables.adjacency)

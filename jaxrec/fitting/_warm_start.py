@@ -68,11 +68,11 @@ def warm_start(init: Any, model: Any, split: Split) -> WarmStart:
       MismatchError: a model of another kind, or parameters of other shapes.
 
     >>> import jaxrec
-    >>> old = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays(["u"], ["a"]), epochs=1, key=jax.random.key(0))
-    >>> grown = jaxrec.from_arrays(["u", "v"], ["a", "b"])
+    >>> old = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays(["u", "v"], ["a", "b"]), epochs=1, key=jax.random.key(0))
+    >>> grown = jaxrec.from_arrays(["u", "v", "w"], ["a", "b", "c"])
     >>> new = jaxrec.fit(jaxrec.MF(dim=2), grown, epochs=1, init=old, key=jax.random.key(1))
     >>> new.info["warm_start"]["known"], new.info["warm_start"]["new"]
-    ({'users': 1, 'items': 1}, {'users': 1, 'items': 1})
+    ({'users': 2, 'items': 2}, {'users': 1, 'items': 1})
     """
     if not isinstance(init, FittedModel):
         raise JaxrecError(f"init is of type {type(init).__name__}; pass a model that jaxrec.fit or restore gave")

@@ -31,6 +31,7 @@ def test_a_run_folder_holds_the_model_the_figures_the_log_and_the_curve(trained_
         "log.jsonl",
         "metrics.json",
         "model.json",
+        "run.json",
     ]
     assert (trained_run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     log = [json.loads(line) for line in (trained_run / "log.jsonl").read_text().splitlines()]
@@ -106,7 +107,7 @@ def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):
     assert not any("every rating" in line for line in cli("fit", ratings, *words, "--min-rating", "3").err.splitlines())
     assert cli("fit", ratings, *words, "--quiet").err == ""
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        arrays_file(tmp_path / "run").name, "metrics.json", "model.json"
+        arrays_file(tmp_path / "run").name, "metrics.json", "model.json", "run.json"
     ]  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def test_a_run_folder_is_replaced_and_other_files_in_it_stay(cli, ratings, train
     (run / "remarks.txt").write_text("mine")
     assert cli("fit", ratings, "--model", "random", "--no-test", "--valid", "0", "--out", run).status == 0
     assert sorted(path.name for path in run.iterdir()) == [
-        arrays_file(run).name, "metrics.json", "model.json", "remarks.txt"
+        arrays_file(run).name, "metrics.json", "model.json", "remarks.txt", "run.json"
     ]  # fmt: skip
 
 
