@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,11 +133,11 @@ def _rows(path: Path, layout: Layout) -> Iterator[Row]:
             if line.strip():
                 yield Row(number, line.split() if mark == " " else [cell.strip() for cell in line.split(mark)])
         return
-    reader = csv.reader((line for _, line in _lines(path, layout.encoding)), delimiter=mark, strict=True)
+    reader = csv.reader(map(itemgetter(1), _lines(path, layout.encoding)), delimiter=mark, strict=True)
     line = 1
     try:
         for cells in reader:
-            cells = [cell.strip() for cell in cells]
+            cells = list(map(str.strip, cells))
             if any(cells):
                 yield Row(line, cells)
             line = reader.line_num + 1
@@ -146,8 +148,8 @@ def _rows(path: Path, layout: Layout) -> Iterator[Row]:
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     try:
         for piece in text_pieces(path, encoding):
-            for at, line in enumerate(piece.data.decode().split("\n")[:-1]):
-                yield piece.line + at, line + "\n"
+            # Not str.splitlines, which also cuts at form feeds and the like.
+            yield from enumerate(io.StringIO(piece.data.decode(), newline="\n"), start=piece.line)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except DataError as error:  # which speaks of options that `read` has

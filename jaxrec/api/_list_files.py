@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import array
+import itertools
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrec.api._cells import Layout, Row, existing, is_number, layout_of, rows_of_cells
-from jaxrec.api._list_order import Order, find_order
+from jaxrec.api._list_order import find_order
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.data.reading._text_parsing import open_bytes
 from jaxrec.errors import DataError
 
 _MOST_COLUMNS = 4  # of one item a line without a header: user, item, score and one more
+_CHUNK = 1 << 14  # rows at a time
 _NO_MORE = {"rating": None, "timestamp": None, "title": None}
 
 
@@ -265,8 +267,7 @@ def _with_items_beside(path: Path, layout: Layout, form: Form, order: str | None
 
 
 def _wide(path: Path, layout: Layout) -> Rows:
-    users, items, items_of = _Ids(), _Ids(), array.array("i")
-    owner = array.array("i")
+    users, items, sizes = _Ids("user"), _Ids("item"), []
     known: set[str] = set()
     for row in rows_of_cells(path, layout):
         user, listed = row.cells[0], row.cells[1:]
@@ -277,15 +278,13 @@ def _wide(path: Path, layout: Layout) -> Rows:
         if user in known:
             raise DataError(f"{path}:{row.line}: user {user[:40]!r} has an earlier line; give each user one list")
         known.add(user)
-        for item in listed:
-            owner.append(users.at(user))
-            items_of.append(items.at(item))
-    if not len(items_of):
+        sizes.append(len(listed))
+        users.add([user], lambda _: "")
+        items.add(listed, lambda _: "")
+    if not sum(sizes):
         raise DataError(f"{path}: no item, only users; pass at least one list that is not empty")
-    return Rows(
-        users.array(), np.array(owner, np.int32), items.array(), np.array(items_of, np.int32), None, None,
-        "as given, a line a user",
-    )  # fmt: skip
+    codes = np.repeat(users.codes(), sizes)
+    return Rows(users.ids(), codes, items.ids(), items.codes(), None, None, "as given, a line a user")
 
 
 def _headerless(path: Path, layout: Layout, facts: _Facts, order: str | None) -> Rows:
@@ -307,60 +306,66 @@ def _headerless(path: Path, layout: Layout, facts: _Facts, order: str | None) ->
 
 def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], asked: str | None) -> Rows:
     chosen = find_order(names, at, lambda place: _numeric(names[place], place, layout.sample), asked, str(path))
-    users, items = _Ids(), _Ids()
-    columns: dict[int, array.array[float]] = {
-        place: array.array("d") for place in (chosen.column, chosen.score) if place is not None
-    }
-    user, item = array.array("i"), array.array("i")
-    for row in rows_of_cells(path, layout):
-        cells = row.cells
-        if len(cells) != len(names):
-            raise DataError(f"{path}:{row.line}: {len(cells)} cells, expected {len(names)} ({', '.join(names[:6])})")
-        for role, place, ids, codes in (("user", at[0], users, user), ("item", at[1], items, item)):
-            if not cells[place]:
-                raise DataError(f"{path}:{row.line}: the {role} is missing; give every line one")
-            codes.append(ids.at(cells[place]))
-        for place, values in columns.items():
-            values.append(_number(cells[place], names[place], path, row.line))
-    if not len(user):
+    users, items = _Ids("user"), _Ids("item")
+    numbers = {place: [] for place in (chosen.column, chosen.score) if place is not None}
+    rows = rows_of_cells(path, layout)
+    while some := list(itertools.islice(rows, _CHUNK)):  # a column at a time costs a third of a row at a time
+        if uneven := next((row for row in some if len(row.cells) != len(names)), None):
+            raise DataError(
+                f"{path}:{uneven.line}: {len(uneven.cells)} cells, expected {len(names)} ({', '.join(names[:6])})"
+            )
+        columns = list(zip(*(row.cells for row in some), strict=True))
+        for ids, place in zip((users, items), at, strict=True):
+            ids.add(columns[place], lambda row, some=some: f"{path}:{some[row].line}")
+        for place, parts in numbers.items():
+            parts.append(_numbers(columns[place], names[place], lambda row, some=some: f"{path}:{some[row].line}"))
+    if not users.parts:
         raise DataError(f"{path}: no row, only a header; pass at least one list that is not empty")
-    values = {place: np.array(column, np.float64) for place, column in columns.items()}
-    return _made(users, user, items, item, chosen, values)
-
-
-def _made(
-    users: _Ids, user: Sequence[int], items: _Ids, item: Sequence[int], chosen: Order, values: dict[int, np.ndarray]
-) -> Rows:
+    values = {place: np.concatenate(parts) for place, parts in numbers.items()}
     order = None if chosen.column is None else values[chosen.column]
     if order is not None and not chosen.ascending:
         order = -order
     score = None if chosen.score is None else values[chosen.score]
-    codes = (np.array(user, np.int32), np.array(item, np.int32))
-    return Rows(users.array(), codes[0], items.array(), codes[1], order, score, chosen.told)
+    return Rows(users.ids(), users.codes(), items.ids(), items.codes(), order, score, chosen.told)
 
 
 class _Ids:
-    """Ids as texts, numbered as they come."""
+    """Ids as texts, numbered as they come, and the numbers of all rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: str) -> None:
+        self.role, self.parts = role, []
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
 
-    def at(self, text: str) -> int:
-        return self._places[text]
+    def add(self, texts: Sequence[str], where: Callable[[int], str]) -> None:
+        if not all(texts):
+            raise DataError(f"{where(texts.index(''))}: the {self.role} is missing; give every line one")
+        self.parts.append(np.fromiter(map(self._places.__getitem__, texts), np.int32, len(texts)))
 
-    def array(self) -> np.ndarray:
+    def ids(self) -> np.ndarray:
         return np.array(list(self._places), object)
 
+    def codes(self) -> np.ndarray:
+        return np.concatenate(self.parts)
 
-def _number(text: str, name: str, path: Path, line: int) -> float:
+
+def _numbers(texts: Sequence[str], name: str, where: Callable[[int], str]) -> np.ndarray:
+    """The texts as finite numbers, float64 [n]."""
     try:
-        value = float(text) if "_" not in text else np.nan
+        values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        what = "is missing" if not text else f"is {text[:40]!r}, no finite number"
-        raise DataError(f"{path}:{line}: {name} {what}; every row needs one")
-    return value
+        values = np.full(len(texts), np.nan)
+    if np.isfinite(values).all() and "_" not in "".join(texts):
+        return values
+    at = next(row for row, text in enumerate(texts) if not _is_finite(text))
+    what = "is missing" if not texts[at] else f"is {texts[at][:40]!r}, no finite number"
+    raise DataError(f"{where(at)}: {name} {what}; every row needs one")
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return "_" not in text and math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _numeric(name: str, place: int, sample: Sequence[Row]) -> bool:
