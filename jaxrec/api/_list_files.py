@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._cells import Layout, Row, existing, is_number, layout_of, rows_of_cells
+from jaxrec.api._cells import Block, Layout, Row, blocks_of_cells, existing, is_number, layout_of, rows_of_cells
 from jaxrec.api._list_order import find_order
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
-from jaxrec.data.reading._text_parsing import open_bytes
+from jaxrec.data.reading._text_parsing import open_bytes, parse_integers, parse_numbers
 from jaxrec.errors import DataError
 
 _MOST_COLUMNS = 4  # of one item a line without a header: user, item, score and one more
-_CHUNK = 1 << 14  # rows at a time
 _NO_MORE = {"rating": None, "timestamp": None, "title": None}
 
 
@@ -279,8 +277,8 @@ def _wide(path: Path, layout: Layout) -> Rows:
             raise DataError(f"{path}:{row.line}: user {user[:40]!r} has an earlier line; give each user one list")
         known.add(user)
         sizes.append(len(listed))
-        users.add([user], lambda _: "")
-        items.add(listed, lambda _: "")
+        users.add_texts([user])
+        items.add_texts(listed)
     if not sum(sizes):
         raise DataError(f"{path}: no item, only users; pass at least one list that is not empty")
     codes = np.repeat(users.codes(), sizes)
@@ -308,18 +306,19 @@ def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], ask
     chosen = find_order(names, at, lambda place: _numeric(names[place], place, layout.sample), asked, str(path))
     users, items = _Ids("user"), _Ids("item")
     numbers = {place: [] for place in (chosen.column, chosen.score) if place is not None}
-    rows = rows_of_cells(path, layout)
-    while some := list(itertools.islice(rows, _CHUNK)):  # a column at a time costs a third of a row at a time
-        if uneven := next((row for row in some if len(row.cells) != len(names)), None):
-            raise DataError(
-                f"{path}:{uneven.line}: {len(uneven.cells)} cells, expected {len(names)} ({', '.join(names[:6])})"
-            )
-        columns = list(zip(*(row.cells for row in some), strict=True))
+    width, header = len(names), layout.header is not None
+    for block in blocks_of_cells(path, layout):
+        short = np.flatnonzero(np.diff(block.lines, append=len(block.starts)) != width)
+        if len(short):
+            first = int(short[0])
+            cells = int(np.diff(block.lines, append=len(block.starts))[first])
+            raise block.error(block.lines[first], f"{cells} cells, expected {width} ({', '.join(names[:6])})")
+        block, header = (block.rest(width), False) if header else (block, False)
         for ids, place in zip((users, items), at, strict=True):
-            ids.add(columns[place], lambda row, some=some: f"{path}:{some[row].line}")
+            ids.add(block, place, width)
         for place, parts in numbers.items():
-            parts.append(_numbers(columns[place], names[place], lambda row, some=some: f"{path}:{some[row].line}"))
-    if not users.parts:
+            parts.append(_numbers(block, place, width, names[place]))
+    if not users.parts or not sum(map(len, users.parts)):
         raise DataError(f"{path}: no row, only a header; pass at least one list that is not empty")
     values = {place: np.concatenate(parts) for place, parts in numbers.items()}
     order = None if chosen.column is None else values[chosen.column]
@@ -336,10 +335,22 @@ class _Ids:
         self.role, self.parts = role, []
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
 
-    def add(self, texts: Sequence[str], where: Callable[[int], str]) -> None:
-        if not all(texts):
-            raise DataError(f"{where(texts.index(''))}: the {self.role} is missing; give every line one")
-        self.parts.append(np.fromiter(map(self._places.__getitem__, texts), np.int32, len(texts)))
+    def add(self, block: Block, place: int, width: int) -> None:
+        """Take a column of a block of rows."""
+        starts, ends = block.starts[place::width], block.ends[place::width]
+        if (starts == ends).any():
+            row = int(np.flatnonzero(starts == ends)[0])
+            raise block.error(row * width, f"the {self.role} is missing; give every line one")
+        values, whole = parse_integers(block.buffer, starts, ends)
+        if whole.all():  # written as Python writes them, so a number stands for its text
+            found, index = np.unique(values, return_inverse=True)
+            self.parts.append(self._numbered(map(str, found.tolist()), len(found))[index])
+        else:
+            self.parts.append(self._numbered(block.texts(place, width), len(starts)))
+
+    def add_texts(self, texts: Sequence[str]) -> None:
+        """Take some ids that are there as texts."""
+        self.parts.append(self._numbered(texts, len(texts)))
 
     def ids(self) -> np.ndarray:
         return np.array(list(self._places), object)
@@ -347,25 +358,19 @@ class _Ids:
     def codes(self) -> np.ndarray:
         return np.concatenate(self.parts)
 
-
-def _numbers(texts: Sequence[str], name: str, where: Callable[[int], str]) -> np.ndarray:
-    """The texts as finite numbers, float64 [n]."""
-    try:
-        values = np.fromiter(map(float, texts), np.float64, len(texts))
-    except ValueError:
-        values = np.full(len(texts), np.nan)
-    if np.isfinite(values).all() and "_" not in "".join(texts):
-        return values
-    at = next(row for row, text in enumerate(texts) if not _is_finite(text))
-    what = "is missing" if not texts[at] else f"is {texts[at][:40]!r}, no finite number"
-    raise DataError(f"{where(at)}: {name} {what}; every row needs one")
+    def _numbered(self, texts: Iterable[str], size: int) -> np.ndarray:
+        return np.fromiter(map(self._places.__getitem__, texts), np.int32, size)
 
 
-def _is_finite(text: str) -> bool:
-    try:
-        return "_" not in text and math.isfinite(float(text))
-    except ValueError:
-        return False
+def _numbers(block: Block, place: int, width: int, name: str) -> np.ndarray:
+    """A column of finite numbers, float64 [n]."""
+    values = parse_numbers(block.piece, block.buffer, block.starts[place::width], block.ends[place::width])
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        row = int(bad[0])
+        text = next(itertools.islice(block.texts(place, width), row, None))
+        what = "is missing" if not text else f"is {text[:40]!r}, no finite number"
+        raise block.error(row * width, f"{name} {what}; every row needs one")
+    return values
 
 
 def _numeric(name: str, place: int, sample: Sequence[Row]) -> bool:
