@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxrec.data.reading._text_parsing import open_bytes, text_pieces
+import numpy as np
+
+from jaxrec.data.reading._text_parsing import SEPARATOR, Piece, open_bytes, split, text_pieces, unquoted
 from jaxrec.errors import DataError, MissingFileError
 
 _MARKS = ("\t", "::", ",", ";", "|", " ")
@@ -47,6 +51,42 @@ class Layout(NamedTuple):
     header: list[str] | None
     encoding: str
     sample: list[Row]
+
+
+class Block(NamedTuple):
+    """Some rows of a file as bytes, and where their n cells are.
+
+    Attributes:
+      piece: the bytes, with their place in the file.
+      buffer: the same as uint8.
+      starts: int [n], the first byte of each cell.
+      ends: int [n], the byte after its last.
+      lines: int, the cell that each row begins with.
+
+    >>> piece = Piece(b"a,b\\n", 1, "FILE")
+    >>> list(Block(piece, *split(piece.data, b",")).texts(1, 2))
+    ['b']
+    """
+
+    piece: Piece
+    buffer: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    lines: np.ndarray
+
+    def rest(self, cells: int) -> Block:
+        """The block without its first cells."""
+        return self._replace(starts=self.starts[cells:], ends=self.ends[cells:], lines=self.lines[1:] - cells)
+
+    def texts(self, place: int, width: int) -> Iterator[str]:
+        """The cells of a column of rows of one width."""
+        data = self.piece.data
+        for start, end in zip(self.starts[place::width].tolist(), self.ends[place::width].tolist(), strict=True):
+            yield data[start:end].decode()
+
+    def error(self, cell: int, message: str) -> DataError:
+        """An error with the file and the line of a cell."""
+        return self.piece.error(int(self.starts[cell]), message)
 
 
 def existing(path: Path, what: str) -> Path:
@@ -124,6 +164,29 @@ def rows_of_cells(path: Path, layout: Layout) -> Iterator[Row]:
     return rows
 
 
+def blocks_of_cells(path: Path, layout: Layout) -> Iterator[Block]:
+    """Iterate over a file in blocks of rows, its header included, for columns that are read all at once.
+
+    Raises:
+      DataError: see `rows_of_cells`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_text("1,2\\n3,4\\n")
+    ...     [list(block.texts(0, 2)) for block in blocks_of_cells(path, Layout(",", None, "utf-8", []))]
+    [['1', '3']]
+    """
+    mark, pieces = layout.mark.encode(), _pieces(path, layout.encoding)
+    quoted = len(mark) == 1 and mark != b" "
+    for piece, between in unquoted(pieces, mark) if quoted else ((piece, mark) for piece in pieces):
+        if len(between) > 1:
+            piece, between = piece._replace(data=piece.data.replace(between, SEPARATOR)), SEPARATOR
+        block = Block(piece, *split(piece.data, between))
+        if len(block.lines):
+            yield block
+
+
 def _rows(path: Path, layout: Layout) -> Iterator[Row]:
     mark = layout.mark
     if len(mark) > 1 or mark == " ":
@@ -131,11 +194,11 @@ def _rows(path: Path, layout: Layout) -> Iterator[Row]:
             if line.strip():
                 yield Row(number, line.split() if mark == " " else [cell.strip() for cell in line.split(mark)])
         return
-    reader = csv.reader((line for _, line in _lines(path, layout.encoding)), delimiter=mark, strict=True)
+    reader = csv.reader(map(itemgetter(1), _lines(path, layout.encoding)), delimiter=mark, strict=True)
     line = 1
     try:
         for cells in reader:
-            cells = [cell.strip() for cell in cells]
+            cells = list(map(str.strip, cells))
             if any(cells):
                 yield Row(line, cells)
             line = reader.line_num + 1
@@ -144,10 +207,14 @@ def _rows(path: Path, layout: Layout) -> Iterator[Row]:
 
 
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    for piece in _pieces(path, encoding):
+        # Not str.splitlines, which also cuts at form feeds and the like.
+        yield from enumerate(io.StringIO(piece.data.decode(), newline="\n"), start=piece.line)
+
+
+def _pieces(path: Path, encoding: str) -> Iterator[Piece]:
     try:
-        for piece in text_pieces(path, encoding):
-            for at, line in enumerate(piece.data.decode().split("\n")[:-1]):
-                yield piece.line + at, line + "\n"
+        yield from text_pieces(path, encoding)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except DataError as error:  # which speaks of options that `read` has

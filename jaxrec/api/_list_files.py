@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import array
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._cells import Layout, Row, existing, is_number, layout_of, rows_of_cells
-from jaxrec.api._list_order import Order, find_order
+from jaxrec.api._cells import Block, Layout, Row, blocks_of_cells, existing, is_number, layout_of, rows_of_cells
+from jaxrec.api._list_order import find_order
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
-from jaxrec.data.reading._text_parsing import open_bytes
+from jaxrec.data.reading._text_parsing import open_bytes, parse_integers, parse_numbers
 from jaxrec.errors import DataError
 
 _MOST_COLUMNS = 4  # of one item a line without a header: user, item, score and one more
@@ -265,8 +265,7 @@ def _with_items_beside(path: Path, layout: Layout, form: Form, order: str | None
 
 
 def _wide(path: Path, layout: Layout) -> Rows:
-    users, items, items_of = _Ids(), _Ids(), array.array("i")
-    owner = array.array("i")
+    users, items, sizes = _Ids("user"), _Ids("item"), []
     known: set[str] = set()
     for row in rows_of_cells(path, layout):
         user, listed = row.cells[0], row.cells[1:]
@@ -277,15 +276,13 @@ def _wide(path: Path, layout: Layout) -> Rows:
         if user in known:
             raise DataError(f"{path}:{row.line}: user {user[:40]!r} has an earlier line; give each user one list")
         known.add(user)
-        for item in listed:
-            owner.append(users.at(user))
-            items_of.append(items.at(item))
-    if not len(items_of):
+        sizes.append(len(listed))
+        users.add_texts([user])
+        items.add_texts(listed)
+    if not sum(sizes):
         raise DataError(f"{path}: no item, only users; pass at least one list that is not empty")
-    return Rows(
-        users.array(), np.array(owner, np.int32), items.array(), np.array(items_of, np.int32), None, None,
-        "as given, a line a user",
-    )  # fmt: skip
+    codes = np.repeat(users.codes(), sizes)
+    return Rows(users.ids(), codes, items.ids(), items.codes(), None, None, "as given, a line a user")
 
 
 def _headerless(path: Path, layout: Layout, facts: _Facts, order: str | None) -> Rows:
@@ -307,60 +304,73 @@ def _headerless(path: Path, layout: Layout, facts: _Facts, order: str | None) ->
 
 def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], asked: str | None) -> Rows:
     chosen = find_order(names, at, lambda place: _numeric(names[place], place, layout.sample), asked, str(path))
-    users, items = _Ids(), _Ids()
-    columns: dict[int, array.array[float]] = {
-        place: array.array("d") for place in (chosen.column, chosen.score) if place is not None
-    }
-    user, item = array.array("i"), array.array("i")
-    for row in rows_of_cells(path, layout):
-        cells = row.cells
-        if len(cells) != len(names):
-            raise DataError(f"{path}:{row.line}: {len(cells)} cells, expected {len(names)} ({', '.join(names[:6])})")
-        for role, place, ids, codes in (("user", at[0], users, user), ("item", at[1], items, item)):
-            if not cells[place]:
-                raise DataError(f"{path}:{row.line}: the {role} is missing; give every line one")
-            codes.append(ids.at(cells[place]))
-        for place, values in columns.items():
-            values.append(_number(cells[place], names[place], path, row.line))
-    if not len(user):
+    users, items = _Ids("user"), _Ids("item")
+    numbers = {place: [] for place in (chosen.column, chosen.score) if place is not None}
+    width, header = len(names), layout.header is not None
+    for block in blocks_of_cells(path, layout):
+        short = np.flatnonzero(np.diff(block.lines, append=len(block.starts)) != width)
+        if len(short):
+            first = int(short[0])
+            cells = int(np.diff(block.lines, append=len(block.starts))[first])
+            raise block.error(block.lines[first], f"{cells} cells, expected {width} ({', '.join(names[:6])})")
+        block, header = (block.rest(width), False) if header else (block, False)
+        for ids, place in zip((users, items), at, strict=True):
+            ids.add(block, place, width)
+        for place, parts in numbers.items():
+            parts.append(_numbers(block, place, width, names[place]))
+    if not users.parts or not sum(map(len, users.parts)):
         raise DataError(f"{path}: no row, only a header; pass at least one list that is not empty")
-    values = {place: np.array(column, np.float64) for place, column in columns.items()}
-    return _made(users, user, items, item, chosen, values)
-
-
-def _made(
-    users: _Ids, user: Sequence[int], items: _Ids, item: Sequence[int], chosen: Order, values: dict[int, np.ndarray]
-) -> Rows:
+    values = {place: np.concatenate(parts) for place, parts in numbers.items()}
     order = None if chosen.column is None else values[chosen.column]
     if order is not None and not chosen.ascending:
         order = -order
     score = None if chosen.score is None else values[chosen.score]
-    codes = (np.array(user, np.int32), np.array(item, np.int32))
-    return Rows(users.array(), codes[0], items.array(), codes[1], order, score, chosen.told)
+    return Rows(users.ids(), users.codes(), items.ids(), items.codes(), order, score, chosen.told)
 
 
 class _Ids:
-    """Ids as texts, numbered as they come."""
+    """Ids as texts, numbered as they come, and the numbers of all rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: str) -> None:
+        self.role, self.parts = role, []
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
 
-    def at(self, text: str) -> int:
-        return self._places[text]
+    def add(self, block: Block, place: int, width: int) -> None:
+        """Take a column of a block of rows."""
+        starts, ends = block.starts[place::width], block.ends[place::width]
+        if (starts == ends).any():
+            row = int(np.flatnonzero(starts == ends)[0])
+            raise block.error(row * width, f"the {self.role} is missing; give every line one")
+        values, whole = parse_integers(block.buffer, starts, ends)
+        if whole.all():  # written as Python writes them, so a number stands for its text
+            found, index = np.unique(values, return_inverse=True)
+            self.parts.append(self._numbered(map(str, found.tolist()), len(found))[index])
+        else:
+            self.parts.append(self._numbered(block.texts(place, width), len(starts)))
 
-    def array(self) -> np.ndarray:
+    def add_texts(self, texts: Sequence[str]) -> None:
+        """Take some ids that are there as texts."""
+        self.parts.append(self._numbered(texts, len(texts)))
+
+    def ids(self) -> np.ndarray:
         return np.array(list(self._places), object)
 
+    def codes(self) -> np.ndarray:
+        return np.concatenate(self.parts)
 
-def _number(text: str, name: str, path: Path, line: int) -> float:
-    try:
-        value = float(text) if "_" not in text else np.nan
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
+    def _numbered(self, texts: Iterable[str], size: int) -> np.ndarray:
+        return np.fromiter(map(self._places.__getitem__, texts), np.int32, size)
+
+
+def _numbers(block: Block, place: int, width: int, name: str) -> np.ndarray:
+    """A column of finite numbers, float64 [n]."""
+    values = parse_numbers(block.piece, block.buffer, block.starts[place::width], block.ends[place::width])
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        row = int(bad[0])
+        text = next(itertools.islice(block.texts(place, width), row, None))
         what = "is missing" if not text else f"is {text[:40]!r}, no finite number"
-        raise DataError(f"{path}:{line}: {name} {what}; every row needs one")
-    return value
+        raise block.error(row * width, f"{name} {what}; every row needs one")
+    return values
 
 
 def _numeric(name: str, place: int, sample: Sequence[Row]) -> bool:

@@ -136,8 +136,9 @@ def rows_of_lists(lists: Mapping[Any, Any], in_order: bool = False) -> Rows:
     return Rows(*ids, -score, score, "by score, the highest first")
 
 
-def _listed(user: Any, listed: Any) -> tuple[list[Any], list[Any]]:
+def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
     """The items of a list, and their scores if there are any."""
+    listed: Any = given
     if isinstance(listed, Mapping):
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:

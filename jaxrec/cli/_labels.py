@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from jaxrec.data._interactions import Interactions
+from jaxrec.data.reading._columns import find_columns
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
 
 def read_labels(name: str, what: Literal["user", "item"], flag: str) -> dict[str, str]:
     """Read the label of each id from a .csv file with two columns: the id, and its group.
 
-    A first line "user,group" (or "item,group") is the header and may be left out.
+    A first line such as "user,group" or "movieId,group" is the header and may be left out. Ids are texts: 007 is not 7.
 
     Args:
       name: the path.
@@ -59,6 +60,17 @@ def read_categories(word: str, data: Interactions) -> str | dict[str, list[str]]
     return labels
 
 
+def _is_header(cells: list[str], what: str, head: str) -> bool:
+    """Whether the cells are the names of the two columns: one that ids have, and that of the labels."""
+    if len(cells) != 2 or cells[1].lower() not in (head, f"{head}s", "label"):
+        return False
+    nothing = dict.fromkeys(("user", "item", "rating", "timestamp", "title"))
+    try:
+        return find_columns(cells, {**nothing, what: what}, "", (what,))[what] == 0
+    except DataError:
+        return False
+
+
 def _rows(name: str, what: str, head: str, flag: str) -> Iterator[tuple[str, str, str]]:
     """Where each line is, and its two cells."""
     path = pathlib.Path(name).expanduser()
@@ -70,7 +82,7 @@ def _rows(name: str, what: str, head: str, flag: str) -> Iterator[tuple[str, str
             lines = csv.reader(file)
             for row in lines:
                 cells = [cell.strip() for cell in row]
-                if not any(cells) or (lines.line_num == 1 and [cell.lower() for cell in cells] == [what, head]):
+                if not any(cells) or (lines.line_num == 1 and _is_header(cells, what, head)):
                     continue
                 if len(cells) != 2 or not all(cells):
                     raise DataError(f"{path}:{lines.line_num}: expected `{what},{head}`, got {','.join(row)!r}")

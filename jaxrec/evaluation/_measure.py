@@ -108,12 +108,7 @@ def measure_lists(lists: Integer[np.ndarray, "n K"], judged: Judgments) -> Repor
     return Report(
         users=users,
         trained=judged.trained_users[users],
-        bounds={
-            name: metric.bounds
-            for metric in judged.metrics
-            if getattr(metric, "bounds", None) is not None
-            for name in value_names(metric, cutoffs)
-        },
+        bounds=bounds_by_name(judged.metrics, cutoffs),
         per_user=per_user,
         overall=overall,
         counts=counts,
@@ -148,6 +143,24 @@ def value_names(metric: Metric, cutoffs: Iterable[int]) -> list[str]:
     ['recall@1', 'recall@5']
     """
     return [str(ValueName(metric.name, cut)) for cut in (cutoffs if metric.at_k else (None,))]
+
+
+def bounds_by_name(
+    metrics: Iterable[Metric], cutoffs: Iterable[int], behind: str = ""
+) -> dict[str, tuple[float, float]]:
+    """The bounds of the values of metrics that say them.
+
+    Args:
+      metrics: some.
+      cutoffs: lengths of the lists.
+      behind: what stands behind each name.
+
+    >>> from jaxrec.evaluation._catalog import recall
+    >>> bounds_by_name([recall], (1,))
+    {'recall@1': (0.0, 1.0)}
+    """
+    known = [(metric, bounds) for metric in metrics if (bounds := getattr(metric, "bounds", None)) is not None]
+    return {name + behind: bounds for metric, bounds in known for name in value_names(metric, cutoffs)}
 
 
 def count_undefined(

@@ -19,7 +19,7 @@ from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import check_same_catalog
-from jaxrec.evaluation._measure import disliked_pairs, value_names
+from jaxrec.evaluation._measure import bounds_by_name, disliked_pairs, value_names
 from jaxrec.protocols import Metric, UserList
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import one_zero
@@ -179,12 +179,7 @@ def evaluate_scorer_sampled(
         },
         seconds=time.perf_counter() - started,
         trained=trained[users],
-        bounds={
-            f"{name} (sampled {sampled})": metric.bounds
-            for metric in measured
-            if getattr(metric, "bounds", None) is not None
-            for name in value_names(metric, cutoffs)
-        },
+        bounds=bounds_by_name(measured, cutoffs, f" (sampled {sampled})"),
         masked=rule.masked(masked),
         fitted=fitted,
         catalogue=f"{sampled:,} sampled negatives for each test item, drawn from {whole}",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
+import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.reports._report import Report
@@ -28,7 +29,8 @@ def compare_reports(
       reports: label of the model to its report, on the same users in any order; means of several runs too.
       key: from `jax.random.key`; consumed.
       names: the values to compare, by default all that the first report has per user. Values over all lists together,
-        like coverage, are no means over users: they take no part.
+        like coverage, are no means over users, and values that fewer than two users have from every model, like the
+        distance in lists of one item, show no difference: they take no part.
       resamples, level, method, memory_mb: as in `compare_models`.
 
     Returns:
@@ -50,6 +52,7 @@ def compare_reports(
         raise JaxrecError(f"reports has {len(reports)} model(s); pass at least two to compare")
     first = next(iter(reports.values()))
     tested = list(first.per_user) if names is None else [name for name in names if name not in first.overall]
+    tested = [name for name in tested if shared_users(reports.values(), name) > 1]
     if not tested:
         raise JaxrecError(
             f"names is {', '.join(first.names if names is None else names)}, nothing that users have a value of; add "
@@ -57,3 +60,20 @@ def compare_reports(
         )
     per_user = {label: {name: report.values(name, first.users) for name in tested} for label, report in reports.items()}
     return compare_models(per_user, key, resamples=resamples, level=level, method=method, memory_mb=memory_mb)
+
+
+def shared_users(reports: Iterable[Report], name: str) -> int:
+    """How many users have a value of this name in every report.
+
+    Raises:
+      MismatchError: the reports are on different users.
+      JaxrecError: a report has no per-user value of this name.
+
+    >>> import numpy as np
+    >>> one, two = (Report(np.arange(2), {"ild@1": np.array(values)}) for values in ([0.5, np.nan], [np.nan, 0.5]))
+    >>> shared_users([one, two], "ild@1"), shared_users([one, one], "ild@1")
+    (0, 1)
+    """
+    reports = list(reports)
+    values = [report.values(name, reports[0].users) for report in reports]
+    return int((~np.isnan(values)).all(axis=0).sum())

@@ -110,7 +110,13 @@ def as_groups(labels: Any, ids: np.ndarray | None, size: int, what: str) -> Grou
         return Groups(labels.names, labels.at(np.arange(size), ids, what))
     own = np.arange(size).tolist() if ids is None else ids.tolist()
     if isinstance(labels, Mapping):
-        by_text = {str(key): label for key, label in labels.items()}
+        by_text: dict[str, Any] = {}
+        for key, label in labels.items():
+            if by_text.setdefault(str(key), label) is not label and by_text[str(key)] != label:
+                raise JaxrecError(
+                    f"{what} {str(key)!r} has two labels, {by_text[str(key)]!r} and {label!r}, by number and by text; "
+                    "keep one"
+                )
         without = [one for one in own if one not in labels and str(one) not in by_text]
         if without:
             raise MismatchError(_missing(without, size, what))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.reports._comparisons import shared_users
 from jaxrec.reports._values import higher_is_better, split_value_name
 from jaxrec.statistics._comparison import Comparison, holm
 from jaxrec.statistics._intervals import normal_interval
@@ -310,6 +311,8 @@ def _p_values(
             continue
         for a, b in itertools.combinations(reports, 2):
             pair = (name, frozenset((a, b)))
+            if pair not in rows and shared_users(reports.values(), name) < 2:  # there was nothing to compare
+                continue
             if pair not in rows:
                 raise MismatchError(f"comparisons has no row of {a!r} and {b!r} in {name!r}; {remedy}")
             row = rows[pair]

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from jaxrec.cli._labels import read_labels
+
 QUICK = ("-k", "3", "--no-distances", "--quiet")
 
 
@@ -46,6 +48,12 @@ def test_groups_of_users(cli, run, tmp_path):
     told = cli(*words).out
     assert "groups of users; values of all lists together are not defined for them:" in told
     assert [line.split()[0] for line in told.splitlines()[-2:]] == ["even", "odd"]
+
+
+@pytest.mark.parametrize("header", ["", "item,group\n", "movieId,Group\n", "item_id,groups\n"])
+def test_labels_are_read_as_texts_with_and_without_a_header(header, tmp_path):
+    (tmp_path / "items.csv").write_text(f"{header}007,old\n7,new\n")
+    assert read_labels(str(tmp_path / "items.csv"), "item", "--item-groups") == {"007": "old", "7": "new"}
 
 
 def test_groups_of_items(cli, run, tmp_path):

@@ -3,7 +3,10 @@
 import csv
 import json
 
+import jax
 import pytest
+
+import jaxrec
 
 
 def first(result):
@@ -196,3 +199,45 @@ def test_mistakes_with_new_users(cli, full_run, tmp_path):
     assert "no such file" in cli(*words, "--new-users", tmp_path / "nowhere.csv").error
     (tmp_path / "empty").write_text("\n")
     assert "--history names no item" in cli(*words, "--history", f"@{tmp_path / 'empty'}").error
+
+
+@pytest.fixture
+def odd_titles(tmp_path):
+    """A run folder whose titles move a terminal, forge a line, and start like formulas."""
+    titles = {0: "=1+1", 1: "\x1b[2J\x1b[31mred", 2: "a\nuser 9\n   1. Forged  [9]  9.999", 3: "\u202eexe.fdp", 4: "2"}
+    user, item = zip(*[(user, item) for user in range(6) for item in range(5) if (user + item) % 3], strict=True)
+    data = jaxrec.from_arrays(user, item, titles=titles)
+    jaxrec.save(jaxrec.fit(jaxrec.ItemKNN(), data, key=jax.random.key(0)), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_titles_do_not_reach_the_terminal_as_they_are(cli, odd_titles):
+    for words in (("recommend", "--all", "-k", "5", "--seen"), ("similar", "--item", "0", "-k", "4")):
+        out = cli(words[0], odd_titles, *words[1:]).out
+        assert not set("\x1b\u202e") & set(out)
+        assert out.count("\n   1. Forged") == 0
+        assert r"\x1b[2J\x1b[31mred" in out
+        assert r"a\nuser 9\n   1. Forged" in out
+        assert r"\u202eexe.fdp" in out
+    pairs = cli("predict", odd_titles, "--user", "0", "1", "--item", "1", "3").out
+    assert not set("\x1b\u202e") & set(pairs)
+    assert "\x1b" not in cli("similar", odd_titles, "--item", "\x1b[31mnone", "-k", "1").err
+    assert "\x1b" not in cli("recommend", odd_titles, "--user", "\x1b[31mnone", "-k", "1").err
+
+
+def test_formulas_are_quoted_on_request(cli, odd_titles, tmp_path):
+    out = tmp_path / "lists.csv"
+    words = ("recommend", odd_titles, "--all", "-k", "5", "--seen", "--out", out)
+    assert cli(*words).status == 0
+    assert ",=1+1," in out.read_text()
+    assert cli(*words, "--spreadsheet-safe").status == 0
+    assert ",'=1+1," in out.read_text()
+    assert "--spreadsheet-safe is for a .csv file" in cli(*words[:-2], "--spreadsheet-safe").error
+
+
+def test_an_id_that_is_also_a_title_is_told_once(cli, odd_titles):
+    told = "'2' is taken for the id of 2"
+    for words in (("similar", "--item", "2", "-k", "1"), ("predict", "--user", "0", "--item", "2")):
+        result = cli(words[0], odd_titles, *words[1:])
+        assert (result.status, result.err.count(told)) == (0, 1)
+        assert "and is also the title of 4 (2)" in result.err

@@ -91,6 +91,7 @@ def test_labels_may_be_numbers_and_where_no_ids_are_known_indices_are_ids(report
             MismatchError,
             'of 4 users have no group, such as 30; give every user a label, for example "other"',
         ),
+        ({30: "new", "30": "old"}, JaxrecError, "user '30' has two labels, 'new' and 'old', by number and by text"),
         (["old"], MismatchError, "there are 1 labels of 4 users; give one label each"),
         ("old!", JaxrecError, "the user groups are 'old!'; pass Groups, a mapping"),
         (["old", None, "old", "new"], JaxrecError, "user 30 has the label None; give it one"),

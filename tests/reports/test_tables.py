@@ -256,3 +256,18 @@ def test_a_metric_from_outside_says_its_direction_and_trainings_are_counted():
     assert "| a | **0.2500**" in table
     assert table.endswith("Trainings: a 5, b 7.")
     assert "| b | **0.5000**" in comparison_markdown(down, ["mine@5"], comparisons=rows, lower=())
+
+
+def test_a_value_that_nobody_has_is_not_compared(key):
+    # Lists of one item have no distance.
+    reports = {
+        label: Report(np.arange(3), {"ild@1": np.full(3, np.nan), "recall@1": np.array(values)})
+        for label, values in (("a", [0.0, 1.0, 1.0]), ("b", [0.0, 0.0, 1.0]))
+    }
+    rows = compare_reports(reports, key)
+    assert [row.metric for row in rows] == ["recall@1"]
+    assert compare_reports(reports, key, names=["ild@1", "recall@1"]) == rows
+    table = comparison_table(reports, ["ild@1", "recall@1"], comparisons=rows).splitlines()
+    assert table[1].split()[1:3] == ["-", "**0.6667**"]
+    with pytest.raises(JaxrecError, match="names is ild@1, nothing that users have a value of"):
+        compare_reports(reports, key, names=["ild@1"])
