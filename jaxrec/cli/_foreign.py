@@ -43,7 +43,7 @@ def refuse_foreign(path: pathlib.Path) -> None:
 def _is_left(entry: pathlib.Path) -> bool:
     """Whether an entry is what a fit leaves that was stopped before it had a model."""
     name = files.temporary_of(entry.name) or entry.name
-    hidden = name != entry.name and name in _OURS
+    hidden = name != entry.name and name in (*_OURS, *NAMES)
     return hidden or name in (LOCK, "probe", "log.jsonl", NEW_LOG, *_STOPPED) or parts_of(name)[0] in NAMES
 
 
