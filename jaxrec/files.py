@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # `.NAME.PID-RANDOM.tmp`; 0.2 wrote `.NAME.PID`, of figures `.STEM.PID.SUFFIX`, and `.probe.PID`.
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(?:-[0-9a-f]{8}\.tmp|(?P<suffix>\.(?:png|svg|pdf))?)")
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,7})(?:-[0-9a-f]{8}\.tmp|(?P<suffix>\.(?:png|svg|pdf))?)")
 
 
 @contextlib.contextmanager

@@ -87,6 +87,7 @@ def run(argv: Sequence[str]) -> None:
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
     models = [command.restored(folder) for folder in command.runs]
+    seeds = {label: _seeds(folder, command.quiet) for label, folder in zip(labels, command.runs, strict=True)}
     parts, described = _one_split(command, models)
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
@@ -103,7 +104,6 @@ def run(argv: Sequence[str]) -> None:
     unasked = {name for metric in asked for name in metric.also} - {metric.name for metric in asked}
     names = [name for name in first.names if split_value_name(name).name not in unasked]
     rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)
-    seeds = {label: _seeds(folder, command.quiet) for label, folder in zip(labels, command.runs, strict=True)}
     trainings = {label: max(len(some.get("runs", ())), 1) for label, some in seeds.items()}
     table_options: dict[str, Any] = {
         "level": command.level,

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import pathlib
-import re
 import stat
 from collections.abc import Callable, Mapping
 
 from jaxrec import files
 from jaxrec.errors import RunFolderError
-from jaxrec.fitting._document import MODEL, is_ours
+from jaxrec.fitting._document import MODEL, is_ours, parts_of
 from jaxrec.fitting._owner import LOCK
-from jaxrec.fitting._publishing import NEW_LOG
-
-_HASHED = re.compile(r"(arrays|model|metrics|log|learning_curve)-[0-9a-f]{16}\.\w+")
+from jaxrec.fitting._publishing import NAMES, NEW_LOG
 
 
 def refuse_foreign(path: pathlib.Path) -> None:
@@ -46,9 +43,8 @@ def refuse_foreign(path: pathlib.Path) -> None:
 def _is_left(entry: pathlib.Path) -> bool:
     """Whether an entry is what a fit leaves that was stopped before it had a model."""
     name = files.temporary_of(entry.name) or entry.name
-    return name in (LOCK, "probe", "log.jsonl", NEW_LOG, *_STOPPED) or (
-        bool(_HASHED.fullmatch(name)) or (name != entry.name and name in _OURS)
-    )
+    hidden = name != entry.name and name in (*_OURS, *NAMES)
+    return hidden or name in (LOCK, "probe", "log.jsonl", NEW_LOG, *_STOPPED) or parts_of(name)[0] in NAMES
 
 
 def _begins(*starts: bytes) -> Callable[[pathlib.Path], bool]:

@@ -19,6 +19,8 @@ MODEL = "model.json"
 OLD_ARRAYS = "arrays.npz"
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_WAITING = re.compile(r"\.(?P<name>.+(?P<ending>\.\w+))\.(?P<digest>[0-9a-f]{16})(?P=ending)")
+_ARRAYS = re.compile(r"arrays-(?P<digest>[0-9a-f]{16})\.npz")
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -50,17 +52,38 @@ def arrays_name(document: Mapping[str, Any]) -> str:
     found = document.get("arrays_sha256")
     if not isinstance(found, str) or not _HASH.fullmatch(found):
         raise RunFolderError(f"it is damaged: arrays_sha256 is {str(found)[:80]!r}; fit again")
-    return OLD_ARRAYS if document.get("format_version") in (1, 2) else beside("arrays.npz", found)
+    return OLD_ARRAYS if document.get("format_version") in (1, 2) else arrays_of(found)
+
+
+def arrays_of(digest: str) -> str:
+    """The name of the arrays of a hash.
+
+    >>> arrays_of("0123456789abcdef" * 4)
+    'arrays-0123456789abcdef.npz'
+    """
+    return f"arrays-{digest[:16]}.npz"
 
 
 def beside(name: str, digest: str) -> str:
-    """The name of a file that belongs to the model of a hash.
+    """The name, while it waits, of a file that belongs to the model of a hash.
 
     >>> beside("metrics.json", "0123456789abcdef" * 4)
-    'metrics-0123456789abcdef.json'
+    '.metrics.json.0123456789abcdef.json'
     """
-    stem, mark, ending = name.rpartition(".")
-    return f"{stem}-{digest[:16]}{mark}{ending}"
+    return f".{name}.{digest[:16]}{pathlib.PurePath(name).suffix}"
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """(the plain name, the first 16 digits of the hash) of a name with a hash; empty for another.
+
+    >>> parts_of(".metrics.json.0123456789abcdef.json"), parts_of("arrays-0123456789abcdef.npz"), parts_of("a.json")
+    (('metrics.json', '0123456789abcdef'), ('arrays.npz', '0123456789abcdef'), ('', ''))
+    """
+    found = _WAITING.fullmatch(name)
+    if found is not None:
+        return found["name"], found["digest"]
+    found = _ARRAYS.fullmatch(name)
+    return ("", "") if found is None else (OLD_ARRAYS, found["digest"])
 
 
 def read_document(folder: pathlib.Path) -> tuple[dict[str, Any], bytes]:

@@ -54,9 +54,11 @@ def owned(folder: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         _owned.reset(before)
-        with contextlib.suppress(OSError):
-            path.unlink()  # while it is locked: whoever has opened it already sees that it is gone, and makes another
-        os.close(descriptor)
+        try:
+            with contextlib.suppress(OSError):
+                path.unlink()  # while it is locked: whoever has opened it already sees that it is gone
+        finally:
+            os.close(descriptor)
 
 
 def _lock(path: pathlib.Path) -> int:

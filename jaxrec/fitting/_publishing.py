@@ -1,9 +1,9 @@
 """How a run folder passes from one model to the next: everything is written beside, and one rename decides.
 
-The order of a fit over a good run: the arrays under a name with their hash, the description under a name with its hash,
-what belongs to the new model (figures, log, curve) likewise; what belongs to the old one is put under a name with the
-old hash; then the description is renamed to `model.json`. Until then the folder holds the old run, and from then on the
-new one. What is left to do can be done by whoever comes next: see `settle`.
+The order of a fit over a good run: the arrays under a name with their hash, the description under a hidden name with
+its hash, what belongs to the new model (figures, log, curve) likewise; what belongs to the old one is put under a name
+with the old hash; then the description is renamed to `model.json`. Until then the folder holds the old run, and from
+then on the new one. What is left to do can be done by whoever comes next: see `settle`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from jaxrec.fitting._document import (
     MODEL,
     OLD_ARRAYS,
     arrays_name,
+    arrays_of,
     beside,
     digest_in,
     digest_of,
+    parts_of,
     read_document,
     written,
 )
@@ -39,9 +41,10 @@ COMPANIONS = ("metrics.json", "log.jsonl", "learning_curve.png")
 NEW_LOG = "log-new.jsonl"
 """The log of a fit over a run that is there, until it is over."""
 
-_OURS = frozenset((MODEL, OLD_ARRAYS, *COMPANIONS))
-_TEMPORARY = _OURS | {"run.json", "probe"}  # 0.2 left `.probe.PID`
-_HASHED = re.compile(r"(?P<stem>.+)-(?P<digest>[0-9a-f]{16})(?P<ending>\.\w+)")
+NAMES = frozenset((MODEL, OLD_ARRAYS, *COMPANIONS))
+"""What has a hash in its name while it waits, or always."""
+
+_TEMPORARY = NAMES | {"run.json", "probe"}  # 0.2 left `.probe.PID`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +106,7 @@ def settle(folder: pathlib.Path, *, waiting: bool = True) -> None:
     entries = [entry for entry in folder.iterdir() if _is_file(entry)]
     for entry in entries:
         target = files.temporary_of(entry.name) or ""
-        if target in _TEMPORARY or _parts(target)[0] in _OURS:
+        if target in _TEMPORARY or parts_of(target)[0] in NAMES:
             entry.unlink(missing_ok=True)
     try:
         document, _ = read_document(folder)
@@ -114,7 +117,7 @@ def settle(folder: pathlib.Path, *, waiting: bool = True) -> None:
         _move(folder / beside(name, digest), folder / name)
     kept = {arrays_name(document), *(_of_waiting(entries) if waiting else ())}
     for entry in entries:
-        ours = _parts(entry.name)[0] in _OURS or _is_old_arrays(entry)
+        ours = parts_of(entry.name)[0] in NAMES or _is_old_arrays(entry)
         if ours and entry.name not in kept:
             entry.unlink(missing_ok=True)
     files.sync_folder(folder)
@@ -126,7 +129,7 @@ def waiting_in(folder: pathlib.Path) -> list[str]:
     >>> waiting_in(pathlib.Path("."))
     []
     """
-    return sorted(entry.name for entry in folder.iterdir() if _parts(entry.name)[0] == MODEL and _is_file(entry))
+    return sorted(entry.name for entry in folder.iterdir() if parts_of(entry.name)[0] == MODEL and _is_file(entry))
 
 
 def log_path(folder: pathlib.Path) -> pathlib.Path:
@@ -142,18 +145,12 @@ def _of_waiting(entries: list[pathlib.Path]) -> set[str]:
     """The names of the files of models that wait for their switch."""
     kept: set[str] = set()
     for entry in entries:
-        name, digest = _parts(entry.name)
+        name, digest = parts_of(entry.name)
         if name == MODEL:
             kept |= {beside(each, digest) for each in (MODEL, *COMPANIONS)}
             found = re.search(rb'"arrays_sha256": "([0-9a-f]{64})"', entry.read_bytes())
-            kept |= {beside(OLD_ARRAYS, found[1].decode())} if found else set()
+            kept |= {arrays_of(found[1].decode())} if found else set()
     return kept
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """(the plain name, the hash) of a name that `beside` made; empty for another."""
-    found = _HASHED.fullmatch(name)
-    return ("", "") if found is None else (found["stem"] + found["ending"], found["digest"])
 
 
 def _move(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Run folders of 0.1: every later version reads them, or refuses in words."""
+"""Run folders of 0.1 and 0.2: every later version reads them, or refuses in words."""
 
 import dataclasses
 import json
@@ -6,9 +6,12 @@ import pathlib
 import shutil
 
 import pytest
+from forging import arrays_file
 
 import jaxrec
 from jaxrec.cli import main
+from jaxrec.cli._figures import read_metrics
+from jaxrec.fitting._described import describe
 from jaxrec.fitting._old_options import FitOptions, from_old
 
 OLD = pathlib.Path(__file__).parents[1] / "data" / "run-0.1"
@@ -57,3 +60,34 @@ def test_a_folder_of_a_later_version_is_refused_in_words(tmp_path):
     (run / "model.json").write_text(json.dumps(document | {"format_version": 9}), encoding="utf-8")
     with pytest.raises(jaxrec.JaxrecError, match="format version 9 and this jaxrec reads 1 to"):
         jaxrec.restore(run)
+
+
+OLD_2 = OLD.with_name("run-0.2")
+EXPECTED_2 = json.loads((OLD_2 / "expected.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", EXPECTED_2)
+def test_a_model_of_0_2_is_read_and_recommends_what_it_did(name):
+    fitted, expected = jaxrec.restore(OLD_2 / name), EXPECTED_2[name]
+    assert type(fitted.model).__name__ == expected["model"]
+    lists = jaxrec.recommend(fitted, ["0", "5"], k=3).to_dict()
+    for mine, theirs in zip(lists["lists"], expected["lists"]["lists"], strict=True):
+        assert [(one["item"], one["title"]) for one in mine["items"]] == [
+            (one["item"], one["title"]) for one in theirs["items"]
+        ]
+        scores = [[one["score"] for one in each["items"]] for each in (mine, theirs)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+    assert (None if fitted.options is None else describe(fitted.options)) == expected["options"]
+
+
+def test_the_figures_of_0_2_are_read_though_they_name_no_model():
+    assert len(read_metrics(str(OLD_2 / "seeds"))["seeds"]["runs"]) == 2
+
+
+@pytest.mark.parametrize("version", ["run-0.1", "run-0.2"])
+def test_saving_over_an_old_folder_takes_its_arrays_away(version, tmp_path):
+    run = shutil.copytree(OLD.with_name(version) / "mf", tmp_path / "mf")
+    left = {path.name for path in run.iterdir()} - {"arrays.npz"}
+    jaxrec.save(jaxrec.restore(run), run)
+    assert {path.name for path in run.iterdir()} == left | {arrays_file(run).name}
+    assert jaxrec.restore(run).name == "mf"
