@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -206,7 +206,7 @@ def served(scorer: Any, make: Callable[[], FoldIn], shown: ShownUsers | None) ->
     return scorer
 
 
-def check_ratings(fold_in: FoldIn, rating: Sequence[float] | np.ndarray | None, name: str) -> None:
+def check_ratings(fold_in: FoldIn, rating: object, name: str) -> None:
     """Refuse histories without ratings for a model that needs them.
 
     >>> from jaxrec.scorers import PopularityScorer
