@@ -20,7 +20,7 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import ShownUsers, fold_in_of, served, shown_users
+from jaxrec.fitting._folding import fold_in_of, served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
@@ -262,7 +262,7 @@ def _trained(
     several: bool,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables, shown = plan.options, train_data(part), _shown(plan, part)
+    shared, tables, shown = plan.options, train_data(part), shown_users(plan.shown, part)
     model = plan.model.prepared(part, plan.task)
     steps_of_epoch = -(-len(part) // shared.batch_size)
     steps = [
@@ -333,7 +333,7 @@ def _solved(
     """One stage of a model that is solved, once for each key."""
     del epochs
     tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
-    shown = _shown(plan, part)
+    shown = shown_users(plan.shown, part)
     for key in keys:
         init_key, _ = jax.random.split(key)
         solution = model.solve(tables, init_key)
@@ -344,11 +344,6 @@ def _solved(
         stage = Stage(name, model, solution.variables, scorer, solution.info, valid)
         stages.append(dataclasses.replace(stage, valid_seconds=time.perf_counter() - before))
     return stages
-
-
-def _shown(plan: FitPlan, part: Interactions) -> ShownUsers | None:
-    """The users who are held out of a stage, and what they show of themselves."""
-    return shown_users(plan.shown[0], part) if plan.shown else None
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -373,7 +368,7 @@ def _fitted_model(
     part, fitted_on = (plan.part, plan.fitted_on)
     if plan.refit_on is not None:
         part, fitted_on = plan.refit_on, plan.refitted_on
-    seen, shown = seen_items(part, *plan.shown), _shown(plan, part)
+    seen, shown = seen_items(part, *plan.shown), shown_users(plan.shown, part)
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
     if skipped:
         warnings.warn(
