@@ -252,6 +252,9 @@ class Optimizer(Protocol):
 class Model(Protocol):
     """Whatever ends in a scorer. `jaxrec.fit` sets the sizes, and trains or solves.
 
+    A model with `fold_in(variables, scorer, data, task)`, see `FoldIn`, also serves users who were not fitted on; the
+    bases bring it along, and `serves_new_users` says whether splits may hold users out of training.
+
     A Flax module is cloned with its sizes, another frozen dataclass is replaced.
 
     >>> import jaxrec

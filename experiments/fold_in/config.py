@@ -22,9 +22,9 @@ def training(learning_rate: float, weight: float) -> jaxrec.TrainingOptions:
 # `python -m experiments.fold_in --tune`.
 CHOSEN: dict[str, tuple[Any, jaxrec.TrainingOptions | None]] = {
     "itemknn": (jaxrec.ItemKNN(neighbors=200), None),
-    "ease": (jaxrec.EASE(l2=200.0), None),
+    "ease": (jaxrec.EASE(l2=50.0), None),
     "mf": (jaxrec.MF(dim=64), training(2e-3, 1e-2)),
-    "lightgcn": (jaxrec.LightGCN(dim=64, layers=2), training(5e-3, 1e-3)),
+    "lightgcn": (jaxrec.LightGCN(dim=64, layers=1), training(5e-3, 1e-3)),
 }
 
 # All combinations are tried on the validation users.

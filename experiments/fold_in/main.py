@@ -30,7 +30,7 @@ class Options:
       folds: how many of the five folds.
       users: how many single calls are timed in a fold.
       tune: print the validation figures of all settings instead; the test users are left alone.
-      out: a folder for a JSON file a model, or None.
+      out: a folder for a JSON file a model.
     """
 
     dataset: str = "ml-100k"
@@ -38,7 +38,7 @@ class Options:
     folds: int = FOLDS
     users: int = 50
     tune: bool = False
-    out: pathlib.Path | None = None
+    out: pathlib.Path = pathlib.Path("runs/fold_in")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     summary = {name: summarize(of_folds) for name, of_folds in rows.items()}
     print("\n" + table(summary))
-    for name in options.models if options.out is not None else ():
+    for name, of_model in summary.items():
         document = {
             "data": data.counts(),
-            "summary": summary[name],
+            "summary": of_model,
             "folds": [{key: row[key] for key in row if key != "values"} for row in rows[name]],
             "settings": plain_description(CHOSEN[name][0]),
             "versions": versions(),
@@ -85,24 +85,22 @@ def held_out(data: jaxrec.Interactions, fold: int) -> jaxrec.Split:
     of_row = role[data.user]
     rows = {"valid": hidden & (of_row == 1), "test": hidden & (of_row == 2), "fold_in": ~hidden & (of_row > 0)}
     parts = {name: data.select(mask) for name, mask in rows.items()}
-    return jaxrec.Split(data.select(of_row == 0), **parts, method="held-out users")
+    train = data.select(of_row == 0)
+    return jaxrec.Split(train, parts["valid"], parts["test"], "held-out users", fold_in=parts["fold_in"])
 
 
 def measure(name: str, data: jaxrec.Interactions, fold: int, timed: int) -> dict[str, Any]:
-    """Fit with the test users held out, and again with what they show; measure both on what they hide."""
+    """Fit with the test users held out, and again with what they show; measure both on what they hide.
+
+    Each of the two chooses its number of epochs on what the validation users hide: the first by folding them in, the
+    second as users that it trains on. Then it is trained anew on the training and the validation part.
+    """
     model, how = CHOSEN[name]
     split = held_out(data, fold)
     folded = jaxrec.fit(model, split, how, key=jax.random.key(SEED))
     assert split.fold_in is not None
-    fitted_users = np.bincount(split.fitted.user, minlength=data.num_users) > 0
-    joint = jaxrec.Split(
-        _joined(split.fitted, split.fold_in.select(~fitted_users[split.fold_in.user])),
-        split.valid.select([]),
-        split.test,
-        "with the shown items of the test users",
-    )
-    if how is not None:  # for as many epochs as validation chose
-        how = dataclasses.replace(how, epochs=folded.info["best_epoch"], validation=None)
+    shown = jaxrec.Split(split.train, split.fold_in, split.fold_in.select(np.arange(0)), method="joined").fitted
+    joint = jaxrec.Split(shown, split.valid, split.test, method="with the shown items of the held-out users")
     refitted = jaxrec.fit(model, joint, how, key=jax.random.key(SEED))
     reports = [
         jaxrec.evaluate(fitted, parts, k=10, metrics="ndcg", space=None)
@@ -113,7 +111,7 @@ def measure(name: str, data: jaxrec.Interactions, fold: int, timed: int) -> dict
     seconds = milliseconds(folded, split, timed)
     row = {
         "fold": fold,
-        "best_epoch": folded.info["best_epoch"],
+        "best_epochs": [fitted.info["best_epoch"] for fitted in (folded, refitted)],
         "fold_in": float(np.mean(values[:, 0])),
         "refitted": float(np.mean(values[:, 1])),
         "popularity": jaxrec.evaluate(popular, joint, k=10, metrics="ndcg", space=None).mean(METRIC),
@@ -185,9 +183,3 @@ def tune(data: jaxrec.Interactions, options: Options) -> int:
             print(f"{name:<9} {value}  epochs {list(trial.epochs)}  {dict(trial.settings)}", flush=True)
         print(f"{name:<9} best: {study.best.value:.4f}  {dict(study.best.settings)}\n", flush=True)
     return 0
-
-
-def _joined(one: jaxrec.Interactions, other: jaxrec.Interactions) -> jaxrec.Interactions:
-    """Return two parts of one catalog in one."""
-    empty = one.select([])
-    return jaxrec.Split(one, other, empty, "joined").fitted

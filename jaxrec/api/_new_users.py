@@ -114,9 +114,8 @@ def histories_of(
         ratings.append(value[kept])
     notes = []
     if unknown:
-        some = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         what = "1 of the new users' items is" if len(unknown) == 1 else f"{len(unknown):,} of the new users' items are"
-        notes.append(f"{what} unknown to the model and left out: {some}")
+        notes.append(f"{what} unknown to the model and left out: {_some(unknown)}")
     if repeats:
         notes.append(f"{repeats:,} repeats of an item in one history count once{', the last' if any(rated) else ''}")
     known_users = sum(model.users.find(name) >= 0 for name in named) if interactions is not None else 0
@@ -198,6 +197,17 @@ def _called(name: Any, interactions: Any) -> str:
     return "history" if interactions is None else f"interactions[{name!r}]"
 
 
+def _short(value: Any) -> str:
+    """A value as it is written, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _some(values: list[Any]) -> str:
+    """The first three of several values."""
+    return ", ".join(map(_short, values[:3])) + (", ..." if len(values) > 3 else "")
+
+
 def _key(item: Any) -> tuple[type, Any]:
     """What an item is found by: 1, 1.0 and True are equal, and are no one id."""
     return type(item), item
@@ -223,7 +233,7 @@ def _of_one(given: Any, name: str) -> tuple[list[Any], np.ndarray | None]:
         for item in items:
             if isinstance(item, (list, tuple, set, dict, np.ndarray)):
                 raise JaxrecError(
-                    f"{name} has {item!r} where an item should stand; for several users pass "
+                    f"{name} has {_short(item)} where an item should stand; for several users pass "
                     "interactions={user: items}, for ratings a mapping from items to ratings"
                 )
         return items, None
@@ -231,7 +241,9 @@ def _of_one(given: Any, name: str) -> tuple[list[Any], np.ndarray | None]:
         ratings = np.array([float(value) for value in given.values()], np.float32)
     except (TypeError, ValueError):
         wrong = next(value for value in given.values() if not isinstance(value, (int, float, np.number)))
-        raise JaxrecError(f"{name} has the rating {wrong!r}; pass a number for each item, or a plain list") from None
+        raise JaxrecError(
+            f"{name} has the rating {_short(wrong)}; pass a number for each item, or a plain list"
+        ) from None
     if not np.isfinite(ratings).all():
         item = list(given)[int(np.flatnonzero(~np.isfinite(ratings))[0])]
         raise DataError(f"{name} has the rating {given[item]!r} for item {item!r}; pass finite numbers")
@@ -258,7 +270,7 @@ def _hashed(item: Any) -> Any:
     try:
         hash(item)
     except TypeError:
-        raise JaxrecError(f"history has {item!r}, which is no id; pass ids or titles of items") from None
+        raise JaxrecError(f"history has {_short(item)}, which is no id; pass ids or titles of items") from None
     return _key(item)
 
 
@@ -284,7 +296,7 @@ def _told(given: NewHistories, cold: list[int], unknown: str) -> str:
     Raises:
       UnknownIdError: with "raise".
     """
-    some = ", ".join(repr(given.names[at]) for at in cold[:3]) + (", ..." if len(cold) > 3 else "")
+    some = _some([given.names[at] for at in cold])
     if unknown == "raise":
         raise UnknownIdError(
             f"new user {some} has no item with an interaction in the fitted part; give items that the model knows, or "

@@ -75,6 +75,8 @@ def run(argv: Sequence[str]) -> None:
         if words is not None and not words:
             raise JaxrecError(f"{flag} names no {what}; the file that it points to has no line")
     interactions = None if command.new_users is None else read(command.new_users)
+    for text in () if interactions is None else interactions.notes:
+        note(text, command.quiet)
     out = None if command.out is None else writable("--out", command.out, _ENDINGS)
     if command.spreadsheet_safe and (out is None or out.suffix != ".csv"):
         raise JaxrecError("--spreadsheet-safe is for a .csv file; name one with --out, or leave it out")

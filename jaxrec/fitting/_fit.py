@@ -18,13 +18,13 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import fold_in_of, served
+from jaxrec.fitting._folding import fold_in_of, served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, is_trained, make_plan
 from jaxrec.fitting._resume import described, keeping
-from jaxrec.fitting._stages import Stage, fitted_model, model_scorer, shown_of
+from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
 from jaxrec.fitting._told import tell_dislikes
 from jaxrec.fitting._unfinished import write_base
 from jaxrec.fitting._warm_start import WarmStart, warm_start
@@ -301,7 +301,7 @@ def _trained(
     keeper: FolderKeeper | None,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables, shown = plan.options, train_data(part), shown_of(plan, part)
+    shared, tables, shown = plan.options, train_data(part), shown_users(plan.shown, part)
     model = plan.model.prepared(part, plan.task)
     batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
     batch_size = batch_for(shared.batch_size, len(part))
@@ -365,7 +365,7 @@ def _solved(
     """One stage of a model that is solved, once for each key."""
     del epochs
     tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
-    shown = shown_of(plan, part)
+    shown = shown_users(plan.shown, part)
     for key in keys:
         init_key, _ = jax.random.split(key)
         solution = model.solve(tables, init_key)

@@ -146,7 +146,7 @@ class ShownUsers:
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
-    >>> shown = shown_users(data.select([2]), data.select([0, 1]))
+    >>> shown = shown_users([data.select([2])], data.select([0, 1]))
     >>> shown.users.tolist(), shown.histories.of(0).tolist()
     ([1], [1])
     """
@@ -157,15 +157,20 @@ class ShownUsers:
     num_users: int
 
 
-def shown_users(shown: Interactions, part: Interactions) -> ShownUsers:
-    """The users of `shown` who have nothing in the part that is fitted on.
+def shown_users(shown: Sequence[Interactions], part: Interactions) -> ShownUsers | None:
+    """The users who show something and have nothing in the part that is fitted on.
 
     Args:
-      shown: of held-out users, each pair once.
+      shown: of held-out users, each pair once: one part, or none.
       part: what is fitted on.
+
+    Returns:
+      None where nothing is shown.
     """
+    if not shown:
+        return None
     fitted = np.bincount(part.user, minlength=part.num_users) > 0
-    rows = shown.select(~fitted[shown.user])
+    rows = shown[0].select(~fitted[shown[0].user])
     rows = rows.select(np.lexsort((rows.item, rows.user)))
     users, counts = np.unique(rows.user, return_counts=True)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -206,7 +211,7 @@ def served(scorer: Any, make: Callable[[], FoldIn], shown: ShownUsers | None) ->
     return scorer
 
 
-def check_ratings(fold_in: FoldIn, rating: Sequence[float] | np.ndarray | None, name: str) -> None:
+def check_ratings(fold_in: FoldIn, rating: object, name: str) -> None:
     """Refuse histories without ratings for a model that needs them.
 
     >>> from jaxrec.scorers import PopularityScorer

@@ -12,10 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import ShownUsers, shown_users
+from jaxrec.fitting._folding import shown_users
 from jaxrec.fitting._plan import FitPlan, extremes, is_trained
 from jaxrec.fitting._validation import with_history
 from jaxrec.fitting._versions import versions
@@ -67,11 +66,6 @@ class Stage:
         return Stage.of(name, model, {}, None, LoopResult(None, reached.best_epoch, reached.records, compile_seconds))
 
 
-def shown_of(plan: FitPlan, part: Interactions) -> ShownUsers | None:
-    """The users who are held out of a stage, and what they show of themselves."""
-    return shown_users(plan.shown[0], part) if plan.shown else None
-
-
 @functools.partial(jax.jit, static_argnums=2)
 def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
     """The scorer of a trained model, in one jitted program.
@@ -93,7 +87,7 @@ def fitted_model(plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, star
     part, fitted_on = (plan.part, plan.fitted_on)
     if plan.refit_on is not None:
         part, fitted_on = plan.refit_on, plan.refitted_on
-    seen, shown = seen_items(part, *plan.shown), shown_of(plan, part)
+    seen, shown = seen_items(part, *plan.shown), shown_users(plan.shown, part)
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
     if skipped:
         warnings.warn(

@@ -116,7 +116,7 @@ def _ranking(base: FittedModel, saved: Saved, stage: str) -> tuple[dict[str, Any
     assert base.options is not None
     loss = base.options.loss
     make = functools.partial(fold_in_of, model, {"params": params}, scorer, tables, base.info["task"], loss)
-    served_users = shown_users(shown[0], parts[stage]) if shown else None
+    served_users = shown_users(shown, parts[stage])
     scorer = served(loss.adjust(scorer, tables), make, served_users)
     seen = seen_items(parts[stage], *shown)
     return {"model": model, "variables": {"params": params}}, with_history(scorer, seen) if shown else scorer, seen

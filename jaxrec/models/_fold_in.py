@@ -13,6 +13,7 @@ from jaxrec.protocols import Histories, HistoryScorer
 from jaxrec.pytrees import register, static
 from jaxrec.scorers import FactorScorer, UserWeightScorer
 from jaxrec.sparse import SparseOperator, spmm
+from jaxrec.types import Scorer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,9 @@ class OfHistory:
     scorer: HistoryScorer
     needs_ratings: bool = False
 
-    def __call__(self, histories: Histories) -> HistoryScorer:
+    def __call__(self, histories: Histories) -> Scorer:
         """The scorer of the B users."""
-        return self.scorer.with_history(rows_of(histories))  # pyright: ignore[reportReturnType]
+        return self.scorer.with_history(rows_of(histories))
 
 
 def rows_of(histories: Histories) -> SeenItems:

@@ -131,7 +131,7 @@ class MF(EmbeddingModel):
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The vector and the bias of a new user, by least squares; see `EmbeddingModel.fold_in`."""
-        how = {"noise": self.fold_in_noise, "unobserved": self.fold_in_unobserved}
+        how: dict[str, Any] = {"noise": self.fold_in_noise, "unobserved": self.fold_in_unobserved}
         return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=int(self.bias), **how)
 
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:

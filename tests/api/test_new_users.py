@@ -7,6 +7,8 @@ from worlds import ITEMS, USERS, middle
 
 import jaxrec
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
+from jaxrec.fitting._folding import batches
+from jaxrec.losses import InBatchSoftmax
 from jaxrec.testing import checkerboard, compiled
 from jaxrec.training import Adam
 
@@ -179,6 +181,31 @@ def test_users_who_are_held_out_are_measured_by_their_fold_in():
         again = jaxrec.recommend(fitted, history=own, k=2)["new"]
         known = jaxrec.recommend(fitted, [name], k=2)[name]
         np.testing.assert_allclose([one.score for one in again], [one.score for one in known], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [jaxrec.MF(dim=2, bias=True), jaxrec.SVDPP(dim=2), jaxrec.NMF(dim=2)],
+    ids=lambda model: type(model).__name__,
+)
+def test_ratings_of_held_out_users_are_predicted_from_those_that_they_show(model):
+    """Every user rates all items alike, so what they show says all, and nobody else's ratings do."""
+    user, item = np.divmod(np.arange(20 * 12), 12)
+    data = jaxrec.from_arrays(user, item, 1.0 + user % 5)
+    split = jaxrec.split(data, "user_kfold", folds=4, valid=0.0, key=jax.random.key(0))
+    how = {} if isinstance(model, jaxrec.NMF) else {"epochs": 60, "optimizer": Adam(0.05), "batch_size": 64}
+    fitted = jaxrec.fit(model, split, loss="mse", key=jax.random.key(0), **how)
+    assert jaxrec.evaluate_ratings(fitted, split).mean("rmse") < 0.6  # their mean alone has 1.4
+
+
+def test_the_loss_adjusts_the_scorer_of_new_users_as_that_of_the_fitted():
+    loss = InBatchSoftmax(temperature=0.2, logit_adjustment=0.5)
+    fitted = jaxrec.fit(jaxrec.LightGCN(dim=4), middle(), loss=loss, epochs=2, key=jax.random.key(0))
+    _, histories = next(batches(fitted.seen))
+    scorer = fitted.fold_in(histories)
+    np.testing.assert_allclose(scorer.items, fitted.scorer.items, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(scorer.users[:, :4], axis=1), 5, rtol=1e-5)  # 1 / 0.2
+    assert (np.asarray(scorer.users[:, 4]) == 1).all()
 
 
 MODELS = {
