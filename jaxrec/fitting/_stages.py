@@ -70,7 +70,7 @@ def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
     """The scorer of a trained model, in one jitted program.
 
     >>> import jaxrec
-    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
+    >>> tables = jaxrec.training.train_data(jaxrec.from_arrays([0, 1], [0, 1]))
     >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
     >>> variables = model.init(jax.random.key(0), tables.adjacency)
     >>> model_scorer(variables, tables.adjacency, model).items.shape
