@@ -59,8 +59,8 @@ def kill(what: str, place: pathlib.Path, kills: int | None, moments: random.Rand
       moments: draws when each comes, uniformly over the seconds that the run takes as a whole.
 
     Returns:
-      `kills`, `after`: how many came before the first epoch, in the first stage and in the refit; `runs` that ended,
-      `different` ones among them, and the `seconds` of a run that is not stopped.
+      `kills`; `after`, how many came before the first epoch, in the first stage, in the refit, and after the training;
+      `runs` that ended, `different` ones among them, and the `seconds` of a run that is not stopped.
     """
     job = JOBS[what]
     wanted = job.kills if kills is None else kills
@@ -68,12 +68,13 @@ def kill(what: str, place: pathlib.Path, kills: int | None, moments: random.Rand
     started = time.perf_counter()
     expected = outcome(place / "whole", *_process(job.words, place / "whole", None))
     seconds = time.perf_counter() - started
-    done, runs, different, after = 0, 0, 0, {"none": 0, "fit": 0, "refit": 0, "over": 0}
+    done, runs, different, after = 0, 0, 0, dict.fromkeys(("none", "fit", "refit", "over"), 0)
     while done < wanted or (place / "run").exists():
         ended = _process(job.words, place / "run", moments.uniform(0.0, seconds) if done < wanted else None)
         if ended[0] == -signal.SIGKILL:
             done += 1
             after[_reached(place / "run")] += 1
+            print(f"{what}: {done} of {wanted} kills, {runs} runs, {different} different", file=sys.stderr)
             continue
         runs += 1
         different += outcome(place / "run", *ended) != expected
@@ -117,7 +118,9 @@ def _run(place: pathlib.Path, status: int, out: str) -> Any:
     arrays = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves((dict(model.variables), model.scorer))]
     log = [json.loads(line) for line in (place / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     metrics = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-    figures = [metrics.get(name) for name in ("test", "valid", "best_epoch", "seeds")]
+    figures = [metrics[name] for name in ("test", "valid", "best_epoch")]
+    if "seeds" in metrics:
+        figures += [metrics["seeds"]["runs"], _timeless([metrics["seeds"]["test"]])]
     return arrays, _timeless(model.info["records"]), _timeless(log), figures
 
 

@@ -87,11 +87,11 @@ def test_a_run_that_was_stopped_goes_on_from_anywhere_to_the_same_end(
     assert all(np.array_equal(params[name], expected[name]) for name in expected)
     assert timeless(run) == timeless(whole)
     metrics, other = (json.loads((place / "metrics.json").read_text()) for place in (run, whole))
-    assert (metrics["test"], metrics["valid"], metrics.get("seeds")) == (
-        other["test"],
-        other["valid"],
-        other.get("seeds"),
-    )
+    for name in ("test", "valid", "best_epoch", "seeds"):
+        mine, theirs = metrics.get(name), other.get(name)
+        for each in (mine, theirs) if name == "seeds" and mine else ():
+            each["test"].pop("seconds", None)
+        assert mine == theirs, name
     assert not (run / "checkpoints").exists()
     again = cli("fit", "--resume", run)
     assert (again.status, again.out) == (0, f"the run {run} is over already\n")
