@@ -128,7 +128,10 @@ class Store:
         ocp = load_orbax()
         leaves = {name: [dataclasses.asdict(Leaf.of(*pair)) for pair in pairs] for name, pairs in items.items()}
         text = json.dumps({**document, "leaves": leaves})
-        args = {name: ocp.args.StandardSave(_numbered([array for _, array in own])) for name, own in items.items()}
+        args = {
+            name: ocp.args.StandardSave({_name(at): array for at, (_, array) in enumerate(own)})
+            for name, own in items.items()
+        }
         args[_META] = ocp.args.JsonSave({"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
         try:
             if self._manager is None:
@@ -165,15 +168,19 @@ class Store:
 
         ocp = load_orbax()
         with _damage(step):
-            leaves = [Leaf(**{**each, "shape": tuple(each["shape"])}) for each in document["leaves"][item]]
-            like = [jax.ShapeDtypeStruct(leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves]
-            with contextlib.closing(ocp.StandardCheckpointer()) as reader:
-                found = reader.restore(self._root / str(step) / item, _numbered(like))
-            arrays = [np.asarray(found[name]) for name in _numbered(like)]
-            for leaf, array in zip(leaves, arrays, strict=True):
+            found = list[tuple[str, np.ndarray]]()
+            for at, each in enumerate(document["leaves"][item]):
+                leaf = Leaf(**{**each, "shape": tuple(each["shape"])})
+                like = {_name(at): jax.ShapeDtypeStruct(leaf.shape, np.dtype(leaf.dtype))}
+                how = ocp.checkpoint_utils.construct_restore_args(like)
+                # One by one: of several, a damaged one leaves the reads of the others behind, which fail later, aloud.
+                with contextlib.closing(ocp.PyTreeCheckpointer()) as reader:
+                    args = ocp.args.PyTreeRestore(like, restore_args=how, partial_restore=True)
+                    array = np.asarray(reader.restore(self._root / str(step) / item, args=args)[_name(at)])
                 if Leaf.of(leaf.path, array) != leaf:
                     raise ValueError(f"{leaf.path} has another checksum")
-            return [(leaf.path, array) for leaf, array in zip(leaves, arrays, strict=True)]
+                found.append((leaf.path, array))
+            return found
 
     def drop_after(self, step: int) -> None:
         """Remove what is newer than a step, and what a killed process left half-written."""
@@ -250,9 +257,9 @@ def write_whole(path: pathlib.Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _numbered(values: Sequence[Any]) -> dict[str, Any]:
+def _name(at: int) -> str:
     # Paths of parameters are any text, and Orbax makes names of files of them.
-    return {f"{at:04d}": value for at, value in enumerate(values)}
+    return f"{at:04d}"
 
 
 @contextlib.contextmanager
