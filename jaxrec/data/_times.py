@@ -49,6 +49,8 @@ def of_decimals(digits: np.ndarray, decimals: np.ndarray) -> tuple[np.ndarray, s
     >>> of_decimals(np.array([15, 3]), np.array([1, 0]))
     (array([1500, 3000]), 'ms', 0)
     """
+    over = np.maximum(decimals - 18, 0)
+    digits, decimals = digits // 10**over, decimals - over
     most = int(decimals.max(initial=0))
     if not most:
         return digits, None, 0
