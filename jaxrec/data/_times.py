@@ -10,6 +10,7 @@ import numpy as np
 from jaxrec.errors import DataError
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # parts of a second, in ascending order
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _LARGEST = 2**63 - 1
 
 

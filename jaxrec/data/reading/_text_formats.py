@@ -14,6 +14,7 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._texts import short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
 from jaxrec.data.reading._layouts import Layout, header_names
+from jaxrec.data.reading._notes import low_ratings
 from jaxrec.data.reading._text_parsing import SEPARATOR, Piece, parse_integers, split, text_pieces, unquoted
 from jaxrec.data.reading._values import Labels, Ratings, Times, absent, shown
 from jaxrec.errors import DataError
@@ -109,20 +110,6 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
     return ", ".join(map(short, names[:6])) + more
-
-
-def low_ratings(ratings: np.ndarray | None) -> list[str]:
-    """Count ratings of 0 or less in a note: a matrix leaves out what is stored as 0, a table does not.
-
-    >>> low_ratings(np.array([0, 1, 5], dtype=np.float32))
-    ['1 of 3 ratings are 0 or less and are kept as interactions; min_rating leaves them out']
-    """
-    low = 0 if ratings is None else int((ratings <= 0).sum())
-    if not low or ratings is None:
-        return []
-    return [
-        f"{low:,} of {len(ratings):,} ratings are 0 or less and are kept as interactions; min_rating leaves them out"
-    ]
 
 
 def _without_id(

@@ -11,25 +11,15 @@ import numpy as np
 
 from jaxrec.data._ids import factorize
 from jaxrec.data._texts import short, some, text_array
-from jaxrec.data._times import UNITS, of_decimals
+from jaxrec.data._times import UNIT_NAMES, UNITS, of_decimals
 from jaxrec.data.reading._dates import in_finest_unit, parse_iso, parse_stated
+from jaxrec.data.reading._notes import is_absent
 from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers
 from jaxrec.errors import DataError
 
 MISSING = ("raise", "drop", "keep")
 LONGEST_ID = 1000  # bytes; one runaway value is more likely than such an id
 _ZEROS_AFTER = re.compile(r"([+-]?[0-9]+)\.0+")
-_ABSENT = re.compile(rb"[-+]?nan|null|none|n/a|#n/a|#na|<na>|<null>|\(null\)|\\n", re.IGNORECASE)
-_ABSENT_AS_WRITTEN = (b"NA", b"NaT", b"<NaT>")  # "na" and "nat" may be names
-
-
-def is_absent(text: bytes) -> bool:
-    """Whether a text is a word that programs write where a value is missing.
-
-    >>> [is_absent(text) for text in (b"NaN", b"NULL", b"NA", b"Nancy", b"7")]
-    [True, True, True, False, False]
-    """
-    return text in _ABSENT_AS_WRITTEN or _ABSENT.fullmatch(text) is not None
 
 
 def absent(piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -212,7 +202,7 @@ class Times:
         first, second = (np.concatenate([part[at] for part in self.parts]) for at in (0, 1))
         if self.dates:
             times, unit = in_finest_unit(first, second)
-            self.notes.append(f"dates became Unix times in {unit}")
+            self.notes.append(f"dates became Unix {UNIT_NAMES[unit]}")
             return times, unit
         if self.unit is not None:
             second = second + (len(str(UNITS[self.unit])) - 1)
