@@ -58,7 +58,7 @@ def test_what_the_split_refuses_is_not_offered(cli, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"duplicates": "newest"}, "--duplicates is 'newest'; pass first, last, max or keep"),
+        ({"duplicates": "newest"}, "--duplicates is 'newest'; pass first, last, highest, lowest or keep"),
         ({"duplicates": "last", "raw": True}, "--raw takes the data as they are; leave --duplicates out"),
         ({"k_core_on": "test"}, "--k-core-on is 'test'; pass data or train"),
     ],
