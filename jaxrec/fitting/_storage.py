@@ -22,6 +22,7 @@ import numpy as np
 from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._seen import SeenItems
+from jaxrec.data._texts import from_stored, storable
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._described import OTHERS, class_at, describe, fields_of, place_of, rebuild
 from jaxrec.fitting._fitted import FittedModel
@@ -189,6 +190,8 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": place_of(value), "fields": fields}
     if isinstance(value, tuple):
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
+    if getattr(value, "dtype", None) == np.dtype(object):  # texts that one long one would widen
+        return _pack(storable(value), path, arrays)
     arrays[path] = np.asarray(value)
     return {"kind": "array", "path": path}
 
@@ -231,6 +234,8 @@ class _Reader:
 
 
 def _host(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    if described["kind"] == "dict":  # texts that one long one would widen
+        return from_stored({name: arrays[part["path"]] for name, part in described["fields"].items()})
     return arrays[described["path"]]
 
 

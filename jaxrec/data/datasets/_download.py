@@ -177,7 +177,7 @@ def safe_unpack(archive: Path, folder: Path, *, max_bytes: int = 4 << 30, max_me
     Args:
       archive: the zip file.
       folder: is made; its parent must exist.
-      max_bytes: the most bytes that the members may have together, unpacked; never over 64 MB and 100 times the archive.
+      max_bytes: the most bytes that the members may have together, unpacked; at most 64 MB or 100 times the archive.
       max_members: the most members.
 
     Raises:
