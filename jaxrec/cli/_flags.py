@@ -9,29 +9,20 @@ from typing import Any
 # Arguments of the library that messages name and that have a flag; most flags are the name with dashes.
 _ARGUMENTS = (
     *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding", "data_dir"),
-    *(
-        "raw",
-        "duplicates",
-        "min_rating",
-        "k_core",
-        "k_core_on",
-        "split",
-        "test",
-        "valid",
-        "ties",
-        "order",
-        "folds",
-        "form",
-    ),
+    *("header", "quotes", "decimal", "time_format", "missing", "keep", "repeats", "form"),
+    *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
     *("history", "interactions", "init"),
 )
-_RENAMED = {"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"}
+_RENAMED = {
+    **{"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"},
+    "keep": "repeats",
+}
 _VALUE = r"""('[^']*'|"[^"]*"|\{[^{}]*\}|\([^()]*\)|-?[0-9][0-9.e-]*[0-9]|[0-9]|None|True|False)"""
 _GIVEN = re.compile(rf"(?<![\w'\"/=.-])({'|'.join(_ARGUMENTS)})={_VALUE}")
 _SUBJECT = re.compile(rf"(^|[;:] | and )({'|'.join(_ARGUMENTS)}) (is (?=['\"({{0-9-]|given|not given)|has (?=['\"]))")
-_CALLS = {"jaxrec.data.deduplicate(data)": "--duplicates last"}
+_CALLS = {"jaxrec.data.deduplicate(data)": "--repeats last"}
 
 
 def in_flags(message: str) -> str:

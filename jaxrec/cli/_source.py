@@ -14,7 +14,7 @@ import jax
 from tyro import conf
 
 from jaxrec.cli._parsing import Switch, optional, values_of
-from jaxrec.data._filters import Preparation, prepare
+from jaxrec.data._filters import KEEP, Preparation, prepare
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.datasets._catalog import datasets, load
 from jaxrec.data.reading._readers import read, read_split
@@ -23,7 +23,11 @@ from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
 from jaxrec.registry import name_of, names
 
-_FILE_OPTIONS = ("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding")
+_FILE_OPTIONS = (
+    *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "header", "no_header", "quotes"),
+    *("no_quotes", "decimal", "time_format", "missing", "encoding"),
+)
+_SWITCHES = ("header", "quotes")  # each with a --no-... beside it, and neither by default
 _SPLIT_OPTIONS = ("test", "valid", "ties", "order", "folds", "fold")
 _PATHS = ("test_file", "valid_file", "items", "data_dir")
 
@@ -42,11 +46,21 @@ class DataOptions:
         or position from 0, - for none ("user=customer item=sku rating=-"); the roles are user, item, rating, timestamp,
         title.
       delimiter: between the columns.
+      header: the first line names the columns.
+      no_header: the first line is data.
+      quotes: double quotes enclose values, also over several lines.
+      no_quotes: double quotes are part of the values.
+      decimal: what stands before the decimals of ratings and times, "." or ",".
+      time_format: the unit of times that are numbers (s, ms, us, ns), or the form of dates that are not ISO 8601, such
+        as "%d.%m.%Y %H:%M".
+      missing: a row whose user or item is empty or a word such as NaN or NULL is an error ("raise"), left out ("drop"),
+        or has that word for an id ("keep").
       encoding: of the text; by default UTF-8, or the one of the format.
       data_dir: a folder that holds the folders of named data sets.
       raw: take the data as they are, without the filters of a named data set and without de-duplication.
-      duplicates: the interaction of a repeated pair of user and item that counts, by time or rating, or keep for all;
-        by default last, and keep of a published split.
+      repeats: the interaction of a repeated pair of user and item that counts, by time or rating, or keep for all; by
+        default last, and keep of a published split. With last, a split by time moves a repeated pair towards the test.
+      duplicates: the name of 0.1 for --repeats.
       min_rating: keep ratings of at least this; by default the bound of a named data set, and all ratings of a file.
       k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
@@ -69,9 +83,17 @@ class DataOptions:
     format: Annotated[str | None, optional("FORMAT")] = None
     columns: Annotated[tuple[str, ...], optional("COLUMN ...")] = ()
     delimiter: Annotated[str | None, optional("TEXT")] = None
+    header: Switch = False
+    no_header: Switch = False
+    quotes: Switch = False
+    no_quotes: Switch = False
+    decimal: Annotated[str | None, optional("{.|,}")] = None
+    time_format: Annotated[str | None, optional("FORMAT")] = None
+    missing: Annotated[str | None, optional("{raise,drop,keep}")] = None
     encoding: Annotated[str | None, optional("NAME")] = None
     data_dir: Annotated[str | None, optional("FOLDER")] = None
     raw: Switch = False
+    repeats: Annotated[str | None, optional("{first,last,highest,lowest,keep}")] = None
     duplicates: Annotated[str | None, optional("{first,last,max,keep}")] = None
     min_rating: Annotated[float | None, optional("FLOAT")] = None
     k_core: Annotated[int | None, optional("INT")] = None
@@ -113,8 +135,8 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
         steps = Preparation(deduplicate=data.part is None)
     if options.raw:
         steps = Preparation(deduplicate=False)
-    if options.duplicates is not None:
-        keep: Any = options.duplicates
+    keep: Any = options.repeats or options.duplicates
+    if keep is not None:
         steps = dataclasses.replace(steps, deduplicate=keep != "keep" and keep)
     least = steps.min_rating if options.min_rating is None else options.min_rating
     core = steps.k_core if options.k_core is None else options.k_core
@@ -273,10 +295,10 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
         if os.sep not in name and not pathlib.Path(name).suffix:
             raise DataError(f"no data set and no file is named {name!r}; the data sets are {', '.join(known)}")
     how: dict[str, Any] = {
+        **{name: getattr(options, name) for name in ("delimiter", "decimal", "time_format", "missing", "encoding")},
+        **{name: _either(options, name) for name in _SWITCHES},
         "format": options.format or "auto",
         "columns": _columns(options.columns),
-        "delimiter": options.delimiter,
-        "encoding": options.encoding,
         "items": None if options.items == "none" else options.items or "auto",
     }
     if options.test_file is not None:
@@ -293,12 +315,25 @@ def _check_words(options: DataOptions) -> None:
     if options.overlap not in (None, "raise", "drop"):
         why = "; a split holds a pair in one part only" if options.overlap == "keep" else ""
         raise JaxrecError(f"--overlap is {options.overlap!r}; pass raise or drop{why}")
-    if options.duplicates not in (None, "first", "last", "max", "keep"):
-        raise JaxrecError(f"--duplicates is {options.duplicates!r}; pass first, last, max or keep")
-    if options.duplicates is not None and options.raw:
-        raise JaxrecError("--raw takes the data as they are; leave --duplicates out")
+    for flag, word in (("--repeats", options.repeats), ("--duplicates", options.duplicates)):
+        if word not in (None, *KEEP, "keep"):
+            raise JaxrecError(f"{flag} is {word!r}; pass first, last, highest, lowest or keep")
+        if word is not None and options.raw:
+            raise JaxrecError(f"--raw takes the data as they are; leave {flag} out")
+    if options.repeats is not None and options.duplicates is not None:
+        raise JaxrecError("--duplicates is the name of 0.1 for --repeats; leave it out")
+    for name in _SWITCHES:
+        _either(options, name)
     if options.k_core_on not in ("data", "train"):
         raise JaxrecError(f"--k-core-on is {options.k_core_on!r}; pass data or train")
+
+
+def _either(options: DataOptions, name: str) -> bool | None:
+    """A flag that may be on, off or not given."""
+    yes, no = getattr(options, name), getattr(options, f"no_{name}")
+    if yes and no:
+        raise JaxrecError(f"--{name} and --no-{name} are both given; pass one")
+    return True if yes else False if no else None
 
 
 def _columns(words: tuple[str, ...]) -> Any:

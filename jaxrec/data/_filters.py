@@ -11,7 +11,8 @@ from jaxrec.data._interactions import Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes, repeated
 from jaxrec.errors import DataError, JaxrecError
 
-Keep = Literal["last", "first", "max"]
+Keep = Literal["last", "first", "highest", "lowest", "max"]
+KEEP = ("last", "first", "highest", "lowest", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +79,13 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
 
     - "last": the latest timestamp; among equal times, and where there are no times, the highest rating.
     - "first": the earliest timestamp; among equal times, and where there are no times, the highest rating.
-    - "max": the highest rating; among equal ratings, and where there are no ratings, the latest timestamp.
+    - "highest" ("max" in 0.1): the highest rating; among equal ratings the latest timestamp.
+    - "lowest": the lowest rating; among equal ratings the latest timestamp.
 
-    Rows that agree in time and rating differ at most in `part`; then the training row stays.
+    Rows that agree in time and rating differ at most in `part`; then the training row stays. The rule matters where a
+    split by time follows: with "last" a repeat moves its pair towards the test part, where the user meets the item
+    again; with "first" it stays where it was new. `Interactions.seen_before` marks the pairs that moved, and the split
+    counts them.
 
     Args:
       data: E interactions.
@@ -90,23 +95,26 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
       New interactions in the order of the rows that were kept; the last note counts what was dropped.
 
     Raises:
-      JaxrecError: an unknown rule, or "max" where there are no ratings.
+      JaxrecError: an unknown rule, or "highest" or "lowest" where there are no ratings.
 
     >>> data = Interactions.from_arrays([1, 1, 1], [5, 5, 6], rating=[3, 4, 2], timestamp=[20, 10, 0])
-    >>> deduplicate(data).rating, deduplicate(data, "max").rating
+    >>> deduplicate(data).rating, deduplicate(data, "highest").rating
     (array([3., 2.], dtype=float32), array([4., 2.], dtype=float32))
     """
     check_interactions(data)
-    if keep not in ("last", "first", "max"):
-        raise JaxrecError(f"keep is {keep!r}; pass 'last', 'first' or 'max'")
-    if keep == "max" and data.rating is None:
-        raise JaxrecError("keep is 'max' and the data have no ratings; pass 'last' or 'first'")
+    if keep not in KEEP:
+        raise JaxrecError(f"keep is {keep!r}; pass 'last', 'first', 'highest' or 'lowest'")
+    by_rating = keep in ("highest", "lowest", "max")
+    if by_rating and data.rating is None:
+        raise JaxrecError(f"keep is {keep!r} and the data have no ratings; pass 'last' or 'first'")
     pair = pair_codes(data)
     rows = np.flatnonzero(repeated(pair))
     keys = {name: column[rows] for name in ("rating", "timestamp") if (column := getattr(data, name)) is not None}
     if keep == "first" and "timestamp" in keys:
         keys["timestamp"] = -keys["timestamp"]
-    names = ("rating", "timestamp") if keep == "max" else ("timestamp", "rating")
+    if keep == "lowest":
+        keys["rating"] = -keys["rating"]
+    names = ("rating", "timestamp") if by_rating else ("timestamp", "rating")
     best_first = [-keys[name] for name in names if name in keys]
     if data.part is not None:
         best_first.append(data.part[rows])
@@ -115,6 +123,12 @@ def deduplicate(data: Interactions, keep: Keep = "last") -> Interactions:
     later[1:] = pair[order[1:]] == pair[order[:-1]]
     mask = np.ones(len(data), dtype=bool)
     mask[order[later]] = False
+    if data.timestamp is not None and len(order):
+        before = np.zeros(len(data), dtype=bool) if data.seen_before is None else data.seen_before.copy()
+        starts = np.flatnonzero(~later)
+        earliest = np.minimum.reduceat(data.timestamp[order], starts)
+        before[order[starts]] |= earliest < data.timestamp[order[starts]]
+        data = dataclasses.replace(data, seen_before=before)
     kept = data.select(mask).compact()
     return kept.with_note(f"one interaction a pair ({keep}): {_kept(data, kept)}")
 
@@ -214,6 +228,7 @@ def prepare(
     min_rating: float | None = None,
     deduplicate: bool | Keep = True,
     k_core: int | None = None,
+    keep: Keep | None = None,
 ) -> Interactions:
     """Apply the usual filters in their order: rating filter, de-duplication, k-core.
 
@@ -226,6 +241,7 @@ def prepare(
       min_rating: see `min_rating`; None leaves the step out.
       deduplicate: the rule of `deduplicate`, True for "last"; False leaves the step out.
       k_core: see `k_core`; None leaves the step out.
+      keep: the rule of `deduplicate`, instead of "last".
 
     Returns:
       New interactions, with one note a step.
@@ -240,8 +256,10 @@ def prepare(
     check_interactions(data)
     if min_rating is not None:
         data = _min_rating(data, min_rating)
+    if keep is not None and deduplicate is not True:
+        raise JaxrecError(f"keep is {keep!r} and deduplicate is {deduplicate!r}; pass keep alone")
     if deduplicate:
-        data = _deduplicate(data, "last" if deduplicate is True else deduplicate)
+        data = _deduplicate(data, (keep or "last") if deduplicate is True else deduplicate)
     if k_core is not None:
         data = _k_core(data, k_core)
     return data

@@ -413,7 +413,7 @@ def check_timestamp(values: Any, size: int) -> np.ndarray:
     if array.dtype.kind == "M":
         counts, unit = check_dates(array, size)
         if unit != "s":
-            raise DataError(f"timestamp has dates of {unit}; pass them as they are to Interactions, which keeps it")
+            raise DataError(f"timestamp has dates of {unit}; pass them to Interactions, which keeps the unit")
         return counts
     if array.dtype.kind not in "iuf":
         raise DataError(f"timestamp must be whole numbers or dates, got dtype {array.dtype}")

@@ -58,6 +58,40 @@ def is_text(array: np.ndarray) -> bool:
     return array.dtype.kind == "O" and all(isinstance(value, str) for value in array.tolist())
 
 
+def storable(array: np.ndarray | None) -> Any:
+    """Give what a file holds of an array without Python objects: objects become their bytes and where each ends.
+
+    >>> storable(np.array(["ann", "bo"], dtype=object))["ends"].tolist()
+    [3, 5]
+    """
+    if array is None or array.dtype.kind != "O":
+        return array
+    each = [value.encode("utf-8", "surrogatepass") for value in array.tolist()]
+    return {
+        "bytes": np.frombuffer(b"".join(each), dtype=np.uint8),
+        "ends": np.cumsum([len(value) for value in each], dtype=np.int64),
+    }
+
+
+def from_stored(stored: Any) -> Any:
+    """Give back what was made `storable`.
+
+    Raises:
+      ValueError: ends that do not ascend to the number of bytes, or bytes that are not UTF-8.
+
+    >>> from_stored(storable(np.array(["ann", "bo"], dtype=object))).tolist()
+    ['ann', 'bo']
+    """
+    if not isinstance(stored, dict):
+        return stored
+    content, ends = stored["bytes"].astype(np.uint8).tobytes(), stored["ends"]
+    starts = np.concatenate([[0], ends[:-1]])
+    if ends.dtype.kind != "i" or (ends < starts).any() or (len(ends) and ends[-1] != len(content)):
+        raise ValueError("texts whose ends do not fit their bytes")
+    each = zip(starts.tolist(), ends.tolist(), strict=True)
+    return text_array([content[start:end].decode("utf-8", "surrogatepass") for start, end in each])
+
+
 def some(values: Iterable[Any], limit: int = 6) -> str:
     """Show the first values, and how many more there are: a message stays short whatever the file holds.
 

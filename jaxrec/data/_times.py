@@ -10,6 +10,7 @@ import numpy as np
 from jaxrec.errors import DataError
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # parts of a second, in ascending order
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _LARGEST = 2**63 - 1
 
 
@@ -49,6 +50,8 @@ def of_decimals(digits: np.ndarray, decimals: np.ndarray) -> tuple[np.ndarray, s
     >>> of_decimals(np.array([15, 3]), np.array([1, 0]))
     (array([1500, 3000]), 'ms', 0)
     """
+    over = np.maximum(decimals - 18, 0)
+    digits, decimals = digits // 10**over, decimals - over
     most = int(decimals.max(initial=0))
     if not most:
         return digits, None, 0

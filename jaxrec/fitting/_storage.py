@@ -18,6 +18,7 @@ import numpy as np
 from jaxrec import registry
 from jaxrec.data._ids import IdMap
 from jaxrec.data._seen import SeenItems
+from jaxrec.data._texts import from_stored, storable
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._archive import Stated, unpacked
 from jaxrec.fitting._checks import check_fitted
@@ -216,6 +217,8 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
     if path in arrays:
         raise RunFolderError(f"two arrays would have the name {path}; rename a variable")
+    if getattr(value, "dtype", None) == np.dtype(object):  # texts that one long one would widen
+        return _pack(storable(value), path, arrays)
     arrays[path] = np.asarray(value)
     return {"kind": "array", "path": path, "dtype": arrays[path].dtype.str, "shape": list(arrays[path].shape)}
 
@@ -261,6 +264,8 @@ class _Reader:
 
     def host(self, described: Mapping[str, Any], path: str) -> np.ndarray:
         """An array as it was read; it is named by its place in the description and by no other."""
+        if described["kind"] == "dict":  # texts that one long one would widen
+            return from_stored({name: self.host(part, f"{path}.{name}") for name, part in described["fields"].items()})
         if described["path"] != path:
             raise RunFolderError(f"the run folder is damaged: {path} is read from {described['path']!r:.60}; fit again")
         return self.arrays[path]

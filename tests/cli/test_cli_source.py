@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from jaxrec.cli._source import DataOptions, describe, read_data, split_again, split_data
@@ -58,7 +59,7 @@ def test_what_the_split_refuses_is_not_offered(cli, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"duplicates": "newest"}, "--duplicates is 'newest'; pass first, last, max or keep"),
+        ({"duplicates": "newest"}, "--duplicates is 'newest'; pass first, last, highest, lowest or keep"),
         ({"duplicates": "last", "raw": True}, "--raw takes the data as they are; leave --duplicates out"),
         ({"k_core_on": "test"}, "--k-core-on is 'test'; pass data or train"),
     ],
@@ -140,3 +141,39 @@ def test_a_run_folder_imports_nothing_that_it_names(outside):
             split_again(described, moved_to=None, data_dir=None, kinds=kinds)
     again = split_again(described, moved_to=None, data_dir=None, kinds=(outside_data.Arrows, outside_data.LastRows))
     assert len(again.test) == 1
+
+
+def test_what_a_file_leaves_open_is_stated_by_flags(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "likes.csv").write_text("ann,matrix\nann,jaws\nbob,matrix\nbob,jaws\nbob,heat\n")
+    (tmp_path / "triples.txt").write_text("1 10 5\n2 11 3\n3 12 4\n")
+    fit = ("fit", "likes.csv", "--model", "popularity", "--quiet", "--out")
+    assert "pass --header or --no-header" in cli(*fit, "one").error
+    assert cli(*fit, "one", "--no-header", "--json").json["data"]["interactions"] == 5
+    assert cli(*fit, "two", "--header", "--no-header").error == "--header and --no-header are both given; pass one"
+    error = cli("fit", "triples.txt", "--model", "popularity", "--out", "three").error
+    assert "pass --columns user item rating, or --format lightgcn if all" in error
+    (tmp_path / "dates.csv").write_text(
+        "user;item;rating;time\n1;10;4,5;01.05.2024\n1;11;3;02.05.2024\nNULL;1;1;03.05.2024\n"
+    )
+    fit = ("fit", "dates.csv", "--model", "popularity", "--quiet", "--out", "four", "--test", 0.5)
+    assert "pass --missing drop" in cli(*fit).error
+    fit = (*fit, "--missing", "drop")
+    assert "state --decimal ," in cli(*fit).error
+    fit = (*fit, "--decimal", ",")
+    assert "state time_format (--time-format %d.%m.%Y)" in cli(*fit).error
+    data, _ = read_data("dates.csv", DataOptions(missing="drop", decimal=",", time_format="%d.%m.%Y"))
+    assert (data.rating.tolist(), np.diff(data.timestamp).tolist(), data.time_unit) == ([4.5, 3], [86_400], "s")
+
+
+def test_repeats_are_chosen_and_told_where_they_move_into_the_test(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "1,5,1\n1,6,2\n1,7,3\n1,8,4\n1,5,5\n")
+    words = ("fit", "log.csv", "--model", "popularity", "--valid", 0, "--test", 0.25, "--out")
+    assert "warning: user_temporal: 1 of 1 test interactions are of a user and item with an" in cli(*words, "last").err
+    parts = split_data(*read_data("log.csv", DataOptions(repeats="first", test=0.25, valid=0.0)))
+    assert parts.test.items.ids[parts.test.item].tolist() == [8]
+    assert read_data("log.csv", DataOptions(repeats="keep"))[0].timestamp.tolist() == [1, 2, 3, 4, 5]
+    assert cli(*words, "x", "--repeats", "newest").error.startswith("--repeats is 'newest'; pass first, last, highest")
+    error = cli(*words, "x", "--repeats", "last", "--duplicates", "last").error
+    assert error == "--duplicates is the name of 0.1 for --repeats; leave it out"

@@ -152,7 +152,11 @@ BARE = Interactions.from_arrays([1], [5])
         (lambda: filters.min_rating(BARE, 4), DataError, "needs ratings and the data have none"),
         (lambda: filters.min_rating(ONE, 4), DataError, "after min_rating 4: the highest rating is 3; lower"),
         (lambda: filters.min_rating(ONE, float("nan")), JaxrecError, "threshold is nan; pass a finite"),
-        (lambda: filters.deduplicate(ONE, "oldest"), JaxrecError, "keep is 'oldest'; pass 'last', 'first' or 'max'"),
+        (
+            lambda: filters.deduplicate(ONE, "oldest"),
+            JaxrecError,
+            "keep is 'oldest'; pass 'last', 'first', 'highest' or 'lowest'",
+        ),
         (lambda: filters.deduplicate(BARE, "max"), JaxrecError, "'max' and the data have no ratings"),
         (lambda: filters.k_core(ONE), JaxrecError, "needs k, user_k or item_k"),
         (lambda: filters.k_core(ONE, 0), JaxrecError, "user_k is 0; pass a whole number"),

@@ -17,6 +17,8 @@ from typing import Any
 
 from jaxrec.errors import DownloadError, MissingFileError
 
+_FREE_BYTES, _MOST_TIMES = 64 << 20, 100  # what an archive may unpack to, whatever its size, and in sizes of it
+_DEEPEST = 64  # folders in one another
 ENVIRONMENT = "JAXREC_DATA"  # names a folder that holds one folder for each data set
 
 
@@ -175,7 +177,7 @@ def safe_unpack(archive: Path, folder: Path, *, max_bytes: int = 4 << 30, max_me
     Args:
       archive: the zip file.
       folder: is made; its parent must exist.
-      max_bytes: the most bytes that the members may have together, unpacked.
+      max_bytes: the most bytes that the members may have together, unpacked; at most 64 MB or 100 times the archive.
       max_members: the most members.
 
     Raises:
@@ -207,18 +209,22 @@ def safe_unpack(archive: Path, folder: Path, *, max_bytes: int = 4 << 30, max_me
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with opened.open(member) as read, open(target, "xb") as write:
                         shutil.copyfileobj(read, write, 1 << 20)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-            raise DownloadError(f"{archive.name} could not be unpacked: {error}") from error
+        except DownloadError:
+            raise
+        except Exception as error:  # damaged archives raise what zlib, lzma, bz2, struct and zipfile have
+            reason = " ".join(str(error)[:200].split()) or type(error).__name__
+            raise DownloadError(f"{archive.name} could not be unpacked: {reason}; fetch it again") from error
         os.rename(unpacked, folder)
 
 
 def _check_members(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_members: int) -> None:
     """Refuse an archive before anything of it is written."""
     total = sum(member.file_size for member in members)
-    if total > max_bytes or len(members) > max_members:
+    most = min(max_bytes, max(_FREE_BYTES, _MOST_TIMES * archive.stat().st_size))
+    if total > most or len(members) > max_members:
         raise DownloadError(
             f"{archive.name} would unpack to {len(members):,} members and {total:,} bytes; at most {max_members:,} "
-            f"and {max_bytes:,} are allowed"
+            f"and {most:,} are allowed"
         )
     places: dict[str, bool] = {}  # what is taken, in lower case, and whether by a folder
     for member in members:
@@ -228,16 +234,17 @@ def _check_members(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int
         if (
             not path.parts
             or path.is_absolute()
+            or len(path.parts) > _DEEPEST
             or ".." in path.parts
             or any(sign in name for sign in ("\\", ":", "\0"))
             or kind not in (0, stat.S_IFREG, stat.S_IFDIR)
         ):
-            raise DownloadError(f"{archive.name} has an unsafe member {name!r}; nothing of it was unpacked")
+            raise DownloadError(f"{archive.name} has an unsafe member {name[:100]!r}; nothing of it was unpacked")
         for depth in range(1, len(path.parts) + 1):
             place = "/".join(path.parts[:depth]).lower()  # some file systems ignore case
             is_folder = depth < len(path.parts) or member.is_dir()
             if place in places and not (is_folder and places[place]):
-                raise DownloadError(f"{archive.name} has the member {name!r} twice; nothing of it was unpacked")
+                raise DownloadError(f"{archive.name} has the member {name[:100]!r} twice; nothing of it was unpacked")
             places[place] = is_folder
 
 

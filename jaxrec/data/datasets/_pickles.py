@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import pickle
+import pickletools
 import types
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrec.errors import DataError, MissingFileError
+
+_TIMES, _FREE_BYTES = 20, 200 << 20  # the memory of a pickle, in sizes of the file and beside them
 
 
 class CompressedRows(NamedTuple):
@@ -60,7 +64,8 @@ def read_pickle(path: str | os.PathLike[str]) -> Any:
 
     Raises:
       MissingFileError: no such file.
-      DataError: a name that is not allowed, arrays of other than plain numbers, bytes that are no pickle.
+      DataError: a name that is not allowed, arrays of other than plain numbers, bytes that are no pickle, or that would
+        take far more memory than the file has bytes.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -73,16 +78,33 @@ def read_pickle(path: str | os.PathLike[str]) -> Any:
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; pass the folder that holds it")
     try:
-        with open(path, "rb") as file:
-            return _plain(_Unpickler(file, encoding="latin1").load())
+        content = path.read_bytes()
+        _check_sizes(content)
+        return _plain(_Unpickler(io.BytesIO(content), encoding="latin1").load())
     except _RefusedError as refused:
         raise DataError(
             f"{path} names {refused}, which data in this format do not need: it was refused and nothing was called. Do "
             "not trust this file; take it from its publisher"
         ) from None
     except (Exception, RecursionError) as error:  # what a damaged pickle raises is as various as pickles are
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error)[:200].split()) or type(error).__name__
         raise DataError(f"{path} is not a pickle of plain arrays, or is damaged: {reason}") from None
+
+
+def _check_sizes(content: bytes) -> None:
+    """Refuse what would take far more memory than the file has bytes, before anything is made.
+
+    The unpickler's memo is a table as long as its largest place, and each object made may copy what it is given.
+    """
+    steps, made, largest = 0, 0, 0
+    for code, argument, _ in pickletools.genops(io.BytesIO(content)):
+        steps += 1
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise ValueError(f"it has a memo of {int(argument or 0):,} places in {len(content):,} bytes")
+        made += code.name in ("REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "INST", "OBJ")
+        largest = max(largest, len(argument) if isinstance(argument, (str, bytes, bytearray)) else 0)
+    if made * (largest + 8 * steps) > _TIMES * len(content) + _FREE_BYTES:
+        raise ValueError(f"it makes {made:,} objects of up to {largest:,} bytes of a file of {len(content):,}")
 
 
 class _RefusedError(Exception):

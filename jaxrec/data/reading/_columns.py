@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from jaxrec.data._texts import short, some
 from jaxrec.errors import DataError
 
 Columns = Mapping[str, str | int | None] | Sequence[str | None]
@@ -42,6 +44,19 @@ _LIKELY = types.MappingProxyType(
         "title": re.compile(r"name|title"),
     }
 )
+
+
+_SHOWN = 12  # columns that a note or message names
+
+
+def familiar(names: Iterable[str]) -> set[str]:
+    """Give the roles that have a column with a common name.
+
+    >>> sorted(familiar(["userId", "movie_id", "x"]))
+    ['item', 'user']
+    """
+    plain = set(map(_plain, names))
+    return {role for role, aliases in _ALIASES.items() if not plain.isdisjoint(aliases)}
 
 
 def wanted_columns(columns: Columns | None) -> dict[str, str | int | None]:
@@ -109,11 +124,14 @@ def find_columns(
     unknown = [role for role in wanted if role not in ROLES]
     if unknown:
         raise DataError(f"{where}: columns names the unknown role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
-    twice = next((name for at, name in enumerate(names) if name and name in names[:at]), None)
+    twice = next((name for name, count in collections.Counter(names).items() if name and count > 1), None)
     if twice is not None:
-        raise DataError(f"{where}: column {twice!r} occurs more than once; rename one of them")
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
-    have = f"the columns are {', '.join(map(repr, names))}" if names else "there is no column"
+        raise DataError(f"{where}: column {short(twice)!r} occurs more than once; rename one of them")
+    places = {name: at for at, name in reversed(list(enumerate(names)))}
+    plain = collections.defaultdict(list)
+    for at, name in enumerate(names):
+        plain[_plain(name)].append(at)
+    have = f"the columns are {some(names, _SHOWN)}" if names else "there is no column"
     found: dict[str, int] = {}
     for role in ROLES:
         given = wanted.get(role, role)
@@ -122,40 +140,48 @@ def find_columns(
             if not 0 <= given < len(names):
                 raise DataError(f"{where}: {role} is to be column {given}, outside 0..{len(names) - 1}; {have}")
             at = given
-        elif isinstance(given, str) and given in names:
-            at = list(names).index(given)
+        elif isinstance(given, str) and given in places:
+            at = places[given]
         elif given == role:
             for alias in _ALIASES[role]:
-                hits = [place for place, name in enumerate(plain) if name == alias]
+                hits = plain.get(alias, [])
                 if len(hits) > 1:
-                    both = " and ".join(repr(names[place]) for place in hits)
+                    both = " and ".join(repr(short(names[place])) for place in hits[:3])
                     raise DataError(f"{where}: {both} could both be the {role}; say which one is")
                 if hits:
                     at = hits[0]
                     break
         elif given is not None:
-            raise DataError(f"{where}: no column {given!r} for the {role}; {have}")
+            raise DataError(f"{where}: no column {short(str(given))!r} for the {role}; {have}")
         if at is None and role in required:
             raise DataError(f"{where}: no column for the {role}; {have}; say which one it is")
         if at is None:
             continue
         if at in found.values():
             other = next(name for name, place in found.items() if place == at)
-            raise DataError(f"{where}: column {names[at]!r} is to be both {other} and {role}; give each its own")
+            raise DataError(f"{where}: column {short(names[at])!r} is to be both {other} and {role}; give each its own")
         found[role] = at
     return found
 
 
 def describe(names: Sequence[str], found: Mapping[str, int]) -> str:
-    """Name the taken and the unused columns, for a note.
+    """Name the taken and the first of the unused columns, for a note.
 
     >>> describe(["u", "i", "ordered_at"], {"user": 0, "item": 1})
     "user = 'u', item = 'i'; left out: 'ordered_at' (the timestamp? columns={'timestamp': 'ordered_at'})"
     """
-    taken = ", ".join(f"{role} = {names[at]!r}" for role, at in found.items())
+    used = set(found.values())
+    taken = [f"{role} = {short(names[at])!r}" for role, at in found.items()]
+    left = [name for at, name in enumerate(names) if at not in used]
     rest = []
-    for at, name in enumerate(names):
-        if at not in found.values():
-            role = next((role for role, form in _LIKELY.items() if role not in found and form.search(name.lower())), "")
-            rest.append(f"{name!r} (the {role}? columns={{{role!r}: {name!r}}})" if role else repr(name))
-    return taken + (f"; left out: {', '.join(rest)}" if rest else "")
+    for name in left[:_SHOWN]:
+        role = next((role for role, form in _LIKELY.items() if role not in found and form.search(name.lower())), "")
+        name = short(name)
+        rest.append(f"{name!r} (the {role}? columns={{{role!r}: {name!r}}})" if role else repr(name))
+    more = f" and {len(left) - _SHOWN:,} more" if len(left) > _SHOWN else ""
+    used_for = ", ".join(taken[:_SHOWN]) + (f" and {len(taken) - _SHOWN:,} more" if len(taken) > _SHOWN else "")
+    return used_for + (f"; left out: {', '.join(rest)}{more}" if rest else "")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

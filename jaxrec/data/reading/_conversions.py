@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, factorize
-from jaxrec.data._interactions import Interactions, check_interactions, check_rating, check_timestamp
+from jaxrec.data._interactions import Interactions, check_dates, check_interactions, check_rating, check_timestamp
 from jaxrec.data._pairs import pair_codes
 from jaxrec.errors import DataError
 
@@ -23,7 +24,8 @@ def from_scipy(
 ) -> Interactions:
     """Make interactions from a sparse matrix R [U, I]: an entry (u, i) is an interaction of user u with item i.
 
-    Entries at one place are added up, as scipy defines it. Rows and columns without an entry stay in the catalog.
+    Entries at one place are added up, as scipy defines it, in float64: counts of 8 bits do not wrap. Rows and
+    columns without an entry stay in the catalog.
 
     Args:
       matrix: a scipy sparse matrix or array of any format, of real numbers.
@@ -31,7 +33,7 @@ def from_scipy(
       items: I ids of the columns, or None for 0..I-1.
       ratings: whether the values are ratings; None takes them as ratings unless all are 1.
       keep_zeros: whether an entry that is stored as 0 is an interaction with rating 0. By default it is none; the
-        notes count such entries.
+        notes count such entries. A table (`from_frame`) keeps its ratings of 0 and counts them.
 
     Returns:
       The interactions, by row and then by column.
@@ -56,9 +58,10 @@ def from_scipy(
                 "columns are ids, pass these: jaxrec.from_arrays(matrix.row, matrix.col, matrix.data) of a COO matrix"
             )
     stored = matrix.nnz
-    matrix = matrix.tocsr(copy=True)
     if matrix.dtype.kind not in "biuf":
         raise DataError(f"matrix has dtype {matrix.dtype}; its values must be real numbers")
+    # Rows and columns add entries up on the way, so the values must be wide before it; true and true is true.
+    matrix = matrix.astype(bool if matrix.dtype.kind == "b" else np.float64).tocsr(copy=True)
     matrix.sum_duplicates()
     notes = []
     if matrix.nnz < stored:
@@ -183,6 +186,13 @@ def from_networkx(
         names["rating"] = "weight"
     columns = {role: _of_edges(edges, name, role, name in (role, "weight")) for role, name in names.items()}
     notes = [f"{role} = edge attribute {names[role]!r}" for role, column in columns.items() if column is not None]
+    given = columns["timestamp"]
+    dates = given is not None and all(isinstance(time, (datetime.date, np.datetime64)) for time in given)
+    times, unit = None, None
+    if given is not None and dates:
+        times, unit = check_dates(np.array(given, dtype="datetime64[us]"), len(edges))
+    elif given is not None:
+        times = check_timestamp(given, len(edges))
     titles = None
     if title is not None and any(attributes[node].get(title) for node in item_nodes):
         titles = np.full(len(item_nodes), "", dtype=object)
@@ -194,9 +204,10 @@ def from_networkx(
         IdMap(ids["user"], "user"),
         IdMap(ids["item"], "item"),
         None if columns["rating"] is None else check_rating(columns["rating"], len(edges)),
-        None if columns["timestamp"] is None else check_timestamp(columns["timestamp"], len(edges)),
+        times,
         titles=titles,
         notes=tuple(notes),
+        time_unit=unit,
     )
 
 

@@ -11,17 +11,32 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._texts import short
 from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted_columns
+from jaxrec.data.reading._dates import check_format
 from jaxrec.data.reading._frames import from_frame
-from jaxrec.data.reading._text_formats import Layout, read_lightgcn, read_table, split_line
-from jaxrec.data.reading._text_parsing import check_encoding, open_bytes, text_pieces
+from jaxrec.data.reading._layouts import (
+    DELIMITERS,
+    MOST_COLUMNS,
+    Layout,
+    common_width,
+    find_delimiter,
+    has_header,
+    is_number,
+    split_line,
+    table_or_lists,
+)
+from jaxrec.data.reading._text_formats import read_lightgcn, read_table
+from jaxrec.data.reading._text_parsing import check_encoding, text_pieces
+from jaxrec.data.reading._unpacking import open_bytes
+from jaxrec.data.reading._values import MISSING
 from jaxrec.errors import DataError
 from jaxrec.protocols import Reader
 from jaxrec.registry import BUILT_IN, find, make, names, options_of
 
 FORMATS = ("auto", *BUILT_IN["reader"])
-_DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 _SAMPLE = 1 << 16  # bytes looked at to find the format
+_LINES = 100  # lines looked at to find the delimiter and the header
 
 
 def find_reader(path: Path, options: Mapping[str, Any]) -> Reader:
@@ -38,7 +53,10 @@ def find_reader(path: Path, options: Mapping[str, Any]) -> Reader:
     ...     path = Path(folder, "file")
     ...     _ = path.write_text("1::1193::5::978300760\\n")
     ...     find_reader(path, {})
-    MovieLensDat(columns=None, encoding=None)
+    MovieLensDat(columns=None, encoding=None, decimal='.', time_format=None, missing='raise')
+
+    Raises:
+      UnsureFormatError: two formats fit.
     """
     with open_bytes(path) as file:
         start = file.read(_SAMPLE)
@@ -47,14 +65,19 @@ def find_reader(path: Path, options: Mapping[str, Any]) -> Reader:
             reader = make("reader", name, options=options)
             if reader.reads(path.name, start):
                 return reader
-    reader = Delimited(**options)
-    layout = reader.layout_of(path)
-    if layout.delimiter == " " and not layout.header and set(options) <= {"encoding"}:
-        raise DataError(
-            f"{path}: numbers separated by white space, with a user on several lines: state format='lightgcn' if the "
-            "numbers after the first of a line are items, else the columns (columns=('user', 'item', 'rating'))"
+    lines = _first_lines(start, options.get("encoding"))
+    if set(options) <= {"encoding"} and table_or_lists(lines) == "either":
+        width = len(lines[0].split())
+        roles = ("user", "item", "rating", "timestamp")[:width] if width < 5 else ("user", "item")
+        raise UnsureFormatError(
+            f"{path}: rows of numbers between blanks are a table, or a user and items: pass columns={roles!r}, or "
+            "format='lightgcn' if all numbers after the first of a line are items"
         )
-    return reader
+    return Delimited(**options)
+
+
+class UnsureFormatError(DataError):
+    """Two formats fit a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,20 +87,40 @@ class _Table(Reader):
     Attributes:
       columns: see `jaxrec.read`.
       encoding: see `jaxrec.read`.
+      decimal: see `jaxrec.read`.
+      time_format: see `jaxrec.read`.
+      missing: see `jaxrec.read`.
     """
 
     columns: Columns | None = None
     encoding: str | None = None
+    decimal: str = "."
+    time_format: str | None = None
+    missing: str = "raise"
     layout: ClassVar[Layout]
 
     def __post_init__(self) -> None:
         wanted_columns(self.columns)
         if self.encoding is not None:
             check_encoding(self.encoding)
+        if self.decimal not in (".", ","):
+            raise DataError(f"decimal is {self.decimal!r}; pass '.' or ','")
+        check_format(self.time_format)
+        if self.missing not in MISSING:
+            raise DataError(f"missing is {self.missing!r}; pass 'raise', 'drop' or 'keep'")
 
     def layout_of(self, path: Path) -> Layout:
         """Give the layout, with the encoding that the first bytes of the file show."""
-        return dataclasses.replace(self.layout, encoding=_encoding(path, self.encoding) or self.layout.encoding)
+        return self._with_options(self.layout, _encoding(path, self.encoding) or self.layout.encoding)
+
+    def _with_options(self, layout: Layout, encoding: str) -> Layout:
+        return dataclasses.replace(
+            layout,
+            encoding=encoding,
+            decimal=self.decimal,
+            time_format=self.time_format,
+            missing=self.missing,
+        )
 
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
@@ -97,7 +140,7 @@ class MovieLensData(_Table):
         """Three or four numbers between tabs."""
         lines = _first_lines(start, self.encoding)
         values = lines[0].split("\t") if lines else []
-        return 3 <= len(values) <= 4 and all(map(_is_number, values)) and _delimiter(lines) == "\t"
+        return 3 <= len(values) <= 4 and all(map(is_number, values)) and common_width(lines[:_LINES], "\t") > 1
 
 
 class MovieLensDat(_Table):
@@ -112,8 +155,8 @@ class MovieLensDat(_Table):
     def reads(self, name: str, start: bytes) -> bool:
         """Values of which one is a number, between double colons."""
         lines = _first_lines(start, self.encoding)
-        marked = bool(lines) and "::" in lines[0] and _delimiter(lines) == "::"
-        return marked and any(_is_number(value.strip()) for value in lines[0].split("::"))
+        marked = bool(lines) and "::" in lines[0] and common_width(lines[:_LINES], "::") > 1
+        return marked and any(is_number(value.strip()) for value in lines[0].split("::"))
 
 
 class MovieLensCSV(_Table):
@@ -165,13 +208,8 @@ class LightGCNText(Reader):
             check_encoding(self.encoding)
 
     def reads(self, name: str, start: bytes) -> bool:
-        """Whole numbers between white space, and each first number on one line only."""
-        lines = _first_lines(start, self.encoding)
-        rows = [line.split() for line in lines if "\t" not in line]
-        users = {row[0] for row in rows}
-        # A minus sign is let through, so that the reader can say which line has a negative index.
-        whole = all(re.fullmatch(r"-?[0-9]+", value) for row in rows for value in row)
-        return len(rows) == len(lines) == len(users) and whole and any(len(row) > 1 for row in rows)
+        """Whole numbers between blanks, each first number on one line only, and lines that are no table."""
+        return table_or_lists(_first_lines(start, self.encoding)) == "lists"
 
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
@@ -243,8 +281,12 @@ class Delimited(_Table):
     Attributes:
       columns: see `jaxrec.read`.
       encoding: see `jaxrec.read`.
+      decimal: see `jaxrec.read`.
+      time_format: see `jaxrec.read`.
+      missing: see `jaxrec.read`.
       delimiter: what separates the columns, one or more characters; " " is any run of white space.
       header: whether the first line that is not empty names the columns.
+      quotes: whether double quotes enclose values; see `jaxrec.read`.
 
     >>> Delimited(delimiter="").header
     Traceback (most recent call last):
@@ -254,11 +296,14 @@ class Delimited(_Table):
 
     delimiter: str | None = None
     header: bool | None = None
+    quotes: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.header not in (None, True, False):
             raise DataError(f"header is {self.header!r}; pass True or False, or None to find it")
+        if self.quotes not in (None, True, False):
+            raise DataError(f"quotes is {self.quotes!r}; pass True or False, or None to find it")
         mark = self.delimiter
         if mark is not None and (not isinstance(mark, str) or not mark or set(mark) & set('\n\r"\0')):
             raise DataError(f"delimiter is {mark!r}; pass one or more characters other than a line end or a quote")
@@ -275,17 +320,29 @@ class Delimited(_Table):
             lines += [line.strip() for line in piece.data.decode().split("\n") if line.strip()]
         if not lines:
             raise DataError(f"{path}: the file is empty")
-        mark = self.delimiter if self.delimiter is not None else _delimiter(lines[:100])
+        if len(lines[0]) > MOST_COLUMNS:
+            lines = lines[:1]
+        decimal = self.decimal if self.decimal != "." else None
+        mark = self.delimiter if self.delimiter is not None else find_delimiter(lines[:_LINES], f"{path}", decimal)
         if not mark:
             raise DataError(
                 f"{path}:1: one column only, {lines[0][:60]!r}; separate user and item by one of "
-                f"{', '.join(map(repr, _DELIMITERS))}, or state the delimiter"
+                f"{', '.join(map(repr, DELIMITERS))}, or state the delimiter"
             )
-        values = split_line(lines[0], Layout(mark))
-        stated = wanted_columns(self.columns).values()
-        named = any(isinstance(value, str) and value in values for value in stated)
-        header = (named or not any(map(_is_number, values))) if self.header is None else self.header
-        return Layout(mark, header, encoding)
+        layout = self._with_options(Layout(mark, quotes=self.quotes), encoding)
+        header = self._header(lines, layout, path) if self.header is None else self.header
+        return dataclasses.replace(layout, header=header)
+
+    def _header(self, lines: list[str], layout: Layout, path: Path) -> bool:
+        rows = [split_line(line, layout) for line in lines[:_LINES]]
+        names = [value for value in wanted_columns(self.columns).values() if isinstance(value, str)]
+        header = has_header(rows, not set(names).isdisjoint(rows[0]))
+        if header is None:
+            first = ", ".join(short(value, 20) for value in rows[0][:4])
+            raise DataError(
+                f"{path}:1: the first row ({first}) may be a header or data; pass header=True or header=False"
+            )
+        return header
 
 
 def _encoding(path: Path, stated: str | None) -> str | None:
@@ -302,25 +359,10 @@ def _encoding(path: Path, stated: str | None) -> str | None:
 
 
 def _first_lines(start: bytes, encoding: str | None) -> list[str]:
-    """Up to a hundred whole lines that are not empty; bytes of another encoding are left to the reader to tell."""
+    """The whole lines that are not empty; bytes of another encoding are left to the reader to tell."""
     if encoding is None:
         encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     lines = start.decode(encoding, "replace").split("\n")
     if len(start) >= _SAMPLE:
         lines.pop()
-    return [line.strip() for line in lines if line.strip()][:100]
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) is not None
-
-
-def _delimiter(lines: list[str]) -> str:
-    """The delimiter that gives every line the same number of columns, or the first one of the first line, or ""."""
-    present = [mark for mark in _DELIMITERS if mark in lines[0]]
-    for mark in present:
-        layout = Layout(mark)
-        widths = {len(split_line(line, layout)) for line in lines}
-        if len(widths) == 1 and widths != {1}:
-            return mark
-    return present[0] if present else ""
+    return [line.strip() for line in lines if line.strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,11 @@ import numpy as np
 from jaxrec._moved import old_name
 from jaxrec.data._ids import IdMap, as_ids, factorize
 from jaxrec.data._interactions import Interactions, check_interactions, check_rating
+from jaxrec.data._texts import short, some, text_array
+from jaxrec.data._times import UNIT_NAMES, finest, of_decimals
 from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
+from jaxrec.data.reading._dates import in_finest_unit, parse_texts
+from jaxrec.data.reading._notes import absent_ids, low_ratings
 from jaxrec.errors import DataError
 
 PART_NAMES = ("train", "valid", "test")
@@ -22,8 +27,8 @@ def from_frame(
 ) -> Interactions:
     """Make interactions from a data frame with one interaction a row.
 
-    Ids are all integers or all strings. Times are whole numbers or dates; dates become Unix seconds (those without a
-    time zone count as UTC).
+    Ids are all integers or all strings. Times are numbers, dates or texts of ISO 8601 dates (those without a time zone
+    count as UTC), and keep their finest unit: `time_unit` of the result. Numbers with decimals are taken for seconds.
 
     Args:
       frame: a pandas or polars frame, an Arrow table, or a mapping of column name to array, with E rows.
@@ -51,23 +56,26 @@ def from_frame(
     if isinstance(item_columns, str):
         raise DataError(f"item_columns is the single text {item_columns!r}; pass a sequence of names")
     found = find_columns(names, wanted, "frame")
-    absent = [name for name in item_columns if name not in names]
+    place = {name: at for at, name in reversed(list(enumerate(names)))}
+    absent = [name for name in item_columns if name not in place]
     if absent:
-        raise DataError(f"frame: no item column {absent[0]!r}; the columns are {', '.join(map(repr, names))}")
+        raise DataError(f"frame: no item column {absent[0]!r}; the columns are {some(names, 12)}")
     column = {role: _column(frame, labels[at], role, gaps=role == "title") for role, at in found.items()}
     user_ids, user_index = factorize(as_ids(column["user"][0], "user"))
     item_ids, item_index = factorize(as_ids(column["item"][0], "item"))
     if not len(user_index):
         raise DataError("frame: no row; pass a frame with at least one interaction")
-    notes = [f"columns: {describe(names, {**found, **{name: names.index(name) for name in item_columns}})}"]
+    notes = [f"columns: {describe(names, {**found, **{name: place[name] for name in item_columns}})}"]
+    notes += [note for ids, role in ((user_ids, "user"), (item_ids, "item")) for note in absent_ids(ids, role)]
     ratings = check_rating(column["rating"][0], len(user_index)) if "rating" in column else None
-    times = _seconds(column["timestamp"][0], names[found["timestamp"]], notes) if "timestamp" in column else None
+    notes += low_ratings(ratings)
+    times, unit = (
+        _times(column["timestamp"][0], names[found["timestamp"]], notes) if "timestamp" in column else (None, None)
+    )
     per_item = {}
     for name in ("title", *item_columns):
         if name in column or name in item_columns:
-            values, missing = (
-                column[name] if name in column else _column(frame, labels[names.index(name)], name, gaps=True)
-            )
+            values, missing = column[name] if name in column else _column(frame, labels[place[name]], name, gaps=True)
             per_item[name] = _first_of_item(item_index, values, missing, len(item_ids), name, notes)
     titles = per_item.pop("title", None)
     return Interactions(
@@ -80,6 +88,7 @@ def from_frame(
         titles=titles,
         item_columns=per_item,
         notes=tuple(notes),
+        time_unit=unit,
     )
 
 
@@ -136,7 +145,7 @@ def _old_roles(columns: Columns | None, roles: Mapping[str, Any]) -> dict[str, A
 
 def _plain(values: np.ndarray) -> np.ndarray:
     """Strings as Python strings, which all rows of an item then share."""
-    return values.astype(object) if values.dtype.kind == "U" else values
+    return np.array(values.tolist(), dtype=object) if values.dtype.kind in "UO" else values
 
 
 def _labels(frame: Any) -> list[Any]:
@@ -202,31 +211,53 @@ def _refuse_missing(missing: np.ndarray | None, label: Any, role: str) -> None:
         )
 
 
-def _seconds(values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
-    """Times as int64 Unix seconds."""
+def _times(values: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, str | None]:
+    """Times as int64 and their unit, None where it is not known."""
     if values.dtype.kind == "M":
-        seconds = values.astype("datetime64[s]")
-        cut = int((seconds.astype(values.dtype) != values).sum())
-        seconds = seconds.astype(np.int64)
-        notes.append(f"dates in {name!r} became Unix seconds")
-    elif values.dtype.kind == "f":
+        times, unit = finest(values)
+        notes.append(f"dates in {name!r} became Unix {UNIT_NAMES[unit]}")
+        return times, unit
+    if values.dtype.kind == "f":
         number = values.astype(np.float64)
-        if not (np.isfinite(number) & (np.abs(number) < 2.0**63)).all():
-            at = int(np.flatnonzero(~(np.isfinite(number) & (np.abs(number) < 2.0**63)))[0])
-            raise DataError(f"frame: column {name!r} (timestamp) has {values[at]} in row {at}; give it a finite time")
-        cut = int((np.floor(number) != number).sum())
-        seconds = np.floor(number).astype(np.int64)
-    elif values.dtype.kind in "iu":
-        return values.astype(np.int64) if values.dtype.kind == "i" else values
-    else:
-        first = values.tolist()[0]
-        raise DataError(
-            f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {first!r}); convert it to "
-            "dates or to Unix seconds, for example with pandas.to_datetime, or pass columns={'timestamp': None}"
+        wrong = np.flatnonzero(~(np.isfinite(number) & (np.abs(number) < 2.0**63)))
+        if wrong.size:
+            raise DataError(
+                f"frame: column {name!r} (timestamp) has {values[wrong[0]]} in row {wrong[0]}; give it a finite time"
+            )
+        return _of_floats(number, name, notes)
+    if values.dtype.kind in "iu":
+        return (values.astype(np.int64) if values.dtype.kind == "i" else values), None
+    if values.dtype.kind in "OUT" and all(isinstance(value, str) for value in values.tolist()):
+        seconds, nanoseconds, good = parse_texts(values.tolist())
+        if good.all():
+            times, unit = in_finest_unit(seconds, nanoseconds)
+            notes.append(f"dates in {name!r} became Unix {UNIT_NAMES[unit]}")
+            return times, unit
+        values = values[~good]
+    first = values.tolist()[0]
+    raise DataError(
+        f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {short(repr(first))}); convert it "
+        "to dates or to Unix seconds, for example with pandas.to_datetime, or pass columns={'timestamp': None}"
+    )
+
+
+def _of_floats(number: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, str | None]:
+    """Seconds with decimals, each as Python would write it: that is what was meant."""
+    whole = np.floor(number) == number
+    digits, decimals = np.where(whole, number, 0).astype(np.int64), np.zeros(len(number), dtype=np.int64)
+    for at in np.flatnonzero(~whole).tolist():
+        exact = decimal.Decimal(repr(float(number[at])))
+        shift = -int(exact.as_tuple().exponent)
+        digits[at], decimals[at] = (
+            int(exact.scaleb(min(shift, 12)).to_integral_value(decimal.ROUND_FLOOR)),
+            min(shift, 12),
         )
+    times, unit, cut = of_decimals(digits, decimals)
+    if unit is not None:
+        notes.append(f"times with decimals in {name!r}, taken for seconds, became whole numbers of {unit}")
     if cut:
-        notes.append(f"{cut:,} timestamps had a fraction of a second, which is cut off")
-    return seconds
+        notes.append(f"{cut:,} times had more decimals than {unit} holds, which are cut off")
+    return times, unit
 
 
 def _first_of_item(
@@ -251,7 +282,8 @@ def _first_of_item(
         each = list(zip(out.tolist(), lacking.tolist(), strict=True))
         numbers = name != "title" and all(no or not isinstance(value, str) for value, no in each)
         blank = np.nan if numbers else ""
-        return np.array([blank if no else value for value, no in each], dtype=np.float64 if numbers else str)
+        chosen = [blank if no else value for value, no in each]
+        return np.array(chosen, dtype=np.float64) if numbers else text_array(list(map(str, chosen)))
     if lacking.any():
         if out.dtype.kind in "biu":
             out = out.astype(np.float64)

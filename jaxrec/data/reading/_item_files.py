@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._texts import as_texts, short, text_array
 from jaxrec.data.reading._columns import find_columns
-from jaxrec.data.reading._text_formats import Layout, header_names
-from jaxrec.data.reading._text_parsing import open_bytes
+from jaxrec.data.reading._layouts import Layout, header_names
+from jaxrec.data.reading._unpacking import open_bytes, reading
+from jaxrec.data.reading._values import look_alike
 from jaxrec.errors import DataError
 
 _NO_GENRES = "(no genres listed)"  # how MovieLens writes an empty list
@@ -88,13 +88,16 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
         if column
     }
     titles = columns.pop("title", None)
-    what = ", ".join(names[1:]) or "nothing"
+    what = ", ".join(short(name, 30) for name in names[1:9]) or "nothing"
+    what += f" and {len(names) - 9:,} more columns" if len(names) > 9 else ""
     note = f"items: {what} from {path.name} for {hits:,} of {data.num_items:,} items"
     if hits < len(place):
         note += f"; {len(place) - hits:,} more without an interaction are left out"
+        twice = None if hits else look_alike([*place, *map(str, data.items.ids.tolist())])
+        note += f"; {twice[0]!r} is not {twice[1]!r}: write ids in one way" if twice else ""
     return dataclasses.replace(
         data,
-        titles=data.titles if titles is None else titles.astype(str),
+        titles=data.titles if titles is None else as_texts(titles),
         item_columns={**data.item_columns, **columns},
         notes=(*data.notes, note, *notes),
     )
@@ -106,7 +109,7 @@ def _typed(values: Sequence[str]) -> np.ndarray:
         return np.array(values).astype(np.int64)
     if any(values) and all(not value or _NUMBER.fullmatch(value) for value in values):
         return np.array([float(value or "nan") for value in values])
-    return np.array(values, dtype=str)
+    return text_array(values)
 
 
 def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str], list[list[str]], list[str]]:
@@ -125,11 +128,8 @@ def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str],
 
 
 def _decode(path: Path, encoding: str | None, fall_back: bool) -> tuple[str, list[str]]:
-    try:
-        with open_bytes(path) as file:
-            data = file.read()
-    except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    with reading(path), open_bytes(path) as file:
+        data = file.read()
     try:
         return data.decode(encoding or "utf-8").removeprefix("\ufeff"), []
     except UnicodeError as error:
@@ -219,5 +219,5 @@ def _delimited(
                 rows.append(["" if row[at] == _NO_GENRES else row[at].strip() for at in order])
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}:{line}: not valid CSV from here on: {error}") from None
+        raise DataError(f"{path}:{line}: not valid CSV from here on: {error}; correct the quotes") from None
     return names, rows if headless else rows[1:]

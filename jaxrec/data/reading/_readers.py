@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import gzip
 import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from jaxrec.data._filters import Keep, deduplicate
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import is_among, pair_codes
+from jaxrec.data._texts import as_texts, text_array
+from jaxrec.data._times import common_unit
 from jaxrec.data.reading._columns import Columns
-from jaxrec.data.reading._formats import find_reader
+from jaxrec.data.reading._formats import LightGCNText, UnsureFormatError, find_reader
 from jaxrec.data.reading._item_files import add_items, sibling_item_file
-from jaxrec.data.reading._text_parsing import check_encoding, open_bytes
+from jaxrec.data.reading._text_parsing import check_encoding
+from jaxrec.data.reading._unpacking import open_bytes, reading
+from jaxrec.data.reading._values import look_alike
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.protocols import Reader
 from jaxrec.registry import make, name_of
@@ -36,23 +39,35 @@ def read(
     header: bool | None = None,
     encoding: str | None = None,
     items: PathLike | None = "auto",
+    quotes: bool | None = None,
+    decimal: str | None = None,
+    time_format: str | None = None,
+    missing: Literal["raise", "drop", "keep"] | None = None,
+    keep: Keep | None = None,
 ) -> Interactions:
     """Read interactions from a file, which may be gzip.
 
     | format | a line | found by | options |
     |---|---|---|---|
-    | movielens-data | user, item, rating, timestamp (u.data, u1.base) | tabs, numbers, no header | columns, encoding |
-    | movielens-dat | user::item::rating::timestamp, ISO-8859-1 | `::`, no header | columns, encoding |
-    | movielens-csv | userId,movieId,rating,timestamp | a header of these names | columns, encoding |
-    | lightgcn | a user and all items of that user, as numbers from 0 | spaces, each user on one line | encoding |
-    | recbole | separated by tabs (`.inter`) | a header of name:type | columns, encoding |
+    | movielens-data | user, item, rating, timestamp (u.data, u1.base) | tabs, numbers, no header | of a table |
+    | movielens-dat | user::item::rating::timestamp, ISO-8859-1 | `::`, no header | of a table |
+    | movielens-csv | userId,movieId,rating,timestamp | a header of these names | of a table |
+    | lightgcn | a user and all items of that user, as numbers from 0 | blanks, lines of several lengths | encoding |
+    | recbole | separated by tabs (`.inter`) | a header of name:type | of a table |
     | parquet | - (needs pyarrow or polars) | its first four bytes | columns |
-    | delimited | any delimited text | otherwise | columns, encoding, delimiter, header |
+    | delimited | any delimited text | otherwise | of a table, delimiter, header, quotes |
+
+    The options of a table are columns, encoding, decimal, time_format and missing.
+
+    Where two readings fit, the file is refused and the message names the option that decides: rows of numbers between
+    blanks may be a table or LightGCN's lists, two delimiters may give equal rows, a first row of texts above texts may
+    be a header or data, quotes may enclose lines or be part of the values.
 
     An id column is integers if all its values are whole numbers as Python writes them (no leading zero), otherwise
-    strings; a note says so where it was mixed. White space around values is cut off, and empty lines are skipped.
-    Without a header, two to four columns are user, item, rating and timestamp. The notes of the result say what was
-    found.
+    strings, so 007 is not 7; a note says so where it was mixed. White space around values is cut off, and empty lines
+    are skipped. Without a header, two to four columns are user, item, rating and timestamp. Times are numbers or ISO
+    8601 dates, and keep their finest unit (`Interactions.time_unit`): numbers with decimals are taken for seconds, and
+    dates without a time zone count as UTC. The notes of the result say what was found.
 
     Args:
       path: the file.
@@ -67,16 +82,26 @@ def read(
       items: a file with titles and further item columns (movies.csv, movies.dat, u.item, `.item`, or delimited text
         with a header); "auto" takes the one that belongs to `path` by its name (movies.csv beside ratings.csv); None
         is none.
+      quotes: whether double quotes enclose values, as in CSV, or are part of them; by default they enclose, and what
+        may be either is refused.
+      decimal: what stands before the decimals of ratings and times, "." by default, or ",".
+      time_format: the unit of times that are numbers ("s", "ms", "us", "ns"), or the form of dates that are not ISO
+        8601, as `datetime.strptime` takes it ("%d.%m.%Y %H:%M").
+      missing: what to do with a row whose user or item is empty or a word for a missing value (NaN, NA, NULL, None):
+        "raise" refuses the file, and is the default; "drop" leaves such rows out, and "keep" takes the words for ids,
+        both with a note.
+      keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
 
     Raises:
       MissingFileError: no such file.
-      DataError: a folder, an empty or binary file, a line with a wrong number of columns, a rating or timestamp that is
-        no finite number, an id that is missing, an index of LightGCN text that is negative or too large, a column that
-        is missing or occurs twice, bytes that are not of the encoding, an unknown format, an option that the format
-        does not have. The message starts with the file, and the line where there is one.
+      DataError: a folder, an empty or binary file, a file that two readings fit, a line with a wrong number of columns,
+        a rating that is no finite number, a time that is neither number nor date, an id that is missing, an index of
+        LightGCN text that is negative or too large, a column that is missing or occurs twice, bytes that are not of
+        the encoding, an unknown format, an option that the format does not have, gzip data that unpack to over 100
+        times their size. The message starts with the file, and the line where there is one.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -90,9 +115,11 @@ def read(
     beside = _item_file(items, path)
     if encoding is not None:
         check_encoding(encoding)
-    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding}
+    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
+    options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
     data = _read_file(path, format, options)
-    return data if beside is None else add_items(data, beside, encoding)
+    data = data if beside is None else add_items(data, beside, encoding)
+    return data if keep is None else deduplicate(data, keep)
 
 
 def read_split(
@@ -106,6 +133,10 @@ def read_split(
     header: bool | None = None,
     encoding: str | None = None,
     items: PathLike | None = "auto",
+    quotes: bool | None = None,
+    decimal: str | None = None,
+    time_format: str | None = None,
+    missing: Literal["raise", "drop", "keep"] | None = None,
     overlap: Literal["raise", "drop", "keep"] = "raise",
 ) -> Interactions:
     """Read a published split, one file a part, into interactions that share one catalog.
@@ -114,12 +145,17 @@ def read_split(
       train_path: the file of the training part.
       test_path: the file of the test part.
       valid_path: the file of the validation part, or None.
-      format: of all files, as in `read`; so are `columns`, `delimiter`, `header`, `encoding` and `items`.
+      format: of all files, as in `read`; so are the options after it. Rows of numbers that may be a table or
+        LightGCN's lists are lists if another part can be nothing else.
       columns: see `read`.
       delimiter: see `read`.
       header: see `read`.
       encoding: see `read`.
       items: see `read`; "auto" looks beside `train_path`.
+      quotes: see `read`.
+      decimal: see `read`.
+      time_format: see `read`.
+      missing: see `read`.
       overlap: what to do when a pair of user and item is in two parts. "raise" refuses; "drop" keeps it in the earlier
         part only (train before valid before test); "keep" leaves both, for uses other than `jaxrec.split`, which
         refuses them. The last two count the pairs in a note.
@@ -147,7 +183,9 @@ def read_split(
     beside = _item_file(items, paths["train"])
     if encoding is not None:
         check_encoding(encoding)
-    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding}
+    options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
+    options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
+    format = _format_of_all(paths, format, options)
     parts = {name: _read_file(path, format, options) for name, path in paths.items()}
     data = _separate(_join(parts), overlap, paths)
     return data if beside is None else add_items(data, beside, encoding)
@@ -169,7 +207,7 @@ def _existing(path: Any, name: str) -> Path:
     except JaxrecError:
         raise
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        shown = repr(path) if len(repr(path)) < 200 else f"of type {type(path).__name__}"
+        shown = repr(path) if len(repr(path)) < 100 else f"of type {type(path).__name__}"
         frame = "; from_frame reads frames" if hasattr(path, "columns") else ""
         raise DataError(f"{name} is {shown}, which is no path ({error}); pass the path of a file{frame}") from None
     hint = f"did you mean {near[0]}?" if near else "check the path"
@@ -195,23 +233,32 @@ def _read_file(path: Path, format: str | Reader, options: Mapping[str, Any]) -> 
     """Read one file, of a stated or found format."""
     stated = {name: value for name, value in options.items() if value is not None}
     found = isinstance(format, str) and format == "auto"
-    try:
+    with reading(path):
         with open_bytes(path) as file:
             if not file.read(1):
                 raise DataError(f"{path}: the file is empty")
         reader = find_reader(path, stated) if found else _stated_reader(format, stated)
         data = reader(path)
-    except JaxrecError:
-        raise
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: the gzip data are damaged ({error}); fetch the file again") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
     if not isinstance(data, Interactions):
         raise DataError(f"{path}: the reader {reader!r} gave {type(data).__name__}; let it return Interactions")
     name = name_of("reader", reader)
     note = f"{len(data):,} interactions read from {path.name}, format {name} ({'found' if found else 'stated'})"
     return dataclasses.replace(data, notes=(note, *data.notes))
+
+
+def _format_of_all(paths: Mapping[str, Path], format: str | Reader, options: Mapping[str, Any]) -> str | Reader:
+    """LightGCN's lists, where a part can be nothing else and another may be a table too; else the format as given."""
+    if not isinstance(format, str) or format != "auto":
+        return format
+    stated = {name: value for name, value in options.items() if value is not None}
+    sure, unsure = False, False
+    for path in paths.values():
+        try:
+            with reading(path):
+                sure |= isinstance(find_reader(path, stated), LightGCNText)
+        except UnsureFormatError:
+            unsure = True
+    return "lightgcn" if sure and unsure else format
 
 
 def _stated_reader(format: Any, options: Mapping[str, Any]) -> Reader:
@@ -232,25 +279,30 @@ def _join(parts: Mapping[str, Interactions]) -> Interactions:
     maps = {}
     for side in ("user", "item"):
         ids = [(data.users if side == "user" else data.items).ids for data in each]
-        if len({array.dtype.kind for array in ids}) > 1:
-            ids = [array.astype(str) for array in ids]
+        if len({array.dtype.kind == "i" for array in ids}) > 1:
+            ids = [as_texts(array) for array in ids]
             notes.append(f"{side} ids: not whole numbers in every part, so all are strings")
+        _refuse_look_alikes(side, dict(zip(parts, ids, strict=True)))
         union, index = factorize(np.concatenate(ids))
         places = np.split(index, np.cumsum([len(array) for array in ids])[:-1])
         maps[side] = IdMap(union, side), places
     columns: dict[str, np.ndarray | None] = {}
+    unit = None
     for name in ("rating", "timestamp"):
         have = {part: getattr(data, name) for part, data in parts.items()}
         without = [part for part, column in have.items() if column is None]
         if without and len(without) < len(have):
             some = " and ".join(without)
             raise DataError(f"{name}: missing in {some} only; leave it out with columns={{{name!r}: None}}")
+        if name == "timestamp" and not without:
+            times, unit = common_unit({part: (have[part], parts[part].time_unit) for part in parts})
+            have = {part: times[part] for part in parts}
         columns[name] = None if without else np.concatenate(list(have.values()))
     (users, user_places), (items, item_places) = maps["user"], maps["item"]
     titles = None
     for data, places in zip(each, item_places, strict=True):
         if data.titles is not None:
-            own = np.zeros(len(items), dtype=data.titles.dtype)
+            own = np.full(len(items), "", dtype=object)
             own[places] = data.titles
             titles = own if titles is None else np.where(titles == "", own, titles)
     code = {"train": 0, "valid": 1, "test": 2}
@@ -261,10 +313,24 @@ def _join(parts: Mapping[str, Interactions]) -> Interactions:
         items,
         columns["rating"],
         columns["timestamp"],
-        titles=titles,
+        titles=None if titles is None else text_array(titles.tolist()),
+        time_unit=unit,
         part=np.repeat([code[name] for name in parts], [len(data) for data in each]),
         notes=tuple(notes),
     )
+
+
+def _refuse_look_alikes(side: str, parts: Mapping[str, np.ndarray]) -> None:
+    """Refuse one number that is written in two ways in two parts."""
+    if any(array.dtype.kind == "i" for array in parts.values()):
+        return
+    twice = look_alike(text for array in parts.values() for text in array.tolist())
+    if twice:
+        where = [next(part for part, array in parts.items() if text in array) for text in twice]
+        raise DataError(
+            f"the {side}s {twice[0]!r} in {where[0]} and {twice[1]!r} in {where[1]} are of one number; write it in one "
+            "way in every file"
+        )
 
 
 def _separate(data: Interactions, overlap: str, paths: Mapping[str, Path]) -> Interactions:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
+import decimal
 import io
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxrec.data._texts import short
+from jaxrec.data.reading._unpacking import open_bytes, reading
 from jaxrec.errors import DataError
 
 _PIECE = 1 << 18  # bytes parsed at a time: the arrays of one piece stay in the processor's cache
 _LONGEST_LINE = 1 << 26
 SEPARATOR = b"\x1f"  # stands for a delimiter of several characters, and for that of a quoted line, once it is split
-_NEWLINE, _MINUS, _DOT, _ZERO = (np.uint8(ord(character)) for character in "\n-.0")
+_NEWLINE, _MINUS, _ZERO = (np.uint8(ord(character)) for character in "\n-0")
 
 
 class Piece(NamedTuple):
@@ -36,22 +37,6 @@ class Piece(NamedTuple):
         """
         line = self.line + self.data.count(b"\n", 0, position)
         return DataError(f"{self.path}:{line}: {message}")
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading bytes, unpacked where it is gzip (by content, whatever its name).
-
-    >>> import gzip, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "file")
-    ...     _ = path.write_bytes(gzip.compress(b"text"))
-    ...     with open_bytes(path) as file:
-    ...         file.read()
-    b'text'
-    """
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else open(path, "rb")
 
 
 def check_encoding(encoding: str) -> str:
@@ -87,13 +72,11 @@ def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iter
     """
     decoder = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
     line, rest, raw, first = 1, b"", b"-", True
-    with open_bytes(path) as file:
+    with reading(path), open_bytes(path) as file:
         while raw:
             try:
                 raw = file.read(size)
                 new = raw if decoder is None else decoder.decode(raw, not raw).encode()
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise DataError(f"{path}: the gzip data are damaged ({error}); fetch the file again") from None
             except UnicodeError as error:
                 raise Piece(rest, line, str(path)).error(
                     len(rest),
@@ -131,14 +114,23 @@ def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iter
             line += block.count(b"\n")
 
 
-def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece, bytes]]:
+def unquoted(
+    pieces: Iterator[Piece], delimiter: bytes, width: int = 0, sure: bool = False
+) -> Iterator[tuple[Piece, bytes]]:
     """Turn quoted columns into plain ones: pieces, each with the delimiter of its columns.
 
     From the first double quote on, the rows go through the csv module and come back with a separator that no column
     holds. A row keeps its place: one that spans several lines is followed by as many empty ones.
 
+    Args:
+      pieces: of the file.
+      delimiter: one character.
+      width: the number of columns.
+      sure: whether quotes are known to enclose values.
+
     Raises:
-      DataError: a row that is not valid CSV.
+      DataError: a row that is not valid CSV; where it is not sure, one over several lines of which one is a whole row
+        by itself, so that the quotes may be stray.
 
     >>> next(unquoted(iter([Piece(b'1,"a, b"\\n', 1, "FILE")]), b","))[0].data
     b'1\\x1fa, b\\n'
@@ -159,6 +151,8 @@ def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece,
         try:
             for row in reader:
                 text = mark.join(row)
+                if reader.line_num - done > 1 and not sure:
+                    _refuse_stray(row, delimiter.decode(), width, f"{piece.path}:{piece.line + done}")
                 if "\n" in text or "\r" in text or text.count(mark) != max(len(row) - 1, 0):
                     text = mark.join(value.translate(space) for value in row)
                 rows.append(text + "\n" * (reader.line_num - done))
@@ -167,8 +161,24 @@ def unquoted(pieces: Iterator[Piece], delimiter: bytes) -> Iterator[tuple[Piece,
                     yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
                     rows, start = [], done
         except csv.Error as error:
-            raise DataError(f"{piece.path}:{piece.line + done}: not valid CSV from here on: {error}") from None
+            raise DataError(
+                f"{piece.path}:{piece.line + done}: not valid CSV from here on: {error}; if the quotes are part of the "
+                "values, pass quotes=False"
+            ) from None
         yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
+
+
+def _refuse_stray(row: list[str], delimiter: str, width: int, where: str) -> None:
+    """Refuse a row over several lines if one after the first, split at each delimiter, is a row by itself."""
+    for at, value in enumerate(row):
+        _, *later = value.split("\n")
+        for place, line in enumerate(later, start=1):
+            after = len(row) - 1 - at if place == len(later) else 0
+            if line.count(delimiter) + after + 1 == width:
+                raise DataError(
+                    f"{where}: quotes that enclose several lines, {short(value)!r}, each of which may be a row; pass "
+                    "quotes=False if the quotes are part of the values, or quotes=True if a value has several lines"
+                )
 
 
 def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -248,38 +258,106 @@ def parse_integers(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> 
     return np.where(negative, -signed, signed), good
 
 
-def parse_numbers(piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def parse_numbers(
+    piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, point: str = "."
+) -> np.ndarray:
     """Parse values as numbers: float64 [n], rounded correctly, NaN where a value is none.
+
+    Args:
+      piece: the text.
+      buffer: see `split`; likewise starts and ends.
+      starts: see `split`.
+      ends: see `split`.
+      point: what stands before the decimals, "." or ",".
 
     >>> text = Piece(b"12,-3.25,1e3,x\\n", 1, "file")
     >>> parse_numbers(text, *split(text.data, b",")[:3])
     array([ 12.  ,  -3.25, 1000.  ,    nan])
     """
+    negative, value, decimals, digits = _fixed_point(buffer, starts, ends, point, 16)
+    good = digits <= 15
+    # Both numbers are exact in float64 up to 15 digits, so one division gives the nearest value.
+    number = np.where(negative, -1.0, 1.0) * value / 10.0**decimals
+    for place in np.flatnonzero(~good).tolist():  # exponents, and what is no number
+        text = pointed(piece.data[starts[place] : ends[place]], point)
+        try:
+            number[place] = float(text)
+        except ValueError:
+            number[place] = np.nan
+    return number
+
+
+def _fixed_point(
+    buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, point: str, longest: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Whether each value is negative, its digits as a whole number, how many of them are decimals, and how many there
+    are: 99 for what is no such number, or is longer."""
+    mark = np.uint8(ord(point))
     negative = buffer[starts] == _MINUS
     at = starts + negative
     length = ends - at
-    good = (length > 0) & (length <= 16)
+    good = (length > 0) & (length <= longest)
     value = np.zeros(len(starts), dtype=np.int64)
     digits, decimals = np.zeros_like(value), np.zeros_like(value)
     dotted = np.zeros(len(starts), dtype=bool)
-    for place in range(min(int(length.max(initial=0)), 16)):
+    for place in range(min(int(length.max(initial=0)), longest)):
         inside = place < length
         character = buffer[at + place]
         digit = character - _ZERO
         is_digit = inside & (digit <= 9)
-        is_dot = inside & (character == _DOT) & ~dotted
+        is_dot = inside & (character == mark) & ~dotted
         good &= is_digit | is_dot | ~inside
         value = np.where(is_digit, value * 10 + digit, value)
         digits += is_digit
         decimals += is_digit & dotted
         dotted |= is_dot
-    # Both numbers are exact in float64 up to 15 digits, so one division gives the nearest value.
-    good &= (digits > 0) & (digits <= 15)
-    number = np.where(negative, -1.0, 1.0) * value / 10.0**decimals
-    for place in np.flatnonzero(~good).tolist():  # exponents, and what is no number
-        text = piece.data[starts[place] : ends[place]]
+    return negative, value, decimals, np.where(good & (digits > 0), digits, 99)
+
+
+def pointed(text: bytes, point: str) -> bytes:
+    """Write a number as Python does; what is none in a file becomes no number for Python either.
+
+    >>> pointed(b"4,5", ","), pointed(b"1.234,5", ","), pointed(b"1_0", ".")
+    (b'4.5', b'?', b'?')
+    """
+    if b"_" in text or (point == "," and b"." in text) or len(text) > 400:
+        return b"?"
+    return text.replace(b",", b".") if point == "," else text
+
+
+def parse_decimals(
+    piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, point: str = "."
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parse values as decimal numbers, exactly.
+
+    Returns:
+      int64 [n], the digits without the point; int64 [n], how many of them are decimals, the trailing zeros not counted;
+      and bool [n], whether the value is such a number. Decimals after the 18th are cut off.
+
+    >>> text = Piece(b"12,-3.250,1.5e3,x\\n", 1, "file")
+    >>> parse_decimals(text, *split(text.data, b",")[:3])
+    (array([  12, -325, 1500,    0]), array([0, 2, 0, 0]), array([ True,  True,  True, False]))
+    """
+    negative, digits, decimals, size = _fixed_point(buffer, starts, ends, point, 20)
+    good = size <= 18
+    digits = np.where(good, np.where(negative, -digits, digits), 0)
+    decimals = np.where(good, decimals, 0)
+    while (zero := (decimals > 0) & (digits % 10 == 0)).any():
+        digits, decimals = np.where(zero, digits // 10, digits), decimals - zero
+    for place in np.flatnonzero(~good).tolist():
         try:
-            number[place] = np.nan if b"_" in text else float(text)
-        except ValueError:
-            number[place] = np.nan
-    return number
+            number = decimal.Decimal(pointed(piece.data[starts[place] : ends[place]], point).decode())
+        except (decimal.InvalidOperation, UnicodeDecodeError):
+            continue
+        if not number.is_finite() or not -60 < number.adjusted() < 19:
+            good[place] = number.is_finite() and not number
+            continue
+        sign, shown, exponent = number.as_tuple()
+        assert isinstance(exponent, int)
+        value = int("".join(map(str, shown)))
+        while exponent < 0 and (value % 10 == 0 or exponent < -18 or value >= 2**63):
+            value, exponent = -(-value // 10) if sign else value // 10, exponent + 1
+        value *= 10 ** max(exponent, 0)
+        if value < 2**63:
+            digits[place], decimals[place], good[place] = -value if sign else value, max(-exponent, 0), True
+    return digits, decimals, good

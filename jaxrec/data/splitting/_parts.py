@@ -235,6 +235,7 @@ def train_core(split: Split, k: int) -> Split:
             item=new_item[kept.item],
             rating=kept.rating,
             timestamp=kept.timestamp,
+            seen_before=kept.seen_before,
             notes=part.notes,
         )
     removed = ", ".join(f"{len(before[name]) - len(after[name]):,} of {len(before[name]):,} {name}" for name in before)
@@ -270,7 +271,13 @@ def _concatenate(parts: Sequence[Interactions]) -> Interactions:
         return None if any(column is None for column in columns) else np.concatenate(columns)
 
     joined = dataclasses.replace(
-        parts[0], user=join("user"), item=join("item"), rating=join("rating"), timestamp=join("timestamp"), part=None
+        parts[0],
+        user=join("user"),
+        item=join("item"),
+        rating=join("rating"),
+        timestamp=join("timestamp"),
+        part=None,
+        seen_before=join("seen_before"),
     )
     return joined.select(np.argsort(pair_codes(joined), kind="stable"))
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
+from jaxrec.data.splitting._boundaries import time_notes
 from jaxrec.data.splitting._holdout import (
     Order,
     Ties,
@@ -15,6 +16,7 @@ from jaxrec.data.splitting._holdout import (
     fractions,
     from_end,
     generator_of,
+    in_time,
     ordered,
     part_codes,
     rounded,
@@ -105,6 +107,9 @@ class UserKFold(Splitter):
             notes.append(f"{int((count == 1).sum()):,} users with one interaction stay in train in every fold")
         if nothing.any():
             notes.append(f"{int(nothing.sum()):,} held-out users have nothing to predict (ties) and stay in train")
+        if self.order == "time":
+            held = np.where((role == TRAIN)[data.user], -1, predicted)  # fold-in before what is predicted from it
+            notes += time_notes(data, data.user, held, codes, "user_kfold")
         return assemble(data, codes, "user_kfold", notes=notes)
 
 
@@ -170,4 +175,7 @@ class TimeWindows(Splitter):
         rank = rank[~later] - num_test[0] * (self.windows - 1 - self.window)
         codes = part_codes(whole[~later], rank, num_test, num_valid)
         note = f"window {self.window} of {self.windows}: {int(later.sum()):,} later interactions are left out"
-        return assemble(data.select(~later), codes, "time_windows", notes=[note])
+        place, every = np.full(len(data), 3), np.full(len(data), FOLD_IN, dtype=np.uint8)  # 3: after the window
+        place[~later], every[~later] = in_time(codes), codes
+        notes = [note, *time_notes(data, whole, place, every, "time_windows")]
+        return assemble(data.select(~later), codes, "time_windows", notes=notes)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxrec.data._filters import k_core as core_of
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions, check_interactions
 from jaxrec.data._pairs import pair_codes
+from jaxrec.data.splitting._boundaries import time_notes
 from jaxrec.data.splitting._holdout import (
     Order,
     Ties,
@@ -20,6 +21,7 @@ from jaxrec.data.splitting._holdout import (
     from_end,
     generator_of,
     hold_out,
+    in_time,
     one_of,
     ordered,
     part_codes,
@@ -142,7 +144,9 @@ class UserTemporal(_Fractions):
         """The split; the data need timestamps."""
         data = canonical(timed(data, "user_temporal", "method='user_random'"))
         rank = from_end(data.user, data.timestamp, generator_of(key), self.ties)
-        return assemble(data, hold_out(data.user, rank, self.test, self.valid), "user_temporal", tested=self.test > 0)
+        codes = hold_out(data.user, rank, self.test, self.valid)
+        notes = time_notes(data, data.user, in_time(codes), codes, "user_temporal")
+        return assemble(data, codes, "user_temporal", tested=self.test > 0, notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +237,8 @@ class GlobalTemporal(_Fractions):
             f"{int((tested & fitted).sum()):,} of {users:,} test users are known from train and valid together, "
             f"{known:,} of {users:,} from train alone"
         )
-        return assemble(data, codes, "global_temporal", tested=self.test > 0, notes=[note])
+        notes = [note, *time_notes(data, whole, in_time(codes), codes, "global_temporal")]
+        return assemble(data, codes, "global_temporal", tested=self.test > 0, notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +277,10 @@ class LeaveOneOut(Splitter):
         count = np.bincount(data.user, minlength=data.num_users)
         num_test = np.minimum(count - 1, 1)
         num_valid = np.minimum(count - 1 - num_test, int(self.valid))
-        return assemble(data, part_codes(data.user, rank, num_test, num_valid), "leave_one_out")
+        codes = part_codes(data.user, rank, num_test, num_valid)
+        timed = self.order == "time"
+        notes = time_notes(data, data.user, in_time(codes), codes, "leave_one_out") if timed else []
+        return assemble(data, codes, "leave_one_out", notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -346,3 +346,34 @@ def test_a_member_with_a_wrong_checksum_is_told(tmp_path):
     with pytest.raises(DownloadError, match=r"toy.zip could not be unpacked: Bad CRC-32"):
         safe_unpack(tmp_path / "toy.zip", tmp_path / "toy")
     assert everything_in(tmp_path) == ["toy.zip"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_one_line_wherever_the_damage_is(tmp_path, method):
+    path = tmp_path / "toy.zip"
+    with zipfile.ZipFile(path, "w", method) as made:
+        made.writestr("toy/a.txt", "1 2 3\n" * 5)
+        made.writestr("toy/b.txt", "4 5\n" * 5)
+    content, unpacked, told = path.read_bytes(), 0, []
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        try:
+            safe_unpack(path, tmp_path / f"{at}")
+            unpacked += 1
+        except DownloadError as error:
+            told.append(str(error))
+    assert not any("\n" in message for message in told)
+    assert unpacked < len(content) / 2  # times, versions and the like are not damage
+    assert len(list(tmp_path.iterdir())) == unpacked + 1
+
+
+def test_an_archive_that_unpacks_to_over_a_hundred_times_its_size_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "toy.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.txt", bytes(70 << 20))
+    with pytest.raises(DownloadError, match=r"would unpack to 1 members and 73,400,320 bytes; at most 10,000 and"):
+        safe_unpack(tmp_path / "toy.zip", tmp_path / "toy")
+    with zipfile.ZipFile(tmp_path / "toy.zip", "w") as made:
+        made.writestr("a/" * 20_000 + "b", "")
+    with pytest.raises(DownloadError, match="unsafe member 'a/a/") as caught:
+        safe_unpack(tmp_path / "toy.zip", tmp_path / "toy")
+    assert len(str(caught.value)) < 300

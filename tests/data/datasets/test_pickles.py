@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import re
+import resource
 import struct
 
 import numpy as np
@@ -250,3 +251,33 @@ def test_sparse_matrices_whose_parts_do_not_fit_are_refused(part, value, written
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(MissingFileError, match=r"ind\.x does not exist"):
         read_pickle(tmp_path / "ind.x")
+
+
+@pytest.mark.parametrize("place", [b"r\xff\xff\xff\x05", b"r\x00\x00\x00\x80", b"p100000000\n"])
+def test_a_memo_longer_than_the_file_is_refused(written, place):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"it has a memo of [0-9,]+ places in [0-9]+ bytes"):
+        read_pickle(written(b"\x80\x02}" + place + b"."))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04B\xff\xff\xff\x7f.",  # 2 GB of bytes that are not there
+        b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b".",
+        b"\x80\x04\x95" + struct.pack("<Q", 1 << 40) + b"N.",
+    ],
+)
+def test_lengths_beyond_the_file_are_damage(written, content):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="is not a pickle of plain arrays, or is damaged"):
+        read_pickle(written(content))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_many_copies_of_one_list_are_refused(written):
+    copies = b"(" + b"cbuiltins\nlist\nh\x00\x85R" * 20_000 + b"t."
+    content = b"\x80\x02](" + b"N" * 20_000 + b"eq\x00" + copies
+    with pytest.raises(DataError, match="it makes 20,000 objects"):
+        read_pickle(written(content))

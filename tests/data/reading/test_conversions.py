@@ -1,5 +1,7 @@
 """Interactions from and to scipy matrices and networkx graphs."""
 
+import datetime
+
 import networkx
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.reading._conversions import from_networkx, from_scipy, to_networkx, to_scipy
+from jaxrec.data.reading._frames import from_frame
 from jaxrec.errors import DataError
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=4)
@@ -200,3 +203,44 @@ def test_a_matrix_whose_columns_are_ids_is_told_before_memory_runs_out():
     matrix = scipy.sparse.coo_matrix((np.ones(3), ([0, 1, 2], [5, 7, 2_999_999_999])), shape=(3, 3_000_000_000))
     with pytest.raises(DataError, match=r"3,000,000,000 items do not fit .*from_arrays\(matrix.row, matrix.col"):
         from_scipy(matrix)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint32, np.int64, np.float32, bool])
+@pytest.mark.parametrize("form", ["coo", "csr", "csc"])
+def test_entries_at_one_place_are_added_without_wrapping(dtype, form):
+    most = 1 if dtype is bool else 2.0**100 if dtype is np.float32 else np.iinfo(dtype).max
+    values, rows, columns = np.array([most, most, 1], dtype), [0, 0, 1], [1, 1, 0]
+    matrix = scipy.sparse.coo_matrix((values, (rows, columns)), shape=(2, 2))
+    if form != "coo":  # their constructors keep entries at one place apart
+        kind, order, indptr = (
+            (scipy.sparse.csr_matrix, columns, [0, 2, 3])
+            if form == "csr"
+            else (scipy.sparse.csc_matrix, [1, 0, 0], [0, 1, 3])
+        )
+        matrix = kind((values if form == "csr" else values[[2, 0, 1]], order, indptr), shape=(2, 2))
+    data = from_scipy(matrix, ratings=True)
+    # True and true is true; all other sums are those of arithmetic, rounded to float32 once.
+    assert data.rating.tolist() == [np.float32(1.0 if dtype is bool else 2.0 * float(most)), 1.0]
+    assert "1 entries at the place of another one were added to it" in data.notes
+
+
+def test_float16_sums_do_not_become_infinite():
+    matrix = scipy.sparse.coo_matrix((np.array([60_000, 60_000], np.float32), ([0, 0], [0, 0])), shape=(1, 1))
+    assert from_scipy(matrix).rating.tolist() == [120_000]
+
+
+def test_zeros_are_told_by_matrix_and_table():
+    matrix = scipy.sparse.csr_array((np.array([0.0, 5.0]), [0, 1], [0, 2]), shape=(1, 2))
+    assert "1 entries stored as 0 are no interactions; keep_zeros=True keeps them" in from_scipy(matrix).notes
+    table = from_frame({"user": [0, 0], "item": [0, 1], "rating": [0.0, 5.0]})
+    assert "1 of 2 ratings are 0 or less and are kept as interactions; min_rating leaves them out" in table.notes
+    assert from_scipy(matrix, keep_zeros=True).rating.tolist() == table.rating.tolist()
+
+
+def test_dates_of_edges_keep_their_unit():
+    graph = networkx.Graph()
+    graph.add_node("ann", bipartite=0)
+    graph.add_node("tea", bipartite=1)
+    graph.add_edge("ann", "tea", timestamp=datetime.datetime(1970, 1, 1, 0, 0, 1, 500_000))
+    data = from_networkx(graph)
+    assert (data.timestamp.tolist(), data.time_unit) == ([1_500], "ms")

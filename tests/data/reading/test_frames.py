@@ -109,12 +109,13 @@ def test_days_are_dates_too():
     assert from_frame(polars.DataFrame({"user": [1], "item": [1], "time": days})).timestamp.tolist() == [2 * 86400]
 
 
-def test_fractions_of_a_second_are_cut_off_and_counted():
+def test_fractions_of_a_second_are_kept():
     data = from_frame({"user": [1, 1, 1], "item": [1, 2, 3], "timestamp": np.array([1.75, 2.0, -0.5])})
-    assert data.timestamp.tolist() == [1, 2, -1]
-    assert data.notes[-1] == "2 timestamps had a fraction of a second, which is cut off"
+    assert (data.timestamp.tolist(), data.time_unit) == ([1750, 2000, -500], "ms")
+    assert data.notes[-1] == "times with decimals in 'timestamp', taken for seconds, became whole numbers of ms"
     moments = np.array(["1970-01-01T00:00:01.500"], dtype="datetime64[ms]")
-    assert "1 timestamps had a fraction" in from_frame({"user": [1], "item": [1], "timestamp": moments}).notes[-1]
+    data = from_frame({"user": [1], "item": [1], "timestamp": moments})
+    assert (data.timestamp.tolist(), data.notes[-1]) == ([1500], "dates in 'timestamp' became Unix milliseconds")
 
 
 @pytest.mark.parametrize("role", ["user", "item", "rating", "timestamp"])
@@ -166,7 +167,7 @@ def test_categories_and_nullable_columns_without_gaps():
         ({**COLUMNS, "user": [1.5, 2.0, 3.0]}, {}, "user id 1.5 at position 0 is not a whole number"),
         ({**COLUMNS, "rating": ["good", "bad", "bad"]}, {}, "rating must be numbers"),
         ({**COLUMNS, "rating": [1.0, float("inf"), 2.0]}, {}, "rating at position 1 is inf"),
-        ({**COLUMNS, "timestamp": ["2020-01-01"] * 3}, {}, r"\(the first is '2020-01-01'\); convert it to dates or"),
+        ({**COLUMNS, "timestamp": ["1.1.2020"] * 3}, {}, r"\(the first is '1.1.2020'\); convert it to dates or"),
         ({**COLUMNS, "timestamp": [1.0, float("inf"), 2.0]}, {}, "has inf in row 1; give it a finite time"),
         ({**COLUMNS, "timestamp": [[1], [2], [3]]}, {}, r"column 'timestamp' \(timestamp\) has shape \(3, 1\)"),
         ({**COLUMNS, "rating": [1.0]}, {}, r"rating has shape \(1,\), expected \(3,\)|one rating for each"),

@@ -122,7 +122,7 @@ def test_the_items_of_a_split_are_those_beside_train(tmp_path):
         ("movies.csv", "", r"movies.csv: the file is empty"),
         ("movies.csv", b"movieId,title\n5,\xe9\n", r"movies.csv:2: not UTF-8 .*; state the encoding"),
         ("x.item", "item_id\ttitle:token\n", r"x.item:1: column 'item_id' has no type"),
-        ("movies.csv.gz", b"\x1f\x8bxx", r"movies.csv.gz: cannot be read"),
+        ("movies.csv.gz", b"\x1f\x8bxx", r"movies.csv.gz: the gzip data are damaged"),
         ("u.genre", "Action\n", r"u.genre: a line is not NAME.NUMBER"),
     ],
 )

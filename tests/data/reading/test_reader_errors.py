@@ -50,13 +50,13 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (
             GOOD + "1,3,4,2020-01-31\n",
             {},
-            "FILE:3: timestamp '2020-01-31' is not a finite number; convert dates to",
+            r"FILE:3: timestamp '2020-01-31' is not a finite number; state time_format \(time_format=",
         ),
         (GOOD + "1,3,4,1e30\n", {}, "FILE:3: timestamp '1e30' is not a finite number"),
         (
             GOOD + "1,3,4,\n",
             {},
-            "FILE:3: the timestamp is missing; convert dates to Unix seconds, or leave",
+            "FILE:3: the timestamp is missing; correct the line, or leave the column out",
         ),
         ("1::2::bad::4\n", {}, "FILE:1: rating 'bad' is not"),
         # ids
@@ -65,8 +65,8 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (GOOD + "x" * 1001 + ",3,4,5\n", {}, "FILE:3: a user of more than 1,000 bytes; is it one"),
         ("0 1 2\n1 -3\n", {}, "FILE:2: item '-3' is negative; the format lightgcn has indices from 0 to 2147483646"),
         ("0 1 2\n-1 3\n", {}, "FILE:2: user '-1' is negative"),
-        (f"0 1 {2**31 - 1}\n", {}, "FILE:1: item '2147483647' is too large"),
-        (f"0 1 {2**70}\n", {}, "FILE:1: item '1180591620717411303424' is not a whole number"),
+        (f"0 1 {2**31 - 1}\n1 1\n", {}, "FILE:1: item '2147483647' is too large"),
+        (f"0 1 {2**70}\n1 1\n", {}, "FILE:1: item '1180591620717411303424' is not a whole number"),
         (
             "0 1 2\n1 x\n",
             {"format": "lightgcn"},
@@ -76,7 +76,7 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (
             "1 2 5\n1 3 4\n",
             {},
-            "FILE: numbers separated by white space, with a user on several lines: state format",
+            r"FILE: rows of numbers between blanks .* pass columns=\('user', 'item', 'rating'\), or format='lightgcn'",
         ),
         # the header
         ("user,item,user\n1,2,3\n", {}, "FILE:1: column 'user' occurs more than once; rename one of them"),

@@ -1,0 +1,46 @@
+"""Notes that files, frames and matrices have in common."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from jaxrec.data._texts import is_text, some
+
+_ABSENT = re.compile(rb"[-+]?nan|null|none|n/a|#n/a|#na|<na>|<null>|\(null\)|\\n", re.IGNORECASE)
+_ABSENT_AS_WRITTEN = (b"NA", b"NaT", b"<NaT>")  # "na" and "nat" may be names
+
+
+def is_absent(text: bytes) -> bool:
+    """Whether a text is a word that programs write where a value is missing.
+
+    >>> [is_absent(text) for text in (b"NaN", b"NULL", b"NA", b"Nancy", b"7")]
+    [True, True, True, False, False]
+    """
+    return text in _ABSENT_AS_WRITTEN or _ABSENT.fullmatch(text) is not None
+
+
+def absent_ids(ids: np.ndarray, role: str) -> list[str]:
+    """Count ids that are words for a missing value in a note.
+
+    >>> absent_ids(np.array(["NULL", "ann"]), "user")
+    ["user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')"]
+    """
+    found = [text for text in ids.tolist() if is_absent(text.encode("utf-8", "replace"))] if is_text(ids) else []
+    told = f"{role} ids: {len(found):,} of {len(ids):,} are words for a missing value, kept as ids ({some(found, 3)})"
+    return [told] if found else []
+
+
+def low_ratings(ratings: np.ndarray | None) -> list[str]:
+    """Count ratings of 0 or less in a note: a matrix leaves out what is stored as 0, a table does not.
+
+    >>> low_ratings(np.array([0, 1, 5], dtype=np.float32))
+    ['1 of 3 ratings are 0 or less and are kept as interactions; min_rating leaves them out']
+    """
+    low = 0 if ratings is None else int((ratings <= 0).sum())
+    if not low or ratings is None:
+        return []
+    return [
+        f"{low:,} of {len(ratings):,} ratings are 0 or less and are kept as interactions; min_rating leaves them out"
+    ]

@@ -1,0 +1,95 @@
+"""Ids that may not be meant: words for a missing value, and one number written in two ways."""
+
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec.errors import DataError
+
+WORDS = ("NaN", "nan", "NA", "N/A", "n/a", "NULL", "null", "None", "none", "<NA>", "#N/A", "(null)", "\\N", "NaT")
+
+
+@pytest.fixture
+def reading(tmp_path):
+    """A function that writes a text to a file and reads it."""
+
+    def read(text, name="ratings.csv", **options):
+        (tmp_path / name).write_text(text)
+        return jaxrec.read(tmp_path / name, **options)
+
+    return read
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_a_word_for_a_missing_value_is_refused_dropped_or_kept(reading, word, role):
+    rows = [("ann", "x"), ("bob", word) if role == "item" else (word, "y"), ("cat", "z")]
+    text = "user,item\n" + "".join(",".join(row) + "\n" for row in rows)
+    with pytest.raises(DataError, match=rf":3: the {role} is .*, a word for a missing value; pass missing='drop'"):
+        reading(text)
+    dropped = reading(text, missing="drop")
+    assert dropped.users.ids.tolist() == ["ann", "cat"]
+    assert "1 rows left out, whose user or item is missing" in dropped.notes
+    kept = reading(text, missing="keep")
+    assert word in (kept.users if role == "user" else kept.items).ids.tolist()
+    assert f"{role} ids: 1 of 3 are words for a missing value, kept as ids ({word!r})" in kept.notes
+
+
+def test_ids_that_only_begin_like_one_are_ids(reading):
+    names = ["Nancy", "Nate", "na", "nat", "nulls", "<b>", "#1", "-1x", "No"]
+    data = reading("user,item\n" + "".join(f"{name},x\n" for name in names))
+    assert data.users.ids.tolist() == sorted(names)
+    assert not any("missing" in note for note in data.notes)
+
+
+def test_empty_ids_are_dropped_too_and_never_kept(reading):
+    text = "user,item,rating\n1,2,5\n,3,4\n7,,3\n"
+    data = reading(text, missing="drop")
+    assert (data.users.ids.tolist(), data.rating.tolist()) == ([1], [5])
+    assert "2 rows left out, whose user or item is missing" in data.notes
+    with pytest.raises(DataError, match=":3: the user is missing"):
+        reading(text, missing="keep")
+    with pytest.raises(DataError, match="no interaction, only 1 rows without an id"):
+        reading("user,item\nNaN,3\n", missing="drop")
+    with pytest.raises(DataError, match="missing is 'ignore'; pass 'raise', 'drop' or 'keep'"):
+        reading(text, missing="ignore")
+
+
+def test_words_in_a_frame_are_counted():
+    data = jaxrec.from_frame({"user": ["NULL", "ann"], "item": [1, 2]})
+    assert "user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')" in data.notes
+
+
+def test_one_number_in_two_forms_is_refused(reading, tmp_path):
+    with pytest.raises(DataError, match=r"the items '7\.0' and '7' are of one number; write it in one way"):
+        reading("user,item\n1,7\n2,7.0\n")
+    for name, user in (("train.csv", "1"), ("test.csv", "1.0")):
+        (tmp_path / name).write_text(f"user,item\n{user},{name}\n2x,all{name}\n")
+    with pytest.raises(DataError, match=r"the users '1\.0' in test and '1' in train are of one number"):
+        jaxrec.read_split(tmp_path / "train.csv", tmp_path / "test.csv")
+    (tmp_path / "train.csv").write_text("user,item\n1,a\n2,b\n")
+    (tmp_path / "test.csv").write_text("user,item\n1.0,c\n")
+    with pytest.raises(DataError, match=r"the users '1\.0' in test and '1' in train are of one number"):
+        jaxrec.read_split(tmp_path / "train.csv", tmp_path / "test.csv")
+
+
+def test_leading_zeros_make_another_id(reading, tmp_path):
+    data = reading("user,item\n1,007\n1,7\n")
+    assert data.items.ids.tolist() == ["007", "7"]
+    (tmp_path / "movies.csv").write_text("movieId,title\n7,Seven\n")
+    data = reading("userId,movieId\n1,007\n", name="ratings.csv", items=tmp_path / "movies.csv")
+    assert data.titles.tolist() == [""]
+    assert any("title from movies.csv for 0 of 1 items" in note for note in data.notes)
+    (tmp_path / "movies.csv").write_text("movieId,title\n7.0,Seven\n")
+    data = reading("userId,movieId\n1,7\n", name="ratings.csv", items=tmp_path / "movies.csv")
+    assert any("'7.0' is not '7': write ids in one way" in note for note in data.notes)
+
+
+def test_whole_numbers_with_a_point_and_ratings_of_nothing_are_counted(reading):
+    data = reading("user,item,rating\n1.0,5,0\n2.0,6,-1\n3.0,6,4\n")
+    assert data.users.ids.tolist() == ["1.0", "2.0", "3.0"]
+    assert "user ids: 3 of 3 are whole numbers with a point, read as strings ('1.0', '2.0', '3.0')" in data.notes
+    told = "2 of 3 ratings are 0 or less and are kept as interactions; min_rating leaves them out"
+    assert told in data.notes
+    frame = {"user": [1, 2, 3], "item": [5, 6, 6], "rating": np.array([0, -1, 4])}
+    assert told in jaxrec.from_frame(frame).notes
