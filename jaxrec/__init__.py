@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         reports,
         sampling,
         scorers,
+        serving,
         sparse,
         spectral,
         statistics,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         tune,
     )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.serving import export
 
     from_arrays = Interactions.from_arrays
 
@@ -74,7 +76,7 @@ __version__ = "0.2.0"
 
 _ROOMS = (
     *("evaluation", "graph", "losses", "metrics", "models", "ranking", "reports", "sampling", "sparse", "spectral"),
-    *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
+    *("protocols", "pytrees", "registry", "scorers", "serving", "statistics", "training"),
 )
 _NAMES = {
     "api": "CrossValidation Recommendations cross_validate evaluate evaluate_rankings evaluate_ratings evaluate_sampled"
@@ -87,6 +89,7 @@ _NAMES = {
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
     " tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "serving": "export",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}
 
