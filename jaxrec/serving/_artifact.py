@@ -48,7 +48,5 @@ def tensors(content):
     """The tensors of a safetensors file by name."""
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     header, data = json.loads(content[8:start].tobytes()), content[start:]
-    parts = {name: data[slice(*told["data_offsets"])] for name, told in header.items()}
-    return {
-        name: part.view(TYPES[header[name]["dtype"]]).reshape(header[name]["shape"]) for name, part in parts.items()
-    }
+    flat = {name: data[slice(*one["data_offsets"])].view(TYPES[one["dtype"]]) for name, one in header.items()}
+    return {name: part.reshape(header[name]["shape"]) for name, part in flat.items()}

@@ -143,11 +143,7 @@ def _ragged(name: str, indptr: Any, values: Mapping[str, Any], users: np.ndarray
     lengths = np.diff(indptr)
     kept = np.repeat(np.isin(np.arange(len(lengths)), users), lengths)
     ends = np.concatenate([[0], np.cumsum(lengths[users])]).astype(np.int32)
-    out = {
-        each: np.ascontiguousarray(np.asarray(value)[int(indptr[0]) : int(indptr[-1])][kept])
-        for each, value in values.items()
-    }
-    return {f"{name}_indptr": ends, **out}
+    return {f"{name}_indptr": ends, **{each: np.asarray(value)[: len(kept)][kept] for each, value in values.items()}}
 
 
 def _longest(users: Mapping[str, np.ndarray], name: str) -> int:

@@ -144,7 +144,13 @@ def ranking_program(k: int) -> bytes:
 
 
 def _serialized(function: Callable[..., Any], *arguments: jax.ShapeDtypeStruct) -> bytes:
-    return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())
+    # A program names the lines that it was made from, up to the caller's. Without them it is the same from everywhere.
+    limit: int = jax.config.jax_traceback_in_locations_limit  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*arguments).serialize())
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)
 
 
 def _column(table: jax.Array, at: jax.Array) -> jax.Array:
