@@ -12,8 +12,9 @@ class Options:
 
     Attributes:
       dataset: a data set with a published split.
-      dim: the width of the vectors.
-      epochs: of MF, so that the norms of the items differ as those of a trained model do.
+      model: a name of the registry.
+      dim: the width of the vectors of a trained model.
+      epochs: of a trained model, so that the norms of the items differ as those of a trained model do.
       k: the length of the lists.
       users: lists that are compared.
       calls: calls for one user each that are timed, after as many that are not.
@@ -22,6 +23,7 @@ class Options:
     """
 
     dataset: str = "gowalla"
+    model: str = "mf"
     dim: int = 64
     epochs: int = 1
     k: int = 20

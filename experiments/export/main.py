@@ -18,6 +18,7 @@ import tyro
 
 import jaxrec
 from experiments.export.config import Options
+from jaxrec import registry
 from jaxrec.fitting import versions
 
 # Runs where jaxrec is not to be found: loads, answers one user at a time, and gives lists to compare.
@@ -52,8 +53,11 @@ print(json.dumps({
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the measurement; see `Options`."""
     options = tyro.cli(Options, args=argv)
-    split = jaxrec.load(options.dataset)
-    model = jaxrec.fit(jaxrec.MF(dim=options.dim), split, epochs=options.epochs, refit=False, key=jax.random.key(0))
+    data = jaxrec.load(options.dataset)
+    kind = registry.find("model", options.model)
+    trained = "dim" in registry.options_of(kind)
+    words = {"epochs": options.epochs} if trained else {}
+    model = jaxrec.fit(kind(**({"dim": options.dim} if trained else {})), data, key=jax.random.key(0), **words)
     with tempfile.TemporaryDirectory() as place:
         small = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays([0], [0]), epochs=1, key=jax.random.key(0))
         jaxrec.export(small, pathlib.Path(place, "imports"))  # so that no import is timed
@@ -61,14 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         written = jaxrec.export(model, folder, k=max(options.k, 100), index=options.index)
         took = time.perf_counter() - start
-        users = model.users.ids[:][: options.users].tolist()
+        users = model.users.ids[: options.users].tolist()
         wanted = {
             user: [(one.item, one.score) for one in found]
             for user, found in jaxrec.recommend(model, users, k=options.k)
         }
         loaders = ["serve_numpy", "serve_jax", *(["serve_index"] if options.index else [])]
         result: dict[str, Any] = {
-            "data": f"{options.dataset}, {model.num_users:,} x {model.num_items:,}, {options.dim} columns",
+            "data": f"{options.dataset}, {model.num_users:,} x {model.num_items:,}",
+            "model": str(model),
             "export_s": round(took, 3),
             "bytes": written.bytes,
             "index": written.manifest["index"],
@@ -86,9 +91,11 @@ def _served(folder: pathlib.Path, loader: str, options: Options, wanted: dict[An
     """What a loader says in a process of its own, and how its lists differ."""
     words = [str(folder), loader, str(options.k), str(options.calls), str(options.users)]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", SERVE, *words], env=env, cwd=folder, capture_output=True, text=True
+    env["OPENBLAS_NUM_THREADS"] = (
+        "1"  # one user's product of 10 MB gains nothing by threads, which wait for one another
     )
+    command = [sys.executable, "-P", "-c", SERVE, *words]
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     said = json.loads(done.stdout)

@@ -27,7 +27,7 @@ class Artifact:
     def read(self, name):
         told = self.manifest["files"][name]
         content = np.fromfile(self.folder / told["name"], np.uint8)
-        if hashlib.sha256(content).hexdigest() != told["sha256"]:
+        if hashlib.sha256(content.data).hexdigest() != told["sha256"]:
             raise ValueError(f"{self.folder / told['name']} is damaged; export the model again")
         return content
 
@@ -35,6 +35,9 @@ class Artifact:
         if unknown := [name for name in names if str(name) not in self.places[side]]:
             raise ValueError(f"{unknown[0]!r} is not among the {len(self.ids[side]):,} {side} of the artifact")
         return [self.places[side][str(name)] for name in names]
+
+    def rank(self, queries, hidden, k):
+        raise NotImplementedError
 
     def lists(self, queries, hidden, k):
         if not 1 <= k <= self.longest_list:

@@ -59,7 +59,8 @@ def recall_of(
       lengths: values of k; those above I are left out.
     """
     out = {}
-    exact = np.argsort(-(users @ items.T), axis=1, kind="stable")
+    chunks = (users[start : start + 100] for start in range(0, len(users), 100))  # a tile of scores at a time
+    exact = np.concatenate([np.argsort(-(part @ items.T), axis=1, kind="stable")[:, : max(lengths)] for part in chunks])
     queries = np.concatenate([users, np.zeros((len(users), 1), np.float32)], axis=1)
     for k in (k for k in lengths if k <= len(items)):
         found = index.search(queries, k).keys.reshape(len(users), k)

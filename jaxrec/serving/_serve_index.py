@@ -14,8 +14,10 @@ class Server(serve_numpy.Server):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.index = usearch.index.Index.restore(self.read("index").tobytes())
-        self.least = self.index.expansion_search = self.manifest["index"]["expansion_search"]
+        index = usearch.index.Index.restore(self.read("index").tobytes())
+        if index is None:
+            raise ValueError(f"this version of usearch cannot read the index of {folder}; export the model again")
+        self.index, self.least = index, self.manifest["index"]["expansion_search"]
 
     def rank(self, queries, hidden, k):
         for query, own in zip(queries, hidden, strict=True):
