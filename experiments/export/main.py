@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = jaxrec.load(options.dataset)
     kind = registry.find("model", options.model)
     trained = "dim" in registry.options_of(kind)
-    words = {"epochs": options.epochs} if trained else {}
-    model = jaxrec.fit(kind(**({"dim": options.dim} if trained else {})), data, key=jax.random.key(0), **words)
+    words: dict[str, Any] = {"epochs": options.epochs} if trained else {}
+    model = jaxrec.fit(kind(dim=options.dim) if trained else kind(), data, key=jax.random.key(0), **words)
     with tempfile.TemporaryDirectory() as place:
         small = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays([0], [0]), epochs=1, key=jax.random.key(0))
         jaxrec.export(small, pathlib.Path(place, "imports"))  # so that no import is timed
@@ -91,9 +91,7 @@ def _served(folder: pathlib.Path, loader: str, options: Options, wanted: dict[An
     """What a loader says in a process of its own, and how its lists differ."""
     words = [str(folder), loader, str(options.k), str(options.calls), str(options.users)]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env["OPENBLAS_NUM_THREADS"] = (
-        "1"  # one user's product of 10 MB gains nothing by threads, which wait for one another
-    )
+    env["OPENBLAS_NUM_THREADS"] = "1"  # threads gain nothing in the product of one user
     command = [sys.executable, "-P", "-c", SERVE, *words]
     done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
