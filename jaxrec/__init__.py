@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         reports,
         sampling,
         scorers,
+        serving,
         sparse,
         spectral,
         statistics,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         tune,
     )
     from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.serving import export
     from jaxrec.training import Checkpoint
 
     from_arrays = Interactions.from_arrays
@@ -78,7 +80,7 @@ __version__ = "0.2.0"
 
 _ROOMS = (
     *("evaluation", "graph", "losses", "metrics", "models", "ranking", "reports", "sampling", "sparse", "spectral"),
-    *("protocols", "pytrees", "registry", "scorers", "statistics", "training"),
+    *("protocols", "pytrees", "registry", "scorers", "serving", "statistics", "training"),
 )
 _NAMES = {
     "api": "CrossValidation Embeddings Recommendations add_items cross_validate embeddings evaluate"
@@ -91,6 +93,7 @@ _NAMES = {
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
     " tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "serving": "export",
     "training": "Checkpoint",
 }
 _HOMES = {name: f"jaxrec.{room}" for room, names in _NAMES.items() for name in names.split()}

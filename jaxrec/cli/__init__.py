@@ -28,6 +28,7 @@ COMMANDS = (
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
     ("similar", "similar", "the most similar items of an item"),
     ("predict", "predict", "the scores of pairs of a user and an item"),
+    ("export", "export", "a model as files and programs that are served without jaxrec"),
     ("datasets", "datasets", "the data sets that fit knows by name"),
     ("doctor", "doctor", "versions, devices, memory settings, data folders"),
 )

@@ -1,0 +1,5 @@
+"""python -m experiments.export: see main.py."""
+
+from experiments.export.main import main
+
+main()
