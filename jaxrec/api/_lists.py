@@ -143,9 +143,11 @@ def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:
         raise DataError(f"the list of user {user!r} is {_short(listed)}; pass a list of items, the best first")
-    if hasattr(listed, "to_dict") and getattr(listed.dtype, "kind", "") == "f":  # a series of scores by item
+    kind = getattr(getattr(listed, "dtype", None), "kind", "")
+    if hasattr(listed, "to_dict") and kind == "f":  # a series of scores by item
         raise DataError(f"the list of user {user!r} is a series of fractions; pass its items, or series.to_dict()")
-    items = listed.tolist() if hasattr(listed, "tolist") else list(listed)
+    as_list: Any = getattr(listed, "tolist", None)
+    items = list(listed) if as_list is None else as_list()
     if items and all(isinstance(one, (tuple, list)) and len(one) == 2 for one in items):
         return [one[0] for one in items], [one[1] for one in items]
     return items, []

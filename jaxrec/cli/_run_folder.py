@@ -157,8 +157,8 @@ def replacing(model: FittedModel, folder: pathlib.Path, log: pathlib.Path | None
             note(f"{folder} keeps its old run; the new model, not measured, waits as {saved.beside(MODEL).name}")
         raise
     for stale in (folder / NEW_LOG, folder / "log.jsonl") if new else (folder / NEW_LOG,):
-        if stale == log and log.name == NEW_LOG:
-            os.replace(log, saved.beside("log.jsonl"))
+        if stale == log and stale.name == NEW_LOG:
+            os.replace(stale, saved.beside("log.jsonl"))
         elif stale != log:
             stale.unlink(missing_ok=True)
     settle(folder, waiting=False) if new else saved.switch(replace=True)

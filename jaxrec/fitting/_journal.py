@@ -74,7 +74,7 @@ class Journal:
 
         try:
             storage = JournalStorage(JournalFileBackend(str(self.path), lock_obj=_Held()))  # pyright: ignore[reportArgumentType]
-            return optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
+            return optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)  # pyright: ignore[reportArgumentType]
         except (ValueError, KeyError, TypeError, AssertionError) as error:
             reason = " ".join(str(error).split())[:100]
             raise JaxrecError(f"study {str(self.path)!r} cannot be read: {reason}; name another file") from None

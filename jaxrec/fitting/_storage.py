@@ -217,7 +217,7 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}
     if path in arrays:
         raise RunFolderError(f"two arrays would have the name {path}; rename a variable")
-    if getattr(value, "dtype", None) == np.dtype(object):  # texts that one long one would widen
+    if isinstance(value, np.ndarray) and value.dtype == object:  # texts that one long one would widen
         return _pack(storable(value), path, arrays)
     arrays[path] = np.asarray(value)
     return {"kind": "array", "path": path, "dtype": arrays[path].dtype.str, "shape": list(arrays[path].shape)}
