@@ -58,7 +58,7 @@ def is_text(array: np.ndarray) -> bool:
     return array.dtype.kind == "O" and all(isinstance(value, str) for value in array.tolist())
 
 
-def storable(array: np.ndarray | None) -> Any:
+def storable(array: Any) -> Any:
     """Give what a file holds of an array without Python objects: objects become their bytes and where each ends.
 
     >>> storable(np.array(["ann", "bo"], dtype=object))["ends"].tolist()

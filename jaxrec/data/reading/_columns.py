@@ -128,7 +128,7 @@ def find_columns(
     if twice is not None:
         raise DataError(f"{where}: column {short(twice)!r} occurs more than once; rename one of them")
     places = {name: at for at, name in reversed(list(enumerate(names)))}
-    plain = collections.defaultdict(list)
+    plain: dict[str, list[int]] = collections.defaultdict(list)
     for at, name in enumerate(names):
         plain[_plain(name)].append(at)
     have = f"the columns are {some(names, _SHOWN)}" if names else "there is no column"
@@ -159,8 +159,10 @@ def find_columns(
             continue
         if at in found.values():
             other = next(name for name, place in found.items() if place == at)
-            raise DataError(f"{where}: column {short(names[at])!r} is to be both {other} and {role}; give each its own")
-        found[role] = at
+            raise DataError(
+                f"{where}: column {short(str(names[at]))!r} is to be both {other} and {role}; give each its own"
+            )
+        found[role] = int(at)
     return found
 
 

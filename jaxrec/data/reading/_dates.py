@@ -56,7 +56,7 @@ def parse_iso(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple
         value = np.zeros(len(starts), dtype=np.int64)
         for digit in digits:
             value = value * 10 + digit
-        return value, (digits <= 9).all(axis=0)
+        return value, np.asarray((digits <= 9).all(axis=0))
 
     def mark(place: int, *characters: str) -> np.ndarray:
         return np.isin(text[place], [ord(character) for character in characters])
