@@ -138,14 +138,16 @@ def rows_of_lists(lists: Mapping[Any, Any], in_order: bool = False) -> Rows:
 
 def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
     """The items of a list, and their scores if there are any."""
-    listed: Any = given
+    listed = given
     if isinstance(listed, Mapping):
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:
         raise DataError(f"the list of user {user!r} is {_short(listed)}; pass a list of items, the best first")
-    if hasattr(listed, "to_dict") and getattr(listed.dtype, "kind", "") == "f":  # a series of scores by item
+    if (
+        hasattr(listed, "to_dict") and getattr(getattr(given, "dtype", None), "kind", "") == "f"
+    ):  # a series of scores by item
         raise DataError(f"the list of user {user!r} is a series of fractions; pass its items, or series.to_dict()")
-    items = listed.tolist() if hasattr(listed, "tolist") else list(listed)
+    items = given.tolist() if hasattr(given, "tolist") else list(given)
     if items and all(isinstance(one, (tuple, list)) and len(one) == 2 for one in items):
         return [one[0] for one in items], [one[1] for one in items]
     return items, []
