@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -222,12 +223,28 @@ def _pieces(path: Path, encoding: str) -> Iterator[Piece]:
         raise DataError(f"{told}; save the file as UTF-8 text" if state else told) from None
 
 
-def _encoding(path: Path) -> str:
+def first_bytes(path: Path) -> bytes:
+    """The first four bytes of a file, unpacked where it is gzip; they say what is Parquet and what an archive.
+
+    Raises:
+      DataError: it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "file")
+    ...     _ = path.write_bytes(b"PAR1...")
+    ...     first_bytes(path)
+    b'PAR1'
+    """
     try:
         with open_bytes(path) as file:
-            start = file.read(4)
-    except (OSError, EOFError) as error:
+            return file.read(4)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _encoding(path: Path) -> str:
+    start = first_bytes(path)
     if start.startswith(_PACKED):
         raise DataError(f"{path}: an archive (zip, xz or bzip2); unpack it and pass the file in it")
     return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"

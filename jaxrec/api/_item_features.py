@@ -9,12 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from jaxrec.api._cells import existing, is_number, layout_of, rows_of_cells
+from jaxrec.api._cells import existing, first_bytes, is_number, layout_of, rows_of_cells
 from jaxrec.api._list_files import parquet_frame
 from jaxrec.api._lists import collected, column_labels
 from jaxrec.data._ids import IdMap, as_ids
 from jaxrec.data.reading._columns import find_columns
-from jaxrec.data.reading._text_parsing import open_bytes
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.ranking._item_vectors import ItemSpace, feature_space
 
@@ -89,9 +88,7 @@ def read_features(path: pathlib.Path) -> tuple[list[Any], np.ndarray, list[str]]
     (['007'], array([[1962.]], dtype=float32), ['year'])
     """
     path = existing(path, "item_features")
-    with open_bytes(path) as file:
-        packed = file.read(4) == b"PAR1"
-    if packed:
+    if first_bytes(path) == b"PAR1":
         return _of_frame(parquet_frame(path), str(path))
     layout = layout_of(path, lambda cells: _item_column(cells, "") is not None)
     if layout.header is None:

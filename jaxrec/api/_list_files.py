@@ -12,11 +12,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._cells import Block, Layout, Row, blocks_of_cells, existing, is_number, layout_of, rows_of_cells
+from jaxrec.api._cells import (
+    Block,
+    Layout,
+    Row,
+    blocks_of_cells,
+    existing,
+    first_bytes,
+    is_number,
+    layout_of,
+    rows_of_cells,
+)
 from jaxrec.api._list_order import find_order
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
-from jaxrec.data.reading._text_parsing import open_bytes, parse_integers, parse_numbers
+from jaxrec.data.reading._text_parsing import parse_integers, parse_numbers
 from jaxrec.errors import DataError
 
 _MOST_COLUMNS = 4  # of one item a line without a header: user, item, score and one more
@@ -41,9 +51,7 @@ def rows_of_file(path: Path, order: str | None, form: Form) -> Rows:
     if path.suffix == ".json":
         _unused(path, "JSON", order, form)
         return _of_json(path)
-    with open_bytes(path) as file:
-        packed = _start(file, path) == b"PAR1"
-    if packed:
+    if first_bytes(path) == b"PAR1":
         _unused(path, "Parquet", None, form)
         return rows_of_frame(parquet_frame(path), order, str(path))
     layout = layout_of(path, lambda cells: _is_header(cells, form))
@@ -83,13 +91,6 @@ def parquet_frame(path: Path) -> Any:
     except Exception as error:  # of the library's own classes
         told = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise DataError(f"{path}: not a Parquet file that can be read ({told})") from None
-
-
-def _start(file: Any, path: Path) -> bytes:
-    try:
-        return file.read(4)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
 
 
 def _unused(path: Path, what: str, order: str | None, form: Form) -> None:

@@ -138,7 +138,7 @@ def rows_of_lists(lists: Mapping[Any, Any], in_order: bool = False) -> Rows:
 
 def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
     """The items of a list, and their scores if there are any."""
-    listed: Any = given
+    listed = given
     if isinstance(listed, Mapping):
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:

@@ -85,7 +85,7 @@ def _rows(name: str, what: str, head: str, flag: str) -> Iterator[tuple[str, str
                 if not any(cells) or (lines.line_num == 1 and _is_header(cells, what, head)):
                     continue
                 if len(cells) != 2 or not all(cells):
-                    raise DataError(f"{path}:{lines.line_num}: expected `{what},{head}`, got {','.join(row)!r}")
+                    raise DataError(f"{path}:{lines.line_num}: expected `{what},{head}`, got {','.join(row)[:60]!r}")
                 empty = False
                 yield f"{path}:{lines.line_num}", cells[0], cells[1]
     except (UnicodeDecodeError, csv.Error) as error:
