@@ -20,6 +20,7 @@ PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.m
 # Modules whose package has another name.
 PACKAGES = {
     "mlflow": "mlflow-skinny",
+    "orbax": "orbax-checkpoint",
     "sklearn": "scikit-learn",
     "surprise": "scikit-surprise",
     "torch_geometric": "torch-geometric",

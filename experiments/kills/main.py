@@ -68,8 +68,8 @@ def kill(what: str, place: pathlib.Path, kills: int | None, moments: random.Rand
     started = time.perf_counter()
     expected = outcome(place / "whole", *_process(job.words, place / "whole", None))
     seconds = time.perf_counter() - started
-    done, runs, different = 0, 0, 0
     after: dict[str, int] = {"none": 0, "fit": 0, "refit": 0, "over": 0}
+    done, runs, different = 0, 0, 0
     while done < wanted or (place / "run").exists():
         ended = _process(job.words, place / "run", moments.uniform(0.0, seconds) if done < wanted else None)
         if ended[0] == -signal.SIGKILL:

@@ -8,7 +8,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._study import Trial
@@ -62,7 +62,7 @@ class Journal:
             told = f"the last entry of {str(self.path)!r} was not finished when its process ended; its trial runs again"
             warnings.warn(told, UserWarning, stacklevel=2)
 
-    def study(self, name: str, direction: str) -> Any:
+    def study(self, name: str, direction: Literal["minimize", "maximize"]) -> Any:
         """The study of a name in the file, made where it is missing.
 
         Raises:

@@ -366,3 +366,40 @@ def test_data_without_a_validation_part_are_refused():
 def test_ranges_without_sense_are_refused(make, message):
     with pytest.raises(JaxrecError, match=message):
         make()
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_search_that_is_killed_anywhere_ends_with_the_same_trials(tmp_path, together):
+    """What a kill leaves is the file as it was at some moment, perhaps with half of an entry."""
+    pytest.importorskip("optuna")
+    whole, file = tmp_path / "whole.log", tmp_path / "study.log"
+    expected = told(tune(RATES, trials=5, file=whole, together=together))
+    assert expected == told(tune(RATES, trials=5, together=together))
+    entries = whole.read_bytes().splitlines(keepends=True)
+    for kept in range(2, len(entries)):
+        file.write_bytes(b"".join(entries[:kept]))
+        assert told(tune(RATES, trials=5, file=file, together=together)) == expected
+        assert len(file.read_bytes().splitlines()) >= len(entries)
+    file.write_bytes(b"".join(entries[:4]) + entries[4][:20])
+    with pytest.warns(UserWarning, match="was not finished when its process ended; its trial runs again"):
+        again = tune(RATES, trials=5, file=file, together=together)
+    assert told(again) == expected
+
+
+def test_a_study_is_held_by_one_process_and_other_files_are_left_alone(tmp_path):
+    import fcntl
+    import os
+
+    pytest.importorskip("optuna")
+    file = tmp_path / "study.log"
+    tune(RATES, trials=1, file=file)
+    other = os.open(file, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(JaxrecError, match="another process goes on with the study"):
+        tune(RATES, trials=2, file=file)
+    os.close(other)
+    for content in (b"user,item\n1,2\n", b"precious", b"\0\0", b'{"a": 1}\n'):
+        file.write_bytes(content)
+        with pytest.raises(JaxrecError, match="is no study"):
+            tune(RATES, trials=2, file=file)
+        assert file.read_bytes() == content
