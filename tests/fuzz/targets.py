@@ -47,7 +47,6 @@ def pickle(content, folder):
 def archive(content, folder):
     path = folder / "archive.zip"
     path.write_bytes(content)
-    (folder / "out").mkdir()
     return safe_unpack(path, folder / "out", max_bytes=1 << 20)
 
 
