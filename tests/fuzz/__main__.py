@@ -1,6 +1,10 @@
-"""python -m tests.fuzz TARGET|all --seconds N: try inputs, by atheris where it is installed; finds go to a folder."""
+"""PYTHONPATH=.:tests python -m fuzz TARGET|all --seconds N: try inputs; finds go to a folder.
+
+Where atheris is installed, a single target is tried by it, with the lines that an input reaches as a guide.
+"""
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -11,7 +15,6 @@ import time
 import traceback
 
 from .mutation import inputs, seeds
-from .targets import TARGETS, check
 
 
 def keep(folder, name, content, error):
@@ -27,6 +30,8 @@ def keep(folder, name, content, error):
 
 def by_mutation(name, seconds, folder, seed):
     """Try changes of the seeds."""
+    from .targets import check
+
     end, tried, taken = time.monotonic() + seconds, 0, 0
     for content in inputs(name, seed):
         try:
@@ -39,7 +44,7 @@ def by_mutation(name, seconds, folder, seed):
     print(json.dumps({"target": name, "tried": tried, "taken": taken, "seconds": seconds}), flush=True)
 
 
-def by_coverage(atheris, name, seconds, folder, seed):
+def by_coverage(atheris, check, name, seconds, folder, seed):
     """Try what reaches new lines of jaxrec's readers; ends the process, as the fuzzer does."""
     start = folder / f"{name}.seeds"
     start.mkdir(parents=True, exist_ok=True)
@@ -57,24 +62,26 @@ def by_coverage(atheris, name, seconds, folder, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=(__doc__ or "").partition("\n\n")[2])
+    parser.add_argument("target", help="a name of targets.py, or all")
     parser.add_argument("--seconds", type=int, default=600, help="of each target")
     parser.add_argument("--finds", type=pathlib.Path, default=pathlib.Path("runs/fuzz"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without atheris")
     words = parser.parse_args()
-    if words.target != "all" and not words.plain and importlib.util.find_spec("atheris"):
-        atheris = importlib.import_module("atheris")
-        for module in [
-            name for name in sys.modules if name.startswith(("jaxrec.data", "jaxrec.fitting", "jaxrec.cli"))
-        ]:
-            del sys.modules[module]
-        with atheris.instrument_imports(include=["jaxrec.data", "jaxrec.fitting", "jaxrec.cli"]):
-            importlib.reload(importlib.import_module("tests.fuzz.targets"))
-        by_coverage(atheris, words.target, words.seconds, words.finds, words.seed)
+    guided = words.target != "all" and not words.plain and importlib.util.find_spec("atheris") is not None
+    with contextlib.ExitStack() as imports:
+        if guided:
+            atheris = importlib.import_module("atheris")
+            rooms = ["jaxrec.data", "jaxrec.fitting", "jaxrec.cli"]
+            imports.enter_context(atheris.instrument_imports(include=rooms))
+        targets = importlib.import_module(f"{__package__}.targets")
+    if words.target not in ("all", *targets.TARGETS):
+        parser.error(f"no target is named {words.target!r}; the names are all, {', '.join(targets.TARGETS)}")
+    if guided:
+        by_coverage(atheris, targets.check, words.target, words.seconds, words.finds, words.seed)
         return
-    for name in TARGETS if words.target == "all" else (words.target,):
+    for name in targets.TARGETS if words.target == "all" else (words.target,):
         by_mutation(name, words.seconds, words.finds, words.seed)
 
 
