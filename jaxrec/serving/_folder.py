@@ -65,7 +65,7 @@ def check_folder(folder: pathlib.Path, loaders: Mapping[str, bytes]) -> dict[str
     known = {told["name"]: told["sha256"] for told in old.get("files", {}).values()}
     for name in sorted(names & set(loaders)):
         content = (folder / name).read_bytes()
-        if content != loaders[name] and hashlib.sha256(content).hexdigest() != known.get(name):
+        if content != loaders[name] and _hash(content) != known.get(name):
             raise JaxrecError(f"{str(folder / name)!r} is not as jaxrec wrote it; move it away, or name another folder")
     others = sorted(name for name in names - set(known) - set(loaders) - {MANIFEST} if not _OURS.fullmatch(name))
     if others and not old:
@@ -103,8 +103,9 @@ def write_folder(folder: pathlib.Path, files: Mapping[str, bytes], manifest: byt
                 os.chmod(path, 0o666 & ~_umask())
                 os.replace(path, folder / name)
         for told in old.get("files", {}).values():
-            if told["name"] not in files and _OURS.fullmatch(told["name"]):
-                (folder / told["name"]).unlink(missing_ok=True)
+            path = folder / pathlib.PurePath(told["name"]).name
+            if path.name not in files and path.is_file() and _hash(path.read_bytes()) == told["sha256"]:
+                path.unlink()
     except OSError as error:
         raise JaxrecError(f"folder {str(folder)!r} cannot be written: {error.strerror or error}") from None
 
@@ -125,6 +126,10 @@ def _beside(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _umask() -> int:

@@ -26,5 +26,7 @@ class Server(serve_numpy.Server):
             found = np.sort(self.index.search(np.append(query, np.float32(0)), wanted).keys.astype(np.int64))
             found = found[~np.isin(found, own)]
             scores = self.item["vectors"][found] @ query
+            if not np.isfinite(scores).all():
+                raise ValueError("scores are NaN or infinite and cannot be ranked; check that training stayed finite")
             best = np.argsort(-scores, kind="stable")[:k]
             yield found[best], scores[best]

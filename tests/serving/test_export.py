@@ -385,6 +385,8 @@ def test_an_index_has_its_measured_recall_and_serves(tmp_path, server):
     assert "recall@50" not in written.manifest["index"]
     lists = server(tmp_path, "serve_index").recommend(list(range(30)), k=5)
     check_same(list(lists.items()), list(jaxrec.recommend(fitted("mf"), k=5)))
+    jaxrec.export(fitted("mf"), tmp_path)
+    assert not [path.name for path in tmp_path.iterdir() if "index" in path.name]
     with pytest.raises(JaxrecError, match="index is True, and ease has no vectors of items"):
         jaxrec.export(fitted("ease"), tmp_path, index=True)
 
