@@ -9,6 +9,7 @@ LOWEST_PYTHON ?= python3.11
 NEWEST_PYTHON ?= python3.13
 TORCH_INDEX ?=
 SECONDS ?= 600
+TARGET ?= all
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -42,8 +43,8 @@ test-newest: ## run the tests with the newest versions, on Python 3.13 or later 
 	.venv-newest/bin/python $(PIP_INSTALL) --upgrade --upgrade-strategy eager -e '.[test]'
 	.venv-newest/bin/python -m pytest $(TESTS)
 
-fuzz: $(VENV)/installed-fuzz ## search for inputs that break a reader, SECONDS=600 for each kind of file
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+fuzz: $(VENV)/installed-fuzz ## search for inputs that break a reader, TARGET=all, each for SECONDS=600
+	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(TARGET) --seconds $(SECONDS)
 
 lint: lint-style lint-types lint-imports ## check style, types and imports
 
