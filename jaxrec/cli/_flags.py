@@ -9,7 +9,7 @@ from typing import Any
 # Arguments of the library that messages name and that have a flag; most flags are the name with dashes.
 _ARGUMENTS = (
     *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding", "data_dir"),
-    *("header", "quotes", "decimal", "time_format", "missing", "keep", "repeats", "form"),
+    *("header", "no_header", "quotes", "no_quotes", "decimal", "time_format", "missing", "keep", "repeats", "form"),
     *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),

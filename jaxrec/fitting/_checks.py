@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.data._texts import is_text
 from jaxrec.errors import MismatchError
 from jaxrec.fitting._array_checks import check_arrays, check_seen
 from jaxrec.fitting._fitted import FittedModel
@@ -43,7 +44,7 @@ def check_fitted(fitted: FittedModel) -> None:
             raise MismatchError(f"the {name} are of {sizes} users and items, and the model of {wanted}")
     check_seen(fitted.seen, fitted.num_items, "seen items")
     check_arrays(fitted.scorer)
-    if fitted.titles is not None and fitted.titles.dtype.kind != "U":
+    if fitted.titles is not None and not is_text(fitted.titles):
         raise MismatchError(f"titles have dtype {fitted.titles.dtype}, not text")
     if fitted.options is not None and type(fitted.options) is not TrainingOptions:
         raise MismatchError(f"options are of {type(fitted.options).__name__}, not TrainingOptions")
