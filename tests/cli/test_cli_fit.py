@@ -30,6 +30,7 @@ def test_a_run_folder_holds_the_model_the_figures_the_log_and_the_curve(trained_
         "log.jsonl",
         "metrics.json",
         "model.json",
+        "run.json",
     ]
     assert (trained_run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     log = [json.loads(line) for line in (trained_run / "log.jsonl").read_text().splitlines()]
