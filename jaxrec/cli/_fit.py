@@ -17,7 +17,15 @@ from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
-from jaxrec.cli._resume import check_same, described_run, has_checkpoints, remove_checkpoints, resumed, run_of
+from jaxrec.cli._resume import (
+    check_checkpoints,
+    check_same,
+    checkpoints_of,
+    described_run,
+    remove_checkpoints,
+    resumed,
+    run_of,
+)
 from jaxrec.cli._run_folder import claimed, metrics_document, replacing, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
@@ -28,7 +36,6 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._publishing import log_path
-from jaxrec.fitting._resume import INSIDE, checkpoints_in
 from jaxrec.fitting._storage import restore
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
@@ -36,7 +43,6 @@ from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 from jaxrec.text import aligned_text
-from jaxrec.training._checkpoint import Checkpoint, load_orbax
 
 T = TypeVar("T")
 
@@ -252,7 +258,7 @@ def run(argv: Sequence[str]) -> None:
     callbacks = [registry.make("callback", class_of("callback", word)) for word in given.get("callbacks", ())]
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
-    _check_checkpoints(command, choices)
+    check_checkpoints(command, choices)
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -279,7 +285,7 @@ def run(argv: Sequence[str]) -> None:
             "progress": not command.quiet and sys.stderr.isatty(),
             "log": log,
             "callbacks": callbacks,
-            **_checkpoints(command, folder, again is not None),
+            **checkpoints_of(command, folder, again is not None),
         }
         if command.seeds == 1:
             models = [fit(module, parts, options, key=keys[0], **how)]
@@ -328,32 +334,6 @@ def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
         "`jaxrec fit --model NAME --help` shows those of another. `jaxrec fit --resume RUN` goes on with a run."
     )
     return choices, parse(choices.command(), argv, f"fit --model {name}", description)
-
-
-def _check_checkpoints(command: FitCommand, choices: Choices) -> None:
-    """Refuse checkpoints that cannot be, before anything is read."""
-    if command.checkpoint_every is None:
-        return
-    if command.checkpoint_every < 1:
-        raise JaxrecError(f"--checkpoint-every must be at least 1, got {command.checkpoint_every}")
-    if not choices.trained:
-        name = choices.model_word
-        raise JaxrecError(f"--checkpoint-every: {name} is solved, not trained, so there is nothing to resume")
-    load_orbax()
-
-
-def _checkpoints(command: FitCommand, folder: pathlib.Path, again: bool) -> dict[str, Any]:
-    """The arguments of `fit` for the checkpoints of a run folder."""
-    place = folder / INSIDE
-    if again and command.checkpoint_every is not None and checkpoints_in(place) is not None:
-        checkpoint = Checkpoint(place, command.checkpoint_every)
-        return {"checkpoint": checkpoint, "resume": place, "other_machine": command.other_machine}
-    if again:
-        note("the run was stopped before its first checkpoint, so it starts anew", command.quiet)
-    elif has_checkpoints(folder):
-        note(f"the checkpoints of the unfinished run in {folder} are replaced by those of this one", command.quiet)
-    remove_checkpoints(folder)
-    return {} if command.checkpoint_every is None else {"checkpoint": Checkpoint(place, command.checkpoint_every)}
 
 
 def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:

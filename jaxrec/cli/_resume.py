@@ -17,8 +17,8 @@ from jaxrec.cli._output import note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_of
 from jaxrec.cli._source import placed
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
-from jaxrec.fitting._resume import FILE, INSIDE, RUN_FILE
-from jaxrec.training._checkpoint import STEPS, reason_of
+from jaxrec.fitting._resume import FILE, INSIDE, RUN_FILE, checkpoints_in
+from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 
 FORMAT, FORMAT_VERSION = "jaxrec-run", 1
 _PLACE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
@@ -224,3 +224,29 @@ def remove_checkpoints(folder: pathlib.Path) -> bool:
     if ours:
         shutil.rmtree(inside)
     return ours
+
+
+def check_checkpoints(command: Any, choices: Any) -> None:
+    """Refuse checkpoints that cannot be, before anything is read."""
+    if command.checkpoint_every is None:
+        return
+    if command.checkpoint_every < 1:
+        raise JaxrecError(f"--checkpoint-every must be at least 1, got {command.checkpoint_every}")
+    if not choices.trained:
+        name = choices.model_word
+        raise JaxrecError(f"--checkpoint-every: {name} is solved, not trained, so there is nothing to resume")
+    load_orbax()
+
+
+def checkpoints_of(command: Any, folder: pathlib.Path, again: bool) -> dict[str, Any]:
+    """The arguments of `fit` for the checkpoints of a run folder."""
+    place = folder / INSIDE
+    if again and command.checkpoint_every is not None and checkpoints_in(place) is not None:
+        checkpoint = Checkpoint(place, command.checkpoint_every)
+        return {"checkpoint": checkpoint, "resume": place, "other_machine": command.other_machine}
+    if again:
+        note("the run was stopped before its first checkpoint, so it starts anew", command.quiet)
+    elif has_checkpoints(folder):
+        note(f"the checkpoints of the unfinished run in {folder} are replaced by those of this one", command.quiet)
+    remove_checkpoints(folder)
+    return {} if command.checkpoint_every is None else {"checkpoint": Checkpoint(place, command.checkpoint_every)}
