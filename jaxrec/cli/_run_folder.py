@@ -148,10 +148,10 @@ def replacing(model: FittedModel, folder: pathlib.Path, log: pathlib.Path | None
         if not new:
             note(f"{folder} keeps its old run; the new model, not measured, waits as {saved.beside(MODEL).name}")
         raise
+    if log is not None and log.name == NEW_LOG:
+        os.replace(log, saved.beside("log.jsonl"))
     for stale in (folder / NEW_LOG, folder / "log.jsonl") if new else (folder / NEW_LOG,):
-        if stale == log and log.name == NEW_LOG:
-            os.replace(log, saved.beside("log.jsonl"))
-        elif stale != log:
+        if stale != log:
             stale.unlink(missing_ok=True)
     settle(folder, waiting=False) if new else saved.switch(replace=True)
 
