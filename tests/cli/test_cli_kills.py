@@ -95,7 +95,7 @@ def replayed(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_kill_before_any_write_of_a_command_over_a_good_run_leaves_a_whole_run(
+def test_a_kill_before_any_write_of_a_command_leaves_a_whole_run(
     cli, ratings, good, replayed, tmp_path
 ):
     assert cli("fit", ratings, *WORDS, "--seed", "2", "--out", tmp_path / "first").status == 0
