@@ -20,7 +20,7 @@ from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._document import MODEL, OLD_ARRAYS
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._owner import owned
-from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle
+from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle, waiting_in
 from jaxrec.fitting._storage import pending, restore
 from jaxrec.fitting._versions import versions
 from jaxrec.reports._averages import average_reports
@@ -90,6 +90,10 @@ def claimed(folder: str | None, data: str, model: str) -> Iterator[pathlib.Path]
         with owned(path):
             refuse_foreign(path)  # another process may have been here before it was ours
             settle(path)
+            for name in waiting_in(path):
+                note(
+                    f"{path} has a model of a stopped fit that was not measured, {name}; it goes when this fit is over"
+                )
             try:
                 yield path
             finally:

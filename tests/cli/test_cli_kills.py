@@ -95,9 +95,7 @@ def replayed(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_kill_before_any_write_of_a_command_leaves_a_whole_run(
-    cli, ratings, good, replayed, tmp_path
-):
+def test_a_kill_before_any_write_of_a_command_leaves_a_whole_run(cli, ratings, good, replayed, tmp_path):
     assert cli("fit", ratings, *WORDS, "--seed", "2", "--out", tmp_path / "first").status == 0
     whole, seeds = shutil.copytree(good, tmp_path / "whole"), []
     with killing(whole) as happened:
@@ -189,6 +187,7 @@ def test_a_failure_while_the_new_model_is_measured_keeps_the_old_run_and_the_new
     result = cli("fit", ratings, *WORDS, "--seed", "2", "--out", run)
     assert result.status == 130
     assert check_whole(run) == 1
+    assert "has a model of a stopped fit that was not measured" in cli("fit", "nowhere", *WORDS, "--out", run).err
     waiting = next(run.glob(".model.json.*"))
     assert f"the new model, not measured, waits as {waiting.name}" in result.err
     monkeypatch.undo()
