@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import stat
 from collections.abc import Callable, Mapping
@@ -28,7 +29,11 @@ def refuse_foreign(path: pathlib.Path) -> None:
         entries = sorted(path.iterdir())
     except OSError as error:
         raise RunFolderError(f"--out {str(path)!r} cannot be read: {error.strerror}; name another folder") from None
-    foreign = [entry.name for entry in entries if entry.name in _OURS and not _OURS[entry.name](entry)]
+    foreign = [
+        entry.name
+        for entry in entries
+        if entry.name in _OURS and not _OURS[entry.name](entry) and os.path.lexists(entry)  # its owner may move it
+    ]
     if foreign:
         what = "is a link" if (path / foreign[0]).is_symlink() else "is not of jaxrec"
         raise RunFolderError(f"--out {str(path)!r}: {foreign[0]} in it {what}; name a new or an empty folder")

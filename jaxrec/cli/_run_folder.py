@@ -20,7 +20,7 @@ from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._document import MODEL, OLD_ARRAYS
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._owner import owned
-from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle
+from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle, waiting_in
 from jaxrec.fitting._resume import INSIDE, RUN_FILE
 from jaxrec.fitting._storage import pending, restore
 from jaxrec.fitting._versions import versions
@@ -98,6 +98,10 @@ def claimed(folder: str | None, data: str, model: str) -> Iterator[pathlib.Path]
         with owned(path):
             refuse_foreign(path)  # another process may have been here before it was ours
             settle(path)
+            for name in waiting_in(path):
+                note(
+                    f"{path} has a model of a stopped fit that was not measured, {name}; it goes when this fit is over"
+                )
             try:
                 yield path
             finally:
@@ -156,10 +160,10 @@ def replacing(model: FittedModel, folder: pathlib.Path, log: pathlib.Path | None
         if not new:
             note(f"{folder} keeps its old run; the new model, not measured, waits as {saved.beside(MODEL).name}")
         raise
+    if log is not None and log.name == NEW_LOG:
+        os.replace(log, saved.beside("log.jsonl"))
     for stale in (folder / NEW_LOG, folder / "log.jsonl") if new else (folder / NEW_LOG,):
-        if stale == log and stale.name == NEW_LOG:
-            os.replace(stale, saved.beside("log.jsonl"))
-        elif stale != log:
+        if stale != log:
             stale.unlink(missing_ok=True)
     settle(folder, waiting=False) if new else saved.switch(replace=True)
 

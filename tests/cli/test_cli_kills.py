@@ -1,9 +1,11 @@
 """A fit that is killed before any write: a whole run is there, old or new, and the next fit cleans up."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +15,14 @@ from forging import arrays_file
 from killing import Killed, killing
 
 import jaxrec
-from jaxrec import plots
+from jaxrec import files, plots
 from jaxrec.cli import _fit as fit_command
 from jaxrec.cli import main
 from jaxrec.cli._figures import read_metrics
-from jaxrec.cli._run_folder import claimed
+from jaxrec.cli._output import write_json
+from jaxrec.cli._run_folder import claimed, replacing
 from jaxrec.files import write_whole
+from jaxrec.fitting._publishing import log_path
 
 WORDS = ("--model", "mf", "--dim", "2", "--epochs", "1", "--valid", "0.2", "-k", "3", "--no-distances", "--quiet")
 NAMES = ["learning_curve.png", "log.jsonl", "metrics.json", "model.json"]
@@ -90,7 +94,8 @@ def replayed(monkeypatch):
     monkeypatch.setattr(plots, "save_figure", draw)
 
 
-def test_a_kill_before_any_write_over_a_good_run_leaves_a_whole_run(cli, ratings, good, replayed, tmp_path):
+@pytest.mark.slow
+def test_a_kill_before_any_write_of_a_command_leaves_a_whole_run(cli, ratings, good, replayed, tmp_path):
     assert cli("fit", ratings, *WORDS, "--seed", "2", "--out", tmp_path / "first").status == 0
     whole, seeds = shutil.copytree(good, tmp_path / "whole"), []
     with killing(whole) as happened:
@@ -103,6 +108,37 @@ def test_a_kill_before_any_write_over_a_good_run_leaves_a_whole_run(cli, ratings
         shutil.copytree(good, run)
         with killing(run, writes), pytest.raises(Killed):
             cli("fit", ratings, *WORDS, "--seed", "2", "--out", run)
+        seeds.append(check_whole(run))
+        check_clean(run)
+        assert check_whole(run) == seeds[-1]
+    assert seeds == sorted(seeds)  # the old run up to one moment, and the new one from there on
+    assert set(seeds) == {1, 2}
+
+
+def test_a_kill_before_any_write_over_a_good_run_leaves_a_whole_run(good, tmp_path):
+    model, figures = jaxrec.restore(good), json.loads((good / "metrics.json").read_text())
+    model = dataclasses.replace(model, info={**model.info, "seed": 2})
+
+    def refit(run):
+        """What the command does with files, without reading, training and measuring."""
+        with claimed(str(run), "data", "mf") as folder:
+            log = log_path(folder)
+            log.write_text("")
+            with log.open("a") as file:
+                file.write('{"stage": "fit", "epoch": 1}\n')
+            with replacing(model, folder, log) as saved:
+                write_json(saved.beside("metrics.json"), {**figures, "model_sha256": saved.digest, "seed": 2})
+                write_whole(saved.beside("learning_curve.png"), b"\x89PNG")
+
+    whole, seeds = shutil.copytree(good, tmp_path / "whole"), []
+    with killing(whole) as happened:
+        refit(whole)
+    assert check_whole(whole) == 2
+    assert len(happened) >= 22
+    for writes in range(len(happened)):
+        run = shutil.copytree(good, tmp_path / f"run-{writes}")
+        with killing(run, writes), pytest.raises(Killed):
+            refit(run)
         seeds.append(check_whole(run))
         check_clean(run)
         assert check_whole(run) == seeds[-1]
@@ -130,7 +166,7 @@ def test_a_kill_before_any_write_into_a_new_folder_leaves_none_or_a_whole_model(
 
 def test_a_kill_before_any_write_of_save_leaves_a_whole_model(ratings, good, tmp_path):
     new, seeds = jaxrec.restore(good), []
-    new = type(new)(**{**vars(new), "info": {**new.info, "seed": 2}})
+    new = dataclasses.replace(new, info={**new.info, "seed": 2})
     with killing(tmp_path / "whole") as happened:
         jaxrec.save(new, shutil.copytree(good, tmp_path / "whole"))
     writes = [what for what, _ in happened].index("fsync")  # what the copy writes comes first
@@ -151,12 +187,37 @@ def test_a_failure_while_the_new_model_is_measured_keeps_the_old_run_and_the_new
     result = cli("fit", ratings, *WORDS, "--seed", "2", "--out", run)
     assert result.status == 130
     assert check_whole(run) == 1
+    assert "has a model of a stopped fit that was not measured" in cli("fit", "nowhere", *WORDS, "--out", run).err
     waiting = next(run.glob(".model.json.*"))
     assert f"the new model, not measured, waits as {waiting.name}" in result.err
     monkeypatch.undo()
     waiting.rename(run / "model.json")  # what the note is for
     assert jaxrec.restore(run).info["seed"] == 2
     assert read_metrics(str(run), quiet=True) == {}
+    assert cli("fit", ratings, *WORDS, "--seed", "3", "--out", run).status == 0
+    assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, *NAMES]
+
+
+@pytest.mark.parametrize("write", range(4), ids=["arrays", "description", "figures", "curve"])
+def test_a_full_disk_takes_nothing_of_a_good_run(cli, ratings, good, replayed, tmp_path, monkeypatch, write):
+    run = shutil.copytree(good, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    real, begun = files.open_new, []
+
+    def open_new(path):
+        begun.append(path)
+        if len(begun) > write:
+            raise OSError(28, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(files, "open_new", open_new)
+    result = cli("fit", ratings, *WORDS, "--seed", "2", "--out", run)
+    assert result.status == 2
+    assert re.search(r"error: cannot write '.*': No space left on device; nothing was changed\n$", result.err)
+    monkeypatch.undo()
+    assert check_whole(run) == 1
+    assert {name: (run / name).read_bytes() for name in before} == before
+    check_clean(run)
     assert cli("fit", ratings, *WORDS, "--seed", "3", "--out", run).status == 0
     assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, *NAMES]
 

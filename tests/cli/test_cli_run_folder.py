@@ -88,12 +88,14 @@ folder, data, pairs, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.arg
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for pair in range(pairs):
     run = os.path.join(folder, str(pair))
-    children = []
+    children, (start, go) = [], os.pipe()
     for seed in ("1", "2"):
         child = os.fork()
         if not child:
+            os.read(start, 1)
             os._exit(jaxrec.cli.main(["fit", data, *words, "--seed", seed, "--out", run]))
         children.append(child)
+    os.write(go, b"go")
     statuses = sorted(os.waitpid(child, 0)[1] >> 8 for child in children)
     print(*statuses, file=sys.stderr)
 """
