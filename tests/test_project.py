@@ -145,3 +145,12 @@ def test_the_names_of_the_version_before_are_found_where_they_were():
     assert {room: kept for room, kept in missing.items() if kept} == {
         room: set(words.split()) for room, words in GONE.items()
     }
+
+
+def test_the_tests_that_the_page_on_reliability_names_are_there():
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 25
+    for file, test in named:
+        content = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"def {test}" in content if test else True, (file, test)
