@@ -159,7 +159,14 @@ def mode_of(path: pathlib.Path) -> int | None:
 
 
 def open_new(path: pathlib.Path) -> int:
-    """Make a file that must not be there, not even as a link, and open it for writing."""
+    """Make a file that must not be there, not even as a link, and open it for writing.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     os.close(open_new(pathlib.Path(folder, "new")))
+    ...     os.listdir(folder)
+    ['new']
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.open(path, flags, 0o666)
 
@@ -169,6 +176,11 @@ def locked(descriptor: int) -> bool:
 
     Raises:
       OSError: the file system has no locks.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryFile() as first:
+    ...     locked(first.fileno())
+    True
     """
     if fcntl is None:
         return True
@@ -180,7 +192,10 @@ def locked(descriptor: int) -> bool:
 
 
 def sync_folder(folder: pathlib.Path) -> None:
-    """Let the names of a folder reach the disk, where the system can do it."""
+    """Let the names of a folder reach the disk, where the system can do it.
+
+    >>> sync_folder(pathlib.Path("."))
+    """
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -28,7 +28,7 @@ def read_metrics(folder: str, quiet: bool = False) -> dict[str, Any]:
     others = 0
     for path in (place / "metrics.json", place / beside("metrics.json", digest)):
         document = _read(path)
-        if document.get("model_sha256", digest) == digest:  # before 0.3 it was not said
+        if document.get("model_sha256", digest) == digest:  # before format 3 it was not said
             if document:
                 return document
         else:

@@ -52,18 +52,23 @@ def _is_left(entry: pathlib.Path) -> bool:
     return hidden or name in (LOCK, "probe", "log.jsonl", NEW_LOG, *_STOPPED) or parts_of(name)[0] in NAMES
 
 
+def _start(path: pathlib.Path, size: int) -> bytes | None:
+    """The first bytes of a file; None where a path is no file itself, or cannot be read."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return None
+
+
 def _begins(*starts: bytes) -> Callable[[pathlib.Path], bool]:
     """Whether a path is a file itself, and empty or begins so."""
 
     def check(path: pathlib.Path) -> bool:
-        try:
-            if not stat.S_ISREG(path.lstat().st_mode):
-                return False
-            with path.open("rb") as file:
-                start = file.read(100)
-        except OSError:
-            return False
-        return not start or start.startswith(starts)
+        start = _start(path, 100)
+        return start is not None and (not start or start.startswith(starts))
 
     return check
 
@@ -79,6 +84,12 @@ def _is_metrics(path: pathlib.Path) -> bool:
     return isinstance(document, dict) and {"model", "test", "config", "versions"} <= set(document)
 
 
+def _is_run(path: pathlib.Path) -> bool:
+    """Whether a file is what a run says of itself from its start on; a half one is, if it begins so."""
+    start = _start(path, 100)
+    return start is not None and (not start or b"".join(start.split()).startswith(b'{"format":"jaxrec-run"'))
+
+
 _is_log = _begins(b'{"stage": ')
 
 # What a fit writes under a name that others may have too, and how it is recognized.
@@ -88,7 +99,7 @@ _OURS: Mapping[str, Callable[[pathlib.Path], bool]] = {
     "log.jsonl": _is_log,
     NEW_LOG: _is_log,
     "learning_curve.png": _begins(b"\x89PNG"),
-    "run.json": _begins(b'{\n "format": "jaxrec-run"'),
+    "run.json": _is_run,
     "checkpoints": lambda path: path.is_dir() and not path.is_symlink(),
 }
 _STOPPED = ("run.json", "checkpoints")

@@ -13,7 +13,7 @@ from jaxrec.errors import RunFolderError
 
 FORMAT = "jaxrec-model"
 FORMAT_VERSION = 3
-"""1 is of 0.1 and 2 of 0.2, both with `arrays.npz` and without a hash of the document."""
+"""1 is of 0.1 and 2 of versions between 0.1 and 0.2, both with `arrays.npz` and without a hash of the document."""
 
 MODEL = "model.json"
 OLD_ARRAYS = "arrays.npz"

@@ -44,7 +44,7 @@ NEW_LOG = "log-new.jsonl"
 NAMES = frozenset((MODEL, OLD_ARRAYS, *COMPANIONS))
 """What has a hash in its name while it waits, or always."""
 
-_TEMPORARY = NAMES | {"run.json", "probe"}  # 0.2 left `.probe.PID`
+_TEMPORARY = NAMES | {"run.json", "probe"}  # what wrote format 2 left `.probe.PID`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _is_file(path: pathlib.Path) -> bool:
 
 
 def _is_old_arrays(path: pathlib.Path) -> bool:
-    """Whether a file is `arrays.npz` of jaxrec before 0.3."""
+    """Whether a file is `arrays.npz` of a format before 3."""
     try:
         if path.name != OLD_ARRAYS:
             return False

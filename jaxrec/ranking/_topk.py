@@ -90,6 +90,7 @@ def recommend_lists(
     check_list_length(k, num_items)
     check_seen(seen, num_users, num_items)
     allowed = allowed_items(num_items, exclude, candidates)
+    number("memory_mb", memory_mb)
     few = goes_with_few(num_items, int(k), memory_mb, len(users))
     width = min(SHORT_LIST, num_items) if few else int(k)
     tile, tiles = (_FEW, 1) if few else tile_plan(num_items, width, memory_mb, len(users))

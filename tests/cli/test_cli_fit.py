@@ -53,7 +53,8 @@ def test_metrics_json_says_what_was_measured_of_what_and_how(trained_run, rating
     assert min(seconds["compile"], seconds["evaluate"], seconds["load"]) > 0
     assert seconds["total"] > seconds["load"] + seconds["fit"] + seconds["evaluate"]
     assert metrics["config"]["model"] == {
-        "name": "mf", "dim": 4, "bias": False, "mean": None, "initializer": "normal", "scale": 0.1
+        "name": "mf", "dim": 4, "bias": False, "mean": None, "initializer": "normal", "scale": 0.1,
+        "fold_in_noise": 0.1, "fold_in_unobserved": 0.3,
     }  # fmt: skip
     assert metrics["config"]["fit"]["epochs"] == 2
     assert metrics["config"]["data"]["data"] == str(ratings)

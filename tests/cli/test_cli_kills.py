@@ -25,7 +25,7 @@ from jaxrec.files import write_whole
 from jaxrec.fitting._publishing import log_path
 
 WORDS = ("--model", "mf", "--dim", "2", "--epochs", "1", "--valid", "0.2", "-k", "3", "--no-distances", "--quiet")
-NAMES = ["learning_curve.png", "log.jsonl", "metrics.json", "model.json"]
+NAMES = ["learning_curve.png", "log.jsonl", "metrics.json", "model.json", "run.json"]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,9 @@ def test_a_kill_before_any_write_into_a_new_folder_leaves_none_or_a_whole_model(
             jaxrec.restore(run)
         if writes % 3 == 0:
             assert cli("fit", ratings, *words, "--out", run).status == 0
-            assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, "metrics.json", "model.json"]
+            assert sorted(path.name for path in run.iterdir()) == [
+        arrays_file(run).name, "metrics.json", "model.json", "run.json"
+    ]  # fmt: skip
     assert 0 < models < len(happened)
 
 
@@ -263,5 +265,7 @@ def test_the_same_with_processes_that_are_killed(ratings, good, tmp_path):
     statuses = [line.split() for line in done.stdout.splitlines() if line[0].isdigit()]
     assert len(statuses) >= 10
     assert {status for _, status in statuses} == {"0"}
-    assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, "metrics.json", "model.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        arrays_file(run).name, "metrics.json", "model.json", "run.json"
+    ]  # fmt: skip
     assert pathlib.Path(run, "metrics.json").is_file()

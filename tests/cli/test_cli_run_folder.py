@@ -55,7 +55,12 @@ def test_a_folder_that_another_process_owns_is_refused_in_a_line_until_that_ends
     owner.kill()  # as the system does it
     owner.wait()
     assert cli("fit", ratings, *WORDS, "--out", folder).status == 0
-    assert sorted(path.name for path in folder.iterdir()) == [arrays_file(folder).name, "metrics.json", "model.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        arrays_file(folder).name,
+        "metrics.json",
+        "model.json",
+        "run.json",
+    ]
 
 
 def test_of_several_threads_one_owns_a_folder_at_a_time(tmp_path):
@@ -116,7 +121,12 @@ def test_of_twenty_pairs_of_fits_into_one_folder_one_succeeds_and_one_is_refused
         run = tmp_path / str(pair)
         seed = jaxrec.restore(run).info["seed"]
         assert read_metrics(str(run))["seed"] == seed
-        assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, "metrics.json", "model.json"]
+        assert sorted(path.name for path in run.iterdir()) == [
+            arrays_file(run).name,
+            "metrics.json",
+            "model.json",
+            "run.json",
+        ]
 
 
 def test_two_fits_without_out_get_two_folders_also_at_the_same_moment(cli, ratings, tmp_path, monkeypatch):
@@ -208,7 +218,12 @@ def test_a_damaged_description_of_ours_may_be_replaced(cli, ratings, full_run, t
     run = shutil.copytree(full_run, tmp_path / "run")
     (run / "model.json").write_bytes((run / "model.json").read_bytes()[:300])
     assert cli("fit", ratings, *WORDS, "--out", run).status == 0
-    assert sorted(path.name for path in run.iterdir()) == [arrays_file(run).name, "metrics.json", "model.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        arrays_file(run).name,
+        "metrics.json",
+        "model.json",
+        "run.json",
+    ]
     assert read_metrics(str(run))["model"] == jaxrec.restore(run).name == "popularity"
 
 
@@ -218,7 +233,7 @@ def test_what_0_2_left_when_it_was_killed_does_not_block_a_folder(cli, ratings, 
     (tmp_path / "log.jsonl").write_text('{"stage": "fit", "ep')
     assert cli("fit", ratings, *WORDS, "--out", tmp_path).status == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        arrays_file(tmp_path).name, "metrics.json", "model.json"
+        arrays_file(tmp_path).name, "metrics.json", "model.json", "run.json"
     ]  # fmt: skip
 
 

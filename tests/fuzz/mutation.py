@@ -1,7 +1,9 @@
 """Seeds of each target, and changes of bytes: what is used where atheris is not installed, and by the suite."""
 
 import gzip
+import hashlib
 import io
+import json
 import pathlib
 import pickle
 import random
@@ -9,6 +11,12 @@ import zipfile
 
 HERE = pathlib.Path(__file__).parent
 CORPUS = HERE / "corpus"
+_KEPT = {"every": 1, "keep": 2, "fit": {"model": "MF", "key": [0, 1]}, "machine": {"cores": 2}}
+_DIGEST = hashlib.sha256(json.dumps(_KEPT, sort_keys=True).encode()).hexdigest()
+FIT = json.dumps({"format": "jaxrec-checkpoints", "format_version": 1, **_KEPT, "sha256": _DIGEST})
+RESUME = json.dumps(
+    {"format": "jaxrec-run", "format_version": 1, "argv": ["a.csv", "--epochs", "2"], "data": "/a.csv", "paths": {}}
+)
 OLD_RUN = HERE.parent / "data" / "run-0.1" / "popularity"
 CSV = b"userId,movieId,rating,timestamp\n1,2,3.5,1000\n1,7,4,1001\n2,2,5,1002\n"
 WORDS = [
@@ -30,13 +38,18 @@ def seeds(name):
     """Sound inputs of a target, and the finds of its corpus."""
     text = {
         "read-a.tsv": CSV.replace(b",", b"\t"),
-        "read-a.txt": b"0 1 2\n1 0 3\n",
+        "read-a.txt": b"0 1 2 5\n1 0 3\n2 4\n",
         "read-a.dat": b"1::2::3::1000\n1::7::4::1001\n2::2::5::1002\n",
         "read-u.data": b"1\t2\t3\t1000\n1\t7\t4\t1001\n2\t2\t5\t1002\n",
         "read-a.inter": b"user_id:token\titem_id:token\trating:float\n1\t2\t3\n2\t2\t4\n",
         "read-a.csv.gz": gzip.compress(CSV, mtime=0),
         "read-a.parquet": b"PAR1" + bytes(8) + b"PAR1",
         "items": b'movieId,title,genres\n2,"Heat, (1995)",Crime|Drama\n7,Alien,\n',
+        "lists-a.csv": b"user,item,score\n1,2,0.5\n1,7,0.25\n2,2,1e-3\n",
+        "lists-a.json": b'{"1": [2, 7], "2": [2]}',
+        "features": b"item,year,length\n2,1995,170\n007,1979,117\n",
+        "checkpoints": FIT.encode(),
+        "resume-file": RESUME.encode(),
         "labels": b"user,group\n1,old\n2,new\n",
         "pickle": pickle.dumps({1: [2, 3], "a": {4: 0.5}}),
         "archive": zipped(a_b=CSV, c=b""),

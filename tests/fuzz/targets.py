@@ -10,9 +10,13 @@ import time
 import warnings
 
 import jaxrec
+from jaxrec.api._item_features import read_features
+from jaxrec.api._list_files import rows_of_file
 from jaxrec.cli._labels import read_labels
+from jaxrec.cli._resume import read_run
 from jaxrec.data.datasets._download import safe_unpack
 from jaxrec.data.datasets._pickles import read_pickle
+from jaxrec.fitting._resume import read_file
 
 RUN = pathlib.Path(__file__).parents[1] / "data" / "run-0.1" / "popularity"
 
@@ -38,6 +42,31 @@ def labels(content, folder):
     return read_labels(str(path), "user", "--user-groups")
 
 
+def lists(name, content, folder):
+    """A file of lists of another system."""
+    path = folder / name
+    path.write_bytes(content)
+    return rows_of_file(path, None, None)
+
+
+def features(content, folder):
+    path = folder / "features.csv"
+    path.write_bytes(content)
+    return read_features(path)
+
+
+def checkpoints(content, folder):
+    """What a folder of checkpoints says of its fit."""
+    (folder / "fit.json").write_bytes(content)
+    return read_file(folder)
+
+
+def run_file(content, folder):
+    """What a run folder says of a run that can be resumed."""
+    (folder / "run.json").write_bytes(content)
+    return read_run(folder)
+
+
 def pickle(content, folder):
     path = folder / "object"
     path.write_bytes(content)
@@ -61,6 +90,8 @@ READ = ("a.csv", "a.tsv", "a.txt", "a.dat", "u.data", "a.inter", "a.csv.gz", "a.
 TARGETS = {
     **{f"read-{name}": functools.partial(reading, name) for name in READ},
     **{f"run-{name}": functools.partial(run_folder, name) for name in ("model.json", "arrays.npz")},
+    **{f"lists-{name}": functools.partial(lists, name) for name in ("a.csv", "a.json")},
+    **{"features": features, "checkpoints": checkpoints, "resume-file": run_file},
     **{"items": items, "labels": labels, "pickle": pickle, "archive": archive},
 }
 

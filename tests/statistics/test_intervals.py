@@ -74,7 +74,7 @@ def test_a_mean_on_a_bound_is_its_own_interval(values):
 
 
 def test_two_users_have_no_ndcg_above_1():
-    report = jaxrec.evaluate_rankings({1: [7, 8], 2: [8, 7]}, ([1, 2], [7, 7]), train=([3], [8]), k=2)
+    report = jaxrec.evaluate_rankings({1: [7, 8], 2: [8, 7]}, ([1, 2], [7, 7]), train=([3, 3], [7, 8]), k=2)
     assert report.per_user["ndcg@2"].tolist() == pytest.approx([1, 1 / math.log2(3)])
     plain = normal_interval(report.per_user["ndcg@2"].astype(float), 0.95)
     assert plain[1] > 1.17
