@@ -72,7 +72,7 @@ def timeless(run):
     return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
-@pytest.mark.parametrize("seeds", ["1", "2"])
+@pytest.mark.parametrize("seeds", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_a_run_that_was_stopped_goes_on_from_anywhere_to_the_same_end(
     cli, ratings, tmp_path, stopped, monkeypatch, seeds
 ):

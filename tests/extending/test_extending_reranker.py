@@ -98,6 +98,17 @@ def test_the_command_line_takes_its_place_and_its_options(fitted, cli, tmp_path)
     assert "--theta" in cli(*words, "--help").out
 
 
+def test_new_users_get_what_it_chooses_too(fitted):
+    history = fitted.items.ids[:3].tolist()
+    plain = jaxrec.recommend(fitted, history=history, k=8)["new"]
+    chosen = jaxrec.recommend(fitted, history=history, k=3, reranker=MaxSum(0.0), rerank_depth=8)["new"]
+    assert len(chosen) == 3
+    assert {one.item for one in chosen} <= {one.item for one in plain}
+    assert [one.item for one in chosen] != [one.item for one in plain[:3]]
+    scores = {one.item: one.score for one in plain}
+    assert all(one.score == pytest.approx(scores[one.item]) for one in chosen)
+
+
 def test_a_depth_below_the_length_is_refused(fitted, split):
     for call in (jaxrec.recommend, lambda model, **how: jaxrec.evaluate(model, split, **how)):
         with pytest.raises(JaxrecError, match="rerank_depth is 2; pass a whole number of at least 3"):

@@ -61,7 +61,7 @@ def files_of(folder, step):
     return sorted(path for path in (folder / "steps" / str(step)).rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_fit_that_is_stopped_anywhere_ends_with_the_bits_of_one_that_never_was(tmp_path, every):
     whole = fit(log=tmp_path / "whole.log")
     epochs = len(whole.info["records"])
