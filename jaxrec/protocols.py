@@ -478,7 +478,8 @@ class VectorScorer(Protocol):
     """A scorer whose scores are inner products of vectors of users and of items.
 
     >>> from jaxrec.scorers import FactorScorer
-    >>> isinstance(FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1), VectorScorer)
+    >>> scorer = FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1)
+    >>> isinstance(scorer, VectorScorer)
     True
     """
 
