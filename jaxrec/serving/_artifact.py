@@ -37,6 +37,7 @@ class Artifact:
         return [self.places[side][str(name)] for name in names]
 
     def rank(self, queries, hidden, k):
+        """The k best items of each query and their scores; a loader says how."""
         raise NotImplementedError
 
     def lists(self, queries, hidden, k):

@@ -46,6 +46,7 @@ class Server(serve_numpy.Server):
 
 
 def power(number):
+    """The least power of two that is not below a number."""
     return 1 << max(number - 1, 0).bit_length()
 
 

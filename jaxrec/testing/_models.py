@@ -31,10 +31,12 @@ _pair_scores = jax.jit(
 
 
 def scores_of(scorer: Scorer, users: Any) -> jax.Array:
+    """Score all items for users int32 [B], in one program for each class: float32 [B, I]."""
     return _scores(scorer, users, structure=structure_of(scorer))
 
 
 def pair_scores_of(scorer: Scorer, users: Any, items: Any) -> jax.Array:
+    """Score pairs of users and items, int32 [n] each, in one program for each class: float32 [n]."""
     return _pair_scores(scorer, users, items, structure=structure_of(scorer))
 
 

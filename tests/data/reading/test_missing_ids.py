@@ -9,17 +9,6 @@ from jaxrec.errors import DataError
 WORDS = ("NaN", "nan", "NA", "N/A", "n/a", "NULL", "null", "None", "none", "<NA>", "#N/A", "(null)", "\\N", "NaT")
 
 
-@pytest.fixture
-def reading(tmp_path):
-    """A function that writes a text to a file and reads it."""
-
-    def read(text, name="ratings.csv", **options):
-        (tmp_path / name).write_text(text)
-        return jaxrec.read(tmp_path / name, **options)
-
-    return read
-
-
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("role", ["user", "item"])
 def test_a_word_for_a_missing_value_is_refused_dropped_or_kept(reading, word, role):

@@ -6,17 +6,6 @@ import jaxrec
 from jaxrec.errors import DataError
 
 
-@pytest.fixture
-def reading(tmp_path):
-    """A function that writes a text to a file and reads it."""
-
-    def read(text, name="ratings.csv", **options):
-        (tmp_path / name).write_text(text)
-        return jaxrec.read(tmp_path / name, **options)
-
-    return read
-
-
 def rows_of(data):
     """User, item and rating of each row."""
     columns = [data.users.ids[data.user].tolist(), data.items.ids[data.item].tolist()]
