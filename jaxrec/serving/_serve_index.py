@@ -14,8 +14,10 @@ class Server(serve_numpy.Server):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.index = usearch.index.Index.restore(self.read("index"))
-        serve_numpy.check(self.index, f"this usearch cannot read the index of {folder}; export the model again")
+        index = usearch.index.Index.restore(self.read("index"))
+        if index is None:
+            raise ValueError(f"this version of usearch cannot read the index of {folder}; export the model again")
+        self.index = index
 
     def recommend(self, users, k=10, filter_seen=True):
         """The list of each user, {user: [(item, title, score), ...]}."""
