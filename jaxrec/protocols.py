@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEEDS",
+    "AddsItems",
     "AllLists",
     "Batch",
     "Callback",
@@ -452,6 +453,26 @@ class FoldIn(Protocol):
 
     def __call__(self, histories: Histories) -> Scorer:
         """The scorer of the B users; histories of one shape compile nothing twice."""
+        ...
+
+
+@runtime_checkable
+class AddsItems(Protocol):
+    """A model whose equations are solved for further items without training, see `jaxrec.add_items`.
+
+    >>> import jaxrec
+    >>> from jaxrec.models import EASE, MF
+    >>> isinstance(EASE(), AddsItems), isinstance(MF(), AddsItems)
+    (True, False)
+    """
+
+    def with_items(self, scorer: Any, data: TrainData) -> Scorer:
+        """The scorer for old and new items.
+
+        Args:
+          scorer: of the fitted model, for its I items.
+          data: who has what, of all items; the new ones come behind the I old ones.
+        """
         ...
 
 

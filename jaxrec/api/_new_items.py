@@ -1,4 +1,4 @@
-"""Items that were not fitted on: their vectors from the users who have them, or from their columns."""
+"""Items that were not fitted on: from the users who have them, or their vectors from their columns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import numpy as np
 
 from jaxrec.api._lookup import check_model
 from jaxrec.data._ids import IdMap, as_ids, id_list
+from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_from_pairs
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._folding import fitted_pairs, seen_pairs, served, shown_users
+from jaxrec.fitting._validation import with_history
+from jaxrec.models._base import with_sizes
 from jaxrec.models._vectors import Vectors
-from jaxrec.protocols import VectorScorer
+from jaxrec.protocols import AddsItems, VectorScorer
 from jaxrec.scorers import FactorScorer
+from jaxrec.training import train_data
+from jaxrec.types import Scorer
 
 PENALTIES = tuple(10.0**power for power in range(-3, 5))
 """Weights of the ridge map that are tried; the one with the least leave-one-out error is taken."""
@@ -31,23 +37,28 @@ def add_items(
 ) -> FittedModel:
     """Add items to a fitted model without training again.
 
-    The vector of a new item comes from a ridge map that is fitted on the known items: from the mean of the vectors of
-    their users and the logarithm of their number, or from their columns, to the vectors of the items. The weight of the
-    penalty is the one with the least leave-one-out error. Nothing else of the model changes.
+    EASE, item-kNN, user-kNN and popularity give what a fit to the grown data gives: EASE by bordering its inverse, the
+    others by counting again. A model of one's own does so by `with_items`, see `jaxrec.protocols.AddsItems`.
+
+    Where scores are inner products, as those of LightGCN or MF, the vector of a new item comes from a ridge map that is
+    fitted on the known items: from the mean of the vectors of their users and the logarithm of their number, or from
+    their columns, to the vectors of the items. The weight of the penalty is the one with the least leave-one-out error.
+    Nothing else of the model changes.
 
     Args:
-      model: a fitted or restored model whose scores are inner products, such as LightGCN or MF.
+      model: a fitted or restored model.
       users: from the id of each new item to the users who have it, all known to the model.
-      columns: instead, from the id of each new item to its values in the columns of `model.item_columns`; texts such as
-        "Drama|War" are sets of labels. A column that an item lacks counts as empty.
+      columns: instead, of a model with vectors, from the id of each new item to its values in the columns of
+        `model.item_columns`; texts such as "Drama|War" are sets of labels. A column that an item lacks counts as empty.
       titles: from the id of a new item to its title.
 
     Returns:
-      A model with the new items behind the old ones. `info["added_items"]` says how many there are, by which features,
-      and the share of the variance of the old items' vectors that the map explains, each item left out.
+      A model with the new items behind the old ones. `info["added_items"]` says how many there are, by what, and of
+      a ridge map the share of the variance of the old items' vectors that it explains, each item left out.
 
     Raises:
-      JaxrecError: a model without vectors, neither or both of `users` and `columns`, no new item.
+      JaxrecError: a model with neither vectors nor `with_items`, columns for one without vectors, neither or both of
+        `users` and `columns`, no new item, a catalogue that grows over the model's bound.
       DataError: an item that is known already, or that no user has.
       UnknownIdError: an unknown user.
 
@@ -59,17 +70,18 @@ def add_items(
     (4, True)
     """
     check_model(model)
-    if not isinstance(model.scorer, VectorScorer):
-        raise JaxrecError(
-            f"{model.name} has no vectors of items, so none can be added; fit it again with the new items"
-        )
     if (users is None) == (columns is None):
         raise JaxrecError("pass users, or columns, of the new items: one of the two")
     given: Mapping[Any, Any] = users if columns is None else columns  # pyright: ignore[reportAssignmentType]
     if not isinstance(given, Mapping) or not given:
         raise JaxrecError(f"the new items are {type(given).__name__} of none; pass a mapping from their ids")
+    solves = isinstance(model.model, AddsItems) and columns is None
+    if not solves and not isinstance(model.scorer, VectorScorer):
+        raise JaxrecError(
+            f"{model.name} has no vectors of items{', so it needs the users of the new ones' if columns else ''}; "
+            f"{'pass users' if isinstance(model.model, AddsItems) else 'fit it again with the new items'}"
+        )
     ids = _new_ids(model, list(given))
-    known = np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0
     user, count = np.zeros(0, np.int32), np.zeros(len(given), np.int64)
     if columns is None:
         rows = [np.unique(model.users.index(id_list(value, f"users[{item!r}]"))) for item, value in given.items()]
@@ -77,13 +89,65 @@ def add_items(
         if not count.all():
             raise DataError(f"new item {list(given)[int(np.argmin(count))]!r} has no user; give its columns instead")
         user = np.concatenate(rows).astype(np.int32)
-        features = _of_users(model, user, np.repeat(np.arange(len(rows)), count), len(rows))
+    item = np.repeat(np.arange(len(given)), count)
+    told = {"count": len(given), "by": "users" if columns is None else "columns"}
+    grown = _catalog(model, ids, user, item, titles or {}, columns or {})
+    if solves:
+        kind, variables = with_sizes(model.model, model.num_users, len(ids)), model.variables
+        scorer = _solved(model, dataclasses.replace(grown, model=kind))
     else:
-        features = _of_columns(model, list(given.values()))
-    old, new = features
-    items = np.asarray(model.scorer.items, np.float64)
-    made, explained = ridge(old[known], items[known], new)
-    return _grown(model, ids, made, user, np.repeat(np.arange(len(given)), count), titles or {}, columns, explained)
+        old, new = (
+            _of_users(model, user, item, len(given)) if columns is None else _of_columns(model, list(given.values()))
+        )
+        known = np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0
+        items = np.asarray(model.scorer.items, np.float64)
+        made, told["explained"] = ridge(old[known], items[known], new)
+        scorer = FactorScorer(
+            model.scorer.users,
+            jnp.asarray(np.concatenate([np.asarray(model.scorer.items), made.astype(np.float32)])),
+            dim=int(model.scorer.dim),
+        )
+        constant = np.all(np.asarray(scorer.users) == 1, axis=0)
+        fixed = int(np.argmin([*constant[::-1], False]))
+        kind, variables = Vectors(model.name, fixed, model.num_users, len(ids)), {}
+    return dataclasses.replace(
+        grown, model=kind, variables=variables, scorer=scorer, options=None, info={**model.info, "added_items": told}
+    )
+
+
+def _solved(model: FittedModel, grown: FittedModel) -> Scorer:
+    """The scorer of a model that takes items in by its own equations; held-out users have what they show."""
+    fitted = fitted_pairs(grown)
+    scorer = model.model.with_items(model.scorer, train_data(fitted))
+    shown = model.info.get("shown_users")
+    if not shown:
+        return scorer
+    scorer = with_history(scorer, grown.seen)
+    own = seen_pairs(grown)
+    own = own.select(np.isin(own.user, shown))
+    return served(scorer, lambda: dataclasses.replace(grown, scorer=scorer).fold_in, shown_users([own], fitted))
+
+
+def owners_of(data: Interactions) -> dict[Any, list[Any]]:
+    """The users of each item, as `add_items` takes them.
+
+    >>> owners_of(Interactions.from_arrays(["u", "v", "u"], ["a", "a", "b"]))
+    {'a': ['u', 'v'], 'b': ['u']}
+    """
+    out: dict[Any, list[Any]] = {item: [] for item in data.items.ids.tolist()}
+    for user, item in zip(data.users.ids[data.user].tolist(), data.items.ids[data.item].tolist(), strict=True):
+        out[item].append(user)
+    return out
+
+
+def titles_of(data: Interactions) -> dict[Any, str]:
+    """The titles of the items that have one.
+
+    >>> titles_of(Interactions.from_arrays(["u"], ["a"]))
+    {}
+    """
+    titles = [] if data.titles is None else data.titles.tolist()
+    return {item: title for item, title in zip(data.items.ids.tolist(), titles, strict=False) if title}
 
 
 def ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, float]:
@@ -176,42 +240,30 @@ def _labels(value: Any) -> set[str]:
     return set() if value is None else {label for label in str(value).split("|") if label}
 
 
-def _grown(
+def _catalog(
     model: FittedModel,
     ids: np.ndarray,
-    made: np.ndarray,
     user: np.ndarray,
     item: np.ndarray,
     titles: Mapping[Any, str],
-    columns: Mapping[Any, Mapping[str, Any]] | None,
-    explained: float,
+    columns: Mapping[Any, Mapping[str, Any]],
 ) -> FittedModel:
-    """The model with the vectors of the new items behind the old ones."""
-    old, scorer, new = model.num_items, model.scorer, ids[model.num_items :].tolist()
-    users = np.asarray(scorer.users)
-    constant = np.all(users == 1, axis=0)
-    fixed = int(np.argmin([*constant[::-1], False]))
-    items = np.concatenate([np.asarray(scorer.items), made.astype(np.float32)])
-    grown = FactorScorer(scorer.users, jnp.asarray(items), dim=int(scorer.dim))
-    seen = model.seen
+    """The model with the new items in its catalog and in what users have; its scorer is as before."""
+    old, new, seen = model.num_items, ids[model.num_items :].tolist(), model.seen
     pairs = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
     further = {}
     for name, column in model.item_columns.items():
         empty = np.nan if column.dtype.kind == "f" else "" if column.dtype.kind == "U" else 0
-        own = [(columns or {}).get(item, {}).get(name, empty) for item in new]
+        own = [columns.get(one, {}).get(name, empty) for one in new]
         further[name] = np.concatenate(
             [column, np.asarray(own).astype(column.dtype if column.dtype.kind != "U" else str)]
         )
     named = None
     if titles or model.titles is not None:
         had = np.full(old, "") if model.titles is None else model.titles
-        named = np.concatenate([had, np.array([str(titles.get(item, "")) for item in new], dtype=str)])
-    told = {"added_items": {"count": len(new), "by": "users" if columns is None else "columns", "explained": explained}}
+        named = np.concatenate([had, np.array([str(titles.get(one, "")) for one in new], dtype=str)])
     return dataclasses.replace(
         model,
-        model=Vectors(model.name, fixed, model.num_users, len(ids)),
-        variables={},
-        scorer=grown,
         items=IdMap(ids, "item"),
         titles=named,
         item_columns=further,
@@ -221,6 +273,4 @@ def _grown(
             seen.num_users,
             len(ids),
         ),
-        options=None,
-        info={**model.info, **told},
     )

@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 
 from tyro import conf
 
+from jaxrec.api._new_items import add_items, owners_of, titles_of
 from jaxrec.api._recommend import recommend
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
 from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, device
+from jaxrec.cli._source import columns_of
+from jaxrec.data._interactions import Interactions
 from jaxrec.data.reading._readers import read
 from jaxrec.errors import JaxrecError
 
@@ -31,6 +34,10 @@ class RecommendCommand(RerankingOptions, RunOptions):
       history: what one user has who is not in the data, items by id or title; the list is of "new".
       new_users: a file of what several such users have, as jaxrec.read takes it: user, item and, for a model of
         ratings, rating.
+      new_items: a file of who has items that are not in the data, as jaxrec.read takes it: item, and a user whom the
+        model knows; they are recommended like the others, see jaxrec.add_items.
+      columns: of the files of new users and new items: the role of each column in order, - for none, or the column of
+        each role by name or position from 0 ("user=customer item=sku"); the roles are those of `jaxrec fit`.
       k: the length of a list.
       out: a file for the lists, .csv, .json or .parquet, instead of standard output.
       seen: include the user's own items.
@@ -46,6 +53,8 @@ class RecommendCommand(RerankingOptions, RunOptions):
     all: Switch = False
     history: Annotated[Words, optional("ITEM ...")] = ()
     new_users: Annotated[str | None, optional("FILE")] = None
+    new_items: Annotated[str | None, optional("FILE")] = None
+    columns: Annotated[tuple[str, ...], optional("COLUMN ...")] = ()
     k: Annotated[int, conf.arg(aliases=("-k",))] = 10
     out: Annotated[str | None, optional("FILE")] = None
     seen: Switch = False
@@ -74,9 +83,9 @@ def run(argv: Sequence[str]) -> None:
     for flag, words, what in (("--user", users, "user"), ("--history", history, "item")):
         if words is not None and not words:
             raise JaxrecError(f"{flag} names no {what}; the file that it points to has no line")
-    interactions = None if command.new_users is None else read(command.new_users)
-    for text in () if interactions is None else interactions.notes:
-        note(text, command.quiet)
+    if command.columns and command.new_users is None and command.new_items is None:
+        raise JaxrecError("--columns is for the files of --new-users and --new-items; name one, or leave it out")
+    interactions, added = (_read(path, command) for path in (command.new_users, command.new_items))
     out = None if command.out is None else writable("--out", command.out, _ENDINGS)
     if command.spreadsheet_safe and (out is None or out.suffix != ".csv"):
         raise JaxrecError("--spreadsheet-safe is for a .csv file; name one with --out, or leave it out")
@@ -84,8 +93,12 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
+    model = command.restored(command.run)
+    if added is not None:
+        model = add_items(model, owners_of(added), titles=titles_of(added))
+        note(f"{added.num_items:,} items added to the model, by who has them", command.quiet)
     lists = recommend(
-        command.restored(command.run),
+        model,
         users,
         interactions=interactions,
         history=history,
@@ -106,3 +119,13 @@ def run(argv: Sequence[str]) -> None:
     lists.save(out, spreadsheet_safe=command.spreadsheet_safe)
     document = {"file": str(out), "users": len(lists), "notes": list(lists.notes)}
     emit(document, f"{len(lists):,} lists written to {out}", command.json)
+
+
+def _read(path: str | None, command: RecommendCommand) -> Interactions | None:
+    """The interactions of a file, None for none; its notes are told."""
+    if path is None:
+        return None
+    data = read(path, columns=columns_of(command.columns))
+    for text in data.notes:
+        note(text, command.quiet)
+    return data

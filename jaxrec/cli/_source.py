@@ -298,7 +298,7 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
         **{name: getattr(options, name) for name in ("delimiter", "decimal", "time_format", "missing", "encoding")},
         **{name: _either(options, name) for name in _SWITCHES},
         "format": options.format or "auto",
-        "columns": _columns(options.columns),
+        "columns": columns_of(options.columns),
         "items": None if options.items == "none" else options.items or "auto",
     }
     if options.test_file is not None:
@@ -336,8 +336,12 @@ def _either(options: DataOptions, name: str) -> bool | None:
     return True if yes else False if no else None
 
 
-def _columns(words: tuple[str, ...]) -> Any:
-    """Columns as `jaxrec.read` takes them."""
+def columns_of(words: tuple[str, ...]) -> Any:
+    """The words after --columns as `jaxrec.read` takes them.
+
+    >>> columns_of(("user", "-", "item")), columns_of(("user=customer", "item=2"))
+    (['user', None, 'item'], {'user': 'customer', 'item': 2})
+    """
     if not words:
         return None
     if not any("=" in word for word in words):

@@ -82,17 +82,31 @@ def fold_in_of(model: Any, variables: Any, scorer: Any, data: TrainData, task: T
     return made if loss is None else AdjustedFoldIn(made, loss, data)
 
 
+def fitted_pairs(fitted: FittedModel) -> Interactions:
+    """The pairs of user and item that a model was fitted on.
+
+    >>> import jax, jaxrec
+    >>> data = jaxrec.from_arrays(["u", "v"], ["a", "b"])
+    >>> len(fitted_pairs(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0))))
+    2
+    """
+    pairs, shown = seen_pairs(fitted), fitted.info.get("shown_users")
+    # What held-out users show is masked in their lists, and was never fitted on.
+    return pairs.select(~np.isin(pairs.user, shown)) if shown else pairs
+
+
+def seen_pairs(fitted: FittedModel) -> Interactions:
+    """The pairs of user and item that are masked in lists: those that were fitted on, and what held-out users show."""
+    seen = fitted.seen
+    user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
+    return Interactions(user, np.asarray(seen.items), fitted.users, fitted.items)
+
+
 def fold_in_of_fitted(fitted: FittedModel) -> FoldIn:
     """What makes lists for new users of a fitted or restored model; see `FittedModel.fold_in`."""
     from jaxrec.fitting._stages import model_scorer
 
-    seen = fitted.seen
-    user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
-    pairs = Interactions(user, np.asarray(seen.items), fitted.users, fitted.items)
-    shown = fitted.info.get("shown_users")
-    if shown:  # their items are masked in their lists, and were never trained on
-        pairs = pairs.select(~np.isin(user, shown))
-    data, task = train_data(pairs), fitted.info.get("task", "ranking")
+    data, task = train_data(fitted_pairs(fitted)), fitted.info.get("task", "ranking")
     if not is_trained(fitted.model):
         return fold_in_of(fitted.model, fitted.variables, fitted.scorer, data, task, None)
     scorer = model_scorer(fitted.variables, data.adjacency, fitted.model)

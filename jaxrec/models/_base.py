@@ -175,6 +175,20 @@ class SolvedModel:
         return Solution(module.apply(variables, data.adjacency, method="scorer"), variables)
 
 
+def solved_anew(model: Any, data: TrainData) -> Any:
+    """The scorer of a model without parameters for other data, with as many users and items as these have.
+
+    >>> import jax.numpy as jnp, jaxrec
+    >>> from jaxrec.training import train_data
+    >>> data = train_data(jaxrec.from_arrays([0, 1, 1], [0, 0, 1]))
+    >>> solved_anew(jaxrec.Popularity(num_users=2, num_items=1), data).counts.tolist()
+    [2.0, 1.0]
+    """
+    users = model.num_users
+    grown = with_sizes(model, users, data.adjacency.shape[0] - users)
+    return grown.apply({}, data.adjacency, method="scorer")
+
+
 def with_sizes(model: Any, num_users: int, num_items: int) -> Any:
     """A copy of a model with its sizes set.
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrec.models._base import SolvedModel
+from jaxrec.models._base import SolvedModel, solved_anew
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.scorers import PopularityScorer, RandomScorer
 from jaxrec.sparse import SparseOperator
+from jaxrec.types import Scorer
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 class Popularity(SolvedModel, nn.Module):
@@ -37,6 +41,10 @@ class Popularity(SolvedModel, nn.Module):
         num_users, _ = bound_sizes(self, adjacency)
         counts = jnp.diff(adjacency.indptr)[num_users:].astype(jnp.float32)
         return PopularityScorer(counts, num_users=num_users)
+
+    def with_items(self, scorer: Any, data: TrainData) -> Scorer:
+        """The scorer for old and new items: their users are counted."""
+        return solved_anew(self, data)
 
 
 class Random(SolvedModel, nn.Module):

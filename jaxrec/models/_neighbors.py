@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -10,8 +10,12 @@ import jax.numpy as jnp
 
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
-from jaxrec.models._base import SolvedModel
+from jaxrec.models._base import SolvedModel, solved_anew
 from jaxrec.sparse import SparseOperator, map_gram_columns
+from jaxrec.types import Scorer
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 class NeighborModel(SolvedModel, nn.Module):
@@ -32,6 +36,10 @@ class NeighborModel(SolvedModel, nn.Module):
         if self.similarity not in ("cosine", "normalized"):
             raise JaxrecError(f'similarity must be "cosine" or "normalized", got {self.similarity!r}')
         super().__post_init__()
+
+    def with_items(self, scorer: Any, data: TrainData) -> Scorer:
+        """The scorer for old and new items: all similarities are computed from who has what."""
+        return solved_anew(self, data)
 
     def nearest(self, block: SparseOperator, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The k columns of a block that are nearest to each column, itself left out.

@@ -21,6 +21,15 @@ from jaxrec.serving._sides import Sides, sides
 if TYPE_CHECKING:
     from jaxrec.fitting._fitted import FittedModel
 
+_RAGGED = {
+    "rows": "rows_indptr",
+    "weights": "rows_indptr",
+    "seen": "seen_indptr",
+    "values": "indptr",
+    "columns": "indptr",
+}
+"""Tensors of rows of different lengths, and where these end."""
+
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -89,6 +98,7 @@ def export(model: FittedModel, folder: str | pathlib.Path, *, k: int = 100, inde
     served = np.flatnonzero(np.diff(np.asarray(seen.indptr)) > 0)
     users = {**_chosen(parts.users, served), **_ragged("seen", seen.indptr, {"seen": seen.items}, served)}
     longest = min(int(k), model.num_items)
+    ragged = {name: ends for name, ends in _RAGGED.items() if ends in users or ends in parts.items}
     contents = {"ids": ("ids.json", _ids(model, served)), **_programs(parts, longest, model.num_items)}
     for name, tensors in (("users", users), ("items", parts.items)):
         contents[name] = (f"{name}.safetensors", _safetensors(tensors))
@@ -102,15 +112,20 @@ def export(model: FittedModel, folder: str | pathlib.Path, *, k: int = 100, inde
     manifest = {
         "model": model.name,
         "program": parts.program,
+        "query": [name for name in ("vectors", "rows", "weights") if name in users],
         "item_tensors": list(parts.items),
+        "ragged": ragged,
         "new_users": parts.new_users,
         "users": len(served),
         "items": model.num_items,
         "longest_list": longest,
-        "widths": {"rows": _longest(users, "rows"), "hidden": _longest(users, "seen")},
+        "widths": {
+            name: max(int(np.diff(users[ends]).max(initial=1)), 1) for name, ends in ragged.items() if ends in users
+        },
         "fitted_on": model.info.get("fitted_on"),
         "index": found or None,
         "versions": versions(),
+        "tensors": {name: _tensors_of(contents[name][1]) for name in ("users", "items")},
         "files": {
             name: {"name": file, "bytes": len(files[file]), "sha256": hashlib.sha256(files[file]).hexdigest()}
             for name, file in named.items()
@@ -133,8 +148,8 @@ def _chosen(tensors: Mapping[str, np.ndarray], users: np.ndarray) -> dict[str, n
     """The user side of some users only."""
     if "vectors" in tensors:
         return {"vectors": np.ascontiguousarray(tensors["vectors"][users])}
-    values = {name: tensors[name] for name in ("rows", "rows_weights") if name in tensors}
-    return _ragged("rows", tensors["rows_indptr"], values, users)
+    weights = tensors.get("weights", np.ones(len(tensors["rows"]), np.float32))
+    return _ragged("rows", tensors["rows_indptr"], {"rows": tensors["rows"], "weights": weights}, users)
 
 
 def _ragged(name: str, indptr: Any, values: Mapping[str, Any], users: np.ndarray) -> dict[str, np.ndarray]:
@@ -144,11 +159,6 @@ def _ragged(name: str, indptr: Any, values: Mapping[str, Any], users: np.ndarray
     kept = np.repeat(np.isin(np.arange(len(lengths)), users), lengths)
     ends = np.concatenate([[0], np.cumsum(lengths[users])]).astype(np.int32)
     return {f"{name}_indptr": ends, **{each: np.asarray(value)[: len(kept)][kept] for each, value in values.items()}}
-
-
-def _longest(users: Mapping[str, np.ndarray], name: str) -> int:
-    ends = users.get(f"{name}_indptr")
-    return 1 if ends is None or len(ends) < 2 else max(int(np.diff(ends).max()), 1)
 
 
 def _ids(model: FittedModel, users: np.ndarray) -> bytes:
@@ -174,6 +184,17 @@ def _safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
     return save(dict(tensors))
 
 
+def _tensors_of(content: bytes) -> dict[str, dict[str, Any]]:
+    """Where each tensor of a safetensors file lies, in the words of `numpy.ndarray`."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    told = json.loads(content[8:start])
+    kinds = {"F32": "<f4", "I32": "<i4"}
+    return {
+        name: {"dtype": kinds[one["dtype"]], "shape": one["shape"], "offset": start + one["data_offsets"][0]}
+        for name, one in told.items()
+    }
+
+
 def _index(parts: Sides, users: np.ndarray) -> tuple[tuple[str, bytes], dict[str, Any]]:
     items = parts.items["vectors"]
     built = build_index(items)
@@ -184,10 +205,10 @@ def _index(parts: Sides, users: np.ndarray) -> tuple[tuple[str, bytes], dict[str
 
 
 def _loaders(index: bool) -> dict[str, bytes]:
-    """The loaders by name, which import one another by the names that they have in the folder."""
+    """The loaders by name; some import another by the name that it has in the folder."""
     out = {}
-    for name in ("artifact", "serve_numpy", "serve_jax", *(["serve_index"] if index else [])):
+    for name in ("serve_numpy", "serve_jax", "serve_new", *(["serve_index"] if index else [])):
         text = (_HERE / f"_{name}.py").read_text(encoding="utf-8")
         text = text.replace("from jaxrec.serving import _serve_numpy as serve_numpy", "import serve_numpy")
-        out[f"{name}.py"] = text.replace("jaxrec.serving._artifact", "artifact").encode()
+        out[f"{name}.py"] = text.encode()
     return out

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxrec.errors import JaxrecError
-from jaxrec.serving._artifact import HEAD
 
 MANIFEST = "manifest.json"
+HEAD = b'{"format": "jaxrec-artifact 1", "sha256": "%s",'  # the hash of the lines after this one
 _OURS = re.compile(r"(ids|users|items|score|top_k|index)-[0-9a-f]{16}\.\w+|\.jaxrec-export-\w+")
 
 

@@ -1,57 +1,58 @@
 """Lists from an artifact of `jaxrec export`. Needs NumPy alone: Server(folder).recommend(["ann"], k=10)."""
 
+import hashlib
+import json
+import pathlib
+
 import numpy as np
 
-from jaxrec.serving._artifact import Artifact
+
+def check(holds, message):
+    if not holds:
+        raise ValueError(message)
 
 
-class Server(Artifact):
-    """Lists [(item, title, score), ...], the best first, as `jaxrec.recommend` gives them."""
+class Server:
+    def __init__(self, folder):
+        head, _, body = pathlib.Path(folder, "manifest.json").read_bytes().partition(b"\n")
+        known = b'{"format": "jaxrec-artifact 1", "sha256": "%s",' % hashlib.sha256(body).hexdigest().encode()
+        check(head == known, f"{folder}/manifest.json is damaged or of another format; export the model again")
+        self.folder, self.manifest = folder, json.loads(b"{" + body)
+        self.ids, self.user, self.item = json.loads(self.read("ids")), self.tensors("users"), self.tensors("items")
+        self.places = {str(user): at for at, user in enumerate(self.ids["users"])}
+
+    def read(self, name):
+        told = self.manifest["files"][name]
+        content = pathlib.Path(self.folder, told["name"]).read_bytes()
+        check(hashlib.sha256(content).hexdigest() == told["sha256"], f"{told['name']} is damaged; export it again")
+        return content
+
+    def tensors(self, side):
+        content, ragged = self.read(side), self.manifest["ragged"]
+        flat = {name: np.ndarray(buffer=content, **told) for name, told in self.manifest["tensors"][side].items()}
+        return {name: np.split(x, flat[ragged[name]][1:-1]) if name in ragged else x for name, x in flat.items()}
 
     def recommend(self, users, k=10, filter_seen=True):
-        """The lists of users who have interactions in the data, {user: list}."""
-        at = self.find("users", users)
-        seen = [self.part("seen", user) if filter_seen else np.zeros(0, np.int32) for user in at]
-        lists = self.lists([self.query(user) for user in at], seen, k)
-        return {self.ids["users"][user]: found for user, found in zip(at, lists, strict=True)}
-
-    def recommend_new(self, history, k=10):
-        """The list of a user who is not in the data, by the items of `history`."""
-        own = np.unique(np.array(self.find("items", history), np.int32))
-        rows = {"history": own, "all": own[:1] * 0}.get(self.manifest["new_users"])
-        if rows is None or not len(rows):
-            raise ValueError(f"no list for a new user of {len(own)} items by the model {self.manifest['model']}")
-        return self.lists([(rows, np.ones(len(rows), np.float32))], [own], k)[0]
-
-    def part(self, name, user):
-        return self.user[name][slice(*self.user[name.partition("_")[0] + "_indptr"][user : user + 2])]
-
-    def query(self, user):
-        """What the scores of a user are made of: a vector, or rows of a matrix and their weights."""
-        if "vectors" in self.user:
-            return self.user["vectors"][user]
-        rows = self.part("rows", user)
-        return rows, self.part("rows_weights", user) if "rows_weights" in self.user else np.ones(len(rows), np.float32)
-
-    def rank(self, queries, hidden, k):
-        for query, own in zip(queries, hidden, strict=True):
-            scores = self.scores(query)
-            scores[own] = -np.inf
+        """The list of each user, {user: [(item, title, score), ...]}, as `jaxrec.recommend` gives it."""
+        items, titles, lists = self.ids["items"], self.ids["titles"], {}
+        check(0 < k <= len(items), f"k is {k}; this artifact gives lists of 1 to {len(items):,} items")
+        for user in users:
+            check(str(user) in self.places, f"{user!r} is not among the {len(self.places):,} users of the artifact")
+            at = self.places[str(user)]
+            scores = self.scores(at)
+            scores[self.user["seen"][at][: None if filter_seen else 0]] = -np.inf
             scores[np.abs(scores) < np.finfo(np.float32).tiny] = 0
-            if not (scores < np.inf).all():
-                raise ValueError("scores are NaN or infinite and cannot be ranked; check that training stayed finite")
+            check((scores < np.inf).all(), "scores are NaN or infinite and cannot be ranked")
             best = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
             best = best[np.argsort(-scores[best], kind="stable")][:k]  # stable: ties go to the item that comes first
-            best = best[scores[best] > -np.inf]
-            yield best, scores[best]
+            best = [int(i) for i in best if scores[i] > -np.inf]
+            lists[self.ids["users"][at]] = [(items[i], titles[i], float(scores[i])) for i in best]
+        return lists
 
-    def scores(self, query):
+    def scores(self, user):
         if "vectors" in self.item:
-            return self.item["vectors"] @ query
-        rows, weights = query
-        if "matrix" in self.item:
-            return weights @ self.item["matrix"][rows]
-        entries = [np.arange(*self.item["indptr"][row : row + 2]) for row in rows]
-        weights, entries = np.repeat(weights, list(map(len, entries))), np.concatenate(entries)
-        values = weights * self.item["values"][entries]
-        return np.bincount(self.item["columns"][entries], values, len(self.ids["items"])).astype(np.float32)
+            return self.item["vectors"] @ self.user["vectors"][user]
+        scores, columns = np.zeros(len(self.ids["items"]), np.float32), self.item.get("columns")
+        for row, weight in zip(self.user["rows"][user], self.user["weights"][user], strict=True):
+            scores[slice(None) if columns is None else columns[row]] += weight * self.item["values"][row]
+        return scores

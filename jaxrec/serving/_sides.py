@@ -35,8 +35,8 @@ class Sides:
     Attributes:
       program: which program scores: "vectors", "dense_rows" or "sparse_rows".
       users: tensors of the user side: `vectors` [U, w]; or `rows_indptr` int32 [U + 1] and `rows` int32 [n], the rows
-        of each user, with `rows_weights` float32 [n] where they are not all 1.
-      items: tensors of the item side, in the order in which the program takes them: `vectors` [I, w]; or `matrix`
+        of each user, with `weights` float32 [n] where they are not all 1.
+      items: tensors of the item side, in the order in which the program takes them: `vectors` [I, w]; or `values`
         [R, I]; or `values` [E], `columns` int32 [E] and `indptr` int32 [R + 1], a matrix [R, I] by rows.
       new_users: how a user gets a list who was not fitted on: by the rows of the items in the "history", by row 0 as
         "all" users, or None, not at all.
@@ -85,7 +85,7 @@ def _(scorer: ItemWeightScorer) -> Sides:
     users = {"rows_indptr": _whole(scorer.history.indptr), "rows": _whole(scorer.history.items)}
     if isinstance(scorer.weights, SparseOperator):
         return Sides("sparse_rows", users, _by_rows(scorer.weights), "history")
-    return Sides("dense_rows", users, {"matrix": _floats(scorer.weights)}, "history")
+    return Sides("dense_rows", users, {"values": _floats(scorer.weights)}, "history")
 
 
 @sides.register
@@ -94,7 +94,7 @@ def _(scorer: UserWeightScorer) -> Sides:
     users = {
         "rows_indptr": np.arange(num_users + 1, dtype=np.int32) * np.int32(k),
         "rows": _whole(scorer.neighbors).ravel(),
-        "rows_weights": _floats(scorer.weights).ravel(),
+        "weights": _floats(scorer.weights).ravel(),
     }
     return Sides("sparse_rows", users, _by_rows(scorer.history))
 
@@ -105,13 +105,13 @@ def _(scorer: PopularityScorer) -> Sides:
         "rows_indptr": np.arange(scorer.num_users + 1, dtype=np.int32),
         "rows": np.zeros(scorer.num_users, np.int32),
     }
-    return Sides("dense_rows", users, {"matrix": _floats(scorer.counts)[None]}, "all")
+    return Sides("dense_rows", users, {"values": _floats(scorer.counts)[None]}, "all")
 
 
 @sides.register
 def _(scorer: TableScorer) -> Sides:
     each = np.arange(scorer.num_users + 1, dtype=np.int32)
-    return Sides("dense_rows", {"rows_indptr": each, "rows": each[:-1]}, {"matrix": _floats(scorer.table)})
+    return Sides("dense_rows", {"rows_indptr": each, "rows": each[:-1]}, {"values": _floats(scorer.table)})
 
 
 @sides.register

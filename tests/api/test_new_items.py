@@ -7,6 +7,7 @@ import pytest
 import jaxrec
 from jaxrec.api._new_items import PENALTIES, ridge
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
+from jaxrec.models._ease import bordered
 from jaxrec.testing import checkerboard
 from jaxrec.training import Adam
 
@@ -103,7 +104,79 @@ def test_what_makes_no_item_is_refused(given, kind, message):
         jaxrec.add_items(MF, **given)
 
 
-def test_a_model_without_vectors_says_so():
+SOLVED = {
+    "ease": jaxrec.EASE(l2=2.0),
+    "itemknn": jaxrec.ItemKNN(neighbors=4),
+    "normalized": jaxrec.ItemKNN(neighbors=4, similarity="normalized", shrink=1.0),
+    "userknn": jaxrec.UserKNN(neighbors=3),
+    "popularity": jaxrec.Popularity(),
+}
+MORE = {7: [0, 2, 4, 6], 9: [1, 3, 5], 11: [0, 1]}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_solved_model_is_the_one_that_a_fit_to_the_grown_data_gives(name, tmp_path):
+    model = jaxrec.fit(SOLVED[name], DATA, key=jax.random.key(0))
+    grown = jaxrec.add_items(model, MORE, titles={7: "Ronin"})
+    pairs = [(user, item) for item, users in MORE.items() for user in users]
+    refitted = jaxrec.fit(
+        SOLVED[name],
+        jaxrec.from_arrays(
+            [*DATA.users.ids[DATA.user].tolist(), *(user for user, _ in pairs)],
+            [*DATA.items.ids[DATA.item].tolist(), *(item for _, item in pairs)],
+        ),
+        key=jax.random.key(0),
+    )
+    users = np.arange(grown.num_users, dtype=np.int32)
+    order = refitted.items.index(grown.items.ids.tolist())
+    wanted = np.asarray(refitted.scorer.scores(refitted.users.index(grown.users.ids.tolist())))[:, order]
+    np.testing.assert_allclose(np.asarray(grown.scorer.scores(users)), wanted, rtol=1e-4, atol=1e-5)
+    assert grown.info["added_items"] == {"count": 3, "by": "users"}
+    restored = jaxrec.restore(jaxrec.save(grown, tmp_path / "run"))
+    lists = [jaxrec.recommend(one, k=4).to_dict() for one in (grown, restored)]
+    assert lists[0] == lists[1]
+    again = jaxrec.add_items(restored, {13: [2, 3]})  # and once more
+    assert again.items.ids[-1] == 13
+    new = [jaxrec.recommend(one, history=[7, 100], k=4)["new"] for one in (grown, refitted)]
+    scores = [[one.score for one in shown] for shown in new]  # many items of a checkerboard have equal ones
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [SOLVED["ease"], SOLVED["userknn"]])
+def test_users_who_are_held_out_of_training_are_served_after_items_were_added(model):
+    parts = jaxrec.split(DATA, "user_kfold", folds=4, fold=0, order="random", key=jax.random.key(1))
+    fitted = jaxrec.fit(model, parts, key=jax.random.key(0))
+    grown = jaxrec.add_items(fitted, {7: [0, 2, 4, 6]})
+    user = fitted.users.ids[fitted.info["shown_users"][0]].item()
+    assert jaxrec.recommend(grown, [user], k=3)[user]
+
+
+def test_ease_is_bordered_as_the_inverse_of_all_items_is():
+    rng = np.random.default_rng(0)
+    x = (rng.random((30, 9)) < 0.4).astype(np.float32)
+
+    def slow(x):
+        inverse = np.linalg.inv(x.T.astype(np.float64) @ x + 3.0 * np.eye(x.shape[1]))
+        weights = -inverse / np.diag(inverse)[None, :]
+        np.fill_diagonal(weights, 0)
+        return weights.astype(np.float32)
+
+    np.testing.assert_allclose(bordered(slow(x[:, :6]), x.T @ x, 3.0), slow(x), rtol=1e-4, atol=1e-5)
+
+
+def test_columns_need_vectors():
     model = jaxrec.fit(jaxrec.ItemKNN(), DATA, key=jax.random.key(0))
-    with pytest.raises(JaxrecError, match="itemknn has no vectors of items"):
+    with pytest.raises(JaxrecError, match=r"itemknn has no vectors of items, so it needs the users of the new ones"):
+        jaxrec.add_items(model, columns={7: {"genres": "even"}})
+
+
+def test_a_catalog_that_grows_too_large_is_refused():
+    model = jaxrec.fit(jaxrec.EASE(max_items=17), DATA, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match=r"EASE would have 18 items, more than max_items=17 allows"):
+        jaxrec.add_items(model, {7: [0], 9: [1]})
+
+
+def test_a_model_without_vectors_says_so():
+    model = jaxrec.fit(jaxrec.Random(), DATA, key=jax.random.key(0))
+    with pytest.raises(JaxrecError, match="random has no vectors of items; fit it again with the new items"):
         jaxrec.add_items(model, {7: [0]})

@@ -191,6 +191,33 @@ def test_new_users_from_a_file(cli, full_run, tmp_path):
         assert [row["user"] for row in csv.DictReader(file)] == ["ann", "ann", "bo", "bo"]
 
 
+def test_columns_of_new_users_by_name_and_by_place(cli, full_run, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("price,sku,customer\n" + "".join(f"3.5,{item},ann\n" for item in EVEN))
+    words = ["recommend", full_run, "-k", "2", "--json", "--new-users", path, "--columns"]
+    assert first(cli(*words, "user=customer", "item=sku", "rating=-")) == {"ann": 4}
+    assert first(cli(*words, "-", "item", "user")) == {"ann": 4}
+    assert "no column 'shop'" in cli(*words, "user=shop", "item=sku").error
+    alone = ["recommend", full_run, "--history", "4", "--columns", "user", "item"]
+    assert "--columns is for the files of --new-users and --new-items" in cli(*alone).error
+
+
+def test_new_items_from_a_file(cli, full_run, trained_run, tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("buyer,sku\n" + "".join(f"{user},100\n" for user in (0, 2, 4, 6, 8)))
+    more = ["--new-items", path, "--columns", "user=buyer", "item=sku", "--json"]
+    for run in (full_run, trained_run):
+        result = cli("recommend", run, "--user", "10", "1", "-k", "2", *more)
+        has = {one["user"]: {item["item"] for item in one["items"]} for one in result.json["lists"]}
+        assert 100 in has[10] or run is trained_run
+        assert 100 not in has[1]
+        assert "note: 1 items added to the model, by who has them" in result.err
+    path.write_text("user,item\n2,4\n")
+    assert "item 4 is known to the model already" in cli("recommend", full_run, "--all", "--quiet", "--new-items", path).error
+    path.write_text("user,item\n999,100\n")
+    assert "unknown user 999" in cli("recommend", full_run, "--all", "--quiet", "--new-items", path).error
+
+
 def test_mistakes_with_new_users(cli, full_run, tmp_path):
     words = ["recommend", full_run, "-k", "2"]
     assert "one of the four; got none of them" in cli(*words).error

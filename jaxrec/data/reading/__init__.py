@@ -8,10 +8,10 @@ from jaxrec.data.reading._formats import (
     MovieLensCSV,
     MovieLensDat,
     MovieLensData,
-    Parquet,
     RecBole,
 )
 from jaxrec.data.reading._frames import from_frame, to_frame
+from jaxrec.data.reading._parquet import Parquet
 from jaxrec.data.reading._readers import read, read_split
 
 __all__ = [

@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._texts import short
-from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted_columns
+from jaxrec.data.reading._columns import Columns, wanted_columns
 from jaxrec.data.reading._dates import check_format
-from jaxrec.data.reading._frames import from_frame
 from jaxrec.data.reading._layouts import (
     DELIMITERS,
     MOST_COLUMNS,
@@ -214,64 +213,6 @@ class LightGCNText(Reader):
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
         return read_lightgcn(path, _encoding(path, self.encoding) or "utf-8")
-
-
-@dataclasses.dataclass(frozen=True)
-class Parquet(Reader):
-    """A Parquet table with one interaction a row; needs pyarrow or polars.
-
-    Attributes:
-      columns: see `jaxrec.read`.
-
-    >>> Parquet().reads("x.parquet", b"PAR1...")
-    True
-    """
-
-    columns: Columns | None = None
-
-    def __post_init__(self) -> None:
-        wanted_columns(self.columns)
-
-    def reads(self, name: str, start: bytes) -> bool:
-        """The four bytes that Parquet files start with."""
-        return start.startswith(b"PAR1")
-
-    def __call__(self, path: Path) -> Interactions:
-        """Read the columns that are used."""
-        try:
-            import pyarrow.parquet as library
-        except ImportError:
-            library = None
-        try:
-            if library is not None:
-                columns = list(library.read_schema(path).names)
-            else:
-                import polars
-
-                columns = list(polars.read_parquet_schema(path))
-        except ImportError:
-            raise DataError(f"{path}: Parquet needs pyarrow or polars; install one (pip install pyarrow)") from None
-        except Exception as error:  # of the library's own classes
-            raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
-        found = find_columns(columns, wanted_columns(self.columns), str(path))
-        taken: dict[str, Any] = {role: columns[at] for role, at in found.items()}
-        try:
-            if library is not None:
-                frame: Any = library.read_table(path, columns=list(taken.values()))
-            else:
-                import polars
-
-                frame = polars.read_parquet(path, columns=list(taken.values()))
-        except Exception as error:
-            raise DataError(f"{path}: damaged Parquet data ({str(error).splitlines()[0]})") from None
-        if not len(frame):
-            raise DataError(f"{path}: no interaction, only a header")
-        try:
-            data = from_frame(frame, columns={"rating": None, "timestamp": None, "title": None, **taken})
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from None
-        # The frame has only what is taken; what is left of the file is told too.
-        return dataclasses.replace(data, notes=(f"columns: {describe(columns, found)}", *data.notes[1:]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, finest, of_decimals
 from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
 from jaxrec.data.reading._dates import in_finest_unit, parse_texts
-from jaxrec.data.reading._notes import absent_ids, low_ratings
+from jaxrec.data.reading._notes import absent_ids, is_absent, low_ratings
 from jaxrec.errors import DataError
 
 PART_NAMES = ("train", "valid", "test")
@@ -200,6 +200,31 @@ def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarra
     if not gaps:
         _refuse_missing(missing, label, role)
     return values, missing
+
+
+def column_values(frame: Any, label: Any, role: str) -> np.ndarray:
+    """The values of a column, each of which must be there.
+
+    >>> column_values({"when": [3, 4]}, "when", "timestamp").tolist()
+    [3, 4]
+    """
+    return _column(frame, label, role, gaps=False)[0]
+
+
+def absent_values(frame: Any, label: Any, role: str) -> np.ndarray:
+    """Mark the rows where a column has no value, an empty text or a word for a missing value; bool [E].
+
+    >>> absent_values({"user": ["ann", "NULL", "", None]}, "user", "user").tolist()
+    [False, True, True, True]
+    """
+    values, missing = _column(frame, label, role, gaps=True)
+    out = np.zeros(len(values), bool) if missing is None else missing.copy()
+    if values.dtype.kind in "OUT":
+        texts = [
+            value.strip().encode("utf-8", "replace") if isinstance(value, str) else b"x" for value in values.tolist()
+        ]
+        out |= np.array([not text or is_absent(text) for text in texts], bool)
+    return out
 
 
 def _refuse_missing(missing: np.ndarray | None, label: Any, role: str) -> None:

@@ -54,7 +54,7 @@ def read(
     | movielens-csv | userId,movieId,rating,timestamp | a header of these names | of a table |
     | lightgcn | a user and all items of that user, as numbers from 0 | blanks, lines of several lengths | encoding |
     | recbole | separated by tabs (`.inter`) | a header of name:type | of a table |
-    | parquet | - (needs pyarrow or polars) | its first four bytes | columns |
+    | parquet | - (needs pyarrow or polars) | its first four bytes | columns, time_format, missing |
     | delimited | any delimited text | otherwise | of a table, delimiter, header, quotes |
 
     The options of a table are columns, encoding, decimal, time_format and missing.

@@ -162,6 +162,63 @@ def test_parquet_round_trips(rows):
         assert read(path, columns={"title": None, "rating": None}, format="parquet").rating is None
 
 
+@pytest.fixture(params=["pyarrow", "polars"])
+def parquet(request, tmp_path, monkeypatch):
+    """Write columns as Parquet and read them by a library."""
+
+    def made(columns, **options):
+        polars.DataFrame(columns, strict=False).write_parquet(tmp_path / "x.parquet")
+        if request.param == "polars":
+            monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+        return read(tmp_path / "x.parquet", **options)
+
+    return made
+
+
+def test_rows_of_parquet_without_a_user_or_item_are_refused_left_out_or_kept(parquet):
+    columns = {"user": ["ann", "NULL", "bo", None], "item": [1, 2, None, 4]}
+    with pytest.raises(
+        DataError, match=r"'user': the user of row 1 \(counted from 0\) is 'NULL', a word for a missing"
+    ):
+        parquet(columns)
+    with pytest.raises(
+        DataError, match=r"'item': the item of row 1 \(counted from 0\) is missing; pass missing='drop'"
+    ):
+        parquet({"user": ["ann", "bo"], "item": [1, None]})
+    data = parquet(columns, missing="drop")
+    assert (data.users.ids.tolist(), data.items.ids.tolist()) == (["ann"], [1])
+    assert "3 rows left out, whose user or item is missing" in data.notes
+    kept = parquet({"user": ["ann", "NULL"], "item": [1, 2]}, missing="keep")
+    assert "NULL" in kept.users.ids.tolist()
+    with pytest.raises(DataError, match="no row has a user and an item"):
+        parquet({"user": ["", " "], "item": [1, 2]}, missing="drop")
+    with pytest.raises(DataError, match="missing is 'skip'; pass"):
+        parquet({"user": ["ann"], "item": [1]}, missing="skip", format="parquet")
+
+
+@pytest.mark.parametrize(
+    ("times", "time_format", "wanted", "unit"),
+    [
+        ([1_700_000_000_123, 5], "ms", [1_700_000_000_123, 5], "ms"),
+        ([1.5, 2.0], "s", [1500, 2000], "ms"),
+        (["12", "13"], "us", [12, 13], "us"),
+        (["02.01.1970", "03.01.1970"], "%d.%m.%Y", [86400, 172800], "s"),
+        ([19700102, 19700103], "%Y%m%d", [86400, 172800], "s"),
+    ],
+)
+def test_times_of_parquet_in_a_stated_form(parquet, times, time_format, wanted, unit):
+    data = parquet({"user": [1, 2], "item": [3, 4], "timestamp": times}, time_format=time_format)
+    assert (data.timestamp.tolist(), data.time_unit) == (wanted, unit)
+
+
+def test_times_of_parquet_that_are_not_as_stated(parquet):
+    with pytest.raises(DataError, match=r"row 1: timestamp 'soon' is not of time_format='%d.%m.%Y'"):
+        parquet({"user": [1, 2], "item": [3, 4], "timestamp": ["02.01.1970", "soon"]}, time_format="%d.%m.%Y")
+    dates = np.array(["2024-01-01", "2024-01-02"], "datetime64[ms]")
+    with pytest.raises(DataError, match="the timestamps are dates already; leave time_format='s' out"):
+        parquet({"user": [1, 2], "item": [3, 4], "timestamp": dates}, time_format="s")
+
+
 def test_parquet_is_read_with_polars_where_pyarrow_is_missing(tmp_path, monkeypatch):
     polars.DataFrame({"user": ["a", "b"], "item": [1, 2], "rating": [1.0, 2.0]}).write_parquet(tmp_path / "x.parquet")
     expected = read(tmp_path / "x.parquet").fingerprint()
