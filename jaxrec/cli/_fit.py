@@ -285,8 +285,9 @@ def run(argv: Sequence[str]) -> None:
             "progress": not command.quiet and sys.stderr.isatty(),
             "log": log,
             "callbacks": callbacks,
-            **checkpoints_of(command, folder, again is not None),
+            **checkpoints_of(command, folder, again is not None, this.began),
         }
+        change(began=True)
         if command.seeds == 1:
             models = [fit(module, parts, options, key=keys[0], **how)]
         else:

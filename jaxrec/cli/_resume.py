@@ -51,6 +51,7 @@ class Run:
       paths: the absolute paths among the options of the data.
       finished: whether the run is over.
       source: what is said of data and split; empty before they are read.
+      began: whether its training has begun; until then checkpoints in the folder are those of an earlier run.
     """
 
     folder: pathlib.Path
@@ -59,6 +60,7 @@ class Run:
     paths: Mapping[str, str | None]
     finished: bool = False
     source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    began: bool = False
 
     def write(self, **changes: Any) -> Run:
         """Write it with changes, whole or not at all."""
@@ -202,7 +204,7 @@ def described_run(run: Run, resumable: bool, quiet: bool) -> Iterator[Callable[.
         yield change
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        if resumable and (stopped or has_checkpoints(run.folder)):
+        if resumable and (stopped or (now[0].began and has_checkpoints(run.folder))):
             note(f"go on with: jaxrec fit --resume {run.folder}", quiet)
         else:
             if not has_checkpoints(run.folder):
@@ -238,10 +240,17 @@ def check_checkpoints(command: Any, choices: Any) -> None:
     load_orbax()
 
 
-def checkpoints_of(command: Any, folder: pathlib.Path, again: bool) -> dict[str, Any]:
-    """The arguments of `fit` for the checkpoints of a run folder."""
+def checkpoints_of(command: Any, folder: pathlib.Path, again: bool, began: bool) -> dict[str, Any]:
+    """The arguments of `fit` for the checkpoints of a run folder; those of an earlier run are removed.
+
+    Args:
+      command: of the run.
+      folder: of the run.
+      again: whether the run is resumed.
+      began: whether its training had begun.
+    """
     place = folder / INSIDE
-    if again and command.checkpoint_every is not None and checkpoints_in(place) is not None:
+    if again and began and command.checkpoint_every is not None and checkpoints_in(place) is not None:
         checkpoint = Checkpoint(place, command.checkpoint_every)
         return {"checkpoint": checkpoint, "resume": place, "other_machine": command.other_machine}
     if again:

@@ -213,9 +213,10 @@ def test_new_items_from_a_file(cli, full_run, trained_run, tmp_path):
         assert 100 not in has[1]
         assert "note: 1 items added to the model, by who has them" in result.err
     path.write_text("user,item\n2,4\n")
-    assert "item 4 is known to the model already" in cli("recommend", full_run, "--all", "--quiet", "--new-items", path).error
+    words = ("recommend", full_run, "--all", "--quiet", "--new-items", path)
+    assert "item 4 is known to the model already" in cli(*words).error
     path.write_text("user,item\n999,100\n")
-    assert "unknown user 999" in cli("recommend", full_run, "--all", "--quiet", "--new-items", path).error
+    assert "unknown user 999" in cli(*words).error
 
 
 def test_mistakes_with_new_users(cli, full_run, tmp_path):

@@ -1,5 +1,6 @@
 """Runs that are stopped and resumed on the command line: run.json, exit statuses, what is refused, the best so far."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -131,6 +132,51 @@ def test_an_unfinished_run_recommends_and_says_so(cli, stopped):
     evaluated = cli("evaluate", run, "-k", "3", "--no-distances", "--json")
     assert evaluated.status == 0  # run.json says what the run was fitted on
     assert "ndcg@3" in evaluated.json["mean"]
+
+
+@pytest.mark.parametrize("place", ["read_data", "fit"])
+def test_a_fit_over_an_unfinished_run_that_is_killed_before_it_trains_starts_anew(
+    cli, ratings, tmp_path, stopped, monkeypatch, place
+):
+    run, whole = stopped(), tmp_path / "whole"
+    other = [*WORDS, "--dim", "2", "--checkpoint-every", "1"]
+    with monkeypatch.context() as patch:  # nothing that tidies up runs after a kill
+        patch.setattr(fit_command, place, lambda *_, **__: (_ for _ in ()).throw(Killed))
+        patch.setattr(fit_command, "described_run", untidied(fit_command.described_run))
+        with pytest.raises(Killed):
+            cli("fit", ratings, *other, "--out", run)
+    assert (run / "checkpoints").exists() == (place == "read_data")  # of the first run
+    result = cli("fit", "--resume", run, "--json")
+    assert result.status == 0
+    assert "the run was stopped before its first checkpoint, so it starts anew" in result.err
+    assert cli("fit", ratings, *WORDS, "--dim", "2", "--out", whole).status == 0
+    (params, best), (expected, expected_best) = arrays(run), arrays(whole)
+    assert best == expected_best
+    assert all(np.array_equal(params[name], expected[name]) for name in expected)
+
+
+def test_a_fit_over_an_unfinished_run_that_is_refused_leaves_that_run(cli, stopped, tmp_path):
+    run = stopped()
+    words = [*WORDS, "--dim", "2", "--checkpoint-every", "1"]
+    assert "no such file" in cli("fit", tmp_path / "none", *words, "--out", run).error
+    assert json.loads((run / "run.json").read_text())["argv"].count("--dim") == 1
+    assert cli("fit", "--resume", run, "--quiet").status == 0
+
+
+LEFT = []
+
+
+def untidied(real):
+    """A context that writes what it does at first, and nothing where it is left by a kill."""
+
+    @contextlib.contextmanager
+    def context(*given):
+        held = real(*given)
+        LEFT.append(held)  # a generator that nobody holds is closed, and tidies up after all
+        yield held.__enter__()
+        held.__exit__(None, None, None)
+
+    return context
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_anew(cli, ratings, tmp_path, stopped):

@@ -220,10 +220,8 @@ def absent_values(frame: Any, label: Any, role: str) -> np.ndarray:
     values, missing = _column(frame, label, role, gaps=True)
     out = np.zeros(len(values), bool) if missing is None else missing.copy()
     if values.dtype.kind in "OUT":
-        texts = [
-            value.strip().encode("utf-8", "replace") if isinstance(value, str) else b"x" for value in values.tolist()
-        ]
-        out |= np.array([not text or is_absent(text) for text in texts], bool)
+        texts = ((at, text.strip()) for at, text in enumerate(values.tolist()) if isinstance(text, str))
+        out[[at for at, text in texts if not text or is_absent(text.encode("utf-8", "replace"))]] = True
     return out
 
 

@@ -88,8 +88,8 @@ def read(
       time_format: the unit of times that are numbers ("s", "ms", "us", "ns"), or the form of dates that are not ISO
         8601, as `datetime.strptime` takes it ("%d.%m.%Y %H:%M").
       missing: what to do with a row whose user or item is empty or a word for a missing value (NaN, NA, NULL, None):
-        "raise" refuses the file, and is the default; "drop" leaves such rows out, and "keep" takes the words for ids,
-        both with a note.
+        "raise" refuses the file, and is the default of text; "drop" leaves such rows out, and "keep" takes the words
+        for ids, both with a note. Parquet has nulls, so there words are ids by default, with a note.
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
 
     Returns:

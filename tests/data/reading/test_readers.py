@@ -177,13 +177,11 @@ def parquet(request, tmp_path, monkeypatch):
 
 def test_rows_of_parquet_without_a_user_or_item_are_refused_left_out_or_kept(parquet):
     columns = {"user": ["ann", "NULL", "bo", None], "item": [1, 2, None, 4]}
-    with pytest.raises(
-        DataError, match=r"'user': the user of row 1 \(counted from 0\) is 'NULL', a word for a missing"
-    ):
-        parquet(columns)
-    with pytest.raises(
-        DataError, match=r"'item': the item of row 1 \(counted from 0\) is missing; pass missing='drop'"
-    ):
+    with pytest.raises(DataError, match=r"'user': the user of row 1 \(counted from 0\) is 'NULL', a word for a"):
+        parquet(columns, missing="raise")
+    with pytest.raises(DataError, match=r"'item': the item of row 1 \(counted from 0\) is missing; pass missing='drop"):
+        parquet({"user": ["ann", "bo"], "item": [1, None]}, missing="raise")
+    with pytest.raises(DataError, match=r"column 'item' has no item in row 1"):
         parquet({"user": ["ann", "bo"], "item": [1, None]})
     data = parquet(columns, missing="drop")
     assert (data.users.ids.tolist(), data.items.ids.tolist()) == (["ann"], [1])
