@@ -59,6 +59,7 @@ __all__ = [
     "UserRows",
     "UserScores",
     "VectorScorer",
+    "Weights",
 ]
 
 Task = Literal["ranking", "rating"]
@@ -74,6 +75,9 @@ class Batch(NamedTuple):
       rating: float32 [B] or None.
       negatives: int32 [B, M], items that the users do not have; M may be 0.
       where: bool [B], the rows that count.
+      weight: float32 [B], the weight of each interaction, 1 on average over all of them; or None for ones.
+      log_q: float32 [B, M], the log-probability with which each negative was drawn, or None where the sampler does not
+        say.
 
     >>> import jax.numpy as jnp
     >>> Batch(jnp.array([0]), jnp.array([1]), None, jnp.zeros((1, 0), jnp.int32), jnp.array([True])).rating is None
@@ -85,6 +89,8 @@ class Batch(NamedTuple):
     rating: jax.Array | None
     negatives: jax.Array
     where: jax.Array
+    weight: jax.Array | None = None
+    log_q: jax.Array | None = None
 
 
 class Encoded(NamedTuple):
@@ -129,8 +135,11 @@ class Loss(Protocol):
     task: ClassVar[Task] = "ranking"
     """What a model that is trained with it predicts. "rating" needs ratings."""
 
+    takes_weights: ClassVar[bool] = False
+    """Whether it weighs the rows by `Batch.weight`; a fit with weights refuses a loss that does not."""
+
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
-        """The mean over the rows that count.
+        """The mean over the rows that count, weighted by `batch.weight` where there is one: sum(w l) / sum(w).
 
         Args:
           rows: what the model makes of the batch.
@@ -203,7 +212,34 @@ class Negatives(Protocol):
     """
 
     num: int
-    """M, how many are drawn for each positive; static."""
+    """M, how many there are for each positive; static."""
+
+    knows_probability: ClassVar[bool] = False
+    """Whether `log_probability` says how likely each draw is, which a correction by logQ needs."""
+
+    chooses: ClassVar[bool] = False
+    """Whether it draws `drawn` negatives and keeps `num` of them by their scores, see `chosen`."""
+
+    @property
+    def drawn(self) -> int:
+        """How many are drawn for each positive, before it chooses among them."""
+        return self.num
+
+    def prepared(self, data: TrainData) -> Negatives:
+        """The sampler with what it computes once for all batches of a training; by default itself."""
+        return self
+
+    def draw(self, data: TrainData, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Draw for a batch of which some rows may not count; by default as for one whose rows all count."""
+        return self(data, batch.user, batch.item, key)
+
+    def log_probability(self, data: TrainData, user: jax.Array, negatives: jax.Array) -> jax.Array:
+        """The log-probability of each draw for its user, float32 [B, M]; see `knows_probability`."""
+        raise NotImplementedError
+
+    def chosen(self, rows: Encoded, batch: Batch) -> tuple[Encoded, Batch]:
+        """The batch with `num` of its negatives, see `chooses`; by default with all of them."""
+        return rows, batch
 
     def __call__(
         self, data: TrainData, user: jax.Array, item: jax.Array, key: jax.Array
@@ -219,6 +255,28 @@ class Negatives(Protocol):
         Returns:
           (int32 [B, M], bool [B]: whether the user has a possible negative; other rows do not count).
         """
+        ...
+
+
+class Weights(Protocol):
+    """A rule that gives every interaction a weight in the loss. A frozen object with its options.
+
+    >>> import jaxrec
+    >>> from jaxrec.pytrees import options
+    >>> @options
+    ... class FirstRows(Weights):
+    ...     rest: float = 0.5
+    ...
+    ...     def __call__(self, part):
+    ...         return [1.0] + [self.rest] * (len(part) - 1)
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 2])
+    >>> fitted = jaxrec.fit(jaxrec.MF(dim=2), data, weights=FirstRows(), epochs=1, key=jax.random.key(0))
+    >>> fitted.info["notes"]
+    ['weights by FirstRows(rest=0.5): 0.75 to 1.5 after division by their mean']
+    """
+
+    def __call__(self, part: Interactions) -> Any:
+        """The weights of the interactions that are trained on, [E]: finite, not negative, not all 0."""
         ...
 
 

@@ -55,11 +55,14 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "loss": _of(
             "jaxrec.losses",
-            "bpr=BPR softmax=InBatchSoftmax sampled_softmax=SampledSoftmax logistic=Logistic mse=SquaredError",
+            "bpr=BPR softmax=InBatchSoftmax sampled_softmax=SampledSoftmax logistic=Logistic mse=SquaredError "
+            "bsl=BilateralSoftmax psl=PairwiseSoftmax sl_at_k=SoftmaxAtK adap_tau=AdaptiveTemperature "
+            "ccl=CosineContrastive directau=DirectAU",
         ),
         "regularizer": _of("jaxrec.losses", "squared=SquaredL2 norm=NormL2"),
-        "negatives": _of("jaxrec.sampling", "uniform=Uniform"),
+        "negatives": _of("jaxrec.sampling", "uniform=Uniform popularity=Popularity in_batch=InBatch hardest=Hardest"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
+        "weights": _of("jaxrec.training", "time_decay=TimeDecay rating_confidence=RatingConfidence"),
         "metric": _of(
             "jaxrec.evaluation._catalog",
             "recall precision hit_rate f1 ndcg average_precision reciprocal_rank ap mrr capped_recall ndcg_k "

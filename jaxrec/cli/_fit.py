@@ -104,6 +104,8 @@ class TrainingFlags:
         default what the loss has.
       regularizer: its name, package.module:Class, or none.
       optimizer: its name, or package.module:Class.
+      weights: the name of a rule for the weight of each interaction, time_decay or rating_confidence, or
+        package.module:Class; by default all weigh the same.
       batch_size: positives in a step.
       epochs: passes over the interactions, at the most.
       reduction: minimize the mean or the sum over the rows of a batch.
@@ -121,6 +123,7 @@ class TrainingFlags:
     negatives: Annotated[str | None, optional("N|NAME")] = None
     regularizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("regularizer", _PLAIN.regularizer)
     optimizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("optimizer", _PLAIN.optimizer)
+    weights: Annotated[str | None, optional("NAME")] = None
     batch_size: int = _PLAIN.batch_size
     epochs: int = _PLAIN.epochs
     reduction: Literal["mean", "sum"] = _PLAIN.reduction
@@ -148,7 +151,7 @@ class TaskFlags:
 
 
 NONE = "none"  # the word for no regularizer
-_CHOICES = ("loss", "negatives", "regularizer", "optimizer")
+_CHOICES = ("loss", "negatives", "regularizer", "optimizer", "weights")
 
 
 class Choices:

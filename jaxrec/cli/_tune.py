@@ -56,7 +56,9 @@ class TuneCommand(ComputeOptions):
 _OWN = ("search", "trials", "study", "name", "seeds", "together")  # not of the fit that is printed
 _SWITCHES = ("prune", "json", "quiet")
 _SEVERAL = ("search",)
-_SEARCHED = ("loss", "negatives", "regularizer", "optimizer", "batch_size", "epochs", "reduction", "tolerance")
+_SEARCHED = (
+    *("loss", "negatives", "regularizer", "optimizer", "weights", "batch_size", "epochs", "reduction", "tolerance"),
+)
 
 
 def run(argv: Sequence[str]) -> None:

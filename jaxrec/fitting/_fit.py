@@ -28,6 +28,7 @@ from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
 from jaxrec.fitting._told import tell_dislikes
 from jaxrec.fitting._unfinished import write_base
 from jaxrec.fitting._warm_start import WarmStart, warm_start
+from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (
@@ -35,9 +36,9 @@ from jaxrec.training import (
     EarlyStopping,
     JsonLines,
     Monitoring,
-    Objective,
     ProgressBar,
     SteadyLoss,
+    TrainData,
     init_state,
     step_for,
     train,
@@ -64,6 +65,7 @@ def fit(
     tolerance: Any = GIVEN,
     validation: Any = GIVEN,
     refit: Any = GIVEN,
+    weights: Any = GIVEN,
     init: FittedModel | None = None,
     callbacks: Sequence[Any] = (),
     progress: bool = False,
@@ -85,6 +87,8 @@ def fit(
       key: consumed; it drives initial values, batches, negatives and the loss.
       loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit: see
         `TrainingOptions`. A model that is solved takes the last two, and `loss` where that decides its task.
+      weights: of the interactions in the loss: a rule, see `TrainingOptions`; or an array, one number for each
+        interaction of the training part, with a refit one array for each part: {"train": ..., "valid": ...}.
       init: a fitted model of the same kind, to start from: users and items that it knows, by their ids, start with
         its rows, and new ones are drawn as ever. `info["warm_start"]` counts both.
       callbacks: told of every epoch, see `jaxrec.protocols.Callback`; a function of an event will do.
@@ -115,12 +119,15 @@ def fit(
     """
     started = time.perf_counter()
     check_key(key)
-    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
+    given = named(
+        loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit, weights
+    )
+    arrays = take_arrays(given)
     check_model(model)
     options = options_of(model, options, given)
     kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
     how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
-    return _run(model, data, [options], [key], None, init=init, **how)[0]
+    return _run(model, data, [options], [key], None, init=init, weights=arrays, **how)[0]
 
 
 def fit_many(
@@ -139,6 +146,7 @@ def fit_many(
     tolerance: Any = GIVEN,
     validation: Any = GIVEN,
     refit: Any = GIVEN,
+    weights: Any = GIVEN,
     learning_rate: Sequence[float] | None = None,
     l2: Sequence[float] | None = None,
     temperature: Sequence[float] | None = None,
@@ -171,6 +179,7 @@ def fit_many(
       loss, regularizer, negatives, optimizer: one for all, or a list of S that differ in their numbers, such as
         `[InBatchSoftmax(temperature=t) for t in (0.05, 0.1, 0.2)]`.
       batch_size, epochs, reduction, tolerance, validation, refit: see `TrainingOptions`.
+      weights: one rule or array for all members, see `fit`.
       learning_rate, l2, temperature: names of 0.1; pass lists of optimizers, regularizers and losses.
       init: a fitted model that all members start from, see `fit`.
       callbacks: told of every epoch of every member.
@@ -198,7 +207,10 @@ def fit_many(
     """
     started = time.perf_counter()
     keys = as_keys(keys)
-    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
+    given = named(
+        loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit, weights
+    )
+    arrays = take_arrays(given)
     check_model(model)
     lists = {name: list(value) for name, value in given.items() if isinstance(value, list)}
     options = options_of(model, options, {name: value for name, value in given.items() if name not in lists})
@@ -208,7 +220,7 @@ def fit_many(
     each = members_of(options, lists, len(keys))
     kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
     how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
-    return _run(model, data, each, keys, len(keys), init=init, **how)
+    return _run(model, data, each, keys, len(keys), init=init, weights=arrays, **how)
 
 
 def _run(
@@ -219,6 +231,7 @@ def _run(
     together: int | None,
     *,
     init: FittedModel | None,
+    weights: Arrays | None,
     callbacks: Sequence[Any],
     progress: bool,
     log: str | pathlib.Path | None,
@@ -228,7 +241,7 @@ def _run(
     other_machine: bool,
 ) -> list[FittedModel]:
     """Fit one model (`together` is None), or several in one program."""
-    plan, several = make_plan(model, data, options[0]), together is not None
+    plan, several = make_plan(model, data, options[0], weights), together is not None
     start = None if init is None else warm_start(init, plan.model, plan.split)
     tell_dislikes(plan.split.fitted, plan.task)
     told = [registry.make("callback", callback) for callback in callbacks]
@@ -301,15 +314,13 @@ def _trained(
     keeper: FolderKeeper | None,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables, shown = plan.options, train_data(part), shown_users(plan.shown, part)
+    shared, tables, shown = plan.options, _tables(plan, part), shown_users(plan.shown, part)
     model = plan.model.prepared(part, plan.task)
     batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
     batch_size = batch_for(shared.batch_size, len(part))
     steps_of_epoch = -(-len(part) // batch_size)
-    steps = [
-        step_for(Objective(model, own.loss, own.regularizer, own.reduction), own.optimizer, steps_of_epoch)
-        for own in options
-    ]
+    steps = [step_for(own.objective(model), own.optimizer, steps_of_epoch) for own in options]
+    samplers = [own.sampler_for(tables) for own in options]
     states = []
     for key, step in zip(keys, steps, strict=True):  # one after another: each starts with the bits that `fit` gives it
         init_key, train_key = jax.random.split(key)
@@ -335,12 +346,12 @@ def _trained(
         )
         watching += [EarlyStopping(validation.patience)] if validation.patience else []
     watching += [SteadyLoss(shared.tolerance)] if shared.tolerance else []
-    alone = {"state": states[0], "step": steps[0], "negatives": shared.sampler, "epochs": epochs[0]}
+    alone = {"state": states[0], "step": steps[0], "negatives": samplers[0], "epochs": epochs[0]}
     if several:
         alone = {
             "state": stack(states),
             "step": stack(steps, "the members"),
-            "negatives": stack([own.sampler for own in options], "negatives"),
+            "negatives": stack(samplers, "negatives"),
             "epochs": epochs,
         }
     settings = {"model": plain_description(model), "training": plain_description(shared)}
@@ -359,12 +370,18 @@ def _trained(
     ]
 
 
+def _tables(plan: FitPlan, part: Interactions) -> TrainData:
+    """What is trained on, on the device, with its weights."""
+    weighed = weights_for(plan, part)
+    return train_data(part, None if weighed is None else weighed.values)
+
+
 def _solved(
     plan: FitPlan, keys: Sequence[jax.Array], name: str, part: Interactions, epochs: Sequence[int], *, validated: bool
 ) -> list[Stage]:
     """One stage of a model that is solved, once for each key."""
     del epochs
-    tables, model, stages = train_data(part), plan.model.prepared(part, plan.task), []
+    tables, model, stages = _tables(plan, part), plan.model.prepared(part, plan.task), []
     shown = shown_users(plan.shown, part)
     for key in keys:
         init_key, _ = jax.random.split(key)

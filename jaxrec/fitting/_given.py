@@ -21,7 +21,7 @@ GIVEN: Any = type("Given", (), {"__repr__": lambda self: "as in the options"})()
 def named(*values: Any) -> dict[str, Any]:
     """What was not left out of the keywords that stand for the fields of `TrainingOptions`, in their order.
 
-    >>> named(*[GIVEN] * 5, 20, *[GIVEN] * 4)
+    >>> named(*[GIVEN] * 5, 20, *[GIVEN] * 5)
     {'epochs': 20}
     """
     fields = zip(dataclasses.fields(TrainingOptions), values, strict=True)
@@ -48,11 +48,11 @@ def options_of(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptio
     unused = [
         field.name
         for field in dataclasses.fields(TrainingOptions)
-        if field.name not in ("validation", "refit") and getattr(made, field.name) != getattr(plain, field.name)
+        if field.name not in ("validation", "refit", "weights") and getattr(made, field.name) != getattr(plain, field.name)
     ]
     if model.task(made.loss) != model.task(None) or made.loss.task == model.task(made.loss) == "rating":
         unused = [name for name in unused if name != "loss"]
-    unused += [name for name in given if name not in ("validation", "refit", "loss", *unused)]
+    unused += [name for name in given if name not in ("validation", "refit", "loss", "weights", *unused)]
     if not unused:
         return made
     message = f"{type(model).__name__} is solved, not trained, and has no use for {', '.join(unused)}; leave them out"

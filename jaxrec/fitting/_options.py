@@ -13,10 +13,10 @@ from jaxrec._checks import check_kinds, number, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import BPR, SquaredL2
-from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer
+from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer, Weights
 from jaxrec.pytrees import is_number
 from jaxrec.sampling import Uniform
-from jaxrec.training import Adam, as_optimizer
+from jaxrec.training import Adam, Objective, TrainData, as_optimizer
 
 Refit = Literal["fitted", "all"] | bool
 
@@ -41,6 +41,8 @@ class TrainingOptions:
         validation part for `epochs` epochs.
       refit: train again, for the epochs that validation chose, on the training and validation part (True), or on all
         parts, the test part too, for a model that goes into use ("all"); or keep the validated model (False).
+      weights: a rule for the weight of each interaction in the loss, such as `jaxrec.training.TimeDecay(half_life=90)`;
+        None for ones. Weights are divided by their mean, and do not touch the regularizer.
 
     Raises:
       JaxrecError: a value out of range, or objects that do not go together.
@@ -60,6 +62,7 @@ class TrainingOptions:
     tolerance: float = 0.0
     validation: Validation | None = Validation()
     refit: Refit = True
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         regularizer, negatives = self.regularizer, self.negatives
@@ -72,6 +75,7 @@ class TrainingOptions:
             "regularizer": None if regularizer is None else _made("regularizer", regularizer),
             "negatives": None if negatives is None else _made("negatives", negatives),
             "optimizer": as_optimizer(registry.make("optimizer", self.optimizer)),
+            "weights": None if self.weights is None else _made("weights", self.weights),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
@@ -95,6 +99,16 @@ class TrainingOptions:
     def sampler(self) -> Negatives | None:
         """The sampler that is used: the one given, or the loss's own."""
         return self.loss.default_negatives() if self.negatives is None else self.negatives
+
+    def sampler_for(self, data: TrainData) -> Negatives | None:
+        """The sampler with what it computes once for these data."""
+        prepare = getattr(self.sampler, "prepared", None)
+        return self.sampler if prepare is None else prepare(data)
+
+    def objective(self, model: Any) -> Objective:
+        """The objective of a model with its sizes set."""
+        chooses = getattr(self.sampler, "chooses", False)
+        return Objective(model, self.loss, self.regularizer, self.reduction, self.sampler if chooses else None)
 
 
 def _made(kind: str, thing: Any) -> Any:

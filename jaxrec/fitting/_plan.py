@@ -15,6 +15,7 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._validation import Measuring, ranking_measuring, rating_measuring
+from jaxrec.fitting._weights import Arrays, check_weights, weights_for
 from jaxrec.models import with_sizes
 from jaxrec.protocols import Solved, Task, Trained
 
@@ -34,6 +35,7 @@ class FitPlan:
       refit_on: the interactions of a second stage, or None.
       refitted_on: the same in words.
       shown: what held-out users show of themselves; one part or none.
+      weights: of the interactions of each part by its name, or None; a rule is among the options.
 
     >>> import jaxrec
     >>> plan = make_plan(jaxrec.MF(dim=2), jaxrec.from_arrays([0, 1], [0, 1]), TrainingOptions())
@@ -51,18 +53,23 @@ class FitPlan:
     refit_on: Interactions | None
     refitted_on: str
     shown: tuple[Interactions, ...]
+    weights: Arrays | None = None
 
 
-def make_plan(model: Any, data: Split | Interactions, options: TrainingOptions) -> FitPlan:
+def make_plan(
+    model: Any, data: Split | Interactions, options: TrainingOptions, weights: Arrays | None = None
+) -> FitPlan:
     """Check what `fit` is given, and say what is to be trained on what.
 
     Args:
       model: see `jaxrec.protocols.Model`.
       data: a split, or interactions to train on as they are.
       options: how to train.
+      weights: arrays of weights by part, or None.
 
     Raises:
-      JaxrecError: no model, no interaction, a task that needs ratings without any, options that do not fit the data.
+      JaxrecError: no model, no interaction, a task that needs ratings without any, options that do not fit the data,
+        weights that would not be honoured.
       MismatchError: a model whose sizes are set and differ from the data's.
 
     >>> import jaxrec
@@ -73,6 +80,7 @@ def make_plan(model: Any, data: Split | Interactions, options: TrainingOptions) 
     check_model(model)
     split = _as_split(model, data)
     model = _sized(model, split.train)
+    check_weights(model, split, options, weights)
     task: Task = model.task(options.loss)
     scale = getattr(options.loss, "scale", None) if task == "rating" else None
     if task == "rating":
@@ -92,7 +100,11 @@ def make_plan(model: Any, data: Split | Interactions, options: TrainingOptions) 
         refit_on, refitted_on = split.whole, "all data"
     elif options.refit and measuring is not None:
         refit_on, refitted_on = split.fitted, "train and valid"
-    return FitPlan(model, options, split, task, part, fitted_on, measuring, refit_on, refitted_on, shown)
+    stages = (part, fitted_on, measuring, refit_on, refitted_on)
+    plan = FitPlan(model, options, split, task, *stages, shown, weights)
+    for each in (part, *([] if refit_on is None else [refit_on])):
+        weights_for(plan, each)  # refuses what is not in order before anything is trained
+    return plan
 
 
 def is_trained(model: Any) -> bool:

@@ -22,6 +22,7 @@ from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import FitPlan
 from jaxrec.fitting._versions import versions
 from jaxrec.fitting._warm_start import WarmStart
+from jaxrec.fitting._weights import described_weights
 from jaxrec.training._checkpoint import Checkpoint, Store, reason_of, write_whole
 from jaxrec.training._keeper import FolderKeeper, newest
 
@@ -69,6 +70,7 @@ def described(
         whole[f"interactions of the {name} part"] = len(part)
     for name, part in parts.items():
         whole[f"the {name} part"] = part.fingerprint()
+    whole |= described_weights(plan)
     if several:
         whole["members"] = len(keys)
     if start is not None:

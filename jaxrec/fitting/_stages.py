@@ -18,6 +18,7 @@ from jaxrec.fitting._folding import shown_users
 from jaxrec.fitting._plan import FitPlan, extremes, is_trained
 from jaxrec.fitting._validation import with_history
 from jaxrec.fitting._versions import versions
+from jaxrec.fitting._weights import weights_for
 from jaxrec.training import EpochRecord, LoopResult
 from jaxrec.training._progress import MemberProgress
 
@@ -88,6 +89,7 @@ def fitted_model(plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, star
     if plan.refit_on is not None:
         part, fitted_on = plan.refit_on, plan.refitted_on
     seen, shown = seen_items(part, *plan.shown), shown_users(plan.shown, part)
+    weighed = weights_for(plan, part)
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
     if skipped:
         warnings.warn(
@@ -115,7 +117,11 @@ def fitted_model(plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, star
         if rates
         else None,  # a list, as JSON gives it back
         "split": split.method,
-        "notes": [*split.train.notes, *split.notes, *info.get("warm_start", {}).get("notes", ())],
+        "notes": [
+            *(*split.train.notes, *split.notes),
+            *([] if weighed is None else [weighed.note]),
+            *info.get("warm_start", {}).get("notes", ()),
+        ],
         "data": {
             **split.train.counts(),
             **counts,

@@ -46,6 +46,7 @@ def tune(
     tolerance: Any = GIVEN,
     validation: Any = GIVEN,
     refit: Any = GIVEN,
+    weights: Any = GIVEN,
     prune: Any = None,
     together: int = 1,
     file: str | pathlib.Path | None = None,
@@ -103,7 +104,9 @@ def tune(
     [{'model.l2': 1.0}, {'model.l2': 10.0}]
     >>> fitted = jaxrec.fit(study.model, split, study.options, key=jax.random.key(2))
     """
-    given = named(loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit)
+    given = named(
+        loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit, weights
+    )
     check_model(model)
     options = options_of(model, options, given)
     keys = _keys(key)
@@ -318,7 +321,7 @@ class _Setting:
         if not is_trained(self.model):
             return self.proposal.number
         numbers = jax.tree.structure((own.loss, own.regularizer, own.sampler, own.optimizer))
-        return (self.model, numbers, own.batch_size, own.epochs, own.reduction, own.tolerance)
+        return (self.model, numbers, own.batch_size, own.epochs, own.reduction, own.tolerance, own.weights)
 
 
 class _Pruning(Callback):

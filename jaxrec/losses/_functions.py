@@ -7,14 +7,16 @@ gradient of 0, when there is none.
 from __future__ import annotations
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Bool, Float, Integer, Num
+from jaxtyping import Bool, Float, Integer
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal, same_shape
 from jaxrec.types import Array
 from jaxrec.vectors import unit
 
@@ -80,7 +82,7 @@ def mse(
     >>> mse(jnp.array([1.0, 3.0]), jnp.array([2.0, 3.0])).item()
     0.5
     """
-    _same_shape(prediction, target, "target")
+    same_shape(prediction, target, "target")
     prediction, target = counted(prediction, where), counted(target, where)
     return masked_mean(jnp.square(prediction - target), weights, where)
 
@@ -109,7 +111,7 @@ def logistic(
     >>> print(f"{logistic(jnp.array([0.0]), jnp.array([1.0])):.4f}")  # log 2
     0.6931
     """
-    _same_shape(scores, labels, "labels")
+    same_shape(scores, labels, "labels")
     scores, labels = counted(scores, where), counted(labels, where)
     return masked_mean(jax.nn.softplus(scores) - labels * scores, weights, where)
 
@@ -148,7 +150,7 @@ def nll(
         raise JaxrecError(f"targets must be whole numbers, the classes of the rows; got {targets.dtype}")
     classes = log_probabilities.shape[1]
     if where is not None:
-        _same_shape(targets, where, "where")
+        same_shape(targets, where, "where")
     log_probabilities = counted(log_probabilities, where)
     if not isinstance(targets, Tracer) and not isinstance(where, Tracer):
         shown = np.asarray(targets)
@@ -172,18 +174,21 @@ def softmax(
     *,
     temperature: float | Float[Array, ""] = 1.0,
     negative_where: Bool[Array, "B M"] | None = None,
+    log_probability: Float[Array, "B M"] | None = None,
     weights: Float[Array, " B"] | None = None,
     where: Bool[Array, " B"] | None = None,
 ) -> Float[Array, ""]:
     """Softmax cross-entropy of one positive against its negatives, scores divided by a temperature t.
 
-    The mean of -log(exp(p / t) / (exp(p / t) + sum over m of exp(n_m / t))).
+    The mean of -log(exp(p / t) / (exp(p / t) + sum over m of exp(n_m / t))), or of exp(n_m / t) / (M q_m) with the
+    probabilities q of M drawn negatives: an estimate without bias of the sum over all items that could be drawn.
 
     Args:
       positive: [B], the scores of items that the users have.
       negative: [B, M], the scores of the negatives: sampled ones, or the other rows' items.
       temperature: t, positive.
       negative_where: bool [B, M], the negatives that count, or None for all.
+      log_probability: [B, M], log q of each negative, or None for no correction.
       weights: [B], not negative, or None for ones.
       where: bool [B], the places that count, or None for all.
 
@@ -194,21 +199,25 @@ def softmax(
       MismatchError: shapes that do not fit each other.
       JaxrecError: a temperature that is not positive.
 
-    Source: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024.
+    Source: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024; Bengio and
+    Senecal, IEEE Transactions on Neural Networks 19(4), 2008, for the correction.
 
     >>> print(f"{softmax(jnp.array([0.0]), jnp.array([[0.0, 0.0]])):.4f}")  # log 3
     1.0986
     """
-    _check_temperature(temperature)
+    check_positive(temperature)
     if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
         raise MismatchError(
             f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
         )
     positive, negative = counted(positive, where), counted(negative, where)
-    scale = _reciprocal(temperature, negative.dtype)
+    scale = reciprocal(temperature, negative.dtype)
     negative = negative * scale
+    if log_probability is not None:
+        same_shape(negative, log_probability, "log_probability")
+        negative = negative - counted(log_probability, where) - math.log(max(negative.shape[1], 1))
     if negative_where is not None:
-        _same_shape(negative, negative_where, "negative_where")
+        same_shape(negative, negative_where, "negative_where")
         negative = jnp.where(negative_where, negative, -jnp.inf)
     logits = jnp.concatenate([positive[:, None] * scale, negative], axis=1)
     return masked_mean(jax.nn.logsumexp(logits, axis=1) - logits[:, 0], weights, where)
@@ -259,8 +268,8 @@ def in_batch_softmax(
     >>> print(f"{in_batch_softmax(users, users, temperature=1.0):.4f}")  # log(1 + 1/e)
     0.3133
     """
-    _check_temperature(temperature)
-    _same_shape(users, items, "items")
+    check_positive(temperature)
+    same_shape(users, items, "items")
     if users.ndim != 2:
         raise MismatchError(f"users and items must have shape (B, d), got {users.shape}")
     size = users.shape[0]
@@ -274,9 +283,9 @@ def in_batch_softmax(
     def in_runs(rows: jax.Array) -> jax.Array:
         return rows.reshape(groups, run, *rows.shape[1:])
 
-    logits = jnp.einsum("gbd,gcd->gbc", in_runs(users), in_runs(items)) * _reciprocal(temperature, users.dtype)
+    logits = jnp.einsum("gbd,gcd->gbc", in_runs(users), in_runs(items)) * reciprocal(temperature, users.dtype)
     if log_probability is not None:
-        _same_shape(users[:, 0], log_probability, "log_probability")
+        same_shape(users[:, 0], log_probability, "log_probability")
         logits = logits - in_runs(counted(log_probability, where))[:, None, :]
     own = jnp.eye(run, dtype=bool)[None]
     positive = jnp.sum(jnp.where(own, logits, 0), axis=2)
@@ -347,69 +356,7 @@ def l2_norms(*embeddings: Float[Array, "B ... d"], where: Bool[Array, " B"] | No
     return total / count
 
 
-def masked_mean(
-    each: Float[Array, " B *M"], weights: Float[Array, " B *M"] | None = None, where: Bool[Array, " B *M"] | None = None
-) -> Float[Array, ""]:
-    """The weighted mean of values over the places that count; 0, with a gradient of 0, where none does.
-
-    Args:
-      each: [B] or [B, M].
-      weights: of the same shape, not negative, or None for ones.
-      where: bool of the same shape, or None for all.
-
-    >>> masked_mean(jnp.array([1.0, jnp.inf]), where=jnp.array([True, False])).item()
-    1.0
-    """
-    if weights is not None:
-        _same_shape(each, weights, "weights")
-    if where is not None:
-        _same_shape(each, where, "where")
-        each = jnp.where(where, each, 0)
-        counted = where.astype(each.dtype)
-        weights = counted if weights is None else jnp.where(where, weights, 0)
-    if weights is None:
-        return jnp.mean(each)
-    total = jnp.sum(weights)
-    return jnp.where(total > 0, jnp.sum(weights * each) / jnp.where(total > 0, total, 1), 0)
-
-
-def counted(rows: Num[Array, " B *n"], where: Bool[Array, " *leading"] | None) -> Num[Array, " B *n"]:
-    """The rows, with 0 at the places that do not count.
-
-    Args:
-      rows: [B, ...].
-      where: bool [B] or a mask of more of the leading axes, or None for all.
-
-    >>> counted(jnp.array([[1.0], [jnp.inf]]), jnp.array([True, False])).tolist()
-    [[1.0], [0.0]]
-    """
-    # Before the loss, not after it: 0 times the slope of an infinite score is NaN, and would reach the gradient.
-    if where is None:
-        return rows
-    if where.shape != rows.shape[: where.ndim]:
-        raise MismatchError(
-            f"where must have shape {rows.shape[: where.ndim]}, got {where.shape}; nothing is broadcast"
-        )
-    return jnp.where(where.reshape(*where.shape, *(1,) * (rows.ndim - where.ndim)), rows, 0)
-
-
 def _check_rows(embeddings: tuple[jax.Array, ...]) -> None:
     if any(rows.ndim < 2 or rows.shape[0] != embeddings[0].shape[0] for rows in embeddings):
         shapes = ", ".join(str(rows.shape) for rows in embeddings)
         raise MismatchError(f"embeddings must have shapes (B, d) or (B, M, d) with the same B, got {shapes}")
-
-
-def _same_shape(first: jax.Array, second: jax.Array, name: str) -> None:
-    if first.shape != second.shape:
-        raise MismatchError(f"{name} must have shape {first.shape}, got {second.shape}; nothing is broadcast")
-
-
-def _check_temperature(temperature: float | jax.Array) -> None:
-    if isinstance(temperature, (int, float)) and not temperature > 0:  # a traced one cannot be looked at
-        raise JaxrecError(f"temperature must be positive, got {temperature}")
-
-
-def _reciprocal(temperature: float | jax.Array, dtype: jnp.dtype) -> jax.Array:
-    # XLA turns a division by a constant into this product; written out, a temperature that is an argument of the
-    # program gives the same bits.
-    return 1 / jnp.asarray(temperature, dtype)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.losses import _functions as functions
+from jaxrec.losses._rows import (
+    AccidentalHits,
+    Similarity,
+    check_adjustment,
+    check_hits,
+    check_temperature,
+    need,
+    negative_scores,
+    no_hits,
+    of_length_one,
+    scores,
+)
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Task
 from jaxrec.pytrees import is_number, options, static
-from jaxrec.sampling._functions import contains
 from jaxrec.sampling._objects import Uniform
 from jaxrec.scorers import with_popularity
-from jaxrec.vectors import unit
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
-
-Similarity = Literal["cosine", "dot"]
-AccidentalHits = Literal["keep", "same_item", "seen"]
 
 
 @options
@@ -35,13 +42,15 @@ class BPR(Loss):
     Uniform(num=1)
     """
 
+    takes_weights: ClassVar[bool] = True
+
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.bpr`."""
-        return functions.bpr(_scores(rows), _negative_scores(rows), where=batch.where)
+        return functions.bpr(scores(rows), negative_scores(rows), weights=batch.weight, where=batch.where)
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse a fit without negatives."""
-        _need(self, negatives)
+        need(self, negatives)
 
 
 @options
@@ -55,55 +64,78 @@ class Logistic(Loss):
     'ranking'
     """
 
+    takes_weights: ClassVar[bool] = True
+
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.logistic`."""
-        score, drawn = _scores(rows), _negative_scores(rows)
-        scores = jnp.concatenate([score[:, None], drawn], axis=1)
+        score, drawn = scores(rows), negative_scores(rows)
+        every = jnp.concatenate([score[:, None], drawn], axis=1)
         labels = jnp.concatenate([jnp.ones_like(score)[:, None], jnp.zeros_like(drawn)], axis=1)
-        where = jnp.broadcast_to(batch.where[:, None], scores.shape)
-        return functions.logistic(scores, labels, where=where)
+        where = jnp.broadcast_to(batch.where[:, None], every.shape)
+        weights = None if batch.weight is None else jnp.broadcast_to(batch.weight[:, None], every.shape)
+        return functions.logistic(every, labels, weights=weights, where=where)
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse a fit without negatives."""
-        _need(self, negatives)
+        need(self, negatives)
 
 
 @options
 class SampledSoftmax(Loss):
     """Softmax cross-entropy of one positive against drawn negatives, -log(e^(p/t) / (e^(p/t) + sum of e^(n/t))).
 
+    With the logQ correction each of the M negatives has n / t - log(M q), with q the probability that the sampler drew it
+    with. The sum then estimates, without bias, the sum over all items that the user lacks, whatever the sampler.
+
     Attributes:
       temperature: t.
       similarity: p and n are the "cosine" or the "dot" product of the vectors.
+      logq_correction: subtract log(M q) from the logit of each negative. It needs a sampler that knows q, such as
+        `jaxrec.sampling.Popularity`.
 
     References:
-      Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024.
+      Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024. Bengio and
+      Senecal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model, IEEE
+      Transactions on Neural Networks 19(4), 2008, for the correction.
 
     >>> SampledSoftmax(temperature=0.2).default_negatives()
     Uniform(num=64)
     """
 
+    takes_weights: ClassVar[bool] = True
+
     temperature: float = 0.12
     similarity: Similarity = static(default="cosine")
+    logq_correction: bool = static(default=False)
 
     def __post_init__(self) -> None:
-        _check_temperature(self)
+        check_temperature(self)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.softmax`."""
-        user, positive, negative = rows.user, rows.positive, rows.negative
         if self.similarity == "cosine":
-            user, positive, negative = unit(user), unit(positive), unit(negative)
-        rows = rows._replace(user=user, positive=positive, negative=negative)
-        return functions.softmax(_scores(rows), _negative_scores(rows), temperature=self.temperature, where=batch.where)
+            rows = of_length_one(rows)
+        return functions.softmax(
+            scores(rows),
+            negative_scores(rows),
+            temperature=self.temperature,
+            log_probability=batch.log_q if self.logq_correction else None,
+            weights=batch.weight,
+            where=batch.where,
+        )
 
     def default_negatives(self) -> Negatives | None:
         """64 uniform negatives for each positive."""
         return Uniform(64)
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse a fit without negatives."""
-        _need(self, negatives)
+        """Refuse a fit without negatives, and a correction by what the sampler does not know."""
+        need(self, negatives)
+        if self.logq_correction and not getattr(negatives, "knows_probability", False):
+            raise JaxrecError(
+                f"logq_correction needs the probabilities of the draws, and {type(negatives).__name__} does not know them; "
+                "leave it out, or use Uniform or Popularity"
+            )
 
 
 @options
@@ -133,6 +165,8 @@ class InBatchSoftmax(Loss):
     True
     """
 
+    takes_weights: ClassVar[bool] = True
+
     temperature: float = 0.12
     similarity: Similarity = static(default="cosine")
     chunks: int = static(default=1)
@@ -141,16 +175,11 @@ class InBatchSoftmax(Loss):
     logit_adjustment: float | None = None
 
     def __post_init__(self) -> None:
-        _check_temperature(self)
+        check_temperature(self)
         if self.chunks < 1:
             raise JaxrecError(f"chunks must be at least 1, got {self.chunks}")
-        if self.accidental_hits not in ("keep", "same_item", "seen"):
-            raise JaxrecError(f'accidental_hits must be "keep", "same_item" or "seen", got {self.accidental_hits!r}')
-        if is_number(self.logit_adjustment) and not 0 <= self.logit_adjustment < math.inf:
-            raise JaxrecError(
-                f"logit_adjustment must be finite and not negative, got {self.logit_adjustment}; None ranks by the "
-                "inner product"
-            )
+        check_hits(self.accidental_hits)
+        check_adjustment(self.logit_adjustment)
         if self.logq_correction and self.logit_adjustment is not None:
             raise JaxrecError(
                 "logq_correction and logit_adjustment correct for popularity both, in training and in ranking; choose "
@@ -166,20 +195,10 @@ class InBatchSoftmax(Loss):
             cosine=self.similarity == "cosine",
             groups=self.chunks,
             log_probability=data.log_probability[batch.item] if self.logq_correction else None,
-            mask=self._mask(batch, data),
+            mask=no_hits(batch, data, self.accidental_hits, self.chunks),
+            weights=batch.weight,
             where=batch.where,
         )
-
-    def _mask(self, batch: Batch, data: TrainData) -> jax.Array | None:
-        """The other rows' items that are negatives, bool [B, B / chunks]; None for all."""
-        if self.accidental_hits == "keep":
-            return None
-        size = batch.item.shape[0]
-        run = size // self.chunks
-        others = jnp.repeat(batch.item.reshape(self.chunks, run), run, axis=0)
-        if self.accidental_hits == "same_item":
-            return batch.item[:, None] != others
-        return ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
 
     def default_negatives(self) -> Negatives | None:
         """None: the batch has them."""
@@ -225,6 +244,7 @@ class SquaredError(Loss):
     """
 
     task: ClassVar[Task] = "rating"
+    takes_weights: ClassVar[bool] = True
 
     scale: tuple[float, float] | None = static(default=None, metadata={"flag": "rating_scale"})
 
@@ -240,7 +260,7 @@ class SquaredError(Loss):
         """The loss of a batch; see `jaxrec.losses.mse`."""
         if batch.rating is None:
             raise JaxrecError("SquaredError needs ratings, and the batch has none")
-        return functions.mse(_scores(rows), batch.rating, where=batch.where)
+        return functions.mse(scores(rows), batch.rating, weights=batch.weight, where=batch.where)
 
     def default_negatives(self) -> Negatives | None:
         """None: it learns from ratings."""
@@ -250,26 +270,3 @@ class SquaredError(Loss):
         """Refuse drawn negatives, which have no rating."""
         if negatives is not None:
             raise JaxrecError(f"SquaredError learns from ratings, got negatives={negatives}; leave them out")
-
-
-def _scores(rows: Encoded) -> jax.Array:
-    return jnp.sum(rows.user * rows.positive, axis=1)
-
-
-def _negative_scores(rows: Encoded) -> jax.Array:
-    return jnp.sum(rows.user[:, None] * rows.negative, axis=2)
-
-
-def _need(loss: Loss, negatives: Negatives | None) -> None:
-    if negatives is None:
-        raise JaxrecError(
-            f"{type(loss).__name__} compares with drawn negatives, and there is no sampler; pass negatives=1, or a "
-            "sampler of jaxrec.sampling"
-        )
-
-
-def _check_temperature(loss: Any) -> None:
-    if is_number(loss.temperature) and not loss.temperature > 0:
-        raise JaxrecError(f"temperature must be positive, got {loss.temperature}")
-    if loss.similarity not in ("cosine", "dot"):
-        raise JaxrecError(f'similarity must be "cosine" or "dot", got {loss.similarity!r}')

@@ -140,6 +140,9 @@ class SolvedModel:
     draws: ClassVar[bool] = False
     """Whether another key gives another model."""
 
+    takes_weights: ClassVar[bool] = False
+    """Whether `solve` weighs the interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
+
     num_users: int | None
     num_items: int | None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Int, Key
@@ -50,20 +52,39 @@ def uniform_negatives(
     rank = jax.random.randint(key, shape, 0, jnp.maximum(lacking, 1)[:, None], jnp.int32)
     if items.shape[0] == 0:
         return rank, where
-    # The first place in the user's row with c_j - j > r, by bisection: c_j - j never falls along a row.
-    low = jnp.broadcast_to(start[:, None], shape)
-    high = jnp.broadcast_to(stop[:, None], shape)
+    # The first place in the user's row with c_j - j > r; c_j - j never falls along a row.
+    low = first_place(
+        lambda place: items[jnp.minimum(place, items.shape[0] - 1)] - (place - start[:, None]) > rank,
+        jnp.broadcast_to(start[:, None], shape),
+        jnp.broadcast_to(stop[:, None], shape),
+        min(items.shape[0], num_items),
+    )
+    return jnp.where(where[:, None], rank + (low - start[:, None]), 0), where
+
+
+def first_place(
+    beyond: Callable[[jax.Array], jax.Array], low: Int[Array, "*n"], high: Int[Array, "*n"], most: int
+) -> Int[Array, "*n"]:
+    """The first place in each range that is beyond something, by bisection; the end of the range where none is.
+
+    Args:
+      beyond: from places to bools; it never turns false again along a range.
+      low: int32, where each range starts.
+      high: int32, where it stops, past its last place.
+      most: the length of the longest range; static.
+
+    >>> first_place(lambda place: place >= 5, jnp.array([0, 7, 0]), jnp.array([9, 9, 3]), 9).tolist()
+    [5, 7, 3]
+    """
 
     def halve(_: jax.Array, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bounds
         middle = low + (high - low) // 2
         inside = middle < high
-        below = inside & (items[jnp.minimum(middle, items.shape[0] - 1)] - (middle - start[:, None]) <= rank)
+        below = inside & ~beyond(middle)
         return jnp.where(below, middle + 1, low), jnp.where(below | ~inside, high, middle)
 
-    halvings = min(items.shape[0], num_items).bit_length() + 1
-    low, _ = jax.lax.fori_loop(0, halvings, halve, (low, high))
-    return jnp.where(where[:, None], rank + (low - start[:, None]), 0), where
+    return jax.lax.fori_loop(0, most.bit_length() + 1, halve, (low, high))[0]
 
 
 def shuffled_batches(

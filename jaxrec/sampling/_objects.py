@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Negatives
@@ -26,6 +27,8 @@ class Uniform(Negatives):
     4
     """
 
+    knows_probability: ClassVar[bool] = True
+
     num: int = static(default=1)
 
     def __post_init__(self) -> None:
@@ -37,3 +40,10 @@ class Uniform(Negatives):
     ) -> tuple[jax.Array, jax.Array]:
         """Draw for a batch; see `jaxrec.sampling.uniform_negatives`."""
         return uniform_negatives(data.seen, user, self.num, data.num_items, key)
+
+    def log_probability(self, data: TrainData, user: jax.Array, negatives: jax.Array) -> jax.Array:
+        """Minus the log of the number of items that the user lacks, [B, M]."""
+        indptr = jnp.asarray(data.seen.indptr)
+        lacking = data.num_items - (indptr[user + 1] - indptr[user])
+        own = -jnp.log(jnp.maximum(lacking, 1).astype(jnp.float32))
+        return jnp.broadcast_to(own[:, None], negatives.shape)

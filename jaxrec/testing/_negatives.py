@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import structure_of
+from jaxrec.sampling import contains
 from jaxrec.testing._options import OptionsConformance
 from jaxrec.testing._worlds import SIZE, checkerboard
 from jaxrec.training import train_data
@@ -53,7 +56,9 @@ class NegativesConformance(OptionsConformance):
         items, possible = self.draw(0)
         size = len(self._data().user)
         assert isinstance(self.negatives.num, int)
-        assert items.shape == (size, self.negatives.num)
+        drawn = getattr(self.negatives, "drawn", self.negatives.num)
+        assert drawn >= self.negatives.num >= 1
+        assert items.shape == (size, drawn)
         assert possible.shape == (size,)
         assert items.dtype == jnp.int32
         assert possible.dtype == bool
@@ -70,6 +75,47 @@ class NegativesConformance(OptionsConformance):
     def test_only_the_user_who_has_every_item_has_no_negative(self):
         _, possible = self.draw(0)
         np.testing.assert_array_equal(possible, self._data().user != SIZE)
+
+    def test_what_it_prepares_draws_the_same(self):
+        if not hasattr(self.negatives, "prepared"):
+            pytest.skip("this sampler computes nothing once for all batches")
+        prepared = self.negatives.prepared(self._data())
+        for one, other in zip(self.draw(0), prepared(*self.given()), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_beside_rows_that_do_not_count_it_never_draws_what_the_user_has(self):
+        data, user, item, key = self.given()
+        where = jnp.arange(len(user)) % 3 > 0
+        batch = Batch(user, item, None, jnp.zeros((len(user), 0), jnp.int32), where)
+        draw = getattr(self.negatives, "draw", None)
+        drawn, _ = self.negatives(*self.given()) if draw is None else draw(data, batch, key)
+        own = set(zip(data.user.tolist(), data.item.tolist(), strict=True))
+        for row in np.flatnonzero(where & (user != SIZE)):
+            assert not own & {(int(user[row]), one) for one in drawn[row].tolist()}
+
+    def test_its_log_probabilities_are_of_a_distribution(self):
+        if not getattr(self.negatives, "knows_probability", False):
+            pytest.skip("this sampler does not know its probabilities")
+        data = self._data()
+        users = jnp.arange(SIZE, dtype=jnp.int32)  # of the user who has everything there is none
+        every = jnp.broadcast_to(jnp.arange(data.num_items, dtype=jnp.int32)[None], (SIZE, data.num_items))
+        lacking = ~contains(data.seen, users[:, None], every)
+        chances = np.exp(self.negatives.log_probability(data, users, every)) * lacking
+        assert chances.dtype == np.float32
+        np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-4)
+
+    def test_it_keeps_as_many_as_it_says(self):
+        data, user, item, key = self.given()
+        batch = Batch(user, item, None, self.draw(0)[0], jnp.ones(len(user), bool))
+        vectors = jax.random.normal(key, (data.num_items, 3))
+        own = jax.random.normal(key, (len(user), 3))
+        rows = Encoded(own, own, vectors[batch.negatives], (own, own, vectors[batch.negatives]))
+        if hasattr(self.negatives, "chosen"):
+            rows, batch = self.negatives.chosen(rows, batch)
+        kept = self.negatives.num if getattr(self.negatives, "chooses", False) else self.draw(0)[0].shape[1]
+        assert batch.negatives.shape == (len(user), kept)
+        np.testing.assert_array_equal(rows.negative, vectors[batch.negatives])
+        np.testing.assert_array_equal(rows.embeddings[2], vectors[batch.negatives])
 
     def test_the_same_key_gives_the_same_draw_and_another_key_another(self):
         first, again, other = (self.draw(seed)[0] for seed in (0, 0, 1))

@@ -12,6 +12,7 @@ from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
 from jaxrec.training._rows import RowStep, step_for
 from jaxrec.training._state import TrainData, TrainState, init_state, train_data
 from jaxrec.training._step import DenseStep, Step, make_step, train_step
+from jaxrec.training._weights import RatingConfidence, TimeDecay, Weighed, weights_of
 from jaxrec.training._writers import MLflow, TensorBoard, WandB
 
 __all__ = [
@@ -31,15 +32,18 @@ __all__ = [
     "Objective",
     "OptaxOptimizer",
     "ProgressBar",
+    "RatingConfidence",
     "RowRule",
     "RowStep",
     "StageInfo",
     "SteadyLoss",
     "Step",
     "TensorBoard",
+    "TimeDecay",
     "TrainData",
     "TrainState",
     "WandB",
+    "Weighed",
     "as_optimizer",
     "init_state",
     "make_batch",
@@ -53,4 +57,5 @@ __all__ = [
     "train_data",
     "train_epoch",
     "train_step",
+    "weights_of",
 ]

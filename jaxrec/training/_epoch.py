@@ -94,12 +94,18 @@ def make_batch(
     ([1], [[0]])
     """
     user, item = data.user[index], data.item[index]
-    drawn, possible = jnp.zeros((index.shape[0], 0), jnp.int32), jnp.ones_like(where)
-    if negatives is not None:
-        drawn, possible = negatives(data, user, item, key)
     rating = None if data.rating is None else data.rating[index]
+    weight = None if data.weight is None else data.weight[index]
+    batch = Batch(user, item, rating, jnp.zeros((index.shape[0], 0), jnp.int32), where, weight)
+    if negatives is None:
+        return batch, jnp.zeros((), jnp.int32)
+    if hasattr(negatives, "draw"):
+        drawn, possible = negatives.draw(data, batch, key)
+    else:
+        drawn, possible = negatives(data, user, item, key)
+    log_q = negatives.log_probability(data, user, drawn) if getattr(negatives, "knows_probability", False) else None
     skipped = jnp.sum(where & ~possible, dtype=jnp.int32)
-    return Batch(user, item, rating, drawn, where & possible), skipped
+    return batch._replace(negatives=drawn, where=where & possible, log_q=log_q), skipped
 
 
 # One function for all trainings: what differs in numbers only is an argument, so it is compiled once for each kind of

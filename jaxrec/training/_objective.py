@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
-from jaxrec.protocols import Batch, Encoded, Loss, Regularizer
+from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Regularizer
 from jaxrec.pytrees import options, static
 from jaxrec.training._state import Params, TrainData
 
@@ -27,6 +27,7 @@ class Objective:
       loss: see `jaxrec.losses`.
       regularizer: on the embeddings of the batch, or None.
       reduction: minimize the "mean" or the "sum" over the rows that count.
+      negatives: the sampler, where it chooses among the negatives by their scores; see `jaxrec.protocols.Negatives`.
 
     Raises:
       JaxrecError: an unknown reduction.
@@ -41,6 +42,7 @@ class Objective:
     loss: Loss
     regularizer: Regularizer | None = None
     reduction: Reduction = static(default="mean")
+    negatives: Negatives | None = None
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -55,7 +57,13 @@ class Objective:
 
     def of_rows(self, rows: Encoded, data: TrainData, batch: Batch, key: jax.Array) -> tuple[jax.Array, Info]:
         """The loss of one batch whose rows are at hand; the key is consumed."""
+        if self.negatives is not None:
+            rows, batch = self.negatives.chosen(rows, batch)
         ranking = self.loss(rows, batch, data, key)
+        if batch.weight is not None:
+            # A loss is a mean by weight. Times the mean weight it is the sum of w l over the number of rows, so that a
+            # batch of little weight moves the parameters little.
+            ranking = ranking * jnp.sum(jnp.where(batch.where, batch.weight, 0)) / _rows(batch)
         penalty = jnp.zeros((), ranking.dtype)
         if self.regularizer is not None:
             embeddings = rows.embeddings if batch.negatives.shape[1] else rows.embeddings[:2]
@@ -67,3 +75,8 @@ class Objective:
         if self.reduction == "sum":
             loss = loss * count
         return loss, {"ranking": ranking, "penalty": penalty, "count": count}
+
+
+def _rows(batch: Batch) -> jax.Array:
+    """How many rows count, at least 1."""
+    return jnp.maximum(jnp.sum(batch.where, dtype=jnp.float32), 1)

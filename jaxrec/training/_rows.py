@@ -73,6 +73,7 @@ class RowStep:
         params, rule = state.params, self.optimizer.rule()
         model = cast(EmbeddingTables, self.objective.model)
         users, items = model.user_tables, model.item_tables
+        batch = self._chosen(params, batch)
         rows = {
             **{name: params[name][batch.user] for name in users},
             **{name: params[name][batch.item] for name in items},
@@ -112,6 +113,15 @@ class RowStep:
                         params[name], slots[name], joined[name], same, rule, rate, count
                     )
         return TrainState(moved, opt_state, key, state.step + 1), {**info, "loss": loss}
+
+    def _chosen(self, params: Params, batch: Batch) -> Batch:
+        """The batch with the negatives that its sampler keeps, so that no row of the others is moved."""
+        sampler, model = self.objective.negatives, cast(EmbeddingTables, self.objective.model)
+        if sampler is None:
+            return batch
+        user, _ = model.user_vectors({name: params[name][batch.user] for name in model.user_tables})
+        drawn, _ = model.item_vectors({name: params[name][batch.negatives] for name in model.item_tables})
+        return sampler.chosen(Encoded(user, user, drawn), batch)[1]
 
 
 def step_for(objective: Objective, optimizer: Any, steps: int = 1) -> RowStep | DenseStep:

@@ -83,6 +83,7 @@ class TrainData:
       rating: float32 [E] or None.
       seen: the items of each user; negatives are drawn from the others.
       log_probability: float32 [I], log of the share of the interactions that each item has; -inf without any.
+      weight: float32 [E], the weight of each interaction in the loss, 1 on average; or None for ones.
 
     >>> data = Interactions.from_arrays(["u", "u"], ["a", "b"])
     >>> train_data(data).adjacency.shape
@@ -95,6 +96,7 @@ class TrainData:
     rating: jax.Array | None
     seen: SeenItems
     log_probability: jax.Array
+    weight: jax.Array | None = None
 
     @property
     def num_items(self) -> int:
@@ -102,8 +104,13 @@ class TrainData:
         return self.log_probability.shape[0]
 
 
-def train_data(interactions: Interactions) -> TrainData:
+def train_data(interactions: Interactions, weight: np.ndarray | None = None) -> TrainData:
     """Put interactions on the device, with the adjacency and the rows that training needs.
+
+    Args:
+      interactions: E of them.
+      weight: float32 [E], of each in the loss, or None for ones; see `jaxrec.training.weights_of`. The adjacency and the
+        popularity of the items count interactions, whatever they weigh.
 
     Raises:
       JaxrecError: no interaction at all.
@@ -123,4 +130,5 @@ def train_data(interactions: Interactions) -> TrainData:
         rating=None if interactions.rating is None else jnp.asarray(interactions.rating),
         seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
         log_probability=jnp.asarray(log_probability),
+        weight=None if weight is None else jnp.asarray(weight),
     )

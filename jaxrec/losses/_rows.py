@@ -1,0 +1,152 @@
+"""What loss objects take of a batch: scores, the items of other rows as negatives, and checks of shared options."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.errors import JaxrecError
+from jaxrec.losses._means import counted
+from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.pytrees import is_number
+from jaxrec.sampling._functions import contains
+from jaxrec.scorers import with_popularity
+from jaxrec.vectors import unit
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
+
+Similarity = Literal["cosine", "dot"]
+AccidentalHits = Literal["keep", "same_item", "seen"]
+
+
+class Compared(NamedTuple):
+    """The score of each row's item, and those of its negatives.
+
+    Attributes:
+      positive: [B].
+      negative: [B, M].
+      negative_where: bool [B, M], the negatives that count, or None for all.
+
+    >>> Compared(jnp.zeros(2), jnp.zeros((2, 3))).negative_where is None
+    True
+    """
+
+    positive: jax.Array
+    negative: jax.Array
+    negative_where: jax.Array | None = None
+
+
+def compared(rows: Encoded, batch: Batch, data: TrainData, hits: AccidentalHits, *, cosine: bool = True) -> Compared:
+    """The scores of a batch: against the drawn negatives, or where none are drawn against the other rows' items.
+
+    Args:
+      rows: what the model makes of the batch.
+      batch: B positives.
+      data: what is trained on.
+      hits: other rows' items that the user may like; see `no_hits`.
+      cosine: whether scores are cosines, or inner products.
+
+    >>> rows = Encoded(jnp.eye(2), jnp.eye(2), jnp.zeros((2, 0, 2)))
+    >>> batch = Batch(jnp.arange(2), jnp.arange(2), None, jnp.zeros((2, 0), jnp.int32), jnp.ones(2, bool))
+    >>> compared(rows, batch, None, "same_item").negative_where.tolist()
+    [[False, True], [True, False]]
+    """
+    if batch.negatives.shape[1]:
+        rows = of_length_one(rows) if cosine else rows
+        return Compared(scores(rows), negative_scores(rows))
+    user, item = counted(rows.user, batch.where), counted(rows.positive, batch.where)
+    if cosine:
+        user, item = unit(user), unit(item)
+    allowed = no_hits(batch, data, hits)
+    others = batch.where[None, :] & ~jnp.eye(user.shape[0], dtype=bool)
+    return Compared(jnp.sum(user * item, axis=1), user @ item.T, others if allowed is None else others & allowed)
+
+
+def no_hits(batch: Batch, data: TrainData, hits: AccidentalHits, chunks: int = 1) -> jax.Array | None:
+    """The other rows' items that are negatives, bool [B, B / chunks]; None for all.
+
+    Args:
+      batch: B positives.
+      data: what is trained on.
+      hits: "keep" all of them, leave out the "same_item" as the row's own, or every item that the user has, "seen".
+      chunks: runs of rows; a row has the items of its own run only.
+    """
+    if hits == "keep":
+        return None
+    size = batch.item.shape[0]
+    run = size // chunks
+    others = jnp.repeat(batch.item.reshape(chunks, run), run, axis=0)
+    if hits == "same_item":
+        return batch.item[:, None] != others
+    return ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
+
+
+def scores(rows: Encoded) -> jax.Array:
+    """The inner products of users and their items, [B]."""
+    return jnp.sum(rows.user * rows.positive, axis=1)
+
+
+def negative_scores(rows: Encoded) -> jax.Array:
+    """The inner products of users and their negatives, [B, M]."""
+    return jnp.sum(rows.user[:, None] * rows.negative, axis=2)
+
+
+def of_length_one(rows: Encoded) -> Encoded:
+    """The rows with vectors of length 1, so that inner products are cosines."""
+    return rows._replace(user=unit(rows.user), positive=unit(rows.positive), negative=unit(rows.negative))
+
+
+def by_cosine(scorer: Any, data: TrainData, weight: Any = 0.0, temperature: Any = 1.0) -> Any:
+    """The scorer that ranks by cos / t + weight log q; see `jaxrec.scorers.with_popularity`."""
+    return with_popularity(scorer, data.log_probability, weight=weight, temperature=temperature, cosine=True)
+
+
+def need(loss: Loss, negatives: Negatives | None) -> None:
+    """Refuse a fit without a sampler."""
+    if negatives is None:
+        raise JaxrecError(
+            f"{type(loss).__name__} compares with drawn negatives, and there is no sampler; pass negatives=1, or a "
+            "sampler of jaxrec.sampling"
+        )
+
+
+def check_temperature(loss: Any) -> None:
+    """Check the options `temperature` and `similarity` of a loss."""
+    if is_number(loss.temperature) and not loss.temperature > 0:
+        raise JaxrecError(f"temperature must be positive, got {loss.temperature}")
+    if loss.similarity not in ("cosine", "dot"):
+        raise JaxrecError(f'similarity must be "cosine" or "dot", got {loss.similarity!r}')
+
+
+def check_number(loss: Any, name: str, low: float = 0.0, *, above: bool = True) -> None:
+    """Check a number of a loss; what is traced or stacked cannot be looked at."""
+    value = getattr(loss, name)
+    if is_number(value) and not (math.isfinite(value) and (value > low if above else value >= low)):
+        raise JaxrecError(f"{name} must be finite and {'above' if above else 'at least'} {low:g}, got {value}")
+
+
+def check_hits(hits: AccidentalHits) -> None:
+    """Check the option `accidental_hits`."""
+    if hits not in ("keep", "same_item", "seen"):
+        raise JaxrecError(f'accidental_hits must be "keep", "same_item" or "seen", got {hits!r}')
+
+
+def check_adjustment(adjustment: float | None) -> None:
+    """Check the option `logit_adjustment`."""
+    if is_number(adjustment) and not 0 <= adjustment < math.inf:
+        raise JaxrecError(
+            f"logit_adjustment must be finite and not negative, got {adjustment}; None ranks by the inner product"
+        )
+
+
+def check_drawn(loss: Any, negatives: Negatives | None) -> None:
+    """Refuse an option for the negatives of the batch where negatives are drawn."""
+    if negatives is not None and loss.accidental_hits != type(loss).accidental_hits:
+        raise JaxrecError(
+            f"accidental_hits={loss.accidental_hits!r} is about the items of other rows, and negatives={negatives} are "
+            "drawn; leave one of them out"
+        )
