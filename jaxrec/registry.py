@@ -76,8 +76,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "splitter": _of(
             "jaxrec.data.splitting",
-            "user_temporal=UserTemporal user_random=UserRandom random=RandomSplit global_temporal=GlobalTemporal "
-            "leave_one_out=LeaveOneOut user_kfold=UserKFold predefined=Predefined time_windows=TimeWindows",
+            "user_temporal=UserTemporal user_random=UserRandom user_order=UserOrder random=RandomSplit "
+            "global_temporal=GlobalTemporal leave_one_out=LeaveOneOut user_kfold=UserKFold predefined=Predefined "
+            "time_windows=TimeWindows",
         ),
         "reranker": _of("jaxrec.ranking", "mmr=MMR dpp=GreedyDPP"),
         "callback": {

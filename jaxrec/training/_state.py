@@ -83,6 +83,8 @@ class TrainData:
       rating: float32 [E] or None.
       seen: the items of each user; negatives are drawn from the others.
       log_probability: float32 [I], log of the share of the interactions that each item has; -inf without any.
+      order: int32 [E], the place of each interaction in the data before they were sorted, ascending in the order in
+        which the data have them; None where they stand in that order. See `Interactions.order`.
 
     >>> data = Interactions.from_arrays(["u", "u"], ["a", "b"])
     >>> train_data(data).adjacency.shape
@@ -95,6 +97,7 @@ class TrainData:
     rating: jax.Array | None
     seen: SeenItems
     log_probability: jax.Array
+    order: jax.Array | None = None
 
     @property
     def num_items(self) -> int:
@@ -123,4 +126,5 @@ def train_data(interactions: Interactions) -> TrainData:
         rating=None if interactions.rating is None else jnp.asarray(interactions.rating),
         seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
         log_probability=jnp.asarray(log_probability),
+        order=None if interactions.order is None else jnp.asarray(interactions.order),
     )
