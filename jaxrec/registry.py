@@ -51,7 +51,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "model": _of(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "popularity=Popularity random=Random",
+            "filter=GraphFilter popularity=Popularity random=Random",
         ),
         "loss": _of(
             "jaxrec.losses",
@@ -79,8 +79,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "splitter": _of(
             "jaxrec.data.splitting",
-            "user_temporal=UserTemporal user_random=UserRandom random=RandomSplit global_temporal=GlobalTemporal "
-            "leave_one_out=LeaveOneOut user_kfold=UserKFold predefined=Predefined time_windows=TimeWindows",
+            "user_temporal=UserTemporal user_random=UserRandom user_order=UserOrder random=RandomSplit "
+            "global_temporal=GlobalTemporal leave_one_out=LeaveOneOut user_kfold=UserKFold predefined=Predefined "
+            "time_windows=TimeWindows",
         ),
         "reranker": _of("jaxrec.ranking", "mmr=MMR dpp=GreedyDPP"),
         "callback": {

@@ -125,7 +125,8 @@ def twin(source: type, name: str, summary: str) -> type:
     """A dataclass with the fields, defaults and help of another one, without its checks.
 
     Flags come from the dataclasses that Python callers use. The checks are left to the original, which is made from
-    the twin's values, so that both ways of calling give the same message. A field's metadata may name its `flag`.
+    the twin's values, so that both ways of calling give the same message. A field's metadata may name its `flag`;
+    None is for what only Python can give.
 
     Args:
       source: a frozen class of options, of the library or from outside; sizes that `fit` sets are left out.
@@ -138,7 +139,7 @@ def twin(source: type, name: str, summary: str) -> type:
     """
     hints, fields = typing.get_type_hints(source, include_extras=True), []
     for field in dataclasses.fields(source):
-        if field.name in _SIZES or not field.init:
+        if field.name in _SIZES or not field.init or field.metadata.get("flag", "") is None:
             continue
         hint: Any = _settable(hints[field.name])
         if "flag" in field.metadata:

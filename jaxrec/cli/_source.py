@@ -28,7 +28,7 @@ _FILE_OPTIONS = (
     *("no_quotes", "decimal", "time_format", "missing", "encoding"),
 )
 _SWITCHES = ("header", "quotes")  # each with a --no-... beside it, and neither by default
-_SPLIT_OPTIONS = ("test", "valid", "ties", "order", "folds", "fold")
+_SPLIT_OPTIONS = ("test", "valid", "valid_order", "ties", "order", "folds", "fold")
 _PATHS = ("test_file", "valid_file", "items", "data_dir")
 
 
@@ -64,11 +64,12 @@ class DataOptions:
       min_rating: keep ratings of at least this; by default the bound of a named data set, and all ratings of a file.
       k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
-      split: user_temporal, user_random, random, global_temporal, leave_one_out, user_kfold or predefined, or
-        package.module:Class; by default predefined where the data carry a published split, user_temporal where they
+      split: user_temporal, user_random, user_order, random, global_temporal, leave_one_out, user_kfold or
+        predefined, or package.module:Class; by default predefined where the data carry a published split, user_temporal where they
         have timestamps, or user_random.
       test: the fraction held out for the test; by default 0.2.
       valid: the fraction held out for validation; by default 0.1, and none of a published split.
+      valid_order: of predefined, "random", or "data" to hold out the last ones of each user in the order of the file.
       ties: of equal timestamps, "shuffle" or "together".
       order: of leave_one_out and user_kfold, "time" or "random".
       folds: of user_kfold, their number.
@@ -101,6 +102,7 @@ class DataOptions:
     split: Annotated[str | None, optional("METHOD")] = None
     test: Annotated[float | None, optional("FLOAT")] = None
     valid: Annotated[float | None, optional("FLOAT")] = None
+    valid_order: Annotated[str | None, optional("{random,data}")] = None
     ties: Annotated[str | None, optional("{shuffle,together}")] = None
     order: Annotated[str | None, optional("{time,random}")] = None
     folds: Annotated[int | None, optional("INT")] = None

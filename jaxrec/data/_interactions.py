@@ -43,6 +43,8 @@ class Interactions:
         known. NumPy dates set it.
       seen_before: bool [E], whether the user had the item at an earlier time too, in an interaction that
         `deduplicate` dropped; or None.
+      order: int32 [E], the place that each row had before rows were sorted, as the splits of this library do; None
+        where the rows stand as they were given. It is what `user_order` goes by.
 
     Raises:
       DataError: arrays of different lengths, an index that is negative or too large, a rating that is not finite.
@@ -66,6 +68,7 @@ class Interactions:
     notes: tuple[str, ...] = ()
     time_unit: str | None = None
     seen_before: np.ndarray | None = None
+    order: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, ids in (("users", self.users), ("items", self.items)):
@@ -90,6 +93,10 @@ class Interactions:
             put("seen_before", np.asarray(self.seen_before, dtype=bool))
             if len(self.seen_before) != size:
                 raise DataError(f"seen_before has {len(self.seen_before)} entries and user has {size}")
+        if self.order is not None:
+            put("order", check_index(self.order, 2**31 - 1, "order"))
+            if len(self.order) != size:
+                raise DataError(f"order has {len(self.order)} entries and user has {size}")
         if self.part is not None:
             put("part", check_index(self.part, 3, "part").astype(np.uint8))
             if len(self.part) != size:
@@ -213,6 +220,7 @@ class Interactions:
             timestamp=take(self.timestamp),
             part=take(self.part),
             seen_before=take(self.seen_before),
+            order=take(self.order),
             notes=self.notes if note is None else (*self.notes, note),
         )
 

@@ -17,6 +17,7 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
 from jaxrec.scorers import (
     FactorScorer,
+    FilterScorer,
     ItemWeightScorer,
     PopularityScorer,
     RandomScorer,
@@ -102,6 +103,34 @@ def _user_weights(scorer: UserWeightScorer) -> None:
 
 
 @check_arrays.register
+def _filters(scorer: FilterScorer) -> None:
+    check_arrays(scorer.interactions)
+    fitted, num_items = scorer.interactions.shape
+    check_seen(scorer.history, num_items, "items of histories")
+    for name in ("owns", "scoreds"):
+        for scale in getattr(scorer, name):
+            _check_vector(scale, num_items, f"a scale of {name}")
+    for table in scorer.tables:
+        _check_tables(vectors=table)
+        if table.shape != (num_items, scorer.tables[0].shape[1]):
+            raise MismatchError(f"vectors have shape {table.shape}, the first {scorer.tables[0].shape}")
+    for lane in scorer.lanes:
+        _check_vector(lane.users, fitted, "the weights of a lane")
+        if type(lane.power) not in (int, float) or not lane.power > 0:
+            raise MismatchError(f"the power of a lane is {lane.power!r:.40}")
+    for band in scorer.bands:
+        _check_size("target", band.target, 0, len(scorer.tables) - 1)
+        _check_vector(band.gains, scorer.tables[0].shape[1], "the gains of a band")
+    for part in scorer.series:
+        _check_vector(part.users, fitted, "the weights of a series")
+        _check_vector(part.items, num_items, "the scale of a series")
+        _check_vector(part.coefficients, max(part.coefficients.size, 1), "the coefficients of a series")
+    for part in (*scorer.lanes, *scorer.bands, *scorer.series):
+        _check_size("own", part.own, 0, len(scorer.owns) - 1)
+        _check_size("scored", part.scored, 0, len(scorer.scoreds) - 1)
+
+
+@check_arrays.register
 def _popularity(scorer: PopularityScorer) -> None:
     if scorer.counts.ndim != 1 or not jnp.issubdtype(scorer.counts.dtype, jnp.floating):
         raise MismatchError(f"counts are {scorer.counts.dtype} {scorer.counts.shape}, not one float an item")
@@ -178,6 +207,11 @@ def _check_tables(**tables: jax.Array) -> None:
     for name, table in tables.items():
         if table.ndim != 2 or not jnp.issubdtype(table.dtype, jnp.floating):
             raise MismatchError(f"{name} are {table.dtype} {table.shape}, not a table of floats")
+
+
+def _check_vector(vector: jax.Array, size: int, name: str) -> None:
+    if vector.shape != (size,) or not jnp.issubdtype(vector.dtype, jnp.floating):
+        raise MismatchError(f"{name} is {vector.dtype} {vector.shape}, not {size:,} floats")
 
 
 def _check_size(name: str, value: Any, low: int, high: int) -> None:

@@ -19,7 +19,12 @@ from jaxrec.errors import JaxrecError, RunFolderError
 OTHERS = (
     *(
         f"jaxrec.scorers:{name}Scorer"
-        for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table")
+        for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table", "Filter")
+    ),
+    *(f"jaxrec.scorers:{name}" for name in ("Lane", "Band", "Series")),
+    *(
+        f"jaxrec.models:{name}"
+        for name in ("OneHop", "LowPass", "UserLowPass", "Bands", "ChebyshevSeries", "Plateau", "Sharpened")
     ),
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),
     *("jaxrec.fitting:TrainingOptions", "jaxrec.fitting:Validation", "jaxrec.training:OptaxOptimizer"),

@@ -8,7 +8,18 @@ from jaxrec._moved import old_name
 from jaxrec.models._base import EmbeddingModel, SolvedModel, with_sizes
 from jaxrec.models._baselines import Popularity, Random
 from jaxrec.models._ease import EASE
+from jaxrec.models._filter_graph import FilterTerm
+from jaxrec.models._filter_terms import (
+    Bands,
+    ChebyshevSeries,
+    LowPass,
+    OneHop,
+    Plateau,
+    Sharpened,
+    UserLowPass,
+)
 from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
+from jaxrec.models._graph_filter import GraphFilter
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
@@ -23,14 +34,23 @@ __all__ = [
     "MF",
     "NMF",
     "SVDPP",
+    "Bands",
+    "ChebyshevSeries",
     "EmbeddingModel",
+    "FilterTerm",
     "GCNClassifier",
+    "GraphFilter",
     "ItemKNN",
     "LightGCN",
+    "LowPass",
+    "OneHop",
+    "Plateau",
     "Popularity",
     "Random",
+    "Sharpened",
     "SolvedModel",
     "UserKNN",
+    "UserLowPass",
     "Vectors",
     "transposed_order",
     "with_sizes",

@@ -12,11 +12,13 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from jaxrec.errors import JaxrecError
 from jaxrec.scorers import (
     FactorScorer,
+    FilterScorer,
     ItemWeightScorer,
     PopularityScorer,
     RandomScorer,
@@ -25,6 +27,10 @@ from jaxrec.scorers import (
 )
 from jaxrec.sparse import SparseOperator
 
+MOST_ITEMS = 20_000
+"""Up to so many items a filter is served as its matrix from items to items, of 4 I^2 bytes."""
+
+_TILE = 256
 NewUsers = Literal["history", "all"]
 
 
@@ -97,6 +103,35 @@ def _(scorer: UserWeightScorer) -> Sides:
         "weights": _floats(scorer.weights).ravel(),
     }
     return Sides("sparse_rows", users, _by_rows(scorer.history))
+
+
+@sides.register
+def _(scorer: FilterScorer) -> Sides:
+    if any(lane.power != 1 for lane in scorer.lanes):
+        raise JaxrecError(
+            "model has a filter with a power of the likeness of users, which is neither a product of vectors nor a sum "
+            "over items, so it cannot be exported; recommend with jaxrec, or leave out the terms with a power"
+        )
+    if not scorer.lanes and not scorer.series:
+        return Sides("vectors", *({"vectors": side} for side in map(_floats, scorer.factors())))
+    if scorer.num_items > MOST_ITEMS:
+        raise JaxrecError(
+            f"model has a filter of {scorer.num_items:,} items, and its matrix from items to items would take "
+            f"{4 * scorer.num_items**2 / 2**30:.1f} GiB, more than {MOST_ITEMS:,} items need; recommend with jaxrec, or "
+            "export a filter of LowPass or Bands alone, which is served by vectors"
+        )
+    size = np.diff(_whole(scorer.history.indptr))
+    users = {
+        "rows_indptr": _whole(scorer.history.indptr),
+        "rows": _whole(scorer.history.items),
+        "rows_weights": np.repeat(np.maximum(size, 1) ** np.float32(-0.5), size).astype(np.float32),
+    }
+    likeness = jax.jit(lambda scorer, items: scorer.similarities(items))
+    matrix = np.empty((scorer.num_items, scorer.num_items), np.float32)
+    for start in range(0, scorer.num_items, _TILE):
+        items = np.minimum(np.arange(start, start + _TILE, dtype=np.int32), scorer.num_items - 1)
+        matrix[start : start + _TILE] = np.asarray(likeness(scorer, items))[: scorer.num_items - start]
+    return Sides("dense_rows", users, {"matrix": matrix})
 
 
 @sides.register

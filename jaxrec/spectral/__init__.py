@@ -15,10 +15,12 @@ from jaxrec.spectral._decompositions import (
 from jaxrec.spectral._filters import filter_exact, heat_kernel, low_pass, polynomial
 from jaxrec.spectral._fourier import FourierBasis, convolve, fourier, fourier_basis, inverse_fourier
 from jaxrec.spectral._laplacians import combinatorial_laplacian, largest_eigenvalue_bound, normalized_laplacian
+from jaxrec.spectral._triplets import SingularTriplets, singular_triplets
 
 __all__ = [
     "Eigenpairs",
     "FourierBasis",
+    "SingularTriplets",
     "chebyshev_coefficients",
     "chebyshev_filter",
     "chebyshev_response",
@@ -36,5 +38,6 @@ __all__ = [
     "low_pass",
     "normalized_laplacian",
     "polynomial",
+    "singular_triplets",
     "truncated_svd",
 ]

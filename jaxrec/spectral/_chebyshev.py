@@ -189,16 +189,16 @@ def chebyshev_filter(
 
 @jax.jit
 def _response(coefficients: jax.Array, t: jax.Array) -> jax.Array:
-    return _series(lambda v: t * v, coefficients, jnp.ones_like(t))
+    return series(lambda v: t * v, coefficients, jnp.ones_like(t))
 
 
 @jax.jit
 def _filter(matrix: SparseMatrix, coefficients: jax.Array, x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     scale, shift = 2 / (high - low), (high + low) / (high - low)
-    return _series(lambda v: scale * spmm(matrix, v) - shift * v, coefficients, x)
+    return series(lambda v: scale * spmm(matrix, v) - shift * v, coefficients, x)
 
 
-def _series(product: Callable[[jax.Array], jax.Array], coefficients: jax.Array, x: jax.Array) -> jax.Array:
+def series(product: Callable[[jax.Array], jax.Array], coefficients: jax.Array, x: jax.Array) -> jax.Array:
     """Sum c[j] T_j x over j, given the product with a matrix whose spectrum lies in [-1, 1]."""
     if coefficients.shape[0] == 1:
         return coefficients[0] * x

@@ -92,7 +92,7 @@ def leading_subspace(
         _, vectors = jnp.linalg.eigh(product(jnp.eye(size, dtype=dtype)))
         return vectors[:, ::-1][:, : how.width]
     key, key_start = jax.random.split(key)
-    start, _ = _rotated_apart(jax.random.normal(key_start, (size, how.width), dtype))
+    start, _ = rotated_apart(jax.random.normal(key_start, (size, how.width), dtype))
 
     def cycle(start: jax.Array, key: jax.Array) -> tuple[jax.Array, None]:
         basis, projected = _krylov_basis(product, start, how.blocks, key)
@@ -119,7 +119,7 @@ def _krylov_basis(
     """Build an orthonormal basis Q of the Krylov space, and Q^T M Q."""
     width = start.shape[1]
     fresh = jax.random.normal(key, start.shape, start.dtype) * start.shape[0] ** -0.5
-    block, kept = _rotated_apart(start)
+    block, kept = rotated_apart(start)
     basis = recent = block
     alive, norm = [kept], jnp.zeros((), start.dtype)  # the square of the largest product so far, for |M|
     projected = jnp.zeros((blocks * width, blocks * width), start.dtype)
@@ -135,10 +135,10 @@ def _krylov_basis(
         # A direction that the space holds but for rounding is replaced by a random one: the same numbers, rolled, since
         # a draw in each step would take longer to compile than all the rest.
         norm = jnp.maximum(norm, jnp.max(jnp.sum(new * new, axis=0)))
-        next_block, kept = _rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
+        next_block, kept = rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
         next_block = jnp.where(kept[None, :], next_block, jnp.roll(fresh, index, axis=0))
         # The second time against all blocks: rounding brings old directions back, the more the better they converged.
-        next_block, kept = _rotated_apart(next_block - dot(basis, dot(basis.T, next_block)), _LITTLE)
+        next_block, kept = rotated_apart(next_block - dot(basis, dot(basis.T, next_block)), _LITTLE)
         alive.append(kept)
         basis = jnp.concatenate([basis, next_block], axis=1)
         recent = jnp.concatenate([block, next_block], axis=1)
@@ -150,7 +150,7 @@ def _krylov_basis(
     return basis, projected + jnp.diag(jnp.where(jnp.concatenate(alive), jnp.zeros_like(below_all), below_all))
 
 
-def _rotated_apart(block: jax.Array, floor: float | jax.Array = 0.0) -> tuple[jax.Array, jax.Array]:
+def rotated_apart(block: jax.Array, floor: float | jax.Array = 0.0) -> tuple[jax.Array, jax.Array]:
     """Orthonormalize columns, up to rounding times the squared condition number of the block.
 
     The eigenvectors of the small Gram matrix give the rotation, at the cost of two matrix products; a QR decomposition
@@ -159,6 +159,10 @@ def _rotated_apart(block: jax.Array, floor: float | jax.Array = 0.0) -> tuple[ja
 
     Returns:
       (columns [N, d], bool [d], False for zero columns).
+
+    >>> columns, kept = rotated_apart(jnp.array([[3.0, 3.0], [4.0, 4.0]]))
+    >>> kept.tolist()
+    [False, True]
     """
     values, vectors = jnp.linalg.eigh(dot(block.T, block))
     kept = values > jnp.maximum(values[-1] * 4 * jnp.finfo(block.dtype).eps, floor)

@@ -84,6 +84,8 @@ class TrainData:
       seen: the items of each user; negatives are drawn from the others.
       log_probability: float32 [I], log of the share of the interactions that each item has; -inf without any.
       weight: float32 [E], the weight of each interaction in the loss, 1 on average; or None for ones.
+      order: int32 [E], the place of each interaction in the data before they were sorted, ascending in the order in
+        which the data have them; None where they stand in that order. See `Interactions.order`.
 
     >>> data = Interactions.from_arrays(["u", "u"], ["a", "b"])
     >>> train_data(data).adjacency.shape
@@ -97,6 +99,7 @@ class TrainData:
     seen: SeenItems
     log_probability: jax.Array
     weight: jax.Array | None = None
+    order: jax.Array | None = None
 
     @property
     def num_items(self) -> int:
@@ -131,4 +134,5 @@ def train_data(interactions: Interactions, weight: np.ndarray | None = None) -> 
         seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
         log_probability=jnp.asarray(log_probability),
         weight=None if weight is None else jnp.asarray(weight),
+        order=None if interactions.order is None else jnp.asarray(interactions.order),
     )

@@ -8,7 +8,7 @@ import pytest
 from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import with_sizes
+from jaxrec.models import ChebyshevSeries, GraphFilter, LowPass, OneHop, UserLowPass, with_sizes
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -50,6 +50,12 @@ class TestLightGCNSoftmax(ModelConformance):
     model = LightGCN(dim=8, layers=1, layer_weights=(0.5, 0.5), initializer="xavier")
     options = dataclasses.replace(
         BPR, loss=InBatchSoftmax(temperature=0.2, accidental_hits="same_item"), optimizer=Adam(0.02)
+    )
+
+
+class TestGraphFilter(ModelConformance):
+    model = GraphFilter(
+        terms=(OneHop(), OneHop(own=0.0, power=2.0), LowPass(rank=4), UserLowPass(rank=3), ChebyshevSeries(order=2))
     )
 
 

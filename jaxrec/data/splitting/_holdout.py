@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import jax
@@ -62,6 +63,42 @@ def from_end(
     rank = np.empty(len(group), dtype=np.int64)
     rank[order] = place
     return rank
+
+
+def from_end_in_order(data: Interactions) -> np.ndarray:
+    """Rank each row from the end of its user's rows, 0 for the last one, in the order that the data had.
+
+    Args:
+      data: E interactions, sorted by user.
+
+    >>> data = Interactions.from_arrays([0, 0, 1], [5, 6, 5])
+    >>> from_end_in_order(data), from_end_in_order(dataclasses.replace(data, order=[2, 1, 0]))
+    (array([1, 0, 0]), array([0, 1, 0]))
+    """
+    place = np.arange(len(data)) if data.order is None else data.order
+    order = np.lexsort((place, data.user))
+    last = np.cumsum(np.bincount(data.user)) - 1 if len(data) else np.zeros(1, dtype=np.int64)
+    rank = np.empty(len(data), dtype=np.int64)
+    rank[order] = last[data.user] - np.arange(len(data))
+    return rank
+
+
+def order_notes(data: Interactions, method: str) -> list[str]:
+    """A note, and a warning, where the rows of every user ascend by item: then their order was probably lost.
+
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     order_notes(Interactions.from_arrays([0, 0], [5, 6]), "user_order")
+    ['the items of every user ascend in the data, so their order was probably lost by sorting']
+    """
+    if data.order is not None and not (np.lexsort((data.order, data.user)) == np.arange(len(data))).all():
+        return []
+    told = "the items of every user ascend in the data, so their order was probably lost by sorting"
+    warnings.warn(
+        f"{method}: {told}, and the last ones are those with the highest ids; a random part may be the better choice",
+        UserWarning,
+        stacklevel=4,
+    )
+    return [told]
 
 
 def _by_group_and_time(group: np.ndarray, time: np.ndarray | None) -> np.ndarray:

@@ -118,7 +118,7 @@ class Split:
 
 
 def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
-    """Sort the rows by content: by user, item, then time, rating and part.
+    """Sort the rows by content: by user, item, then time, rating and part. `order` keeps where they stood.
 
     Args:
       data: E interactions.
@@ -141,9 +141,14 @@ def canonical(data: Interactions, *, repeats: bool = False) -> Interactions:
         )
     if not twice.any():
         ascending = bool((codes[1:] > codes[:-1]).all())
-        return data if ascending else data.select(np.argsort(codes))
+        return data if ascending else _in_place(data).select(np.argsort(codes))
     keys = [column for column in (data.part, data.rating, data.timestamp) if column is not None]
-    return data.select(np.lexsort((*keys, codes)))
+    return _in_place(data).select(np.lexsort((*keys, codes)))
+
+
+def _in_place(data: Interactions) -> Interactions:
+    """The data, in which each row knows its place."""
+    return dataclasses.replace(data, order=np.arange(len(data), dtype=np.int32)) if data.order is None else data
 
 
 def assemble(
@@ -236,6 +241,7 @@ def train_core(split: Split, k: int) -> Split:
             rating=kept.rating,
             timestamp=kept.timestamp,
             seen_before=kept.seen_before,
+            order=kept.order,
             notes=part.notes,
         )
     removed = ", ".join(f"{len(before[name]) - len(after[name]):,} of {len(before[name]):,} {name}" for name in before)
@@ -278,6 +284,7 @@ def _concatenate(parts: Sequence[Interactions]) -> Interactions:
         timestamp=join("timestamp"),
         part=None,
         seen_before=join("seen_before"),
+        order=join("order"),
     )
     return joined.select(np.argsort(pair_codes(joined), kind="stable"))
 

@@ -19,10 +19,12 @@ from jaxrec.data.splitting._holdout import (
     check_words,
     fractions,
     from_end,
+    from_end_in_order,
     generator_of,
     hold_out,
     in_time,
     one_of,
+    order_notes,
     ordered,
     part_codes,
     timed,
@@ -50,16 +52,17 @@ def split(
     |-------------------|------------------|-----------------------------------------------------|--------------------|
     | `user_temporal`   | `UserTemporal`   | of each user, the last fraction by time             | test, valid, ties  |
     | `user_random`     | `UserRandom`     | of each user, a random fraction                     | test, valid        |
+    | `user_order`      | `UserOrder`      | of each user, the last fraction in the data's order | test, valid        |
     | `random`          | `RandomSplit`    | a random fraction of all interactions               | test, valid        |
     | `global_temporal` | `GlobalTemporal` | the last fraction of all interactions by time       | test, valid, ties  |
     | `leave_one_out`   | `LeaveOneOut`    | of each user, the last interaction, or a random one | valid, order, ties |
     | `user_kfold`      | `UserKFold`      | whole users, who have a fold-in and a test part     | see the class      |
-    | `predefined`      | `Predefined`     | the published parts, `data.part`                    | valid              |
+    | `predefined`      | `Predefined`     | the published parts, `data.part`                    | valid, valid_order |
     | `time_windows`    | `TimeWindows`    | one of several windows of time, the past before it  | see the class      |
 
     The classes are in `jaxrec.data.splitting`; a splitter of your own is a `jaxrec.protocols.Splitter`. No interaction
     is lost, unless `k_core_on="train"` removes some; the notes count these. Users and items without training data are
-    kept and counted in the notes. The order of the rows does not change the result.
+    kept and counted in the notes. The order of the rows does not change the result, but for `user_order`.
 
     Args:
       data: E interactions, without repeated pairs.
@@ -170,6 +173,32 @@ class UserRandom(_Fractions):
         data = canonical(data)
         rank = from_end(data.user, None, generator_of(key))
         return assemble(data, hold_out(data.user, rank, self.test, self.valid), "user_random", tested=self.test > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class UserOrder(_Fractions):
+    """Hold out the last fraction of each user's interactions in the order of the data; valid is the part before test.
+
+    For data without times whose rows stand in the order in which things happened, as some published files do. Sizes are
+    those of `UserRandom`. It needs no times, and nothing is random. Where the items of every user ascend, the order was
+    probably lost by sorting; a UserWarning says so, since the split would hold out the items with the highest ids.
+
+    Attributes:
+      test: fraction of each user's interactions, in [0, 1).
+      valid: fraction of each user's interactions, in [0, 1).
+
+    >>> data = Interactions.from_arrays([1] * 5, [14, 12, 10, 13, 11])
+    >>> parts = split(data, UserOrder(test=0.4, valid=0))
+    >>> parts.test.items.ids[parts.test.item]
+    array([11, 13])
+    """
+
+    def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
+        """The split; the key is not used."""
+        data = canonical(data)
+        notes = order_notes(data, "user_order")
+        codes = hold_out(data.user, from_end_in_order(data), self.test, self.valid)
+        return assemble(data, codes, "user_order", tested=self.test > 0, notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,8 +319,9 @@ class Predefined(Splitter):
     A pair may repeat within a part, never across parts.
 
     Attributes:
-      valid: the fraction of each user's training interactions that goes to valid at random, rounded, halves up; 0
-        leaves train as published.
+      valid: the fraction of each user's training interactions that goes to valid, rounded, halves up; 0 leaves train
+        as published.
+      valid_order: "random", or "data" for the last ones in the order of the data, see `UserOrder`.
 
     >>> data = dataclasses.replace(Interactions.from_arrays([1, 1, 2], [5, 6, 6]), part=[TRAIN, TEST, TRAIN])
     >>> len(split(data, Predefined()).train)
@@ -299,9 +329,15 @@ class Predefined(Splitter):
     """
 
     valid: float = 0.0
+    valid_order: Literal["random", "data"] = "random"
 
     def __post_init__(self) -> None:
         _check(self)
+        one_of("valid_order", self.valid_order, ("random", "data"))
+        if self.valid_order != "random" and not self.valid:
+            raise JaxrecError(
+                f"valid_order is {self.valid_order!r} and valid is 0; pass valid too, for example valid=0.1"
+            )
 
     def __call__(self, data: Interactions, key: jax.Array | None = None) -> Split:
         """The split.
@@ -321,9 +357,14 @@ class Predefined(Splitter):
         codes, notes = data.part.copy(), []
         if self.valid:
             train = np.flatnonzero(codes == TRAIN)
-            rank = from_end(data.user[train], None, generator_of(key))
-            codes[train] = hold_out(data.user[train], rank, 0.0, self.valid)
-            notes.append(f"valid is a random {self.valid:g} of each user's published training interactions")
+            published = data.select(train)
+            in_order = self.valid_order == "data"
+            if in_order:
+                notes += order_notes(published, "predefined")
+            rank = from_end_in_order(published) if in_order else from_end(published.user, None, generator_of(key))
+            codes[train] = hold_out(published.user, rank, 0.0, self.valid)
+            which = f"the last {self.valid:g}, in the order of the data," if in_order else f"a random {self.valid:g}"
+            notes.append(f"valid is {which} of each user's published training interactions")
         extra = len(data) - len(np.unique(pair_codes(data)))
         if extra:
             notes.append(f"{extra:,} interactions repeat a pair of their part and are kept")

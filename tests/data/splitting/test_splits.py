@@ -202,6 +202,71 @@ def test_predefined_follows_the_parts_and_cuts_valid_from_train_only():
         split(own, "predefined", valid=0.1)
 
 
+ORDERED = Interactions.from_arrays([2, 1, 1, 2, 1, 1, 2], [7, 9, 8, 5, 5, 7, 6])
+
+
+def ids_of(part):
+    return list(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
+
+
+def test_user_order_holds_out_the_last_rows_of_each_user_as_they_stand():
+    parts = split(ORDERED, "user_order", test=0.3, valid=0.3)
+    assert ids_of(parts.test) == [(1, 7), (2, 6)]
+    assert ids_of(parts.valid) == [(1, 5), (2, 5)]
+    assert ids_of(parts.train) == [(1, 8), (1, 9), (2, 7)]
+    again = split(ORDERED, "user_order", test=0.3, valid=0.3, key=jax.random.key(7))
+    assert ids_of(again.test) == ids_of(parts.test)
+
+
+@given(PAIRS, st.randoms())
+def test_user_order_is_the_slow_one(pairs, order):
+    rows = list(pairs.items())
+    order.shuffle(rows)
+    data = make(rows)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*lost by sorting", UserWarning)
+        parts = attempt(data, "user_order", test=0.3, valid=0.2)
+    expected = {"train": [], "valid": [], "test": []}
+    for user in sorted({pair[0] for pair, _ in rows}):
+        mine = [pair for pair, _ in rows if pair[0] == user]
+        tested = min(int(len(mine) * 0.3 + 0.5), len(mine) - 1)
+        valid = min(int(len(mine) * 0.2 + 0.5), len(mine) - 1 - tested)
+        cuts = {"test": mine[len(mine) - tested :], "valid": mine[len(mine) - tested - valid : len(mine) - tested]}
+        cuts["train"] = mine[: len(mine) - tested - valid]
+        for name, held in cuts.items():
+            expected[name] += sorted(held)
+    assert {name: ids_of(part) for name, part in parts.parts().items()} == expected
+
+
+def test_the_order_of_the_data_outlives_splits_and_cores():
+    parts = split(ORDERED, "user_random", test=0.0, valid=0.0)
+    again = split(parts.train, "user_order", test=0.3, valid=0.0)
+    assert ids_of(again.test) == [(1, 7), (2, 6)]
+    assert again.train.order.tolist() == [4, 2, 1, 3, 0]
+    assert again.fitted.order.tolist() == again.train.order.tolist()
+    assert again.whole.order.tolist() == parts.train.order.tolist()
+    assert train_core(again, 1).train.order.tolist() == [4, 2, 1, 3, 0]
+
+
+def test_predefined_can_cut_valid_from_the_end_of_each_user():
+    data = dataclasses.replace(ORDERED, part=np.array([TRAIN, TRAIN, TRAIN, TRAIN, TEST, TRAIN, TEST]))
+    parts = split(data, "predefined", valid=0.4, valid_order="data")
+    assert ids_of(parts.valid) == [(1, 7), (2, 5)]
+    assert ids_of(parts.test) == [(1, 5), (2, 6)]
+    assert any("the last 0.4, in the order of the data," in note for note in parts.notes)
+    with pytest.raises(JaxrecError, match="valid_order is 'data' and valid is 0; pass valid too"):
+        split(data, "predefined", valid_order="data")
+    with pytest.raises(JaxrecError, match="valid_order is 'time'; pass 'random' or 'data'"):
+        split(data, "predefined", valid=0.1, valid_order="time")
+
+
+def test_an_order_that_was_lost_is_told():
+    data = Interactions.from_arrays([1, 1, 1, 2, 2], [5, 6, 7, 5, 6])
+    with pytest.warns(UserWarning, match="user_order: the items of every user ascend in the data"):
+        parts = split(data, "user_order", test=0.4, valid=0.0)
+    assert parts.notes[1].startswith("the items of every user ascend")
+
+
 def test_predefined_refuses_a_pair_in_both_parts_and_keeps_one_repeated_in_train():
     data = Interactions.from_arrays([1, 1, 1, 2], [5, 5, 6, 6])
     parts = split(dataclasses.replace(data, part=np.array([TRAIN, TRAIN, TRAIN, TEST])), "predefined")

@@ -1,0 +1,199 @@
+"""What graph filters are made of: interactions with degrees and vectors, and the parts of a scorer by their scales."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.data._seen import SeenItems
+from jaxrec.errors import JaxrecError
+from jaxrec.models._sizes import history_of, user_item_block
+from jaxrec.scorers import Band, FilterScorer, Lane, Series
+from jaxrec.sparse import SparseOperator, spmm
+from jaxrec.spectral import singular_triplets
+
+
+@dataclasses.dataclass(frozen=True)
+class InteractionGraph:
+    """The interactions that a filter is made of.
+
+    Attributes:
+      history: the items of each user.
+      interactions: R [U, I], binary.
+      user_degrees: float32 [U], at least 1.
+      item_degrees: float32 [I], at least 1.
+      values: [k], the leading singular values of D_U^(-1/2) R D_I^(-1/2), or None.
+      vectors: [I, k], the right singular vectors, or None.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> adjacency = operator(from_dense(jnp.array([[0, 0.7, 0.7], [0.7, 0, 0], [0.7, 0, 0]])), symmetric=True)
+    >>> InteractionGraph.of(adjacency, 1).user_degrees.tolist()
+    [2.0]
+    """
+
+    history: SeenItems
+    interactions: SparseOperator
+    user_degrees: jax.Array
+    item_degrees: jax.Array
+    values: jax.Array | None = None
+    vectors: jax.Array | None = None
+
+    @staticmethod
+    def of(
+        adjacency: SparseOperator,
+        num_users: int,
+        rank: int = 0,
+        tolerance: float = 3e-3,
+        start: jax.Array | None = None,
+    ) -> InteractionGraph:
+        """The graph of a normalized adjacency [N, N].
+
+        Args:
+          adjacency: of users and items, users first.
+          num_users: U.
+          rank: how many vectors; 0 for none.
+          tolerance: of the vectors, see `jaxrec.spectral.singular_triplets`.
+          start: vectors to start from, of the smaller side.
+        """
+        degrees = jnp.maximum(jnp.diff(adjacency.indptr), 1).astype(jnp.float32)
+        graph = InteractionGraph(
+            history_of(adjacency, num_users),
+            user_item_block(adjacency, num_users, binary=True),
+            degrees[:num_users],
+            degrees[num_users:],
+        )
+        if not rank:
+            return graph
+        rank = min(rank, *graph.interactions.shape)
+        normalized = user_item_block(adjacency, num_users, binary=False)
+        # The vectors do not depend on the key of the fit, so neither does the model.
+        found = singular_triplets(normalized, rank, jax.random.key(0), tolerance=tolerance, start=start)
+        return dataclasses.replace(graph, values=found.values, vectors=found.right)
+
+    @functools.cached_property
+    def left(self) -> jax.Array:
+        """W [U, k], the left singular vectors; 0 for a singular value of 0."""
+        assert self.vectors is not None and self.values is not None
+        scaled = self.vectors * (self.item_degrees**-0.5)[:, None]
+        left = spmm(self.interactions, scaled) * (self.user_degrees**-0.5)[:, None]
+        return left * reciprocals(self.values)[None, :]
+
+
+def reciprocals(values: jax.Array) -> jax.Array:
+    """1 / value, and 0 for values that are 0 but for rounding.
+
+    >>> reciprocals(jnp.array([2.0, 1e-9])).tolist()
+    [0.5, 0.0]
+    """
+    kept = values > 1e-4 * values[0]
+    return jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
+
+
+class FilterParts:
+    """The parts of a `FilterScorer`, gathered from terms; equal scales are stored and multiplied once.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> adjacency = operator(from_dense(jnp.array([[0, 0.7, 0.7], [0.7, 0, 0], [0.7, 0, 0]])), symmetric=True)
+    >>> parts = FilterParts(InteractionGraph.of(adjacency, 1))
+    >>> parts.own(0.5), parts.own(0.0), parts.own(0.5)
+    (0, 1, 0)
+    """
+
+    def __init__(self, graph: InteractionGraph) -> None:
+        self.graph = graph
+        self.lanes: list[Lane] = []
+        self.bands: list[Band] = []
+        self.series: list[Series] = []
+        self._owns: dict[float, int] = {}
+        self._scoreds: dict[float, int] = {}
+        self._tables: list[jax.Array] = [] if graph.vectors is None else [graph.vectors]
+
+    def own(self, exponent: float) -> int:
+        """The place of the scale degree^-exponent of the items of a history."""
+        return self._owns.setdefault(float(exponent), len(self._owns))
+
+    def scored(self, exponent: float) -> int:
+        """The place of the scale degree^-exponent of the scored items."""
+        return self._scoreds.setdefault(float(exponent), len(self._scoreds))
+
+    def table(self, vectors: jax.Array) -> int:
+        """The place of a table [I, k]; 0 is that of the eigenvectors."""
+        self._tables.append(vectors)
+        return len(self._tables) - 1
+
+    def gains(self, gains: jax.Array) -> jax.Array:
+        """Gains of the first vectors, with 0 for the others; those that the graph does not have are left out."""
+        assert self.graph.vectors is not None
+        rank = self.graph.vectors.shape[1]
+        gains = jnp.asarray(gains, jnp.float32)[:rank]
+        return jnp.pad(gains, (0, rank - gains.shape[0]))
+
+    def scorer(self) -> FilterScorer:
+        """The scorer of the users of the graph."""
+        scale = lambda exponent: self.graph.item_degrees ** jnp.float32(-exponent)  # noqa: E731
+        return FilterScorer(
+            self.graph.history,
+            self.graph.interactions,
+            tuple(map(scale, self._owns)),
+            tuple(map(scale, self._scoreds)),
+            tuple(self.lanes),
+            tuple(self._tables) if self.bands else (),
+            tuple(self.bands),
+            tuple(self.series),
+        )
+
+
+@runtime_checkable
+class FilterTerm(Protocol):
+    """A term of a graph filter, hashable: how many vectors it needs, and how it becomes parts of a scorer.
+
+    >>> from jaxrec.models import OneHop
+    >>> isinstance(OneHop(), FilterTerm), isinstance("one hop", FilterTerm)
+    (True, False)
+    """
+
+    @property
+    def rank(self) -> int:
+        """How many eigenvectors it needs; 0 for none."""
+        ...
+
+    def put(self, parts: FilterParts) -> None:
+        """Add what the term is to the parts of a scorer."""
+        ...
+
+
+def filter_scorer(terms: tuple[FilterTerm, ...], graph: InteractionGraph) -> FilterScorer:
+    """The scorer of the sum of the terms.
+
+    >>> from jaxrec.models import OneHop
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> adjacency = operator(from_dense(jnp.array([[0, 0.7, 0.7], [0.7, 0, 0], [0.7, 0, 0]])), symmetric=True)
+    >>> filter_scorer((OneHop(), OneHop(scored=0.5)), InteractionGraph.of(adjacency, 1)).num_items
+    2
+    """
+    parts = FilterParts(graph)
+    for term in terms:
+        term.put(parts)
+    return parts.scorer()
+
+
+def check_terms(terms: object, name: str = "terms") -> None:
+    """Refuse what is no tuple of terms.
+
+    Raises:
+      JaxrecError: no term, or something else among them.
+
+    >>> check_terms(())
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: terms is (); pass a tuple of at least one term, such as (OneHop(), LowPass())
+    """
+    if not isinstance(terms, tuple) or not terms:
+        raise JaxrecError(f"{name} is {terms!r}; pass a tuple of at least one term, such as (OneHop(), LowPass())")
+    for term in terms:
+        if isinstance(term, type) or not isinstance(term, FilterTerm):
+            raise JaxrecError(f"{name} has {term!r}, which is no term of a filter; see jaxrec.models.OneHop")

@@ -1,0 +1,77 @@
+"""Graph filters: a user's history, filtered by the graph of interactions, in closed form."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import flax.linen as nn
+
+from jaxrec._checks import check_kinds
+from jaxrec.errors import JaxrecError
+from jaxrec.models._base import SolvedModel
+from jaxrec.models._filter_graph import FilterTerm, InteractionGraph, check_terms, filter_scorer
+from jaxrec.models._filter_terms import LowPass, OneHop
+from jaxrec.models._sizes import bound_sizes
+from jaxrec.scorers import FilterScorer
+from jaxrec.sparse import SparseOperator
+
+
+class GraphFilter(SolvedModel, nn.Module):
+    """A filter of the graph of interactions: score(u, .) = sum over the terms of term(h_u), with h_u the history of u.
+
+    Nothing is trained. The default is a product with the Gram matrix plus an ideal low-pass filter, as in GF-CF, with
+    exponents of the degrees of its own. Scores are computed for a tile of users at a time from their histories, so no
+    array of users times items is made, and a new user gets lists from what the history says.
+
+    | filter | terms |
+    |---|---|
+    | linear | `OneHop()` |
+    | ideal low-pass | `LowPass()` |
+    | GF-CF | `OneHop(scored=0.5)`, `LowPass(weight=0.3, rank=256, scored=-0.5)` |
+    | ChebyCF | `ChebyshevSeries(response=Plateau(2.0))`, and `LowPass` |
+    | like BSPM | `ChebyshevSeries(response=Sharpened(0.3), order=2)`, and `LowPass` |
+    | all users, by squared cosine | `OneHop(own=0.0, power=2.0)` |
+    | both sides | `LowPass()`, `UserLowPass()` |
+
+    Attributes:
+      terms: what the filter is the sum of; see `OneHop`, `LowPass`, `Bands`, `UserLowPass`, `ChebyshevSeries`.
+      tolerance: of the singular vectors, see `jaxrec.spectral.singular_triplets`; ranking needs two or three digits.
+      num_users: U; `jaxrec.fit` sets it.
+      num_items: I; `jaxrec.fit` sets it.
+
+    Raises:
+      JaxrecError: no term, something else among the terms, a tolerance that is not positive.
+
+    References:
+      Shen et al., How powerful is graph convolution for recommendation?, CIKM 2021 (GF-CF).
+      Choi et al., Blurring-sharpening process models for collaborative filtering, SIGIR 2023.
+      Kim et al., Graph spectral filtering with Chebyshev interpolation for recommendation, SIGIR 2025 (ChebyCF).
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2], ["a", "b", "b", "c", "c"])
+    >>> fitted = jaxrec.fit(GraphFilter(terms=(OneHop(), LowPass(rank=2))), data, key=jax.random.key(0))
+    >>> jaxrec.recommend(fitted, history=["a"], k=1)["new"][0].item
+    'b'
+    """
+
+    serves_new_users: ClassVar[bool] = True
+
+    terms: tuple[FilterTerm, ...] = dataclasses.field(default=(OneHop(), LowPass()), metadata={"flag": None})
+    tolerance: float = 3e-3
+    num_users: int | None = None
+    num_items: int | None = None
+
+    def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
+        check_terms(self.terms)
+        if not self.tolerance > 0:
+            raise JaxrecError(f"tolerance must be positive, got {self.tolerance}")
+        super().__post_init__()
+
+    def __call__(self, adjacency: SparseOperator) -> FilterScorer:
+        """The scorer, from a normalized adjacency [N, N]."""
+        num_users, _ = bound_sizes(self, adjacency)
+        rank = max(term.rank for term in self.terms)
+        graph = InteractionGraph.of(adjacency, num_users, rank, self.tolerance)
+        return filter_scorer(self.terms, graph)

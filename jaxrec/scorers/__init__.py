@@ -1,0 +1,29 @@
+"""Scorers: frozen pytrees that compute the scores of given users for every item.
+
+A scorer is all that evaluation and recommendation know of a model, and all that `jaxrec.save` writes of it.
+"""
+
+from jaxrec.scorers._filters import Band, FilterScorer, Lane, Series
+from jaxrec.scorers._plain import (
+    FactorScorer,
+    ItemWeightScorer,
+    PopularityScorer,
+    RandomScorer,
+    TableScorer,
+    UserWeightScorer,
+    with_popularity,
+)
+
+__all__ = [
+    "Band",
+    "FactorScorer",
+    "FilterScorer",
+    "ItemWeightScorer",
+    "Lane",
+    "PopularityScorer",
+    "RandomScorer",
+    "Series",
+    "TableScorer",
+    "UserWeightScorer",
+    "with_popularity",
+]

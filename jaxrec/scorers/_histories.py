@@ -1,0 +1,86 @@
+"""Histories of a batch of users as sums over their items, in steps of a fixed length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.data._seen import SeenItems
+
+_STEP = 1024  # items at a time, however long a history is
+
+
+def unit_columns(history: SeenItems, users: jax.Array, num_items: int) -> jax.Array:
+    """The histories of users (int32 [B]) as columns of length 1, [I, B]: n^(-1/2) at each of n items, or all 0.
+
+    >>> import numpy as np
+    >>> history = SeenItems(np.array([0, 1, 1]), np.array([2]))
+    >>> unit_columns(history, jnp.array([1, 0]), 3).tolist()
+    [[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+    """
+    scale = _scale(history, users)
+
+    def put(table: jax.Array, row: jax.Array, item: jax.Array, inside: jax.Array) -> jax.Array:
+        # Places outside go to an item past the end, which is dropped.
+        return table.at[jnp.where(inside, item, num_items), row].set(scale[row], mode="drop")
+
+    return _over_entries(history, users, put, jnp.zeros((num_items, users.shape[0]), jnp.float32))
+
+
+def unit_sums(history: SeenItems, users: jax.Array, tables: jax.Array, scales: tuple[jax.Array, ...]) -> jax.Array:
+    """n^(-1/2) times the sum of scale[i] table[i] over the n items i of each user, for several scales: [S, B, k].
+
+    Args:
+      history: of all users.
+      users: int32 [B].
+      tables: [I, k].
+      scales: S arrays [I].
+
+    >>> import numpy as np
+    >>> history = SeenItems(np.array([0, 4]), np.array([0, 1, 2, 3]))
+    >>> unit_sums(history, jnp.array([0]), jnp.arange(4.0)[:, None], (jnp.ones(4),)).tolist()
+    [[[3.0]]]
+    """
+    size, by = users.shape[0], jnp.stack(scales)
+
+    def add(sums: jax.Array, row: jax.Array, item: jax.Array, inside: jax.Array) -> jax.Array:
+        of_user = (row[:, None] == jnp.arange(size, dtype=jnp.int32)[None, :]) & inside[:, None]
+        weights = jnp.where(of_user[None], by[:, item][:, :, None], 0)  # [S, step, B]
+        return sums + jnp.einsum("snb,nk->sbk", weights, tables[item], precision="highest")
+
+    start = jnp.zeros((len(scales), size, tables.shape[1]), jnp.float32)
+    return _over_entries(history, users, add, start) * _scale(history, users)[None, :, None]
+
+
+def _scale(history: SeenItems, users: jax.Array) -> jax.Array:
+    indptr = jnp.asarray(history.indptr)
+    count = (indptr[users + 1] - indptr[users]).astype(jnp.float32)
+    return jnp.where(count > 0, jax.lax.rsqrt(jnp.maximum(count, 1)), 0)
+
+
+def _over_entries(
+    history: SeenItems,
+    users: jax.Array,
+    body: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array],
+    start: jax.Array,
+) -> jax.Array:
+    """Fold `body(state, row [n], item [n], inside bool [n])` over the entries of the users, n at a time."""
+    items, indptr = jnp.asarray(history.items), jnp.asarray(history.indptr)
+    if items.shape[0] == 0:
+        return start
+    first = indptr[users]
+    lengths = indptr[users + 1] - first
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+
+    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        at, carried = state
+        place = at + jnp.arange(_STEP, dtype=jnp.int32)
+        row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+        inside = row < ends.shape[0]
+        row = jnp.minimum(row, ends.shape[0] - 1)
+        entry = jnp.where(inside, first[row] + place - (ends[row] - lengths[row]), 0)
+        return at + _STEP, body(carried, row, items[entry], inside)
+
+    return jax.lax.while_loop(lambda state: state[0] < ends[-1], step, (jnp.int32(0), start))[1]
