@@ -60,6 +60,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "regularizer": _of("jaxrec.losses", "squared=SquaredL2 norm=NormL2"),
         "negatives": _of("jaxrec.sampling", "uniform=Uniform"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
+        "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(
             "jaxrec.evaluation._catalog",
             "recall precision hit_rate f1 ndcg average_precision reciprocal_rank ap mrr capped_recall ndcg_k "
