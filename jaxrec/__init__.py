@@ -9,6 +9,7 @@ from jaxrec._moved import find_old_modules
 
 if TYPE_CHECKING:
     from jaxrec import (
+        blending,
         evaluation,
         graph,
         losses,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         Study,
         TrainingOptions,
         Validation,
+        blend,
         fit,
         fit_many,
         restore,
@@ -79,7 +81,19 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _ROOMS = (
-    *("evaluation", "graph", "losses", "metrics", "models", "ranking", "reports", "sampling", "sparse", "spectral"),
+    *(
+        "blending",
+        "evaluation",
+        "graph",
+        "losses",
+        "metrics",
+        "models",
+        "ranking",
+        "reports",
+        "sampling",
+        "sparse",
+        "spectral",
+    ),
     *("protocols", "pytrees", "registry", "scorers", "serving", "statistics", "training"),
 )
 _NAMES = {
@@ -90,8 +104,8 @@ _NAMES = {
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation fit fit_many restore save"
-    " tune",
+    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation blend fit"
+    " fit_many restore save tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
     "serving": "export",
     "training": "Checkpoint",

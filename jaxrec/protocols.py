@@ -32,6 +32,7 @@ __all__ = [
     "AddsItems",
     "AllLists",
     "Batch",
+    "Calibration",
     "Callback",
     "EmbeddingTables",
     "Encoded",
@@ -651,6 +652,35 @@ class Callback(Protocol):
 
     def resume_from(self, state: Any) -> None:
         """Take back what `checkpoint_state` gave; called after `start` where a fit is resumed."""
+
+
+class Calibration(Protocol):
+    """What makes the scores of a model comparable with those of others, user by user. An object of `pytrees.options`.
+
+    Its numbers are positive; `jaxrec.blend` learns them on a log scale.
+
+    >>> from jaxrec.pytrees import options
+    >>> @options
+    ... class OfLargest(Calibration):
+    ...     by: float = 1.0
+    ...
+    ...     def __call__(self, scores, where):
+    ...         return self.by * (scores - jnp.max(scores, axis=1, keepdims=True, where=where, initial=-jnp.inf))
+    >>> OfLargest()(jnp.array([[1.0, 3.0, 9.0]]), jnp.array([[True, True, False]])).tolist()
+    [[-2.0, 0.0, 6.0]]
+    """
+
+    def __call__(self, scores: jax.Array, where: jax.Array) -> jax.Array:
+        """The calibrated scores, which go up with the scores.
+
+        Args:
+          scores: float32 [B, I], finite.
+          where: bool [B, I], the items that the user can be shown, and that count.
+
+        Returns:
+          float32 [B, I], finite, of the other items too.
+        """
+        ...
 
 
 NEEDS: Mapping[str, str] = MappingProxyType(

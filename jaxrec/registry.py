@@ -63,6 +63,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "negatives": _of("jaxrec.sampling", "uniform=Uniform popularity=Popularity in_batch=InBatch hardest=Hardest"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
         "weights": _of("jaxrec.training", "time_decay=TimeDecay rating_confidence=RatingConfidence"),
+        "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(
             "jaxrec.evaluation._catalog",
             "recall precision hit_rate f1 ndcg average_precision reciprocal_rank ap mrr capped_recall ndcg_k "

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from jaxrec._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from jaxrec.fitting._again import fit_again
+    from jaxrec.fitting._blend import blend
+    from jaxrec.fitting._blended import Blend
     from jaxrec.fitting._described import plain_description
     from jaxrec.fitting._fit import fit, fit_many
     from jaxrec.fitting._fitted import FittedModel
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from jaxrec.fitting._versions import versions
 
 __all__ = [
+    "Blend",
     "FitOptions",
     "FittedModel",
     "FloatRange",
@@ -26,7 +30,9 @@ __all__ = [
     "TrainingOptions",
     "Trial",
     "Validation",
+    "blend",
     "fit",
+    "fit_again",
     "fit_many",
     "plain_description",
     "restore",
@@ -40,6 +46,9 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "jaxrec.fitting._again": "fit_again",
+        "jaxrec.fitting._blend": "blend",
+        "jaxrec.fitting._blended": "Blend",
         "jaxrec.fitting._described": "plain_description",
         "jaxrec.fitting._fit": "fit fit_many",
         "jaxrec.fitting._fitted": "FittedModel",

@@ -29,6 +29,7 @@ OTHERS = (
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),
     *("jaxrec.fitting:TrainingOptions", "jaxrec.fitting:Validation", "jaxrec.training:OptaxOptimizer"),
     "jaxrec.models:Vectors",
+    *("jaxrec.blending:BlendScorer", "jaxrec.fitting:Blend"),
 )
 
 

@@ -1,0 +1,390 @@
+"""`blend`: several fitted models as one, with weights on their calibrated scores that the validation part decides."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec import registry
+from jaxrec._checks import number, whole
+from jaxrec.blending import BlendScorer, LogSoftmax
+from jaxrec.data._pairs import is_among, pair_codes, pairs_of
+from jaxrec.data._seen import SeenItems, seen_items
+from jaxrec.data.splitting._holdout import generator_of
+from jaxrec.data.splitting._parts import Split
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.fitting._again import fit_again
+from jaxrec.fitting._blend_learning import (
+    CALIBRATION_USERS,
+    Heldout,
+    best_candidates,
+    calibrated,
+    held_out_of,
+    heldout,
+    learn_calibration,
+    learn_weights,
+    likeliest,
+)
+from jaxrec.fitting._blended import Blend
+from jaxrec.fitting._described import describe
+from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._plan import check_key
+from jaxrec.fitting._validation import Validation, ranking_measuring
+from jaxrec.fitting._versions import versions
+from jaxrec.models import with_sizes
+
+_TOGETHER = ("split", "notes", "data", "shown_users")  # of info, the same for all members
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How the weights of a blend are learnt.
+
+    Attributes:
+      calibrations: of each member, with the numbers to start from; None to choose the likeliest.
+      candidates: of how many of the best items of each member the weights are learnt; None for all items.
+      l2: of the weights.
+      memory_mb: the most that scores and calibrated scores may take, in MiB.
+    """
+
+    calibrations: tuple[Any, ...] | None = None
+    candidates: int | None = None
+    l2: float = 1e-3
+    memory_mb: float = 1024
+
+
+def blend(
+    members: Sequence[FittedModel],
+    split: Split,
+    *,
+    weights: Sequence[float] | None = None,
+    calibration: Any = None,
+    candidates: int | None = None,
+    l2: float = 1e-3,
+    validation: Validation | None = Validation(),
+    refit: Literal["fitted", "all"] | bool = True,
+    memory_mb: float = 1024,
+    key: jax.Array,
+) -> FittedModel:
+    """Blend fitted models: score(u, i) = sum over members m of w_m c_m(s_m(u, .))_i, with calibrated scores.
+
+    The calibrations c_m make the scores of a user comparable: log-probabilities or standard scores over the items that
+    the user has not got. Their numbers are learnt for each member alone, then the weights, both by L-BFGS on the
+    validation part, which the members must not have seen. The loss is the softmax loss over the whole catalog: the mean
+    over users of the mean over their held-out items of -log p(i | u), p the softmax of the scores. Then the members are
+    fitted again on training and validation part, and calibrations and weights stay. The test part is not read, but by
+    `refit="all"`.
+
+    Args:
+      members: two or more models, fitted on `split` with `refit=False`.
+      split: the split; its validation part decides.
+      weights: M numbers; nothing is learnt then, and the members may be fitted on the validation part too.
+      calibration: one of `jaxrec.blending`, or a name, for all members, or a list of M. Its numbers are where the
+        learning starts. None takes, for each member, `LogSoftmax` or `LogShare`, whichever makes its held-out items
+        likelier; and with `weights` `LogSoftmax()`, the scores as they are up to a constant of the user.
+      candidates: learn the weights on the so many best items of each member in place of all items; held-out items that
+        are not among them teach nothing then.
+      l2: the weights are learnt with the penalty l2 / 2 |w|^2.
+      validation: the metrics of `info["valid"]`; None measures none. Figures of learnt weights are cross-fitted: two
+        halves of the users, each measured with what was learnt on the other.
+      refit: fit the members again on the training and the validation part (True) or on all parts ("all"), each with its
+        own options, key and best number of epochs; or keep them (False).
+      memory_mb: the most that the scores which are learnt from may take, in MiB; where the users with held-out items do
+        not fit, some are drawn.
+      key: consumed; it draws these users and the halves.
+
+    Returns:
+      The fitted model. `info["blend"]` has members, weights, calibrations, the loss, and what was learnt from.
+
+    Raises:
+      JaxrecError: fewer than two members, models of ratings, no validation part, weights or options out of range.
+      MismatchError: members of another split, or that were fitted on validation interactions.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (the temperature of each member); Breiman,
+    Stacked Regressions, Machine Learning 24, 1996 (weights learnt on what the members have not seen).
+
+    >>> import jaxrec
+    >>> pairs = [(user, item) for user in range(12) for item in range(12) if (user * item) % 3]
+    >>> data = jaxrec.from_arrays(*zip(*pairs))
+    >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
+    >>> models = (jaxrec.EASE(), jaxrec.ItemKNN())
+    >>> fitted = [jaxrec.fit(model, split, refit=False, key=jax.random.key(1)) for model in models]
+    >>> both = blend(fitted, split, key=jax.random.key(2))
+    >>> both.info["fitted_on"], len(both.info["blend"]["weights"])
+    ('train and valid', 2)
+    >>> blend(fitted, split, weights=[1, 0], key=jax.random.key(2)).scorer.weights.tolist()
+    [1.0, 0.0]
+    """
+    started = time.perf_counter()
+    check_key(key)
+    members = tuple(members)
+    known = _check_members(members, split, learnt=weights is None)
+    if refit not in (True, False, "fitted", "all"):
+        raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
+    how = Learning(
+        calibrations=_calibrations(calibration, len(members)),
+        candidates=None if candidates is None else whole("candidates", candidates, 1),
+        l2=number("l2", l2, 0),
+        memory_mb=number("memory_mb", memory_mb, 0, above=True),
+    )
+    seen = members[0].seen
+    if weights is None:
+        calibrations, found, told, valid = learnt_blend(members, split, how, validation, key=key)
+    else:
+        calibrations = how.calibrations or (LogSoftmax(),) * len(members)
+        found, told = _given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
+        made = scorer_of([member.scorer for member in members], calibrations, found, seen)
+        valid = {}
+        if validation is not None and len(split.valid) and known == "train":
+            valid = ranking_measuring(validation, split.train, split.valid, seen).measure(made)
+    info: dict[str, Any] = {"valid": valid, "blend": {**_described(members, calibrations, found), **told}}
+    again = members
+    if refit and known == "train" and len(split.valid):
+        again = tuple(_again(members, split, refit))
+    return blended(again, calibrations, found, key=key, started=started, **info)
+
+
+def learnt_blend(
+    members: Sequence[FittedModel], split: Split, how: Learning, validation: Validation | None, *, key: jax.Array
+) -> tuple[tuple[Any, ...], np.ndarray, dict[str, Any], dict[str, float]]:
+    """Learn calibrations and weights, and measure them by cross-fitting.
+
+    Args:
+      members: fitted on the training part.
+      split: with a validation part.
+      how: to learn.
+      validation: what to measure; None for nothing.
+      key: consumed.
+
+    Returns:
+      The calibrations, the weights [M], what `info["blend"]` tells of the learning, and the cross-fitted figures.
+    """
+    generator = generator_of(key)
+    scorers, seen = [member.scorer for member in members], members[0].seen
+    users, items, share = held_out_of(split.valid)
+    if len(users) < 2:
+        raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
+    chosen = np.sort(generator.permutation(len(users))[: _most_users(scorers, items, how)])
+    half = np.zeros(len(users), bool)
+    half[generator.permutation(len(users))[: len(users) // 2]] = True
+    first = chosen[:CALIBRATION_USERS] if how.candidates is not None else chosen
+    held = heldout(scorers, users[first], items[first], share[first], seen)
+
+    def learn(
+        among: np.ndarray, start: tuple[Any, ...] | None, weights: np.ndarray | None = None
+    ) -> tuple[tuple[Any, ...], np.ndarray, float]:
+        """Of the users at places `among` (bool over all of them), from calibrations and weights to start with."""
+        few = held.of(np.flatnonzero(among[first])[:CALIBRATION_USERS])
+        calibrations = learnt_calibrations(few, start)
+        if how.candidates is None:
+            made = calibrated(held.of(np.flatnonzero(among[first])), calibrations)
+        else:
+            rows = chosen[among[chosen]]
+            given = (users[rows], items[rows], share[rows])
+            made = _of_candidates(scorers, given, seen, calibrations, how.candidates)
+        return calibrations, *learn_weights(made, how.l2, weights)
+
+    calibrations, weights, loss = learn(np.ones(len(users), bool), how.calibrations)
+    valid: dict[str, float] = {}
+    if validation is not None:
+        for measured, among in ((half, ~half), (~half, half)):
+            its, own, _ = learn(among, calibrations, weights)  # convex in the weights; calibrations keep their kind
+            part = split.valid.select(np.isin(split.valid.user, users[measured]))
+            figures = ranking_measuring(validation, split.train, part, seen).measure(scorer_of(scorers, its, own, seen))
+            for name, value in figures.items():
+                valid[name] = valid.get(name, 0.0) + value * float(np.mean(measured))
+    told = {
+        "loss": loss,
+        "learnt_on": "valid",
+        "users": len(chosen),
+        "users_with_held_out_items": len(users),
+        "candidates": how.candidates,
+        "l2": how.l2,
+    }
+    return calibrations, weights, told, valid
+
+
+def learnt_calibrations(held: Heldout, given: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """The calibrations of all members with learnt numbers, from those given or the likeliest."""
+    if given is None:
+        return tuple(likeliest(scores, held)[0] for scores in held.scores)
+    return tuple(learn_calibration(one, scores, held)[0] for one, scores in zip(given, held.scores, strict=True))
+
+
+def scorer_of(scorers: Sequence[Any], calibrations: Sequence[Any], weights: np.ndarray, seen: SeenItems) -> BlendScorer:
+    """The scorer of a blend, all its numbers arrays.
+
+    >>> from jaxrec.scorers import TableScorer
+    >>> seen = SeenItems(np.array([0, 1]), np.array([0]))
+    >>> scorer_of([TableScorer(jnp.ones((1, 2)))], [LogSoftmax()], np.ones(1), seen).longest
+    1
+    """
+    longest = int(np.diff(np.asarray(seen.indptr)).max(initial=1))
+    return BlendScorer(
+        tuple(scorers),
+        tuple(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), one) for one in calibrations),
+        jnp.asarray(weights, jnp.float32),
+        SeenItems(*map(jnp.asarray, seen)),
+        longest,
+    )
+
+
+def blended(
+    members: Sequence[FittedModel],
+    calibrations: Sequence[Any],
+    weights: np.ndarray,
+    *,
+    key: jax.Array,
+    started: float,
+    **info: Any,
+) -> FittedModel:
+    """The fitted model of members that are fitted on the same part; `info` are further entries of its info."""
+    first = members[0]
+    models, options = (tuple(getattr(member, name) for member in members) for name in ("model", "options"))
+    took = [member.info["seconds"] for member in members]
+    known = {
+        "fitted_on": first.info["fitted_on"],
+        "best_epoch": 0,
+        "seconds": {
+            "compile": sum(one["compile"] for one in took),
+            "epochs": [],
+            "evaluate": 0.0,
+            "members": [one["fit"] for one in took],
+            "fit": time.perf_counter() - started,
+        },
+        "records": [],
+        "task": "ranking",
+        "rating_scale": None,
+        **{name: first.info[name] for name in _TOGETHER if name in first.info},
+        "key": np.asarray(jax.random.key_data(key)).ravel().tolist(),
+        "versions": versions(),
+        **info,
+    }
+    return FittedModel(
+        model=with_sizes(Blend(models, options), first.num_users, first.num_items),
+        variables={str(at): dict(member.variables) for at, member in enumerate(members)},
+        scorer=scorer_of([member.scorer for member in members], calibrations, weights, first.seen),
+        users=first.users,
+        items=first.items,
+        titles=first.titles,
+        item_columns=first.item_columns,
+        seen=first.seen,
+        options=None,
+        info=known,
+    )
+
+
+def _again(members: Sequence[FittedModel], split: Split, refit: Any) -> list[FittedModel]:
+    out = []
+    for at, member in enumerate(members):
+        try:
+            out.append(fit_again(member, split, "all" if refit == "all" else True))
+        except JaxrecError as error:
+            raise JaxrecError(f"member {at + 1} of the blend cannot be fitted again: {error}") from None
+    return out
+
+
+def _of_candidates(
+    scorers: Sequence[Any],
+    given: tuple[np.ndarray, np.ndarray, np.ndarray],
+    seen: SeenItems,
+    calibrations: Sequence[Any],
+    each: int,
+) -> Heldout:
+    """Calibrated scores of candidates, made a few users at a time."""
+    parts = []
+    for start in range(0, len(given[0]), CALIBRATION_USERS):
+        rows = slice(start, start + CALIBRATION_USERS)
+        users, items, share = (array[rows] for array in given)
+        whole_rows = heldout(scorers, users, items, share, seen)
+        parts.append(best_candidates(calibrated(whole_rows, calibrations), each))
+    scores = tuple(np.concatenate(one) for one in zip(*(part.scores for part in parts), strict=True))
+    where, at, share = (np.concatenate([getattr(part, name) for part in parts]) for name in ("where", "at", "share"))
+    return Heldout(scores, where, at, share)
+
+
+def _most_users(scorers: Sequence[Any], items: np.ndarray, how: Learning) -> int:
+    """How many users fit the memory, twice 4 bytes a score."""
+    columns = int(scorers[0].num_items)
+    if how.candidates is not None:
+        columns = min(len(scorers) * how.candidates + items.shape[1], columns)
+    return max(int(how.memory_mb * 2**20 / (columns * (8 * len(scorers) + 1))), 8)
+
+
+def _check_members(members: Sequence[FittedModel], split: Split, *, learnt: bool) -> str:
+    """Refuse members that do not go together or have seen what decides; gives what they were fitted on."""
+    if not isinstance(split, Split):
+        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
+    for at, member in enumerate(members):
+        if not isinstance(member, FittedModel):
+            raise JaxrecError(
+                f"member {at + 1} is of type {type(member).__name__}; pass fitted models, as fit gives them"
+            )
+    if len(members) < 2:
+        raise JaxrecError(f"members has {len(members)} model{'s' * (not members)}; pass at least two fitted models")
+    if learnt and not len(split.valid):
+        raise JaxrecError(
+            "the weights of a blend are learnt on the validation part, and the split has none; split with valid=0.1, "
+            "or pass weights"
+        )
+    shown = () if split.fold_in is None else (split.fold_in,)
+    trained = seen_items(split.train, *shown)
+    held = pair_codes(split.valid)
+    for at, member in enumerate(members):
+        name = f"member {at + 1} ({member.name})"
+        member.check_catalogue(split.train, f"{name}: the split")
+        if member.info.get("task") == "rating":
+            raise JaxrecError(
+                f"{name} predicts ratings, and a blend ranks; train it with a loss that ranks, such as BPR"
+            )
+        seen = SeenItems(*map(np.asarray, member.seen))
+        both = int(is_among(held, pairs_of(seen, member.num_items)).sum()) if learnt else 0
+        if both:
+            raise MismatchError(
+                f"{name} was fitted on {both:,} of the {len(held):,} validation interactions, which the weights are "
+                "learnt on; fit it with refit=False"
+            )
+        wanted = trained if learnt else members[0].seen
+        if not all(np.array_equal(mine, theirs) for mine, theirs in zip(seen, wanted, strict=True)):
+            what = "the training part of the split" if learnt else f"member 1 ({members[0].name})"
+            raise MismatchError(f"{name} was fitted on other interactions than {what}; fit all members on one split")
+    return str(members[0].info.get("fitted_on", ""))
+
+
+def _calibrations(given: Any, members: int) -> tuple[Any, ...] | None:
+    if given is None:
+        return None
+    each = list(given) if isinstance(given, (list, tuple)) else [given] * members
+    if len(each) != members:
+        raise JaxrecError(f"calibration has {len(each)} entries and there are {members} members; give one for each")
+    made = tuple(registry.make("calibration", one) for one in each)
+    for one in made:
+        if not callable(one):
+            raise JaxrecError(
+                f"calibration is {one!r}; pass an object such as those of jaxrec.blending, or one of "
+                f"{registry.names('calibration')}"
+            )
+    return made
+
+
+def _given_weights(weights: Any, members: int) -> np.ndarray:
+    found = [number("a weight", weight) for weight in weights]
+    if len(found) != members:
+        raise JaxrecError(f"weights has {len(found)} numbers and there are {members} members; give one for each")
+    return np.asarray(found, np.float64)
+
+
+def _described(members: Sequence[FittedModel], calibrations: Sequence[Any], weights: np.ndarray) -> dict[str, Any]:
+    """What `info["blend"]` says of the members, as plain JSON values."""
+    return {
+        "members": [member.name for member in members],
+        "weights": [float(weight) for weight in weights],
+        "calibrations": [describe(one) for one in calibrations],
+        "valid": [dict(member.info["valid"]) for member in members],
+    }
