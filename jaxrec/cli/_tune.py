@@ -76,9 +76,8 @@ def run(argv: Sequence[str]) -> None:
     if not space:
         raise JaxrecError("--search names no flag; pass one or more, for example --search dim=16:128:log")
     ranges = [flag for flag, _, path in paths if isinstance(space[path], (IntRange, FloatRange))]
-    if command.trials is None and (ranges or command.study):
-        what = f"--search {ranges[0]} is a range" if ranges else "--study keeps trials"
-        raise JaxrecError(f"{what}; pass --trials N too")
+    if command.trials is None and ranges:
+        raise JaxrecError(f"--search {ranges[0]} is a range; pass --trials N too")
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     keys = [random_key(seed, "--seed") for seed in range(command.seed, command.seed + command.seeds)]
