@@ -32,7 +32,7 @@ class TuneCommand(ComputeOptions):
         FLAG=VALUE,VALUE,...; flags that are not searched keep their values.
       trials: how many settings are tried, drawn by Optuna, first those of the flags; without it all combinations of
         values.
-      study: a file that keeps the trials; the same command continues them.
+      study: a file that keeps the trials, drawn ones or all combinations, by Optuna; the same command continues them.
       name: of the study in the file.
       seed: of the search, initial values, shuffling and negatives.
       seeds: how many times each setting is trained, with SEED, SEED + 1 and so on; the mean counts.

@@ -78,8 +78,8 @@ def tune(
         (False), or as a pruner of Optuna says. None: True where Optuna chooses. Of several keys the first decides.
       together: draw so many trials at a time and train those that differ in numbers only by one program, see
         `fit_many`. It pays on accelerators; on CPU a second setting of one program compiles nothing anyway.
-      file: a journal of Optuna, which keeps the study; calling with the same arguments continues it, after a kill too,
-        and it ends with the trials that it would have had. One process at a time.
+      file: a journal of Optuna, which keeps the study, with or without `trials`; calling with the same arguments
+        continues it, after a kill too, and it ends with the trials that it would have had. One process at a time.
       name: of the study in the file.
       callbacks: told of every epoch of every trial.
       on_trial: told of every trial that is over.

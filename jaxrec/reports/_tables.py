@@ -42,9 +42,9 @@ def comparison_table(
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
-    ± is half of the interval over users, for these trained models; where the bounds of a metric make it uneven, its ends
-    stand in square brackets, see `Report.interval`. In round ones stands the standard deviation over seeds, where a
-    report is a mean of several trainings. Whether two models differ is not seen in two intervals that overlap or do
+    ± is half of the interval over users, for these trained models; where the bounds of a metric make it uneven, both
+    ends stand in square brackets, see `Report.interval`. In round ones stands the standard deviation over seeds, where
+    a report is a mean of several trainings. Whether two models differ is not seen in two intervals that overlap or do
     not. For that pass
     `comparisons`: then the best mean of a column is bold, in text between **, and a dagger stands at each mean that
     differs from the reference, p at most 1 - level after Holm's correction over all the rows of `comparisons`. Values
@@ -268,11 +268,14 @@ def _notes(
         return []
     of_all = [name for name in names if any(name in report.overall for report in reports.values())]
     notes = []
-    if len(of_all) < len(names):
+    pairs = [(report, name) for name in names for report in reports.values() if name in report.per_user]
+    even = {_symmetric(*one, level) for one in pairs if not math.isnan(one[0].interval(one[1], level)[0])}
+    if True in even:
         notes.append(f"±: half of the {100 * level:g}% interval over users, for these trained models.")
-    of_users = ((report, name) for name in names for report in reports.values() if name in report.per_user)
-    if not all(_symmetric(*one, level) for one in of_users if not math.isnan(one[0].interval(one[1], level)[0])):
-        notes.append(f"[]: the {100 * level:g}% interval over users, where the bounds of the metric make it uneven.")
+    if False in even:
+        notes.append(
+            f"[]: the {100 * level:g}% interval over users, for these trained models, uneven at the metric's bounds."
+        )
     if several:
         notes.append("(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.")
     if comparisons is not None:

@@ -55,7 +55,7 @@ def test_the_best_is_bold_and_what_differs_from_the_best_other_model_has_a_dagge
         "m_f  0.5000 ±.4900              **0.5000**",
         "pop  0.2500† [.0238, .8198]     0.1250",
         "±: half of the 95% interval over users, for these trained models.",
-        "[]: the 95% interval over users, where the bounds of the metric make it uneven.",
+        "[]: the 95% interval over users, for these trained models, uneven at the metric's bounds.",
         "**: the best mean of its column; alone it claims no difference.",
         "†: differs from the best other model of its column, p at most 0.05 after Holm's correction over 3 comparisons "
         "(every pair of 3 models in 1 value; paired bootstrap over users). It is about users, for these trained "
@@ -132,7 +132,7 @@ def test_users_and_seeds_stand_side_by_side_and_are_told_apart():
         "mf   0.5000 ±.4900 (.2500)  0.5000 (.2500)",
         "pop  0.2500 [.0238, .8198]  0.1250",
         "±: half of the 95% interval over users, for these trained models.",
-        "[]: the 95% interval over users, where the bounds of the metric make it uneven.",
+        "[]: the 95% interval over users, for these trained models, uneven at the metric's bounds.",
         "(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.",
         f"Trainings: mf 3, pop 1. {CLAIM}",
     ]
@@ -155,10 +155,11 @@ def test_latex_marks_and_escapes():
     below = text.splitlines()[8:]
     assert below[:3] == [r"\end{tabular}", "", r"\smallskip{\footnotesize"]
     assert below[3] == r"$\pm$ : half of the 95\% interval over users, for these trained models.\par"
-    assert below[4].startswith(r"\textbf{bold}: the best mean")
-    assert below[5].startswith(r"$^\dagger$: differs from the best other model")
-    assert below[6].startswith(r"Trainings: knn 1, m\_f 1, pop 1.")
-    assert below[7:] == ["}"]
+    assert below[4].startswith(r"[]: the 95\% interval over users")
+    assert below[5].startswith(r"\textbf{bold}: the best mean")
+    assert below[6].startswith(r"$^\dagger$: differs from the best other model")
+    assert below[7].startswith(r"Trainings: knn 1, m\_f 1, pop 1.")
+    assert below[8:] == ["}"]
 
 
 def test_markdown_says_below_what_the_signs_mean():
