@@ -20,6 +20,7 @@ import tyro
 import jaxrec
 from experiments.movielens_small.config import CHOSEN, GRIDS
 from jaxrec.api import default_space, title_of
+from jaxrec.files import write_whole
 from jaxrec.fitting import Trial, plain_description
 from jaxrec.ranking import ItemSpace
 from jaxrec.reports import Report, average_reports, compare_reports, comparison_table, paired_difference
@@ -173,7 +174,7 @@ def write(
             for name in reports
         },
     }
-    (out / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / "metrics.json", (json.dumps(document, indent=1) + "\n").encode())
 
 
 def tune() -> int:

@@ -11,6 +11,7 @@ from tyro import conf
 
 from jaxrec.api._cells import existing
 from jaxrec.api._rankings import evaluate_rankings
+from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
 from jaxrec.cli._run_folder import metrics_of
@@ -55,6 +56,7 @@ def run(argv: Sequence[str]) -> None:
     """Run `jaxrec score`; see `ScoreCommand` for the options."""
     command = parse(ScoreCommand, argv, "score", "The metrics of ranked lists in a file, whatever system made them.")
     per_user = None if command.per_user is None else writable("--per-user", command.per_user)
+    use_cache(command.cache_dir)
     report = evaluate_rankings(
         command.lists,
         command.truth,

@@ -32,7 +32,7 @@ class TuneCommand(ComputeOptions):
         FLAG=VALUE,VALUE,...; flags that are not searched keep their values.
       trials: how many settings are tried, drawn by Optuna, first those of the flags; without it all combinations of
         values.
-      study: a file that keeps the trials; the same command continues them.
+      study: a file that keeps the trials, drawn ones or all combinations, by Optuna; the same command continues them.
       name: of the study in the file.
       seed: of the search, initial values, shuffling and negatives.
       seeds: how many times each setting is trained, with SEED, SEED + 1 and so on; the mean counts.
@@ -78,9 +78,8 @@ def run(argv: Sequence[str]) -> None:
     if not space:
         raise JaxrecError("--search names no flag; pass one or more, for example --search dim=16:128:log")
     ranges = [flag for flag, _, path in paths if isinstance(space[path], (IntRange, FloatRange))]
-    if command.trials is None and (ranges or command.study):
-        what = f"--search {ranges[0]} is a range" if ranges else "--study keeps trials"
-        raise JaxrecError(f"{what}; pass --trials N too")
+    if command.trials is None and ranges:
+        raise JaxrecError(f"--search {ranges[0]} is a range; pass --trials N too")
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     keys = [random_key(seed, "--seed") for seed in range(command.seed, command.seed + command.seeds)]

@@ -59,22 +59,63 @@ Applying = Callable[[Mapping[str, Any]], Iterator[str]]
 
 
 class Exhaustive:
-    """All of a list of settings, in its order."""
+    """All of a list of settings, in its order; with a file those that are over are kept in it, each written at once.
 
-    past: tuple[Trial, ...] = ()
+    Args:
+      settings: of each trial.
+      higher_is_better: whether more of the monitored value is better.
+      file: a journal of Optuna, or None.
+      name: of the study in the file.
+      described: what decides the outcome of the trials; another one in the file is refused.
+    """
 
-    def __init__(self, settings: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        *,
+        higher_is_better: bool = True,
+        file: str | pathlib.Path | None = None,
+        name: str = "study",
+        described: Mapping[str, Any] | None = None,
+    ) -> None:
         self._settings, self.trials = settings, len(settings)
+        self.past: tuple[Trial, ...] = ()
+        self._journal = self._kept = None
+        if file is None:
+            return
+        self._optuna = load_optuna("a study file")
+        self._journal = Journal(file)
+        try:
+            with _quiet(self._optuna):
+                self._kept = self._journal.study(name, "maximize" if higher_is_better else "minimize")
+                check_same(self._kept, described or {}, file)
+            kept = {trial.number: trial for trial, _ in kept_trials(self._kept)}
+            self.past = tuple(kept[number] for number in itertools.takewhile(kept.__contains__, range(self.trials)))
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, number: int, batch: range) -> Proposal:
         """The settings of a trial."""
         return Proposal(number, self._settings[number])
 
     def tell(self, proposal: Proposal, trial: Trial) -> None:
-        """Nothing is to be learned."""
+        """Keep a trial; nothing is to be learned from it."""
+        if self._kept is None:
+            return
+        kept = {"trial": dataclasses.asdict(trial)}
+        done = trial.state == "complete"
+        states = self._optuna.trial.TrialState
+        made = self._optuna.trial.create_trial(
+            state=states.COMPLETE if done else states.FAIL, value=trial.value if done else None, user_attrs=kept
+        )
+        with _quiet(self._optuna):
+            self._kept.add_trial(made)
 
     def close(self) -> None:
-        """Nothing is to be let go of."""
+        """Let go of the file."""
+        if self._journal is not None:
+            self._journal.close()
 
     def values_of(self, trial: Trial) -> Mapping[str, Any]:
         """The values of a trial."""
@@ -236,15 +277,18 @@ class OptunaSearch:
                 self._kept.add_trial(self._study.get_trials(deepcopy=False)[proposal.handle.number])
 
 
-def load_optuna() -> Any:
-    """The package that searches.
+def load_optuna(what: str = "a search with trials=N") -> Any:
+    """The package that searches, and that keeps studies in files.
+
+    Args:
+      what: needs it.
 
     Raises:
       JaxrecError: it is not installed.
     """
     if importlib.util.find_spec("optuna") is None:
         raise JaxrecError(
-            'a search with trials=N needs Optuna: pip install "jaxrec[tune]"; lists without trials do not'
+            f'{what} needs Optuna: pip install "jaxrec[tune]"; lists without trials and without a file do not'
         )
     import optuna
 

@@ -57,7 +57,7 @@ def tune(
     """Search for the settings that are best on the validation part. The test part is not read.
 
     With `trials`, Optuna chooses; the objects as they are given are trial 0. Without, every combination of lists is
-    tried, or every setting of a list of settings, in order and nothing else, and Optuna is not needed.
+    tried, or every setting of a list of settings, in order and nothing else, and Optuna is needed for `file` alone.
 
     Paths such as "loss.temperature" name what is searched, and the objects stay what `fit` takes: their checks hold,
     their values are the defaults, and objects from outside are searched like those of the library. The path of a whole
@@ -79,8 +79,8 @@ def tune(
         (False), or as a pruner of Optuna says. None: True where Optuna chooses. Of several keys the first decides.
       together: draw so many trials at a time and train those that differ in numbers only by one program, see
         `fit_many`. It pays on accelerators; on CPU a second setting of one program compiles nothing anyway.
-      file: a journal of Optuna, which keeps the study; calling with the same arguments continues it, after a kill too,
-        and it ends with the trials that it would have had. One process at a time.
+      file: a journal of Optuna, which keeps the study, with or without `trials`; calling with the same arguments
+        continues it, after a kill too, and it ends with the trials that it would have had. One process at a time.
       name: of the study in the file.
       callbacks: told of every epoch of every trial.
       on_trial: told of every trial that is over.
@@ -115,7 +115,7 @@ def tune(
             raise JaxrecError(f"{what} must be a whole number of at least 1, got {number!r}")
     runner = _Runner(model, options, data, keys, callbacks)
     if trials is None:
-        search = _exhaustive(model, options, space, prune=prune, file=file)
+        search = _exhaustive(runner, space, prune=prune, file=file, name=name)
     else:
         search = _optuna(runner, space, trials, prune=True if prune is None else prune, file=file, name=name)
     done = list(search.past)
@@ -135,13 +135,26 @@ def tune(
     return Study(tuple(done), runner.measuring.monitor, runner.measuring.higher_is_better, *found)
 
 
-def _exhaustive(model: Any, options: TrainingOptions, space: Any, *, prune: Any, file: Any) -> Exhaustive:
-    for what, value in (("prune", prune), ("file", file)):
-        if value:
-            raise JaxrecError(f"{what} goes with trials=N, got {what}={value!r}; leave it out, or pass trials")
+def _exhaustive(runner: _Runner, space: Any, *, prune: Any, file: Any, name: str) -> Exhaustive:
+    model, options = runner.model, runner.options
+    if prune:
+        raise JaxrecError(f"prune goes with trials=N, got prune={prune!r}; leave it out, or pass trials")
+    settings = _settings(model, options, space)
+    shown = [{path: label(value) for path, value in one.items()} for one in settings]
+    return Exhaustive(
+        settings,
+        higher_is_better=runner.measuring.higher_is_better,
+        file=file,
+        name=name,
+        described={"settings": shown, **_described(runner)},
+    )
+
+
+def _settings(model: Any, options: TrainingOptions, space: Any) -> list[Mapping[str, Any]]:
+    """All settings of lists of choices, or those that are listed."""
     if isinstance(space, Mapping):
         ranges = _checked(space, model, options)
-        return Exhaustive(combinations(ranges, lambda values: applying(ranges, model, options, values)))
+        return list(combinations(ranges, lambda values: applying(ranges, model, options, values)))
     settings = list(space)
     if not settings or not all(isinstance(each, Mapping) for each in settings):
         raise JaxrecError(f"space must map paths to ranges, or be a list of settings, got {space!r}")
@@ -150,7 +163,18 @@ def _exhaustive(model: Any, options: TrainingOptions, space: Any, *, prune: Any,
         lists.setdefault(path, {})[label(value)] = value
     if lists:  # a list of the defaults alone is a list too
         _checked({path: list(values.values()) for path, values in lists.items()}, model, options)
-    return Exhaustive(settings)
+    return settings
+
+
+def _described(runner: _Runner) -> dict[str, Any]:
+    """What decides the outcome of a trial beside its settings, as plain JSON values."""
+    return {
+        "model": {"kind": type(runner.model).__name__, **plain_description(runner.model)},
+        "training": plain_description(runner.options),
+        "monitor": runner.measuring.monitor,
+        "data": [runner.data.train.fingerprint(), runner.data.valid.fingerprint()],
+        "key": [np.asarray(jax.random.key_data(key)).ravel().tolist() for key in runner.keys],
+    }
 
 
 def _optuna(runner: _Runner, space: Any, trials: int, *, prune: Any, file: Any, name: str) -> OptunaSearch:
@@ -173,11 +197,7 @@ def _optuna(runner: _Runner, space: Any, trials: int, *, prune: Any, file: Any, 
                 path: [label(each) for each in values] if isinstance(values, Sequence) else str(values)
                 for path, values in ranges.items()
             },
-            "model": {"kind": type(model).__name__, **plain_description(model)},
-            "training": plain_description(options),
-            "monitor": runner.measuring.monitor,
-            "data": [runner.data.train.fingerprint(), runner.data.valid.fingerprint()],
-            "key": [np.asarray(jax.random.key_data(key)).ravel().tolist() for key in runner.keys],
+            **_described(runner),
         },
     )
 

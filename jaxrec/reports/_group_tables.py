@@ -67,9 +67,9 @@ def group_table(groups: Mapping[Any, Report], names: Sequence[str] | None = None
 
     >>> report = Report(np.arange(4), {"recall@10": np.array([0.0, 0.5, 0.5, 1.0])})
     >>> print(group_table(report.by_group(["new", "new", "old", "old"])))
-         recall@10      users
-    new  0.2500 ±.4900  2
-    old  0.7500 ±.4900  2
+         recall@10              users
+    new  0.2500 [.0238, .8198]  2
+    old  0.7500 [.1802, .9762]  2
     """
     return comparison_table(**_shown(groups, names), level=level)
 

@@ -15,7 +15,6 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.reports._comparisons import shared_users
 from jaxrec.reports._values import higher_is_better, split_value_name
 from jaxrec.statistics._comparison import Comparison, holm
-from jaxrec.statistics._intervals import normal_interval
 from jaxrec.statistics._resampling import check_level
 from jaxrec.statistics._seeds import ENOUGH_SEEDS
 from jaxrec.text import aligned_text, number_text
@@ -43,9 +42,10 @@ def comparison_table(
 ) -> str:
     """Models as rows and values as columns, aligned: each mean, and how sure it is.
 
-    ± is half of the plain interval over users, for these trained models; where that would leave the bounds of a metric,
-    `Report.interval` has another. In brackets stands the standard deviation over seeds, where a report is a mean of
-    several trainings. Whether two models differ is not seen in two intervals that overlap or do not. For that pass
+    ± is half of the interval over users, for these trained models; where the bounds of a metric make it uneven, both
+    ends stand in square brackets, see `Report.interval`. In round ones stands the standard deviation over seeds, where
+    a report is a mean of several trainings. Whether two models differ is not seen in two intervals that overlap or do
+    not. For that pass
     `comparisons`: then the best mean of a column is bold, in text between **, and a dagger stands at each mean that
     differs from the reference, p at most 1 - level after Holm's correction over all the rows of `comparisons`. Values
     over all lists together, like coverage, have no interval over users and no dagger.
@@ -233,10 +233,16 @@ def _goes_down(name: str, reports: Mapping[str, Report], lower: Collection[str] 
 
 
 def _users(report: Report, name: str, level: float) -> str:
-    # What stands after ± goes to both sides, so it is that of the plain interval, without a look at bounds.
-    values = report.values(name, report.users) if name in report.per_user else np.zeros(0)
-    low, high = normal_interval(values[~np.isnan(values)], level)
-    return "" if math.isnan(low) else f" ±{_short((high - low) / 2)}"
+    low, high = report.interval(name, level) if name in report.per_user else (math.nan, math.nan)
+    if math.isnan(low):
+        return ""
+    return f" ±{_short((high - low) / 2)}" if _symmetric(report, name, level) else f" [{_short(low)}, {_short(high)}]"
+
+
+def _symmetric(report: Report, name: str, level: float) -> bool:
+    """Whether the interval goes as far below the mean as above; at the bounds of a metric it does not."""
+    mean, (low, high) = report.mean(name), report.interval(name, level)
+    return math.isclose(mean - low, high - mean, rel_tol=1e-4, abs_tol=1e-9)
 
 
 def _seeds(report: Report, name: str) -> str:
@@ -262,8 +268,14 @@ def _notes(
         return []
     of_all = [name for name in names if any(name in report.overall for report in reports.values())]
     notes = []
-    if len(of_all) < len(names):
+    pairs = [(report, name) for name in names for report in reports.values() if name in report.per_user]
+    even = {_symmetric(*one, level) for one in pairs if not math.isnan(one[0].interval(one[1], level)[0])}
+    if True in even:
         notes.append(f"±: half of the {100 * level:g}% interval over users, for these trained models.")
+    if False in even:
+        notes.append(
+            f"[]: the {100 * level:g}% interval over users, for these trained models, uneven at the metric's bounds."
+        )
     if several:
         notes.append("(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.")
     if comparisons is not None:

@@ -153,6 +153,8 @@ def test_a_fit_over_an_unfinished_run_that_is_killed_before_it_trains_starts_ane
     (params, best), (expected, expected_best) = arrays(run), arrays(whole)
     assert best == expected_best
     assert all(np.array_equal(params[name], expected[name]) for name in expected)
+    while LEFT:
+        LEFT.pop().gen.close()
 
 
 def test_a_fit_over_an_unfinished_run_that_is_refused_leaves_that_run(cli, stopped, tmp_path):
@@ -163,7 +165,7 @@ def test_a_fit_over_an_unfinished_run_that_is_refused_leaves_that_run(cli, stopp
     assert cli("fit", "--resume", run, "--quiet").status == 0
 
 
-LEFT = []
+LEFT = []  # generators that nobody holds are closed, and tidy up after all
 
 
 def untidied(real):
@@ -172,7 +174,7 @@ def untidied(real):
     @contextlib.contextmanager
     def context(*given):
         held = real(*given)
-        LEFT.append(held)  # a generator that nobody holds is closed, and tidies up after all
+        LEFT.append(held)
         yield held.__enter__()
         held.__exit__(None, None, None)
 

@@ -37,6 +37,13 @@ def test_lists_are_scored(cli, files):
     assert "users without list: 1" in told.out
 
 
+def test_the_cache_of_compiled_programs_is_used(cli, files):
+    (files / "file").write_text("")
+    told = cli(*words(files), "-k", "1", "--cache-dir", files / "file")
+    assert told.status == 0
+    assert "cannot be used" in told.err
+
+
 def test_ratings_of_the_truth_are_gains(cli, files):
     (files / "truth.csv").write_text("user,item,rating\nann,1,4\nann,2,3\nbob,3,2\neve,4,5\n")
     names = ("graded_ndcg", "r_precision", "serendipity")

@@ -54,6 +54,14 @@ def test_trials_are_drawn_kept_in_a_file_and_continued(cli, ratings, tmp_path):
     assert "trial 2" not in result.err  # nothing is run again
 
 
+def test_all_combinations_are_kept_in_a_file(cli, ratings, tmp_path):
+    pytest.importorskip("optuna")
+    words = ("tune", ratings, "--model", "ease", "--search", "l2=1.0,50.0", "--study", tmp_path / "study.log")
+    first, second = cli(*words, "--json", "--quiet").json, cli(*words, "--json")
+    assert second.json["trials"] == first["trials"]
+    assert "trial 0" not in second.err  # nothing is run again
+
+
 def test_a_solved_model_and_options_of_a_loss_that_is_searched(cli, ratings):
     found = cli("tune", ratings, "--model", "ease", "--search", "l2=1.0,50.0", "--json").json
     assert [trial["settings"]["model.l2"] for trial in found["trials"]] == [1.0, 50.0]
@@ -85,7 +93,6 @@ def test_the_command_of_the_best_keeps_what_is_fixed_and_drops_what_is_of_the_se
         (("--search", "dim"), "--search 'dim' is no FLAG=RANGE"),
         (("--search", "width=1,2"), "--search width: the flag is none; there are loss, negatives"),
         (("--search", "dim=2:8"), "--search dim is a range; pass --trials N too"),
-        (("--search", "dim=2,4", "--study", "x.log"), "--study keeps trials; pass --trials N too"),
         (("--search", "dim=a,b"), "--search dim: 'a' is no value of a flag that is 64 by default"),
         (("--search", "dim=2:8:log:3", "--trials", "2"), "step must be at least 1, and 1 with log=True"),
         (("--search", "dim=8:2", "--trials", "2"), "low must not be above high"),

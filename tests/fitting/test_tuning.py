@@ -329,7 +329,6 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch):
         ([], {}, "or be a list of settings"),
         ([{}], {"together": 0}, "together must be"),
         ([{}], {"prune": True}, "prune goes with trials=N"),
-        ([{}], {"file": "study.log"}, "file goes with trials=N"),
         ([{}], {"validation": None}, "options without validation"),
         ([{}], {"validation": Validation(monitor="recal@10")}, "recal"),
         ({"model": [MF(), EASE()]}, {}, "trained and solved ones"),
@@ -384,6 +383,35 @@ def test_a_search_that_is_killed_anywhere_ends_with_the_same_trials(tmp_path, to
     with pytest.warns(UserWarning, match="was not finished when its process ended; its trial runs again"):
         again = tune(RATES, trials=5, file=file, together=together)
     assert told(again) == expected
+
+
+@pytest.mark.parametrize("space", [{"model.dim": [2, 3], "epochs": [1, 2]}, [{"model.dim": 2}, {}, {"epochs": 1}]])
+def test_all_of_a_grid_or_list_is_kept_in_a_file_and_goes_on_after_a_kill(tmp_path, space):
+    pytest.importorskip("optuna")
+    whole, file = tmp_path / "whole.log", tmp_path / "study.log"
+    expected = tune(space, file=whole)
+    assert told(expected) == told(tune(space))
+    entries = whole.read_bytes().splitlines(keepends=True)
+    for kept in range(2, len(entries) + 1):
+        file.write_bytes(b"".join(entries[:kept]))
+        seen = []
+        again = tune(space, file=file, on_trial=seen.append)
+        assert told(again) == told(expected)
+        assert len(seen) == len(entries) - kept
+        assert again.trials[: len(again.trials) - len(seen)] == expected.trials[: len(again.trials) - len(seen)]
+    assert (again.model, again.options) == (expected.model, expected.options)
+
+
+def test_a_study_of_another_list_is_not_continued(tmp_path):
+    pytest.importorskip("optuna")
+    file = tmp_path / "study.log"
+    tune([{"model.dim": 2}], file=file)
+    with pytest.raises(JaxrecError, match="is of another search: settings differ"):
+        tune([{"model.dim": 3}], file=file)
+    with pytest.raises(JaxrecError, match="is of another search"):
+        tune(RATES, trials=1, file=file)
+    with pytest.raises(JaxrecError, match="is of another search: key differ"):
+        tune([{"model.dim": 2}], file=file, key=1)
 
 
 def test_a_study_is_held_by_one_process_and_other_files_are_left_alone(tmp_path):

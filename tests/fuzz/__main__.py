@@ -73,7 +73,10 @@ def main():
     with contextlib.ExitStack() as imports:
         if guided:
             atheris = importlib.import_module("atheris")
-            rooms = ["jaxrec.data", "jaxrec.fitting", "jaxrec.cli"]
+            rooms = [
+                *("jaxrec.api", "jaxrec.cli", "jaxrec.data", "jaxrec.files", "jaxrec.fitting"),
+                *("jaxrec.serving", "jaxrec.training"),
+            ]
             imports.enter_context(atheris.instrument_imports(include=rooms))
         targets = importlib.import_module(f"{__package__}.targets")
     if words.target not in ("all", *targets.TARGETS):

@@ -50,6 +50,7 @@ def seeds(name):
         "features": b"item,year,length\n2,1995,170\n007,1979,117\n",
         "checkpoints": FIT.encode(),
         "resume-file": RESUME.encode(),
+        "checkpoint-arrays": bytes(3),
         "labels": b"user,group\n1,old\n2,new\n",
         "pickle": pickle.dumps({1: [2, 3], "a": {4: 0.5}}),
         "archive": zipped(a_b=CSV, c=b""),

@@ -1,5 +1,6 @@
 """The targets: each takes bytes where the library takes a file, and gives a result or a JaxrecError, nothing else."""
 
+import atexit
 import contextlib
 import functools
 import pathlib
@@ -8,6 +9,9 @@ import shutil
 import tempfile
 import time
 import warnings
+
+import jax
+import numpy as np
 
 import jaxrec
 from jaxrec.api._item_features import read_features
@@ -61,6 +65,72 @@ def checkpoints(content, folder):
     return read_file(folder)
 
 
+@functools.cache
+def checkpoint():
+    """A folder with the two checkpoints of a tiny fit, its files in order, and the sound arrays by step; made once."""
+    from jaxrec.training import Checkpoint
+    from jaxrec.training._checkpoint import Store
+    from jaxrec.training._keeper import _read as read_step
+
+    root = pathlib.Path(tempfile.mkdtemp(prefix="jaxrec-fuzz-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+
+    def stop(event):
+        if event.record.epoch == 3:
+            raise KeyboardInterrupt
+
+    data = jaxrec.from_arrays([0, 0, 1, 1, 2], [0, 1, 1, 2, 0])
+    with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        how = {"checkpoint": Checkpoint(root, every=1, keep=2), "callbacks": [stop], "epochs": 9}
+        jaxrec.fit(jaxrec.MF(dim=2), data, key=jax.random.key(0), **how)
+    files = sorted(path.relative_to(root) for path in (root / "steps").rglob("*") if path.is_file())
+    sound = {}
+    for step in Store(root).steps():
+        store = Store(root)
+        sound[step] = saved_arrays(read_step(store, step))
+        store.close()
+    return root, files, sound
+
+
+def saved_arrays(saved):
+    """The arrays of a checkpoint, comparable: path, dtype, shape and bytes."""
+    best = [pair for one in saved.best if one is not None for pair in one.arrays]
+    return [(path, str(array.dtype), array.shape, np.asarray(array).tobytes()) for path, array in (*saved.state, *best)]
+
+
+def checkpoint_arrays(content, folder):
+    """A checkpoint of which one file is changed: the first two bytes say which file, the next which way.
+
+    Either bytes are flipped, at places that the input names, or the file has other content. What is read then has the
+    arrays of a sound checkpoint, of this step or of an earlier one, or it is refused.
+    """
+    from jaxrec.training._checkpoint import Store
+    from jaxrec.training._keeper import newest
+
+    root, files, sound = checkpoint()
+    place = folder / "checkpoints"
+    shutil.copytree(root, place)
+    head, rest = content[:3].ljust(3, b"\0"), content[3:]
+    path = place / files[int.from_bytes(head[:2], "little") % len(files)]
+    if head[2] % 2:
+        path.write_bytes(rest)
+    else:
+        changed = bytearray(path.read_bytes())
+        for at in range(0, len(rest) - 2, 3):
+            if changed:
+                changed[int.from_bytes(rest[at : at + 2], "little") % len(changed)] ^= rest[at + 2]
+        path.write_bytes(bytes(changed))
+    store = Store(place)
+    try:
+        saved = newest(store)
+    finally:
+        store.close()
+    if saved is not None and saved_arrays(saved) != sound[saved.step]:
+        raise AssertionError(f"checkpoint {saved.step} was read with other arrays after {path.name} was changed")
+    return saved
+
+
 def run_file(content, folder):
     """What a run folder says of a run that can be resumed."""
     (folder / "run.json").write_bytes(content)
@@ -92,6 +162,7 @@ TARGETS = {
     **{f"run-{name}": functools.partial(run_folder, name) for name in ("model.json", "arrays.npz")},
     **{f"lists-{name}": functools.partial(lists, name) for name in ("a.csv", "a.json")},
     **{"features": features, "checkpoints": checkpoints, "resume-file": run_file},
+    "checkpoint-arrays": checkpoint_arrays,
     **{"items": items, "labels": labels, "pickle": pickle, "archive": archive},
 }
 

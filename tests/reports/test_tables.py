@@ -50,11 +50,12 @@ TWO = rows_of({"k|n": KNN, "pop": POP}, {("recall@10", "k|n", "pop"): 0.05})
 def test_the_best_is_bold_and_what_differs_from_the_best_other_model_has_a_dagger():
     # knn and m_f are compared with each other (.2), pop with knn (.03). Coverage is of all lists: bold, no dagger.
     assert comparison_table(MODELS, NAMES, comparisons=ROWS).splitlines() == [
-        "     recall@10          coverage@10",
-        "knn  **0.7500** ±.4900  0.2500",
-        "m_f  0.5000 ±.4900      **0.5000**",
-        "pop  0.2500† ±.4900     0.1250",
+        "     recall@10                  coverage@10",
+        "knn  **0.7500** [.1802, .9762]  0.2500",
+        "m_f  0.5000 ±.4900              **0.5000**",
+        "pop  0.2500† [.0238, .8198]     0.1250",
         "±: half of the 95% interval over users, for these trained models.",
+        "[]: the 95% interval over users, for these trained models, uneven at the metric's bounds.",
         "**: the best mean of its column; alone it claims no difference.",
         "†: differs from the best other model of its column, p at most 0.05 after Holm's correction over 3 comparisons "
         "(every pair of 3 models in 1 value; paired bootstrap over users). It is about users, for these trained "
@@ -129,8 +130,9 @@ def test_users_and_seeds_stand_side_by_side_and_are_told_apart():
     assert table.splitlines() == [
         "     recall@10              coverage@10",
         "mf   0.5000 ±.4900 (.2500)  0.5000 (.2500)",
-        "pop  0.2500 ±.4900          0.1250",
+        "pop  0.2500 [.0238, .8198]  0.1250",
         "±: half of the 95% interval over users, for these trained models.",
+        "[]: the 95% interval over users, for these trained models, uneven at the metric's bounds.",
         "(): standard deviation over seeds, that is between trainings of one model; the mean is theirs.",
         f"Trainings: mf 3, pop 1. {CLAIM}",
     ]
@@ -145,18 +147,19 @@ def test_latex_marks_and_escapes():
         r"\toprule",
         r" & recall@10 & cost\_\$ \& \textasciitilde{}\textasciicircum{}\textbackslash{} \\",
         r"\midrule",
-        r"knn & \textbf{0.7500} $\pm$ .4900 & 5\% \\",
+        r"knn & \textbf{0.7500} [.1802, .9762] & 5\% \\",
         r"m\_f & 0.5000 $\pm$ .4900 &  \\",
-        r"pop & 0.2500$^\dagger$ $\pm$ .4900 &  \\",
+        r"pop & 0.2500$^\dagger$ [.0238, .8198] &  \\",
         r"\bottomrule",
     ]
     below = text.splitlines()[8:]
     assert below[:3] == [r"\end{tabular}", "", r"\smallskip{\footnotesize"]
     assert below[3] == r"$\pm$ : half of the 95\% interval over users, for these trained models.\par"
-    assert below[4].startswith(r"\textbf{bold}: the best mean")
-    assert below[5].startswith(r"$^\dagger$: differs from the best other model")
-    assert below[6].startswith(r"Trainings: knn 1, m\_f 1, pop 1.")
-    assert below[7:] == ["}"]
+    assert below[4].startswith(r"[]: the 95\% interval over users")
+    assert below[5].startswith(r"\textbf{bold}: the best mean")
+    assert below[6].startswith(r"$^\dagger$: differs from the best other model")
+    assert below[7].startswith(r"Trainings: knn 1, m\_f 1, pop 1.")
+    assert below[8:] == ["}"]
 
 
 def test_markdown_says_below_what_the_signs_mean():
@@ -164,8 +167,8 @@ def test_markdown_says_below_what_the_signs_mean():
     assert lines[:5] == [
         "| | recall@10 |",
         "|---|---|",
-        r"| k\|n | **0.7500**† ±.4900 |",
-        "| pop | 0.2500 ±.4900 |",
+        r"| k\|n | **0.7500**† [.1802, .9762] |",
+        "| pop | 0.2500 [.0238, .8198] |",
         "",
     ]
     assert all(line.startswith("- ") for line in lines[5:])
