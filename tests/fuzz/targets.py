@@ -83,7 +83,8 @@ def checkpoint():
     with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         how = {"checkpoint": Checkpoint(root, every=1, keep=2), "callbacks": [stop], "epochs": 9}
-        jaxrec.fit(jaxrec.MF(dim=2), data, key=jax.random.key(0), **how)
+        # Short values lie in nodes that TensorStore checks itself; of long ones, as here, nobody but jaxrec does.
+        jaxrec.fit(jaxrec.MF(dim=1024), data, key=jax.random.key(0), **how)
     files = sorted(path.relative_to(root) for path in (root / "steps").rglob("*") if path.is_file())
     sound = {}
     for step in Store(root).steps():
