@@ -20,7 +20,7 @@ from jaxrec.losses._rows import (
     check_number,
     compared,
 )
-from jaxrec.losses._segments import first_places, negative_sums, segment_mean, sizes
+from jaxrec.losses._segments import check_scores, first_places, negative_sums, segment_mean, sizes
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
@@ -36,7 +36,7 @@ def adaptive_softmax(
     positive: Float[Array, " B"],
     negative: Float[Array, "B M"],
     *,
-    inverse: Float[Array, ""],
+    inverse: float | Float[Array, ""],
     user_inverse: Float[Array, " B"],
     negative_where: Bool[Array, "B M"] | None = None,
     weights: Float[Array, " B"] | None = None,
@@ -66,9 +66,10 @@ def adaptive_softmax(
     >>> print(f"{adaptive_softmax(*scores, inverse=jnp.array(9.0), user_inverse=jnp.ones(1)):.4f}")  # log 3
     1.0986
     """
+    check_scores(positive, negative)
     positive, user_inverse = counted(positive, where), counted(user_inverse, where)
     same_shape(positive, user_inverse, "user_inverse")
-    scaled = counted(negative, where) * user_inverse[:, None] if negative.ndim == 2 else negative
+    scaled = counted(negative, where) * user_inverse[:, None]
     sums, where = negative_sums(scaled, positive, negative_where, where)
     return masked_mean(sums - inverse * positive, weights, where)
 
@@ -126,7 +127,7 @@ def user_factors(
     True
     """
     own = segment_mean(losses, segment, where)
-    share = where / sizes(segment, where)
+    share = where.astype(own.dtype) / sizes(segment, where)
     mean = jnp.sum(share * own) / jnp.maximum(jnp.sum(share), 1)
     # The slope of W at -1/e is infinite, and the factors have none.
     given = jax.lax.stop_gradient((own - mean) / jnp.asarray(regularization, own.dtype))

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import counted, masked_mean, same_shape
 from jaxrec.losses._rows import AccidentalHits, by_cosine, check_drawn, check_hits, check_number, compared
+from jaxrec.losses._segments import check_scores
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.sampling._objects import Uniform
@@ -53,10 +54,7 @@ def cosine_contrastive(
     >>> loss.item()  # 0.5 + (0.5 + 0) 2 / 2
     1.0
     """
-    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
-        raise MismatchError(
-            f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
-        )
+    check_scores(positive, negative)
     positive, negative = counted(positive, where), counted(negative, where)
     count = jnp.full(positive.shape, max(negative.shape[1], 1), positive.dtype)
     if negative_where is not None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from jaxrec.errors import JaxrecError
-from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal
+from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
     by_cosine,
@@ -19,7 +19,7 @@ from jaxrec.losses._rows import (
     check_number,
     compared,
 )
-from jaxrec.losses._segments import negative_sums
+from jaxrec.losses._segments import check_scores, negative_sums
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
@@ -72,10 +72,12 @@ def pairwise_softmax(
     check_positive(temperature)
     if surrogate not in _SURROGATES:
         raise JaxrecError(f"surrogate must be one of {', '.join(_SURROGATES)}, got {surrogate!r}")
+    check_scores(positive, negative)
     positive, negative = counted(positive, where), counted(negative, where)
     if negative_where is not None:
+        same_shape(negative, negative_where, "negative_where")
         negative = jnp.where(negative_where, negative, 0)
-    gap = (negative - positive[:, None]) / 2 if negative.ndim == 2 else negative
+    gap = (negative - positive[:, None]) / 2
     powers = jnp.log(jnp.maximum(1 + _SURROGATES[surrogate](gap), _LEAST)) * reciprocal(temperature, gap.dtype)
     sums, where = negative_sums(powers, positive, negative_where, where)
     return masked_mean(sums, weights, where)
