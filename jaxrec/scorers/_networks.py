@@ -64,6 +64,10 @@ class GraphFeatures:
         (sums,) = unit_sums(history, users, self.vectors, (self.item_degrees**-0.5,))
         return lanes, sums, columns > 0
 
+    def linear(self, lanes: tuple[jax.Array, ...]) -> jax.Array:
+        """The linear score [I, B] that candidates are chosen by."""
+        return self.scale[:, None] * lanes[0]
+
     def low_pass(self, sums: jax.Array, items: jax.Array) -> jax.Array:
         """The low-pass scores [ends, B, C] of B users with coordinates [B, k] at items int32 [B, C] of each."""
         rank = self.vectors.shape[1]
@@ -87,7 +91,7 @@ class GraphFeatures:
     ) -> tuple[jax.Array, jax.Array, jax.Array, tuple[jax.Array, ...]]:
         """Choose candidates: (items int32 [B, C], lanes [L, B, C] and low-pass [ends, B, C] there, all lanes)."""
         lanes, sums, own = self.of_users(history, users)
-        linear = jnp.where(own, -1, self.scale[:, None] * lanes[0])
+        linear = jnp.where(own, -1, self.linear(lanes))
         _, found = jax.lax.top_k(linear.T, min(count, linear.shape[0]))
         taken = jnp.stack([jnp.take_along_axis(lane.T, found, axis=1) for lane in lanes])
         return found, taken, self.low_pass(sums, found), lanes
@@ -168,8 +172,7 @@ class NetworkScorer:
         found, at_found, low, lanes = features.of_candidates(history, users, self.candidates)
         logits = self.network(features.table(at_found, low, features.item_degrees[found], degrees[:, None]))
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
-        linear = (features.scale[:, None] * lanes[0]).T
-        return below(linear, jnp.min(logits, axis=1)).at[rows, found].set(logits)
+        return below(features.linear(lanes).T, jnp.min(logits, axis=1)).at[rows, found].set(logits)
 
     def _of_all(self, lanes: tuple[jax.Array, ...], sums: jax.Array, degrees: jax.Array) -> jax.Array:
         """The logits of all items, [I, B], a block of items at a time."""
