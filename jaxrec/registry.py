@@ -51,7 +51,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "model": _of(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "filter=GraphFilter popularity=Popularity random=Random",
+            "filter=GraphFilter spectral=SpectralRanker popularity=Popularity random=Random",
         ),
         "loss": _of(
             "jaxrec.losses",

@@ -18,7 +18,9 @@ from jaxrec.errors import MismatchError
 from jaxrec.scorers import (
     FactorScorer,
     FilterScorer,
+    GraphFeatures,
     ItemWeightScorer,
+    NetworkScorer,
     PopularityScorer,
     RandomScorer,
     TableScorer,
@@ -128,6 +130,39 @@ def _filters(scorer: FilterScorer) -> None:
     for part in (*scorer.lanes, *scorer.bands, *scorer.series):
         _check_size("own", part.own, 0, len(scorer.owns) - 1)
         _check_size("scored", part.scored, 0, len(scorer.scoreds) - 1)
+
+
+@check_arrays.register
+def _features(features: GraphFeatures) -> None:
+    check_arrays(features.interactions)
+    fitted, num_items = features.interactions.shape
+    _check_tables(vectors=features.vectors)
+    if features.vectors.shape[0] != num_items:
+        raise MismatchError(f"vectors have {features.vectors.shape[0]:,} rows for {num_items:,} items")
+    for name, scale in (("owns", features.owns), ("scale", (features.scale,)), ("degrees", (features.item_degrees,))):
+        for one in scale:
+            _check_vector(one, num_items, f"a scale of {name}")
+    for lane in features.lanes:
+        _check_vector(lane.users, fitted, "the weights of a lane")
+        _check_size("own", lane.own, 0, len(features.owns) - 1)
+    for end in features.ends:
+        _check_size("an end of low-pass scores", end, 1, features.vectors.shape[1])
+
+
+@check_arrays.register
+def _network_scorer(scorer: NetworkScorer) -> None:
+    check_arrays(scorer.features)
+    check_seen(scorer.history, scorer.num_items, "items of histories")
+    if scorer.candidates is not None:
+        _check_size("candidates", scorer.candidates, 1, MOST)
+    network, size = scorer.network, scorer.features.size
+    for name, vector in (("shift", network.shift), ("scale", network.scale)):
+        _check_vector(vector, size, f"the {name} of a network")
+    widths = [size, *(bias.size for bias in network.biases), 1]
+    shapes = [(after, before) for before, after in zip(widths[:-1], widths[1:], strict=True)]
+    if [weight.shape for weight in network.weights] != shapes or network.skip.shape != (1, size):
+        found = [weight.shape for weight in network.weights]
+        raise MismatchError(f"the weights of a network have the shapes {found}, expected {shapes}")
 
 
 @check_arrays.register

@@ -24,6 +24,8 @@ from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
+from jaxrec.models._ranking_heads import Hop, LearntFilter, LearntNetwork, RankingHead
+from jaxrec.models._spectral_ranker import SpectralRanker
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
 from jaxrec.models._vectors import Vectors
@@ -40,15 +42,20 @@ __all__ = [
     "FilterTerm",
     "GCNClassifier",
     "GraphFilter",
+    "Hop",
     "ItemKNN",
+    "LearntFilter",
+    "LearntNetwork",
     "LightGCN",
     "LowPass",
     "OneHop",
     "Plateau",
     "Popularity",
     "Random",
+    "RankingHead",
     "Sharpened",
     "SolvedModel",
+    "SpectralRanker",
     "UserKNN",
     "UserLowPass",
     "Vectors",

@@ -20,6 +20,7 @@ from jaxrec.scorers import (
     FactorScorer,
     FilterScorer,
     ItemWeightScorer,
+    NetworkScorer,
     PopularityScorer,
     RandomScorer,
     TableScorer,
@@ -117,8 +118,8 @@ def _(scorer: FilterScorer) -> Sides:
     if scorer.num_items > MOST_ITEMS:
         raise JaxrecError(
             f"model has a filter of {scorer.num_items:,} items, and its matrix from items to items would take "
-            f"{4 * scorer.num_items**2 / 2**30:.1f} GiB, more than {MOST_ITEMS:,} items need; recommend with jaxrec, or "
-            "export a filter of LowPass or Bands alone, which is served by vectors"
+            f"{4 * scorer.num_items**2 / 2**30:.1f} GiB; up to {MOST_ITEMS:,} items it is exported. Recommend with "
+            "jaxrec, or export a filter of LowPass or Bands alone, which is served by vectors"
         )
     size = np.diff(_whole(scorer.history.indptr))
     users = {
@@ -132,6 +133,14 @@ def _(scorer: FilterScorer) -> Sides:
         items = np.minimum(np.arange(start, start + _TILE, dtype=np.int32), scorer.num_items - 1)
         matrix[start : start + _TILE] = np.asarray(likeness(scorer, items))[: scorer.num_items - start]
     return Sides("dense_rows", users, {"matrix": matrix})
+
+
+@sides.register
+def _(scorer: NetworkScorer) -> Sides:
+    raise JaxrecError(
+        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so it "
+        "cannot be exported; recommend with jaxrec, or export a GraphFilter"
+    )
 
 
 @sides.register

@@ -8,7 +8,17 @@ import pytest
 from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import ChebyshevSeries, GraphFilter, LowPass, OneHop, UserLowPass, with_sizes
+from jaxrec.models import (
+    ChebyshevSeries,
+    GraphFilter,
+    LearntFilter,
+    LearntNetwork,
+    LowPass,
+    OneHop,
+    SpectralRanker,
+    UserLowPass,
+    with_sizes,
+)
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -57,6 +67,21 @@ class TestGraphFilter(ModelConformance):
     model = GraphFilter(
         terms=(OneHop(), OneHop(own=0.0, power=2.0), LowPass(rank=4), UserLowPass(rank=3), ChebyshevSeries(order=2))
     )
+
+
+class TestSpectralRanker(ModelConformance):
+    traced = False
+    model = SpectralRanker(head=LearntNetwork(ends=(2, 4), hidden=(8,), epochs=20, batch_users=4), share=0.2)
+
+
+class TestSpectralRankerOfAllItems(ModelConformance):
+    traced = False
+    model = TestSpectralRanker.model.clone(candidates=None)
+
+
+class TestSpectralRankerWithAFilter(ModelConformance):
+    traced = False
+    model = SpectralRanker(head=LearntFilter(ends=(1, 2, 4), batch_users=4), share=0.2)
 
 
 class TestSVDPP(ModelConformance):
