@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxrec.blending import BlendScorer
 from jaxrec.errors import JaxrecError
 from jaxrec.scorers import (
     FactorScorer,
@@ -112,6 +113,13 @@ def _(scorer: PopularityScorer) -> Sides:
 def _(scorer: TableScorer) -> Sides:
     each = np.arange(scorer.num_users + 1, dtype=np.int32)
     return Sides("dense_rows", {"rows_indptr": each, "rows": each[:-1]}, {"matrix": _floats(scorer.table)})
+
+
+@sides.register
+def _(scorer: BlendScorer) -> Sides:
+    from jaxrec.serving._blend_sides import blend_sides
+
+    return blend_sides(scorer)
 
 
 @sides.register
