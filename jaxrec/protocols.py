@@ -682,6 +682,13 @@ class Calibration(Protocol):
         """
         ...
 
+    def slope(self, scores: jax.Array, where: jax.Array) -> jax.Array | None:
+        """What one more of a score adds, [B, 1], where that is one number for all items of a user; else None.
+
+        Blends that are exported need it.
+        """
+        return None
+
 
 NEEDS: Mapping[str, str] = MappingProxyType(
     {

@@ -138,12 +138,24 @@ class TrainingFlags:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskFlags:
+class SolvedFlags:
+    """Options of a model that is solved.
+
+    Attributes:
+      refit: solve again on training and validation part, after the validation part was measured.
+    """
+
+    refit: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskFlags(SolvedFlags):
     """Options of a model that is solved, and may predict ratings.
 
     Attributes:
       loss: mse predicts ratings from the observed ones; by default all pairs are factorized, to rank.
       rating_scale: the lowest and the highest rating that there can be; by default the extremes of the training part.
+      refit: solve again on training and validation part, after the validation part was measured.
     """
 
     loss: Annotated[Literal["mse"] | None, optional("{mse}")] = None
@@ -184,8 +196,8 @@ class Choices:
                 (f"{kind}_options", twin(part, f"{kind.capitalize()}Options", summary_of(part)))
                 for kind, part in self.parts.items()
             ]
-        elif self.rates:
-            groups.append(("training", TaskFlags))
+        else:
+            groups.append(("training", TaskFlags if self.rates else SolvedFlags))
         return groups
 
     def command(self, base: type[T] = FitCommand) -> type[T]:
@@ -206,11 +218,12 @@ class Choices:
         """The options of the training, and the flags that they come from."""
         flags = getattr(command, "training", None)
         refit: dict[str, Any] = {"refit": "all"} if getattr(command, "all_data", False) else {}
-        if isinstance(flags, TaskFlags):
-            loss: dict[str, Any] = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
-            return TrainingOptions(**loss, **refit), values_of(flags)
         if flags is None:
             return TrainingOptions(**refit), {}
+        if not self.trained:
+            rated = getattr(flags, "loss", None) is not None
+            loss: dict[str, Any] = {"loss": SquaredError(flags.rating_scale)} if rated else {}
+            return TrainingOptions(**{"refit": flags.refit, **loss, **refit}), values_of(flags)
         made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
         if flags.regularizer == NONE:
             made["regularizer"] = None
@@ -302,7 +315,7 @@ def run(argv: Sequence[str]) -> None:
         # Saved before it is measured, so that no training is lost.
         with replacing(model, folder, log) as saved:
             before = time.perf_counter()
-            reports = _measure(command, models, parts, k)
+            reports = measure_test(command, models, parts, k)
             evaluate_seconds = time.perf_counter() - before if reports else None
             document = metrics_document(
                 model,
@@ -325,7 +338,7 @@ def run(argv: Sequence[str]) -> None:
             _draw(model, saved.beside("learning_curve.png"), command.quiet)
         change(finished=True)
         remove_checkpoints(folder)
-    emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
+    emit({"run": str(folder), **document}, fit_text(command.data, models, reports, seeds, folder), command.json)
 
 
 def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
@@ -363,7 +376,7 @@ def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: 
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 
-def _measure(command: FitCommand, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
+def measure_test(command: Any, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
     """The reports of the test part, one for each model; none where nothing is measured."""
     if command.no_test or command.all_data:
         return []
@@ -391,7 +404,7 @@ def _draw(model: FittedModel, path: pathlib.Path, quiet: bool) -> None:
     plots.save_figure(plots.learning_curve(records, best_epoch=best, title=title), path)
 
 
-def _text(
+def fit_text(
     data: str, models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int], folder: pathlib.Path
 ) -> str:
     model, several = models[0], len(models) > 1

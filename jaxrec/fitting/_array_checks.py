@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec.blending import BlendScorer
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
 from jaxrec.scorers import (
@@ -185,6 +186,29 @@ def _random(scorer: RandomScorer) -> None:
 @check_arrays.register
 def _table(scorer: TableScorer) -> None:
     _check_tables(table=scorer.table)
+
+
+@check_arrays.register
+def _blend(scorer: BlendScorer) -> None:
+    members, calibrations, weights = scorer.members, scorer.calibrations, scorer.weights
+    if type(members) is not tuple or type(calibrations) is not tuple or not members:
+        raise MismatchError("a blend has no members")
+    if not isinstance(weights, jax.Array) or weights.dtype != jnp.float32 or weights.shape != (len(members),):
+        raise MismatchError(f"weights of a blend of {len(members)} members are {weights!r:.60}")
+    if len(calibrations) != len(members) or not all(map(callable, calibrations)):
+        raise MismatchError(f"a blend of {len(members)} members has {len(calibrations)} calibrations")
+    for number in jax.tree.leaves(calibrations):
+        if np.shape(number) != () or np.asarray(number).dtype != np.float32 or not np.isfinite(number):
+            raise MismatchError(f"a calibration has the number {number!r:.60}")
+    check_seen(scorer.seen, scorer.num_items, "seen items of a blend")
+    for member in members:
+        check_arrays(member)
+        if (member.num_users, member.num_items) != (scorer.num_users, scorer.num_items):
+            raise MismatchError(
+                f"a member of a blend is of {member.num_users} users and {member.num_items} items, and the blend of "
+                f"{scorer.num_users} and {scorer.num_items}"
+            )
+    _check_size("longest", scorer.longest, int(np.diff(np.asarray(scorer.seen.indptr)).max(initial=1)), MOST)
 
 
 @check_arrays.register

@@ -362,7 +362,7 @@ def _calibrations(given: Any, members: int) -> tuple[Any, ...] | None:
         return None
     each = list(given) if isinstance(given, (list, tuple)) else [given] * members
     if len(each) != members:
-        raise JaxrecError(f"calibration has {len(each)} entries and there are {members} members; give one for each")
+        raise JaxrecError(f"calibration is given for {len(each)} members and there are {members}; give one for each")
     made = tuple(registry.make("calibration", one) for one in each)
     for one in made:
         if not callable(one):
@@ -376,7 +376,7 @@ def _calibrations(given: Any, members: int) -> tuple[Any, ...] | None:
 def _given_weights(weights: Any, members: int) -> np.ndarray:
     found = [number("a weight", weight) for weight in weights]
     if len(found) != members:
-        raise JaxrecError(f"weights has {len(found)} numbers and there are {members} members; give one for each")
+        raise JaxrecError(f"weights is given for {len(found)} of {members} members; give one number for each")
     return np.asarray(found, np.float64)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from jaxrec.blending import BlendScorer
 from jaxrec.errors import JaxrecError
 from jaxrec.scorers import (
     FactorScorer,
@@ -156,6 +157,13 @@ def _(scorer: PopularityScorer) -> Sides:
 def _(scorer: TableScorer) -> Sides:
     each = np.arange(scorer.num_users + 1, dtype=np.int32)
     return Sides("dense_rows", {"rows_indptr": each, "rows": each[:-1]}, {"values": _floats(scorer.table)})
+
+
+@sides.register
+def _(scorer: BlendScorer) -> Sides:
+    from jaxrec.serving._blend_sides import blend_sides
+
+    return blend_sides(scorer)
 
 
 @sides.register
