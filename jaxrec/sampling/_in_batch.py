@@ -119,6 +119,7 @@ def other_rows(
     >>> other_rows(seen, user, item, all_rows, 2, jax.random.key(0))[0].tolist()
     [[7, 7], [4, 4]]
     """
+    user, item, where = jnp.asarray(user), jnp.asarray(item), jnp.asarray(where)
     size, shape = user.shape[0], (user.shape[0], num)
     loop_key, last_key = jax.random.split(key)
     order = jnp.argsort(~where, stable=True).astype(jnp.int32)  # rows that count first
