@@ -141,7 +141,7 @@ class SolvedModel:
     """Whether another key gives another model."""
 
     takes_weights: ClassVar[bool] = False
-    """Whether `solve` weighs the interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
+    """Whether `solve` weighs interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
 
     num_users: int | None
     num_items: int | None

@@ -242,8 +242,8 @@ def test_weights_survive_saving_and_are_part_of_what_a_resumed_fit_must_be(tmp_p
         [(TimeDecay(20, "s"), TimeDecay(30, "s")), (SPLIT.train.rating, SPLIT.train.rating + 1)]
     ):
         folder = tmp_path / f"kept{at}"
+        keep = jaxrec.Checkpoint(folder, every=1)
         with pytest.raises(Stop):
-            keep = jaxrec.Checkpoint(folder, every=1)
             jaxrec.fit(MF(dim=3), SPLIT, weights=weights, checkpoint=keep, callbacks=[stop], **how)
         with pytest.raises(MismatchError, match="weights"):
             jaxrec.fit(MF(dim=3), SPLIT, weights=other, resume=folder, **how)

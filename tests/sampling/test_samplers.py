@@ -1,4 +1,4 @@
-"""The samplers beside the uniform one: exact distributions, what is never drawn, and steps with the hardest of several."""
+"""The samplers beside the uniform one: exact distributions, what is never drawn, steps with the hardest of several."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_popularity_draws_by_the_power_of_the_degrees_from_what_the_user_lacks(a
 
 def test_popularity_to_the_power_0_is_uniform_over_all_that_the_user_lacks():
     items, _ = draw(Popularity(0.0, 5), 1)
-    assert slow.chi_square(items, {item: 1 / 5 for item in (3, 4, 5, 6, 7)}) <= scipy.stats.chi2.isf(SIGNIFICANCE, 4)
+    assert slow.chi_square(items, dict.fromkeys((3, 4, 5, 6, 7), 1 / 5)) <= scipy.stats.chi2.isf(SIGNIFICANCE, 4)
 
 
 def test_a_user_who_lacks_only_items_without_interactions_has_no_negative():
@@ -70,9 +70,7 @@ def test_masses_are_exact_where_sums_over_all_users_pass_32_bits():
     # 5,000 users have nearly all of the mass: the running sum wraps round 1,000 times.
     num_users, num_items = 5000, 40
     own = np.arange(1, num_items - 1, dtype=np.int32)
-    seen = SeenItems(
-        np.arange(num_users + 1, dtype=np.int32) * len(own), np.tile(own, num_users).astype(np.int32)
-    )
+    seen = SeenItems(np.arange(num_users + 1, dtype=np.int32) * len(own), np.tile(own, num_users).astype(np.int32))
     shares = np.linspace(1, 3, num_items).astype(np.float32)
     mass = mass_of(jnp.asarray(shares), seen, 1)
     assert 2**30 < int(mass.before[-1]) < 2**31
