@@ -50,7 +50,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "model": _of(
             "jaxrec.models",
-            "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
+            "mf=MF lightgcn=LightGCN lightgcnpp=LightGCNPP simgcl=SimGCL xsimgcl=XSimGCL svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
             "popularity=Popularity random=Random",
         ),
         "loss": _of(

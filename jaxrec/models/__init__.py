@@ -11,8 +11,10 @@ from jaxrec.models._ease import EASE
 from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
+from jaxrec.models._lightgcnpp import LightGCNPP
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
+from jaxrec.models._simgcl import SimGCL, XSimGCL
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
 from jaxrec.models._vectors import Vectors
@@ -27,11 +29,14 @@ __all__ = [
     "GCNClassifier",
     "ItemKNN",
     "LightGCN",
+    "LightGCNPP",
     "Popularity",
     "Random",
+    "SimGCL",
     "SolvedModel",
     "UserKNN",
     "Vectors",
+    "XSimGCL",
     "transposed_order",
     "with_sizes",
 ]

@@ -8,7 +8,7 @@ import pytest
 from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import with_sizes
+from jaxrec.models import LightGCNPP, SimGCL, XSimGCL, with_sizes
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -51,6 +51,31 @@ class TestLightGCNSoftmax(ModelConformance):
     options = dataclasses.replace(
         BPR, loss=InBatchSoftmax(temperature=0.2, accidental_hits="same_item"), optimizer=Adam(0.02)
     )
+
+
+class TestLightGCNSingular(ModelConformance):
+    model = LightGCN(dim=8, layers=1, initializer="svd")
+    options = BPR
+
+
+class TestMFSingular(ModelConformance):
+    model = MF(dim=4, bias=True, initializer="svd")
+    options = BPR
+
+
+class TestLightGCNPP(ModelConformance):
+    model = LightGCNPP(dim=8, layers=2)
+    options = BPR
+
+
+class TestSimGCL(ModelConformance):
+    model = SimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
+
+
+class TestXSimGCL(ModelConformance):
+    model = XSimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
 
 
 class TestSVDPP(ModelConformance):
