@@ -51,7 +51,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "model": _of(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "filter=GraphFilter spectral=SpectralRanker popularity=Popularity random=Random",
+            "filter=GraphFilter spectral=SpectralRanker popularity=Popularity random=Random lightgcnpp=LightGCNPP "
+            "simgcl=SimGCL xsimgcl=XSimGCL",
         ),
         "loss": _of(
             "jaxrec.losses",

@@ -67,7 +67,7 @@ def cosine_contrastive(
 
 @options
 class CosineContrastive(Loss):
-    """The cosine contrastive loss of SimpleX: (1 - cos+) + w times the mean of max(0, cos- - margin) over the negatives.
+    """The cosine contrastive loss of SimpleX: 1 - cos+ plus w times the mean over negatives of max(0, cos- - margin).
 
     It wants many negatives: the paper takes up to 1,000 or more, with w of 10 to 1,000 and margins of 0 to 0.9 by data
     set. Lists are ranked by the cosine.

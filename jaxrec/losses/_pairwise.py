@@ -63,8 +63,8 @@ def pairwise_softmax(
       MismatchError: shapes that do not fit each other.
       JaxrecError: a temperature that is not positive, an unknown surrogate.
 
-    Source: Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS
-    2024. Sums stand for its means over the items, which differ by a constant.
+    Source: Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation,
+    NeurIPS 2024. Sums stand for its means over the items, which differ by a constant.
 
     >>> print(f"{pairwise_softmax(jnp.zeros(1), jnp.zeros((1, 3))):.4f}")  # log 3
     1.0986
@@ -93,11 +93,12 @@ class PairwiseSoftmax(Loss):
       surrogate: sigma, 1 + "tanh", "relu" of 1 + d, or 1 + "atan".
       temperature: t. Half of that of a softmax makes about the same slopes, since the gap is halved.
       accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`.
-      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / (2 t) in ranking. 0
-        ranks by the cosine, as the paper does; None by the inner product.
+      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / (2 t) in
+        ranking. 0 ranks by the cosine, as the paper does; None by the inner product.
 
     References:
-      Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS 2024.
+      Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS
+      2024.
 
     >>> PairwiseSoftmax("atan").temperature
     0.06

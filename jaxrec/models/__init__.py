@@ -22,9 +22,11 @@ from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._graph_filter import GraphFilter
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
+from jaxrec.models._lightgcnpp import LightGCNPP
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
 from jaxrec.models._ranking_heads import Hop, LearntFilter, LearntNetwork, RankingHead
+from jaxrec.models._simgcl import SimGCL, XSimGCL
 from jaxrec.models._spectral_ranker import SpectralRanker
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
@@ -47,6 +49,7 @@ __all__ = [
     "LearntFilter",
     "LearntNetwork",
     "LightGCN",
+    "LightGCNPP",
     "LowPass",
     "OneHop",
     "Plateau",
@@ -54,11 +57,13 @@ __all__ = [
     "Random",
     "RankingHead",
     "Sharpened",
+    "SimGCL",
     "SolvedModel",
     "SpectralRanker",
     "UserKNN",
     "UserLowPass",
     "Vectors",
+    "XSimGCL",
     "transposed_order",
     "with_sizes",
 ]

@@ -92,8 +92,8 @@ def weighted_negatives(
 ) -> tuple[Int[Array, "B num"], Bool[Array, " B"]]:
     """Items drawn in proportion to their mass from those that each user does not have, without rejection.
 
-    It is `uniform_negatives` with masses: a whole number r below the mass that the user lacks is drawn, and one bisection
-    among the user's items says how much of the mass before it is of seen items; a second one finds the item.
+    It is `uniform_negatives` with masses: a whole number r below the mass that the user lacks is drawn, and one
+    bisection among the user's items says how much of the mass before it is of seen items; a second one finds the item.
 
     Args:
       mass: see `mass_of`.

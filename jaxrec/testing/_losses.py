@@ -74,7 +74,12 @@ class LossConformance(OptionsConformance):
         where, weight = changes.pop("where", batch.where), changes.pop("weight", None)
         rows = rows._replace(**changes)
 
-        given = (rows.user, rows.positive, rows.negative), batch._replace(where=where, weight=weight), data, jax.random.key(3)
+        given = (
+            (rows.user, rows.positive, rows.negative),
+            batch._replace(where=where, weight=weight),
+            data,
+            jax.random.key(3),
+        )
         loss, gradient = jax.device_get(_slope(self.loss, *given, structure=structure_of(self.loss)))
         return loss, Encoded(*gradient)
 

@@ -205,7 +205,8 @@ def test_the_threshold_is_the_place_that_a_sample_has_for_the_first_k():
     assert found.tolist() == [8.0]
     assert losses.top_threshold(scores[:, 0], scores[:, 1:], top=1, num_items=90).tolist() == [9.0]
     mask = np.array([[False] * 7 + [True]])
-    assert losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90, negative_where=mask).tolist() == [8.0]
+    masked = losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90, negative_where=mask)
+    assert masked.tolist() == [8.0]
     nothing = np.zeros((1, 8), bool)
     assert losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90, negative_where=nothing)[0] == 9.0
 
@@ -289,9 +290,7 @@ OBJECTS = {
 
 
 def finds_the_withheld_item(model, loss, negatives=None, **more):
-    fitted = jaxrec.fit(
-        model, checkerboard(), OPTIONS, loss=loss, negatives=negatives, key=jax.random.key(2), **more
-    )
+    fitted = jaxrec.fit(model, checkerboard(), OPTIONS, loss=loss, negatives=negatives, key=jax.random.key(2), **more)
     lists = jaxrec.recommend(fitted, list(range(16)), k=1, exclude=[999])
     found = {user: shown[0].item for user, shown in lists}
     return sum(found[user] == 100 + user for user in range(16))

@@ -13,10 +13,13 @@ from jaxrec.models import (
     GraphFilter,
     LearntFilter,
     LearntNetwork,
+    LightGCNPP,
     LowPass,
     OneHop,
+    SimGCL,
     SpectralRanker,
     UserLowPass,
+    XSimGCL,
     with_sizes,
 )
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
@@ -82,6 +85,31 @@ class TestSpectralRankerOfAllItems(ModelConformance):
 class TestSpectralRankerWithAFilter(ModelConformance):
     traced = False
     model = SpectralRanker(head=LearntFilter(ends=(1, 2, 4), batch_users=4), share=0.2)
+
+
+class TestLightGCNSingular(ModelConformance):
+    model = LightGCN(dim=8, layers=1, initializer="svd")
+    options = BPR
+
+
+class TestMFSingular(ModelConformance):
+    model = MF(dim=4, bias=True, initializer="svd")
+    options = BPR
+
+
+class TestLightGCNPP(ModelConformance):
+    model = LightGCNPP(dim=8, layers=2)
+    options = BPR
+
+
+class TestSimGCL(ModelConformance):
+    model = SimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
+
+
+class TestXSimGCL(ModelConformance):
+    model = XSimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
 
 
 class TestSVDPP(ModelConformance):

@@ -43,8 +43,10 @@ def pairwise_softmax(positive, negative, weights, where, negative_where, surroga
     return weighted_mean(row, weights, counting(where, negative_where))
 
 
-def softmax_at_k(positive, negative, weights, where, negative_where, threshold, temperature, weight_temperature, at=None):
-    """sigmoid((p - beta) / t_w) log sum of e^((n - p) / t); the factor is of the scores `at`, which stay as they are."""
+def softmax_at_k(
+    positive, negative, weights, where, negative_where, threshold, temperature, weight_temperature, at=None
+):
+    """sigmoid((p - beta) / t_w) log sum of e^((n - p) / t); the factor is of the scores `at`, which are fixed."""
     at = positive if at is None else at
 
     def row(b):
