@@ -52,8 +52,8 @@ def held_pairs(
     if which == "last":
         if (np.diff(place)[np.diff(user) == 0] > 0).all():
             raise JaxrecError(
-                'held_out is "last", and the items of every user ascend in the data, so their order was probably lost by '
-                'sorting; use held_out="random"'
+                'held_out is "last", and the items of every user ascend in the data, so their order was probably lost '
+                'by sorting; use held_out="random"'
             )
         time, generator = place, np.random.default_rng(0)
     else:
@@ -195,7 +195,7 @@ def _epoch(
     *,
     logits: Callable[[Any, jax.Array, Any], jax.Array],
 ) -> tuple[Any, jax.Array]:
-    """One pass: (parameters, means, mean squares, steps) and the mean loss. Of Optax there would be one rate a program."""
+    """One pass: the state (parameters, means, mean squares, steps), and the mean loss."""
 
     def loss_of(params: Any, users: jax.Array) -> jax.Array:
         return softmax_loss(logits(params, jnp.moveaxis(inputs[users], 1, 0), fixed), relevant[users])

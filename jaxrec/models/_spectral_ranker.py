@@ -33,8 +33,8 @@ class SpectralRanker(SolvedModel, nn.Module):
     3. The head learns to rank the held-out pairs among the candidates, by a softmax.
     4. The graph is made anew of all pairs, and the scorer computes its features from it.
 
-    There are two heads. `LearntNetwork()` is a small network, the default. `LearntFilter()` learns some dozens of numbers
-    and gives a `GraphFilter`. Neither has embeddings, so new users get lists from their history.
+    There are two heads. `LearntNetwork()` is a small network, the default. `LearntFilter()` learns some dozens of
+    numbers and gives a `GraphFilter`. Neither has embeddings, so new users get lists from their history.
 
     Attributes:
       head: what learns.

@@ -138,8 +138,8 @@ def _(scorer: FilterScorer) -> Sides:
 @sides.register
 def _(scorer: NetworkScorer) -> Sides:
     raise JaxrecError(
-        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so it "
-        "cannot be exported; recommend with jaxrec, or export a GraphFilter"
+        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so "
+        "it cannot be exported; recommend with jaxrec, or export a GraphFilter"
     )
 
 

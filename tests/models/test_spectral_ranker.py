@@ -187,8 +187,13 @@ def test_the_softmax_loss_by_hand_and_its_minimum():
     marks = np.zeros((8, 3), bool)
     marks[:6, 0] = marks[6:, 1] = True
     found, losses = learnt(
-        lambda one, x, _: one * x[0], jnp.float32(0.0), LearningSet(inputs, marks, 1.0, 8), KEY,
-        epochs=400, batch=8, learning_rate=0.1,
+        lambda one, x, _: one * x[0],
+        jnp.float32(0.0),
+        LearningSet(inputs, marks, 1.0, 8),
+        KEY,
+        epochs=400,
+        batch=8,
+        learning_rate=0.1,
     )
     assert float(found) == pytest.approx(np.log(6), abs=1e-3)
     assert losses[-1] < losses[0]
@@ -211,7 +216,7 @@ def test_the_info_tells_of_the_learning_whose_loss_falls():
         (lambda: SpectralRanker(head="network"), "head is 'network'; pass LearntNetwork"),
         (lambda: SpectralRanker(candidates=0), "candidates must be at least 1, or None for all items, got 0"),
         (lambda: SpectralRanker(share=1.0), "share must lie between 0 and 1, got 1.0"),
-        (lambda: SpectralRanker(held_out="first"), "held_out must be \"random\" or \"last\", got 'first'"),
+        (lambda: SpectralRanker(held_out="first"), 'held_out must be "random" or "last", got \'first\''),
         (lambda: SpectralRanker(tolerance=0.0), "tolerance must be positive"),
         (lambda: LearntNetwork(hops=()), r"LearntNetwork: hops is \(\)"),
         (lambda: LearntNetwork(ends=(4, 2)), r"LearntNetwork: ends is \(4, 2\)"),
