@@ -113,7 +113,7 @@ def learning_set(
     for start in range(0, len(users), _TILE):
         part = users[start : start + _TILE]
         padded = np.pad(part, (0, _TILE - len(part)), mode="edge").astype(np.int32)
-        found, described = (np.asarray(array) for array in describe(source, history, padded))
+        found, described = (np.asarray(array) for array in describe(source, history, jnp.asarray(padded)))
         if inputs is None:
             inputs = np.empty((len(users), described.shape[0], found.shape[1]), np.float32)
             relevant = np.empty((len(users), found.shape[1]), bool)

@@ -92,7 +92,8 @@ class LearntFilter:
 
     S(u, i) = d_i^-y sum over l of w_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the logit
     of the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself learns
-    worse. As the hops have one y, the last product is made once for their sum. All items are ranked; candidates serve the learning alone. `fitted.info["terms"]` has the terms in words.
+    worse. As the hops have one y, the last product is made once for their sum. All items are ranked; candidates serve
+    the learning alone. `fitted.info["terms"]` has the terms in words.
 
     Attributes:
       hops: the products with the Gram matrix; the first one ranks the candidates of the learning.
