@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,7 +66,7 @@ class SpectralRanker(SolvedModel, nn.Module):
     serves_new_users: ClassVar[bool] = True
     draws: ClassVar[bool] = True
 
-    head: RankingHead = LearntNetwork()
+    head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None})
     candidates: int | None = DEFAULT_CANDIDATES
     candidates_scored: float = 0.2
     share: float = 0.1
