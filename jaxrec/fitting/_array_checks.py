@@ -6,6 +6,7 @@ A class of one's own is not checked, unless it registers a function of its own: 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,7 +161,7 @@ def _network_scorer(scorer: NetworkScorer) -> None:
     for name, vector in (("shift", network.shift), ("scale", network.scale)):
         _check_vector(vector, size, f"the {name} of a network")
     widths = [size, *(bias.size for bias in network.biases), 1]
-    shapes = [(after, before) for before, after in zip(widths[:-1], widths[1:], strict=True)]
+    shapes = [(after, before) for before, after in itertools.pairwise(widths)]
     if [weight.shape for weight in network.weights] != shapes or network.skip.shape != (1, size):
         found = [weight.shape for weight in network.weights]
         raise MismatchError(f"the weights of a network have the shapes {found}, expected {shapes}")

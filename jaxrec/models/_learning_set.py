@@ -52,8 +52,8 @@ def held_pairs(
     if which == "last":
         if (np.diff(place)[np.diff(user) == 0] > 0).all():
             raise JaxrecError(
-                'held_out is "last", and the items of every user ascend in the data, so their order was probably lost by '
-                'sorting; use held_out="random"'
+                'held_out is "last", and the items of every user ascend in the data, so their order was probably lost '
+                'by sorting; use held_out="random"'
             )
         time, generator = place, np.random.default_rng(0)
     else:
@@ -113,7 +113,7 @@ def learning_set(
     for start in range(0, len(users), _TILE):
         part = users[start : start + _TILE]
         padded = np.pad(part, (0, _TILE - len(part)), mode="edge").astype(np.int32)
-        found, described = (np.asarray(array) for array in describe(source, history, padded))
+        found, described = (np.asarray(array) for array in describe(source, history, jnp.asarray(padded)))
         if inputs is None:
             inputs = np.empty((len(users), described.shape[0], found.shape[1]), np.float32)
             relevant = np.empty((len(users), found.shape[1]), bool)
@@ -195,7 +195,7 @@ def _epoch(
     *,
     logits: Callable[[Any, jax.Array, Any], jax.Array],
 ) -> tuple[Any, jax.Array]:
-    """One pass: (parameters, means, mean squares, steps) and the mean loss. Of Optax there would be one rate a program."""
+    """One pass: the state (parameters, means, mean squares, steps), and the mean loss."""
 
     def loss_of(params: Any, users: jax.Array) -> jax.Array:
         return softmax_loss(logits(params, jnp.moveaxis(inputs[users], 1, 0), fixed), relevant[users])

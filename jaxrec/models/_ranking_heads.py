@@ -90,9 +90,10 @@ class RankingHead(Protocol):
 class LearntFilter:
     """A `GraphFilter` whose numbers are learnt: the weights of its hops, a gain for each band, and degree exponents.
 
-    S(u, i) = d_i^-y sum over l of w_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the logit of
-    the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself learns worse.
-    As the hops have one y, the last product is made once for their sum. All items are ranked; candidates serve the learning alone. `fitted.info["terms"]` has the terms in words.
+    S(u, i) = d_i^-y sum over l of w_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the logit
+    of the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself learns
+    worse. As the hops have one y, the last product is made once for their sum. All items are ranked; candidates serve
+    the learning alone. `fitted.info["terms"]` has the terms in words.
 
     Attributes:
       hops: the products with the Gram matrix; the first one ranks the candidates of the learning.
@@ -182,9 +183,8 @@ def _filter_logits(params: Any, inputs: jax.Array, size: jax.Array) -> jax.Array
 class LearntNetwork:
     """A small network over features of the graph: see `jaxrec.scorers.GraphFeatures` for what it is told of a pair.
 
-    Two hidden layers with SiLU and a linear skip give the logit of a softmax among the candidates, and every user counts
-    alike. There are no embeddings: the network has the same few thousand numbers for every pair, so it also serves new
-    users and items.
+    Two hidden layers with SiLU and a linear skip give the logit of a softmax among the candidates, and every user
+    counts alike. There are no embeddings: a few thousand numbers serve all pairs, those of new users too.
 
     Attributes:
       hops: the products with the Gram matrix; the first one ranks the candidates.
@@ -275,7 +275,7 @@ def _network_logits(params: Any, inputs: jax.Array, fixed: tuple[jax.Array, jax.
 
 
 def graph_features(head: RankingHead, graph: InteractionGraph, scored: float) -> GraphFeatures:
-    """The features of a graph for a head; `scored` is the degree exponent of the score that candidates are ranked by."""
+    """The features of a graph for a head; `scored` is the degree exponent of the score that chooses candidates."""
     assert graph.vectors is not None
     parts = FilterParts(graph)
     for hop in head.hops:

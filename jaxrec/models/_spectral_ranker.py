@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,8 +34,8 @@ class SpectralRanker(SolvedModel, nn.Module):
     3. The head learns to rank the held-out pairs among the candidates, by a softmax.
     4. The graph is made anew of all pairs, and the scorer computes its features from it.
 
-    There are two heads. `LearntNetwork()` is a small network, the default. `LearntFilter()` learns some dozens of numbers
-    and gives a `GraphFilter`. Neither has embeddings, so new users get lists from their history.
+    There are two heads. `LearntNetwork()` is a small network, the default. `LearntFilter()` learns some dozens of
+    numbers and gives a `GraphFilter`. Neither has embeddings, so new users get lists from their history.
 
     Attributes:
       head: what learns.
@@ -65,7 +66,7 @@ class SpectralRanker(SolvedModel, nn.Module):
     serves_new_users: ClassVar[bool] = True
     draws: ClassVar[bool] = True
 
-    head: RankingHead = LearntNetwork()
+    head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None})
     candidates: int | None = DEFAULT_CANDIDATES
     candidates_scored: float = 0.2
     share: float = 0.1

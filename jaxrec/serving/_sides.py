@@ -115,7 +115,8 @@ def _(scorer: FilterScorer) -> Sides:
             "over items, so it cannot be exported; recommend with jaxrec, or leave out the terms with a power"
         )
     if not scorer.lanes and not scorer.series:
-        return Sides("vectors", *({"vectors": side} for side in map(_floats, scorer.factors())))
+        users, items = map(_floats, scorer.factors())
+        return Sides("vectors", {"vectors": users}, {"vectors": items})
     if scorer.num_items > MOST_ITEMS:
         raise JaxrecError(
             f"model has a filter of {scorer.num_items:,} items, and its matrix from items to items would take "
@@ -139,8 +140,8 @@ def _(scorer: FilterScorer) -> Sides:
 @sides.register
 def _(scorer: NetworkScorer) -> Sides:
     raise JaxrecError(
-        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so it "
-        "cannot be exported; recommend with jaxrec, or export a GraphFilter"
+        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so "
+        "it cannot be exported; recommend with jaxrec, or export a GraphFilter"
     )
 
 
