@@ -60,6 +60,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "regularizer": _of("jaxrec.losses", "squared=SquaredL2 norm=NormL2"),
         "negatives": _of("jaxrec.sampling", "uniform=Uniform"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
+        "recipe": _of("jaxrec.fitting", "auto=Auto"),
         "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(
             "jaxrec.evaluation._catalog",
@@ -82,7 +83,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "reranker": _of("jaxrec.ranking", "mmr=MMR dpp=GreedyDPP"),
         "callback": {
-            **_of("jaxrec.training", "early_stopping=EarlyStopping json_lines=JsonLines"),
+            **_of("jaxrec.training", "early_stopping=EarlyStopping deadline=Deadline json_lines=JsonLines"),
             "learning_curve": "jaxrec.plots:LearningCurve",
             **_of("jaxrec.training", "mlflow=MLflow progress_bar=ProgressBar tensorboard=TensorBoard wandb=WandB"),
         },
