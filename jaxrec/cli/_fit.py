@@ -344,7 +344,7 @@ def run(argv: Sequence[str]) -> None:
                 evaluate_seconds=evaluate_seconds,
                 started=started,
             )
-            if choices.chooses:
+            if "auto" in model.info:
                 document["auto"] = model.info["auto"]
             if command.seeds > 1:
                 document["seeds"] = seeds_document(models, reports, seeds)

@@ -308,7 +308,7 @@ class _Search:
         calibrations, weights, learning, valid = learnt
         value = self.sign * valid[str(self.validation.monitor)]
         of_blend = {**described(fitted, calibrations, weights), **learning}
-        better = value > single.value
+        better = value > single.value + 1e-9  # the mean of two halves is rounded
         told = {
             "tried": True,
             "why": "better than the best single model" if better else f"not better than {single.name}",
