@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Study,
         TrainingOptions,
         Validation,
+        auto,
         blend,
         fit,
         fit_many,
@@ -104,7 +105,7 @@ _NAMES = {
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation blend fit"
+    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation auto blend fit"
     " fit_many restore save tune",
     "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
     "serving": "export",

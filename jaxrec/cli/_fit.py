@@ -31,6 +31,7 @@ from jaxrec.cli._source import DataOptions, describe, random_key, read_data, spl
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import DEFAULT_K
+from jaxrec.fitting._auto_table import auto_table
 from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
@@ -55,7 +56,8 @@ class FitCommand(ComputeOptions):
 
     Attributes:
       data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
-      model: its name, or package.module:Class for one of your own; it decides which further options there are.
+      model: its name, or package.module:Class for one of your own; it decides which further options there are. `auto`
+        tries several models within a stated time, and keeps the best or their blend.
       out: the run folder; by default a new one, runs/DATA-MODEL.
       checkpoint_every: epochs between two checkpoints in the run folder, so that the run can be resumed after any stop;
         none by default. SIGTERM (exit status 75) and Ctrl-C (130) then wait for the end of the epoch, which is kept.
@@ -78,7 +80,9 @@ class FitCommand(ComputeOptions):
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
+    model: Annotated[
+        str, conf.arg(metavar="{" + ",".join([*registry.BUILT_IN["model"], *registry.BUILT_IN["recipe"]]) + "}")
+    ] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
     checkpoint_every: Annotated[int | None, optional("N")] = None
     resume: Annotated[str | None, optional("RUN")] = None
@@ -176,12 +180,17 @@ class Choices:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.model_word = word_of(argv, "--model", "lightgcn")
-        self.model = class_of("model", self.model_word)
+        self.chooses = self.model_word in registry.names("recipe")
+        """Whether the word is of a recipe, which chooses among models itself."""
+        self.model = class_of("recipe" if self.chooses else "model", self.model_word)
+        self.parts: dict[str, type] = {}
+        self.trained = self.rates = False
+        if self.chooses:
+            return
         made = self.model if not dataclasses.is_dataclass(self.model) else _anyhow(self.model)
         self.trained = is_trained(made)
         # A model that is solved says by its answer to a loss of ratings whether there is a choice.
         self.rates = not self.trained and made.task(SquaredError()) != made.task(None)
-        self.parts: dict[str, type] = {}
         for kind in _CHOICES if self.trained else ():
             word = word_of(argv, f"--{kind}", getattr(TrainingFlags, kind, None) or "")
             if word and word != NONE and not word.isdigit():
@@ -275,6 +284,9 @@ def run(argv: Sequence[str]) -> None:
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     check_checkpoints(command, choices)
+    if choices.chooses and (command.seeds > 1 or command.from_run is not None):
+        flag = "--seeds" if command.seeds > 1 else "--from"
+        raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -289,7 +301,8 @@ def run(argv: Sequence[str]) -> None:
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
             note(text, command.quiet)
-        _tell_unused_ratings(parts, data_options, module, options, command.quiet)
+        ranks = choices.chooses or module.task(options.loss) == "ranking"
+        _tell_unused_ratings(parts, data_options, ranks, command.quiet)
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         source = describe(command.data, data_options, parts)
@@ -304,7 +317,10 @@ def run(argv: Sequence[str]) -> None:
             **checkpoints_of(command, folder, again is not None, this.began),
         }
         change(began=True)
-        if command.seeds == 1:
+        if choices.chooses:
+            told = lambda row: note(str(row), command.quiet)  # noqa: E731
+            models = [module(parts, refit=options.refit, on_try=told, key=keys[0])]
+        elif command.seeds == 1:
             models = [fit(module, parts, options, key=keys[0], **how)]
         else:
             models = fit_many(module, parts, options, keys=keys, **how)
@@ -332,6 +348,8 @@ def run(argv: Sequence[str]) -> None:
                 evaluate_seconds=evaluate_seconds,
                 started=started,
             )
+            if "auto" in model.info:
+                document["auto"] = model.info["auto"]
             if command.seeds > 1:
                 document["seeds"] = seeds_document(models, reports, seeds)
             write_json(saved.beside("metrics.json"), document)
@@ -345,9 +363,10 @@ def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
     """The choices and the options of a command."""
     choices = Choices(argv)
     name = choices.model_word
+    words = ", ".join([*registry.names("model"), *registry.names("recipe")])
     description = (
-        "Train a model on DATA, measure it on the test part, and leave a run folder. Models: "
-        f"{', '.join(registry.names('model'))}, or package.module:Class. Below are the options of {name}; "
+        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {words}, or "
+        f"package.module:Class. Below are the options of {name}; "
         "`jaxrec fit --model NAME --help` shows those of another. `jaxrec fit --resume RUN` goes on with a run."
     )
     return choices, parse(choices.command(), argv, f"fit --model {name}", description)
@@ -370,9 +389,9 @@ def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, 
     return tuple(asked)
 
 
-def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: TrainingOptions, quiet: bool) -> None:
+def _tell_unused_ratings(parts: Split, data: DataOptions, ranks: bool, quiet: bool) -> None:
     rated = parts.train.rating is not None and parts.train.rating.min() < parts.train.rating.max()
-    if rated and data.min_rating is None and module.task(options.loss) == "ranking":
+    if rated and data.min_rating is None and ranks:
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 
@@ -415,6 +434,8 @@ def fit_text(
             f"of it compilation {took['compile']:.1f} and {len(took['epochs'])} epochs {sum(took['epochs']):.1f}"
         )
     lines = [f"{data}: {model}", f"seconds: {', '.join(seconds)}"]
+    if "auto" in model.info:
+        lines.append(auto_table(model))
     if several:
         lines.append(f"{len(models)} seeds:\n{_seeds_table(models, reports, seeds)}")
     elif model.info["valid"]:

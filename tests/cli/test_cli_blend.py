@@ -62,3 +62,27 @@ def test_what_does_not_go_is_refused_in_one_line(cli, runs):
     assert error.startswith("--weights is given for 1 of 2 members")
     assert "no run folder at" in cli("blend", "nowhere", runs / "itemknn").error
     assert "--calibration" in cli("blend", "--help").out
+
+
+def test_auto_fits_within_a_stated_time_and_says_what_it_tried(cli, ratings, tmp_path, monkeypatch):
+    from jaxrec.fitting import Candidate, _auto
+
+    few = (Candidate("popularity"), Candidate("itemknn", {"neighbors": 5}), Candidate("no_such_model"))
+    monkeypatch.setattr(_auto, "CANDIDATES", few)
+    out = tmp_path / "auto"
+    words = ("fit", ratings, "--model", "auto", "--out", out, "-k", "3", "--no-distances")
+    result = cli(*words, "--seconds", "60", "--valid", "0.2")
+    assert "itemknn neighbors=5" in result.out
+    assert "no model of this name is registered" in result.out
+    assert "popularity: tried, recall@2 " in result.err
+    stored = json.loads((out / "metrics.json").read_text())
+    assert [row["state"] for row in stored["auto"]["table"]] == ["tried", "tried", "skipped"]
+    assert stored["config"]["model"]["seconds"] == 60
+    assert stored["test"]["recall@3"] > 0
+    assert jaxrec.restore(out).info["auto"]["kept"] == stored["auto"]["kept"]
+    assert "--seconds" in cli("fit", "--model", "auto", "--help").out
+    assert cli(*words, "--seeds", "2").error.startswith("--seeds is for one model, and auto chooses")
+    assert "nothing to resume" in cli(*words, "--checkpoint-every", "1").error
+    assert "auto chooses models and settings itself" in cli("tune", ratings, "--model", "auto").error
+    assert cli(*words, "--seconds", "0").error.startswith("seconds must be a finite number above 0")
+    assert "there is none; pass a split with --valid 0.1" in cli(*words, "--valid", "0", "--quiet").error
