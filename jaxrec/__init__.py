@@ -73,7 +73,7 @@ if TYPE_CHECKING:
         save,
         tune,
     )
-    from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.models import EASE, GCN, IALS, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
     from jaxrec.serving import export
     from jaxrec.training import Checkpoint
 
@@ -107,7 +107,7 @@ _NAMES = {
     "errors": "JaxrecError",
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation auto blend fit"
     " fit_many restore save tune",
-    "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "models": "EASE GCN IALS MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
     "serving": "export",
     "training": "Checkpoint",
 }

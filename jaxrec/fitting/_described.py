@@ -39,8 +39,8 @@ OTHERS = (
     ),
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),
     *("jaxrec.fitting:TrainingOptions", "jaxrec.fitting:Validation", "jaxrec.training:OptaxOptimizer"),
-    "jaxrec.models:Vectors",
     *("jaxrec.blending:BlendScorer", "jaxrec.fitting:Blend"),
+    *(f"jaxrec.models:{name}" for name in ("Vectors", "LinearConfidence", "LogConfidence")),
 )
 
 

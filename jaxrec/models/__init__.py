@@ -20,6 +20,7 @@ from jaxrec.models._filter_terms import (
 )
 from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._graph_filter import GraphFilter
+from jaxrec.models._ials import IALS, LinearConfidence, LogConfidence
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._lightgcnpp import LightGCNPP
@@ -35,6 +36,7 @@ from jaxrec.models._vectors import Vectors
 __all__ = [
     "EASE",
     "GCN",
+    "IALS",
     "MF",
     "NMF",
     "SVDPP",
@@ -50,6 +52,8 @@ __all__ = [
     "LearntNetwork",
     "LightGCN",
     "LightGCNPP",
+    "LinearConfidence",
+    "LogConfidence",
     "LowPass",
     "OneHop",
     "Plateau",

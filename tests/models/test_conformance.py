@@ -5,7 +5,21 @@ import dataclasses
 import jax
 import pytest
 
-from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
+from jaxrec import (
+    EASE,
+    GCN,
+    IALS,
+    MF,
+    NMF,
+    SVDPP,
+    ItemKNN,
+    LightGCN,
+    Popularity,
+    Random,
+    TrainingOptions,
+    UserKNN,
+    registry,
+)
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
 from jaxrec.models import (
@@ -144,6 +158,15 @@ class TestItemKNNNormalized(ModelConformance):
 class TestEASE(ModelConformance):
     model = EASE(l2=2.0)
     traced = False
+
+
+class TestIALS(ModelConformance):
+    model = IALS(dim=4, degree_exponent=0.1)
+    traced = False
+
+
+class TestIALSSolved(SolverConformance):
+    model = IALS(dim=20, iterations=2)
 
 
 class TestEASESolved(SolverConformance):
