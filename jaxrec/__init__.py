@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         save,
         tune,
     )
-    from jaxrec.models import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.models import EASE, GCN, MF, NMF, SANSA, SVDPP, ItemKNN, LightGCN, Popularity, Random, RP3Beta, UserKNN
     from jaxrec.serving import export
     from jaxrec.training import Checkpoint
 
@@ -106,7 +106,7 @@ _NAMES = {
     "errors": "JaxrecError",
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation blend fit"
     " fit_many restore save tune",
-    "models": "EASE GCN MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "models": "EASE GCN MF NMF RP3Beta SANSA SVDPP ItemKNN LightGCN Popularity Random UserKNN",
     "serving": "export",
     "training": "Checkpoint",
 }

@@ -51,7 +51,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "model": _of(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "filter=GraphFilter popularity=Popularity random=Random",
+            "sansa=SANSA rp3beta=RP3Beta filter=GraphFilter popularity=Popularity random=Random",
         ),
         "loss": _of(
             "jaxrec.losses",

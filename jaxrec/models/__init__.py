@@ -24,6 +24,8 @@ from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
+from jaxrec.models._rp3beta import RP3Beta
+from jaxrec.models._sansa import SANSA
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
 from jaxrec.models._vectors import Vectors
@@ -33,6 +35,7 @@ __all__ = [
     "GCN",
     "MF",
     "NMF",
+    "SANSA",
     "SVDPP",
     "Bands",
     "ChebyshevSeries",
@@ -46,6 +49,7 @@ __all__ = [
     "OneHop",
     "Plateau",
     "Popularity",
+    "RP3Beta",
     "Random",
     "Sharpened",
     "SolvedModel",

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxrec._checks import check_kinds, number
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel, solved_anew
-from jaxrec.models._host_inverse import available_bytes, check_memory, host_rows, penalised_inverse, shared
+from jaxrec.models._host_inverse import available_bytes, check_memory, host_rows, penalized_inverse, shared
 from jaxrec.models._itemknn import longest_history
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
 from jaxrec.scorers import ItemWeightScorer
@@ -109,7 +109,7 @@ class EASE(SolvedModel, nn.Module):
         x = weighted_rows(adjacency, num_users, self.user_exponent)
         ridge = penalties(x, self.l2, self.dropout)
         scale = item_scale(np.diff(np.asarray(adjacency.indptr))[num_users:], self.item_exponent)
-        weights = weights_in_place(penalised_inverse(x, ridge), ridge, relax=self.relax, scale=scale)
+        weights = weights_in_place(penalized_inverse(x, ridge), ridge, relax=self.relax, scale=scale)
         return ItemWeightScorer(
             history_of(adjacency, num_users), shared(weights), longest_history(adjacency, num_users)
         )

@@ -1,4 +1,4 @@
-"""The dense inverse of a penalised Gram matrix on the host, in place by LAPACK, in as little memory as it takes."""
+"""The dense inverse of a penalized Gram matrix on the host, in place by LAPACK, in as little memory as it takes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def host_rows(matrix: SparseOperator) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(parts, shape=matrix.shape)
 
 
-def penalised_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
+def penalized_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
     """Compute P = (X^T X + diag(ridge))^(-1) in float32, in the array that is returned.
 
     With many more columns than rows it goes over the smaller side,
@@ -56,7 +56,7 @@ def penalised_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"])
 
     >>> import scipy.sparse
     >>> x = scipy.sparse.csr_array(np.array([[1.0, 1.0]], np.float32))
-    >>> penalised_inverse(x, np.ones(2, np.float32)).round(4).tolist()
+    >>> penalized_inverse(x, np.ones(2, np.float32)).round(4).tolist()
     [[0.6667, -0.3333], [-0.3333, 0.6667]]
     """
     rows, columns = x.shape
@@ -68,7 +68,7 @@ def penalised_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"])
 
 
 def inverse_over_rows(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
-    """Compute `penalised_inverse` from the inverse of a matrix of the rows, I + X R^(-1) X^T [P, P].
+    """Compute `penalized_inverse` from the inverse of a matrix of the rows, I + X R^(-1) X^T [P, P].
 
     >>> import scipy.sparse
     >>> x = scipy.sparse.csr_array(np.array([[1.0, 1.0]], np.float32))
@@ -122,7 +122,7 @@ def invert(matrix: Float[np.ndarray, "Q Q"]) -> Float[np.ndarray, "Q Q"]:
     factor, failed = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
         raise JaxrecError(
-            f"the penalised Gram matrix of {len(matrix):,} rows is not positive definite in float32; raise l2"
+            f"the penalized Gram matrix of {len(matrix):,} rows is not positive definite in float32; raise l2"
         )
     inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
     return _mirrored(inverse.T)

@@ -72,6 +72,8 @@ def row_sums(history: SeenItems, users: jax.Array, table: jax.Array, longest: in
     [[10.0], [0.0]]
     """
     items, indptr = jnp.asarray(history.items), jnp.asarray(history.indptr)
+    if items.shape[0] == 0:
+        return jnp.zeros((users.shape[0], table.shape[1]), table.dtype)
     size, first = users.shape[0], indptr[users]
     lengths = indptr[users + 1] - first
     ends = jnp.cumsum(lengths, dtype=jnp.int32)

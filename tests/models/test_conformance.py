@@ -8,7 +8,7 @@ import pytest
 from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import ChebyshevSeries, GraphFilter, LowPass, OneHop, UserLowPass, with_sizes
+from jaxrec.models import SANSA, ChebyshevSeries, GraphFilter, LowPass, OneHop, RP3Beta, UserLowPass, with_sizes
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -90,6 +90,21 @@ class TestItemKNNNormalized(ModelConformance):
 
 class TestEASE(ModelConformance):
     model = EASE(l2=2.0)
+    traced = False
+
+
+class TestRDLAENormalized(ModelConformance):
+    model = EASE(l2=2.0, dropout=0.2, relax=0.3, item_exponent=0.2, user_exponent=0.5)
+    traced = False
+
+
+class TestSANSA(ModelConformance):
+    model = SANSA(l2=2.0, neighbors=6, user_exponent=0.5, item_exponent=0.1)
+    traced = False
+
+
+class TestRP3Beta(ModelConformance):
+    model = RP3Beta(neighbors=8)
     traced = False
 
 
