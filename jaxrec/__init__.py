@@ -73,7 +73,23 @@ if TYPE_CHECKING:
         save,
         tune,
     )
-    from jaxrec.models import EASE, GCN, IALS, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, UserKNN
+    from jaxrec.models import (
+        EASE,
+        GCN,
+        IALS,
+        MF,
+        NMF,
+        SANSA,
+        SVDPP,
+        GraphFilter,
+        ItemKNN,
+        LightGCN,
+        Popularity,
+        Random,
+        RP3Beta,
+        SpectralRanker,
+        UserKNN,
+    )
     from jaxrec.serving import export
     from jaxrec.training import Checkpoint
 
@@ -107,7 +123,8 @@ _NAMES = {
     "errors": "JaxrecError",
     "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation auto blend fit"
     " fit_many restore save tune",
-    "models": "EASE GCN IALS MF NMF SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "models": "EASE GCN IALS MF NMF SANSA SVDPP GraphFilter ItemKNN LightGCN Popularity Random RP3Beta SpectralRanker"
+    " UserKNN",
     "serving": "export",
     "training": "Checkpoint",
 }

@@ -52,7 +52,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
             "filter=GraphFilter spectral=SpectralRanker popularity=Popularity random=Random lightgcnpp=LightGCNPP "
-            "simgcl=SimGCL xsimgcl=XSimGCL ials=IALS",
+            "simgcl=SimGCL xsimgcl=XSimGCL ials=IALS sansa=SANSA rp3beta=RP3Beta",
         ),
         "loss": _of(
             "jaxrec.losses",

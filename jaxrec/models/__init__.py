@@ -27,6 +27,8 @@ from jaxrec.models._lightgcnpp import LightGCNPP
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
 from jaxrec.models._ranking_heads import Hop, LearntFilter, LearntNetwork, RankingHead
+from jaxrec.models._rp3beta import RP3Beta
+from jaxrec.models._sansa import SANSA
 from jaxrec.models._simgcl import SimGCL, XSimGCL
 from jaxrec.models._spectral_ranker import SpectralRanker
 from jaxrec.models._svdpp import SVDPP
@@ -39,6 +41,7 @@ __all__ = [
     "IALS",
     "MF",
     "NMF",
+    "SANSA",
     "SVDPP",
     "Bands",
     "ChebyshevSeries",
@@ -58,6 +61,7 @@ __all__ = [
     "OneHop",
     "Plateau",
     "Popularity",
+    "RP3Beta",
     "Random",
     "RankingHead",
     "Sharpened",

@@ -50,13 +50,17 @@ class ItemKNN(NeighborModel):
         block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
         counts = jnp.diff(adjacency.indptr)[num_users:].astype(jnp.float32)
         values, items = self.nearest(block, counts)
-        weights = _transposed_rows(values, items, num_items)
+        weights = transposed_rows(values, items, num_items)
         return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
 
 
 @functools.partial(jax.jit, static_argnames="num_items")
-def _transposed_rows(values: jax.Array, items: jax.Array, num_items: int) -> SparseOperator:
-    """The operator whose transpose has row i with `values[i]` at `items[i]`."""
+def transposed_rows(values: jax.Array, items: jax.Array, num_items: int) -> SparseOperator:
+    """The operator [I, I] whose transpose has row i with `values[i]` at `items[i]`, both [I, k].
+
+    >>> transposed_rows(jnp.array([[7.0], [9.0]]), jnp.array([[1], [1]], jnp.int32), 2).T.data.tolist()
+    [7.0, 9.0]
+    """
     k = values.shape[1]
     rows = jnp.repeat(jnp.arange(num_items, dtype=jnp.int32), k)
     transposed = (values.reshape(-1), rows, items.reshape(-1), jnp.arange(num_items + 1, dtype=jnp.int32) * k)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.data._seen import SeenItems
+from jaxrec.sparse._products import native_product
 
 _STEP = 1024  # items at a time, however long a history is
 
@@ -52,6 +53,46 @@ def unit_sums(history: SeenItems, users: jax.Array, tables: jax.Array, scales: t
 
     start = jnp.zeros((len(scales), size, tables.shape[1]), jnp.float32)
     return _over_entries(history, users, add, start) * _scale(history, users)[None, :, None]
+
+
+def row_sums(history: SeenItems, users: jax.Array, table: jax.Array, longest: int) -> jax.Array:
+    """The sum of the rows of a table [I, w] over the items of each user (int32 [B]), [B, w].
+
+    On CPU it reads the rows of these items alone. Elsewhere it is a dense product of [B, I] and the table.
+
+    Args:
+      history: of all users.
+      users: int32 [B].
+      table: [I, w].
+      longest: the length of the longest history, or more.
+
+    >>> import numpy as np
+    >>> history = SeenItems(np.array([0, 0, 2]), np.array([0, 2]))
+    >>> row_sums(history, jnp.array([1, 0]), jnp.array([[1.0], [5.0], [9.0]]), 2).tolist()
+    [[10.0], [0.0]]
+    """
+    items, indptr = jnp.asarray(history.items), jnp.asarray(history.indptr)
+    if items.shape[0] == 0:
+        return jnp.zeros((users.shape[0], table.shape[1]), table.dtype)
+    size, first = users.shape[0], indptr[users]
+    lengths = indptr[users + 1] - first
+    ends = jnp.cumsum(lengths, dtype=jnp.int32)
+    place = jnp.arange(size * longest, dtype=jnp.int32)
+    row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+    inside, row = row < size, jnp.minimum(row, size - 1)
+    columns = items[jnp.where(inside, first[row] + place - (ends[row] - lengths[row]), 0)]
+    pointers = jnp.concatenate([jnp.zeros(1, jnp.int32), ends])
+
+    def native(row, columns, inside, pointers, table):
+        del row
+        return native_product((size, table.shape[0]), inside.astype(table.dtype), columns, pointers, table)
+
+    def dense(row, columns, inside, pointers, table):
+        del pointers
+        at = jnp.where(inside, columns, table.shape[0])
+        return jnp.zeros((size, table.shape[0]), table.dtype).at[row, at].add(1, mode="drop") @ table
+
+    return jax.lax.platform_dependent(row, columns, inside, pointers, table, cpu=native, default=dense)
 
 
 def _scale(history: SeenItems, users: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.pytrees import register, static
+from jaxrec.scorers._histories import row_sums
 from jaxrec.sparse import SparseOperator, spmm
 from jaxrec.vectors import unit
 
@@ -164,6 +165,8 @@ class ItemWeightScorer:
 
     def scores(self, users: jax.Array) -> jax.Array:
         """Score all items for users (int32 [B]), [B, I]."""
+        if not isinstance(self.weights, SparseOperator) and self._few:
+            return row_sums(self.history, users, self.weights, self.longest)
         start, stop = self.history.indptr[users], self.history.indptr[users + 1]
         at = start[:, None] + jnp.arange(self.longest, dtype=jnp.int32)[None, :]
         inside = at < stop[:, None]
@@ -193,6 +196,11 @@ class ItemWeightScorer:
             chosen = (jnp.arange(self.num_items, dtype=jnp.int32)[:, None] == items[None, :]).astype(self._dtype)
             return spmm(self.weights, chosen).T
         return self.weights[items]
+
+    @property
+    def _few(self) -> bool:
+        """Whether users have so few of the items that sums of rows cost less than a dense product, a 30th a term."""
+        return 32 * self.history.items.shape[0] < self.num_users * self.num_items
 
     @property
     def _dtype(self) -> jnp.dtype:

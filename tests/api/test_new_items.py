@@ -106,6 +106,10 @@ def test_what_makes_no_item_is_refused(given, kind, message):
 
 SOLVED = {
     "ease": jaxrec.EASE(l2=2.0),
+    "relaxed": jaxrec.EASE(l2=2.0, dropout=0.3, relax=0.2, item_exponent=0.3),
+    "weighted": jaxrec.EASE(l2=0.5, relax=0.2, item_exponent=0.3, user_exponent=1.0),
+    "sansa": jaxrec.SANSA(l2=2.0, neighbors=25),
+    "rp3beta": jaxrec.RP3Beta(),
     "itemknn": jaxrec.ItemKNN(neighbors=4),
     "normalized": jaxrec.ItemKNN(neighbors=4, similarity="normalized", shrink=1.0),
     "userknn": jaxrec.UserKNN(neighbors=3),

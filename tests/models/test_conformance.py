@@ -23,6 +23,7 @@ from jaxrec import (
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
 from jaxrec.models import (
+    SANSA,
     ChebyshevSeries,
     GraphFilter,
     LearntFilter,
@@ -30,6 +31,7 @@ from jaxrec.models import (
     LightGCNPP,
     LowPass,
     OneHop,
+    RP3Beta,
     SimGCL,
     SpectralRanker,
     UserLowPass,
@@ -167,6 +169,21 @@ class TestIALS(ModelConformance):
 
 class TestIALSSolved(SolverConformance):
     model = IALS(dim=20, iterations=2)
+
+
+class TestRDLAENormalized(ModelConformance):
+    model = EASE(l2=2.0, dropout=0.2, relax=0.3, item_exponent=0.2, user_exponent=0.5)
+    traced = False
+
+
+class TestSANSA(ModelConformance):
+    model = SANSA(l2=2.0, neighbors=6, user_exponent=0.5, item_exponent=0.1)
+    traced = False
+
+
+class TestRP3Beta(ModelConformance):
+    model = RP3Beta(neighbors=8)
+    traced = False
 
 
 class TestEASESolved(SolverConformance):
