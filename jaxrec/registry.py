@@ -50,8 +50,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "model": _of(
             "jaxrec.models",
-            "mf=MF lightgcn=LightGCN lightgcnpp=LightGCNPP simgcl=SimGCL xsimgcl=XSimGCL svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "popularity=Popularity random=Random",
+            "mf=MF lightgcn=LightGCN lightgcnpp=LightGCNPP simgcl=SimGCL xsimgcl=XSimGCL svdpp=SVDPP gcn=GCN "
+            "nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE popularity=Popularity random=Random",
         ),
         "loss": _of(
             "jaxrec.losses",
