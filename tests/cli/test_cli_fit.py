@@ -16,6 +16,9 @@ from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import versions
+from jaxrec.losses import BilateralSoftmax
+from jaxrec.sampling import Popularity
+from jaxrec.training import RatingConfidence
 
 QUICK = ("--valid", "0", "-k", "3", "--no-distances")  # what costs little to compile
 
@@ -322,7 +325,7 @@ def test_a_damaged_or_foreign_run_folder(cli, full_run, tmp_path, damage, messag
 
 
 SMALL = {"nmf": ("--dim", "4"), "svdpp": ("--dim", "4", "--loss", "logistic"), "gcn": ("--dim", "4", "--hidden", "4")}
-TRAINED = ("mf", "lightgcn", "svdpp", "gcn")
+TRAINED = ("mf", "lightgcn", "lightgcnpp", "simgcl", "xsimgcl", "svdpp", "gcn")
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN["model"])
@@ -335,6 +338,32 @@ def test_every_model_is_fitted_measured_and_asked_from_its_run_folder(name, cli,
     assert again.json["mean"] == metrics_of(run)["test"] == fitted.json["test"]
     lists = cli("recommend", run, "--user", "3", "-k", "2", "--json", "--quiet").json
     assert len(lists["lists"][0]["items"]) == 2
+
+
+CHOSEN = {
+    "loss": (("--loss", "bsl", "--positive-temperature", "0.3", "--negatives", "4"), BilateralSoftmax(0.12, 0.3)),
+    "negatives": (("--negatives", "popularity", "--alpha", "0.5", "--num", "2"), Popularity(0.5, 2)),
+    "weights": (("--weights", "rating_confidence", "--alpha", "2"), RatingConfidence(2.0)),
+}
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_losses_samplers_and_weights_are_chosen_by_name_with_flags_of_their_own(kind, cli, ratings, tmp_path):
+    run = tmp_path / "run"
+    words, expected = CHOSEN[kind]
+    fitted = cli("fit", ratings, "--model", "mf", "--dim", "4", "--epochs", "1", "--out", run, *words, *QUICK)
+    assert fitted.status == 0
+    restored = jaxrec.restore(run)
+    assert getattr(restored.options, kind) == expected
+    assert any("RatingConfidence(alpha=2.0)" in note for note in restored.info["notes"]) == (kind == "weights")
+
+
+def test_weights_that_would_be_ignored_or_guessed_are_refused(cli, ratings, tmp_path):
+    words = ("fit", ratings, "--model", "mf", "--out", tmp_path / "run", "--weights", "time_decay", "--half-life", "1")
+    assert "do not say the unit" in cli(*words, *QUICK).error
+    assert cli(*words, "--time-unit", "s", "--dim", "4", "--epochs", "1", *QUICK).status == 0
+    solved = cli("fit", ratings, "--model", "itemknn", "--out", tmp_path / "other", "--weights", "time_decay", *QUICK)
+    assert "--weights" in solved.error
 
 
 @pytest.mark.parametrize("name", ["mf", "svdpp", "nmf"])

@@ -119,12 +119,12 @@ class TestLightGCNPP(ModelConformance):
 
 
 class TestSimGCL(ModelConformance):
-    model = SimGCL(dim=8, layers=2, contrast_weight=0.05)
+    model = SimGCL(dim=8, layers=2, contrast_weight=0.01)
     options = BPR
 
 
 class TestXSimGCL(ModelConformance):
-    model = XSimGCL(dim=8, layers=2, contrast_weight=0.05)
+    model = XSimGCL(dim=8, layers=2, contrast_weight=0.01)
     options = BPR
 
 

@@ -1,0 +1,1 @@
+"""Implicit ALS on the official splits, by width."""
