@@ -104,10 +104,10 @@ class LearntFilter:
       most_users: from how many users it learns; some dozens of numbers do not need more.
 
     >>> LearntFilter().numbers
-    29
+    27
     """
 
-    hops: tuple[Hop, ...] = (Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0))
+    hops: tuple[Hop, ...] = (Hop(0.5), Hop(0.5, 1.0))
     ends: tuple[int, ...] = static(default=BAND_ENDS)
     epochs: int = static(default=6)
     batch_users: int = static(default=64)

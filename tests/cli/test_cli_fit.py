@@ -98,6 +98,13 @@ def test_fit_gives_what_python_gives(cli, ratings, tmp_path):
     assert result.json["config"]["fit"] == {"refit": True, "all_data": False}
 
 
+def test_a_split_in_the_order_of_the_file(cli, tmp_path):
+    (tmp_path / "rows.csv").write_text("user,item\n" + "".join(f"{n % 3},{(7 * n) % 10}\n" for n in range(27)))
+    words = ["--model", "popularity", "--split", "user_order", "--test", "0.2", *QUICK, "--out", tmp_path / "run"]
+    result = cli("fit", tmp_path / "rows.csv", *words)
+    assert "user_order: 21 train, 0 valid, 6 test interactions" in result.err
+
+
 def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):
     words = ["--model", "popularity", "--no-test", "--valid", "0", "--out", tmp_path / "run"]
     result = cli("fit", ratings, *words, "--json")

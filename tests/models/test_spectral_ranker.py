@@ -63,7 +63,7 @@ def test_a_learnt_filter_is_the_graph_filter_of_its_terms():
     given = jaxrec.fit(GraphFilter(terms=terms), DATA, key=KEY)
     same = dataclasses.replace(ranker.scorer, tables=given.scorer.tables)
     np.testing.assert_array_equal(scores_of(same), scores_of(given.scorer))
-    assert ranker.info["numbers"] == 4 + 3 + 4
+    assert ranker.info["numbers"] == 2 + 3 + 4
 
 
 def test_the_features_are_computed_without_the_pairs_that_are_learnt_from():
