@@ -17,7 +17,8 @@ from jaxrec.evaluation import DEFAULT_K, higher_is_better
 from jaxrec.fitting._again import fit_again
 from jaxrec.fitting._auto_list import CANDIDATES, Candidate, built
 from jaxrec.fitting._auto_table import Try
-from jaxrec.fitting._blend import Learning, blended, described, learnt_blend
+from jaxrec.fitting._blend import Learning, blended, described, learnt_blend, share_of_users
+from jaxrec.fitting._compiling import compiling
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import check_key, is_trained
@@ -26,6 +27,8 @@ from jaxrec.training import Deadline
 
 CLOCK = time.monotonic
 _MARGIN = 1.2  # what is estimated may take so many times as long
+_BLEND_COMPILES = 8.0  # seconds that the programs of a blend take to compile
+_BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +141,9 @@ def auto(
     made = [built(candidate) for candidate in candidates]
     for at, candidate in enumerate(candidates):
         later = sum(not isinstance(model, str) and is_trained(model) for model in made[at + 1 :])
-        row = search.consider(candidate, made[at], later, callbacks, key=jax.random.fold_in(fit_key, at))
+        with compiling() as compiled:
+            own_key = jax.random.fold_in(fit_key, at)
+            row = search.consider(candidate, made[at], later, callbacks, compiled, key=own_key)
         search.table.append(row)
         if on_try is not None:
             on_try(row)
@@ -187,13 +192,22 @@ class _Search:
             return max(kept, key=lambda one: one.value).refit * _MARGIN
         return (sum(one.refit for one in kept) + self.blending(kept)) * _MARGIN
 
-    @staticmethod
-    def blending(kept: Sequence[_Kept]) -> float:
-        """The seconds that learning and measuring a blend take: scores of all members, a few times."""
-        return 4 * sum(one.measure for one in kept) if len(kept) > 1 else 0.0
+    def blending(self, kept: Sequence[_Kept]) -> float:
+        """The seconds that learning and measuring a blend take: some passes over the scores of all members."""
+        if len(kept) < 2:
+            return 0.0
+        share = share_of_users(self.split, len(kept), Learning())
+        return _BLEND_COMPILES + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
 
     def consider(
-        self, candidate: Candidate, model: Any, later: int, callbacks: Sequence[Any], *, key: jax.Array
+        self,
+        candidate: Candidate,
+        model: Any,
+        later: int,
+        callbacks: Sequence[Any],
+        compiled: Callable[[], float],
+        *,
+        key: jax.Array,
     ) -> Try:
         """Fit and measure a candidate where there is time; `later` candidates yet to come are trained."""
         if isinstance(model, str):
@@ -215,7 +229,7 @@ class _Search:
         except JaxrecError as error:
             return Try(candidate.name, "failed", str(error), {}, self.clock() - before)
         took = self.clock() - before
-        self.keep(candidate, fitted, valid, took)
+        self.keep(candidate, fitted, valid, took, min(compiled(), took))
         epochs = len(fitted.info["seconds"]["epochs"])
         why = f"its time was over after {epochs} epoch{'s' * (epochs > 1)}" if deadline.reached else ""
         return Try(candidate.name, "stopped" if why else "tried", why, valid, took)
@@ -235,21 +249,25 @@ class _Search:
             fitted.scorer
         )
 
-    def keep(self, candidate: Candidate, fitted: FittedModel, valid: Mapping[str, float], took: float) -> None:
+    def keep(
+        self, candidate: Candidate, fitted: FittedModel, valid: Mapping[str, float], took: float, compiled: float
+    ) -> None:
         """Keep the model where it is the best of its word, and what was learnt of the time."""
         info = fitted.info
-        epochs, compiling, evaluations = info["seconds"]["epochs"], info["seconds"]["compile"], 1
-        refit = least = took
+        epochs, evaluations = info["seconds"]["epochs"], 1
+        # Other data are compiled for again, other numbers of a model that is solved are not.
+        refit, least = took, max(took - compiled, took / 10)
         if epochs:
             evaluations = max(sum("valid" in record for record in info["records"]), 1)
-            one = max(took - compiling, 0.0) / len(epochs)
-            refit, least = compiling + one * info["best_epoch"], compiling + one
+            one = (took - compiled) / len(epochs)
+            refit, least = compiled + one * info["best_epoch"], compiled + one
         self.took[candidate.model] = least
         value = self.sign * valid[str(self.validation.monitor)]
         best = self.kept.get(candidate.model)
         if best is None or value > best.value:
             fitted = dataclasses.replace(fitted, info={**info, "valid": dict(valid)})
             measure = info["seconds"]["evaluate"] / evaluations
+            measure = max(measure - compiled, measure / 10)
             self.kept[candidate.model] = _Kept(fitted, candidate.name, value, self.again * refit, measure)
 
     def finish(self, key: jax.Array) -> FittedModel:

@@ -169,7 +169,8 @@ def learnt_blend(
     users, items, share = held_out_of(split.valid)
     if len(users) < 2:
         raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
-    chosen = np.sort(generator.permutation(len(users))[: _most_users(scorers, items, how)])
+    most = _most_users(len(scorers), split.train.num_items, items.shape[1], how)
+    chosen = np.sort(generator.permutation(len(users))[:most])
     half = np.zeros(len(users), bool)
     half[generator.permutation(len(users))[: len(users) // 2]] = True
     first = chosen[:CALIBRATION_USERS] if how.candidates is not None else chosen
@@ -322,9 +323,21 @@ def _of_candidates(
     return Heldout(scores, where, at, share)
 
 
-def _most_users(scorers: Sequence[Any], items: np.ndarray, how: Learning) -> int:
+def share_of_users(split: Split, members: int, how: Learning) -> float:
+    """The share of the users with held-out items whose scores fit the memory.
+
+    >>> import jaxrec
+    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
+    >>> split = Split(data.select([0]), data.select([1, 2]), data.select([]), "by hand")
+    >>> share_of_users(split, 2, Learning())
+    1.0
+    """
+    counts = np.bincount(split.valid.user)
+    most = _most_users(members, split.train.num_items, int(counts.max()), how)
+    return min(most / int((counts > 0).sum()), 1.0)
+
+
+def _most_users(members: int, num_items: int, held_out: int, how: Learning) -> int:
     """How many users fit the memory, twice 4 bytes a score."""
-    columns = int(scorers[0].num_items)
-    if how.candidates is not None:
-        columns = min(len(scorers) * how.candidates + items.shape[1], columns)
-    return max(int(how.memory_mb * 2**20 / (columns * (8 * len(scorers) + 1))), 8)
+    columns = num_items if how.candidates is None else min(members * how.candidates + held_out, num_items)
+    return max(int(how.memory_mb * 2**20 / (columns * (8 * members + 1))), 8)
