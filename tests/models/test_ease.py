@@ -161,9 +161,7 @@ def test_the_inverse_and_the_weights_are_made_in_one_array_that_jax_shares():
     exact, place = np.linalg.inv(matrix.astype(np.float64)), matrix.ctypes.data
     inverse = _host_inverse.invert(matrix)
     np.testing.assert_allclose(inverse, exact, atol=1e-6)
-    weights = _ease.weights_in_place(
-        inverse, np.full(600, 1e-3, np.float32), relax=0.0, scale=np.ones(600, np.float32)
-    )
+    weights = _ease.weights_in_place(inverse, np.full(600, 1e-3, np.float32), relax=0.0, scale=np.ones(600, np.float32))
     assert weights.ctypes.data == place
     if jax.default_backend() == "cpu":
         assert _host_inverse.shared(weights).unsafe_buffer_pointer() == place
@@ -178,7 +176,8 @@ def test_short_histories_are_summed_by_rows_and_long_ones_multiplied():
         sizes[3] = 0
         rows = [np.sort(rng.permutation(300)[:size]) for size in sizes]
         history = jaxrec.data.SeenItems(
-            jnp.asarray(np.concatenate([[0], np.cumsum(sizes)]), jnp.int32), jnp.asarray(np.concatenate(rows), jnp.int32)
+            jnp.asarray(np.concatenate([[0], np.cumsum(sizes)]), jnp.int32),
+            jnp.asarray(np.concatenate(rows), jnp.int32),
         )
         scorer = jaxrec.scorers.ItemWeightScorer(history, table, int(sizes.max()))
         assert scorer._few is few
