@@ -1,4 +1,4 @@
-"""Tables of results on published splits: rows that are fitted and measured once, kept in a file from which it goes on."""
+"""Tables of results on published splits: each row is fitted and measured once, and a table that stopped goes on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
+import tyro
 
 import jaxrec
 from jaxrec.fitting import FittedModel, plain_description, versions
 
 Part = Literal["test", "random", "order"]
-"""What is measured: the test part, or a held-out tenth of train, at random or the last of each user in the data's order."""
+"""What is measured: the test part, or a held-out tenth of train, at random or the last of each user in the data."""
 
 METRICS = ("recall@20", "ndcg@20")
 
@@ -73,7 +74,7 @@ def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
     """Fit a row and measure it.
 
     Returns:
-      The two figures with the half-width of their intervals over users, the seconds of the fit and of the measuring,
+      The two figures with their intervals over users, the seconds of the fit and of the measuring,
       and the settings.
     """
     split, truth = published_split(dataset, part)
@@ -85,10 +86,10 @@ def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
         fitted.scorer, truth, seen=jaxrec.data.seen_items(split.train), k=(20,), metrics=("recall", "ndcg")
     )
     figures: dict[str, Any] = {name: round(report.mean(name), 5) for name in METRICS}
-    half_widths = {name: [round(bound, 5) for bound in report.interval(name)] for name in METRICS}
+    intervals = {name: [round(bound, 5) for bound in report.interval(name)] for name in METRICS}
     return {
         **figures,
-        "intervals": half_widths,
+        "intervals": intervals,
         "fit_seconds": round(trained - start, 1),
         "measure_seconds": round(time.perf_counter() - trained, 1),
         "settings": row.settings,
@@ -134,6 +135,62 @@ def run(
     return entries
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Measure the rows of a table that its file does not have yet, and print the table.
+
+    Attributes:
+      dataset: a data set with published parts: gowalla, yelp2018, amazon-book.
+      rows: names of rows; all by default.
+      part: "test", or a held-out tenth of train, "random" or last in the "order" of the data, to choose settings on.
+      grid: measure all settings of the grids of the rows, on a held-out tenth; not with the test part.
+      seeds: trainings of each row.
+      out: the JSON file; by default runs/EXPERIMENT-DATASET.json.
+    """
+
+    dataset: str = "gowalla"
+    rows: tuple[str, ...] = ()
+    part: Part = "test"
+    grid: bool = False
+    seeds: int = 1
+    out: pathlib.Path | None = None
+
+
+def command(
+    experiment: str,
+    rows: Mapping[str, Mapping[str, Row]],
+    grids: Mapping[str, Mapping[str, Row]],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run the command of an experiment.
+
+    Args:
+      experiment: its name.
+      rows: data set to its rows by name; "" has those of any other data set.
+      grids: row to the settings that were tried for it, by name.
+      argv: words of the command line.
+    """
+    options = tyro.cli(Options, args=argv, prog=f"python -m experiments.{experiment}")
+    own = rows.get(options.dataset) or rows[""]
+    unknown = sorted(set(options.rows) - own.keys())
+    try:
+        if unknown:
+            raise jaxrec.JaxrecError(f"no row is named {unknown[0]!r}; the rows are {', '.join(own)}")
+        if options.grid and options.part == "test":
+            raise jaxrec.JaxrecError("settings are chosen on train; pass --part random or --part order")
+        if options.grid:
+            names = options.rows or tuple(own)
+            own = {f"{name}: {word}": row for name in names for word, row in grids.get(name, {}).items()}
+        out = options.out or pathlib.Path(f"runs/{experiment}-{options.dataset}.json")
+        names = () if options.grid else options.rows
+        entries = run(own, options.dataset, part=options.part, seeds=options.seeds, out=out, names=names)
+    except jaxrec.JaxrecError as error:
+        print(f"error: {error}")
+        return 2
+    print(table(own, entries, options.dataset, options.part))
+    return 0
+
+
 def test_reads(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """How often the test part of each data set was measured."""
     names = [entry["dataset"] for entry in entries if entry["part"] == "test"]
@@ -148,9 +205,9 @@ def table(rows: Mapping[str, Row], entries: Sequence[Mapping[str, Any]], dataset
     ]
     for name, row in rows.items():
         own = [each for each in entries if (each["row"], each["dataset"], each["part"]) == (name, dataset, part)]
-        own = [each for each in own if each["settings"] == own[-1]["settings"]]
         if not own:
             continue
+        own = [each for each in own if each["settings"] == own[-1]["settings"]]
         figures = [_spread([each[metric] for each in own]) for metric in METRICS]
         seconds = [f"{statistics.median(each[which] for each in own):.0f}" for which in _SECONDS]
         published = "/".join(f"{value:.4f}"[1:] for value in row.published.get(dataset, ()))

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Study,
         TrainingOptions,
         Validation,
+        auto,
         blend,
         fit,
         fit_many,
@@ -72,7 +73,23 @@ if TYPE_CHECKING:
         save,
         tune,
     )
-    from jaxrec.models import EASE, GCN, MF, NMF, SANSA, SVDPP, ItemKNN, LightGCN, Popularity, Random, RP3Beta, UserKNN
+    from jaxrec.models import (
+        EASE,
+        GCN,
+        IALS,
+        MF,
+        NMF,
+        SANSA,
+        SVDPP,
+        GraphFilter,
+        ItemKNN,
+        LightGCN,
+        Popularity,
+        Random,
+        RP3Beta,
+        SpectralRanker,
+        UserKNN,
+    )
     from jaxrec.serving import export
     from jaxrec.training import Checkpoint
 
@@ -104,9 +121,10 @@ _NAMES = {
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",
     "errors": "JaxrecError",
-    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation blend fit"
+    "fitting": "FitOptions FittedModel FloatRange IntRange Study TrainingOptions Validation auto blend fit"
     " fit_many restore save tune",
-    "models": "EASE GCN MF NMF RP3Beta SANSA SVDPP ItemKNN LightGCN Popularity Random UserKNN",
+    "models": "EASE GCN IALS MF NMF SANSA SVDPP GraphFilter ItemKNN LightGCN Popularity Random RP3Beta SpectralRanker"
+    " UserKNN",
     "serving": "export",
     "training": "Checkpoint",
 }

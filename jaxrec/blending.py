@@ -45,6 +45,10 @@ class LogSoftmax(Calibration):
         logits = scores / self.temperature
         return logits - log_total(logits, where)
 
+    def slope(self, scores: Float[Array, "b i"], where: Bool[Array, "b i"]) -> Float[Array, "b 1"]:
+        """1 / t for every user."""
+        return jnp.ones((scores.shape[0], 1), scores.dtype) / self.temperature
+
 
 @options
 class LogShare(Calibration):
@@ -73,9 +77,9 @@ class LogShare(Calibration):
     def __call__(self, scores: Float[Array, "b i"], where: Bool[Array, "b i"]) -> Float[Array, "b i"]:
         """The log-probabilities among the items that count."""
         mass = jnp.maximum(scores, 0)
-        # Relative to the largest, so that no sum is lost to rounding or overflows.
-        largest = jnp.max(mass, axis=1, keepdims=True, where=where, initial=0)
-        mass = mass / jnp.where(largest > 0, largest, 1)
+        # Relative to the largest, so that no sum is lost to rounding or overflows; what does not count may be larger.
+        largest = jax.lax.stop_gradient(jnp.max(mass, axis=1, keepdims=True, where=where, initial=0))
+        mass = jnp.minimum(mass / jnp.where(largest > 0, largest, 1), 1 / _TINY)
         total = jnp.sum(mass, axis=1, keepdims=True, where=where)
         uniform = 1 / jnp.maximum(jnp.sum(where, axis=1, keepdims=True, dtype=scores.dtype), 1)
         share = jnp.where(total > 0, mass / jnp.where(total > 0, total, 1), uniform)
@@ -94,10 +98,15 @@ class ZScore(Calibration):
     def __call__(self, scores: Float[Array, "b i"], where: Bool[Array, "b i"]) -> Float[Array, "b i"]:
         """The standard scores."""
         count = jnp.maximum(jnp.sum(where, axis=1, keepdims=True, dtype=scores.dtype), 1)
+        mean = jnp.sum(scores, axis=1, keepdims=True, where=where) / count
+        return (scores - mean) * self.slope(scores, where)
+
+    def slope(self, scores: Float[Array, "b i"], where: Bool[Array, "b i"]) -> Float[Array, "b 1"]:
+        """1 / the standard deviation of each user; 0 where that is 0."""
+        count = jnp.maximum(jnp.sum(where, axis=1, keepdims=True, dtype=scores.dtype), 1)
         centered = scores - jnp.sum(scores, axis=1, keepdims=True, where=where) / count
         variance = jnp.sum(jnp.square(centered), axis=1, keepdims=True, where=where) / count
-        deviation = jnp.sqrt(jnp.where(variance > 0, variance, 1))
-        return jnp.where(variance > 0, centered / deviation, 0)
+        return jnp.where(variance > 0, jax.lax.rsqrt(jnp.where(variance > 0, variance, 1)), 0)
 
 
 def log_total(logits: Float[Array, "b i"], where: Bool[Array, "b i"]) -> Float[Array, "b 1"]:

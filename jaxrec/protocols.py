@@ -47,6 +47,7 @@ __all__ = [
     "Optimizer",
     "RatedPairs",
     "Reader",
+    "Recipe",
     "Regularizer",
     "Reranker",
     "Scorer",
@@ -682,6 +683,13 @@ class Calibration(Protocol):
         """
         ...
 
+    def slope(self, scores: jax.Array, where: jax.Array) -> jax.Array | None:
+        """What one more of a score adds, [B, 1], where that is one number for all items of a user; else None.
+
+        Blends that are exported need it.
+        """
+        return None
+
 
 NEEDS: Mapping[str, str] = MappingProxyType(
     {
@@ -926,6 +934,40 @@ class Reader(Protocol):
 
         Raises:
           DataError: the file is not of this format.
+        """
+        ...
+
+
+class Recipe(Protocol):
+    """What chooses a model for a split and fits it, by a word of `jaxrec fit --model`: a frozen dataclass of options.
+
+    `jaxrec.fitting.Auto` is one; an entry point of the group "jaxrec.recipe" adds others.
+
+    >>> import jaxrec
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class ByCatalog(Recipe):
+    ...     most: int = 10_000
+    ...
+    ...     def __call__(self, split, *, key, refit=True, on_try=None):
+    ...         model = jaxrec.EASE(l2=5.0) if split.train.num_items <= self.most else jaxrec.ItemKNN()
+    ...         return jaxrec.fit(model, split, refit=refit, key=key)
+    >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
+    >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
+    >>> ByCatalog()(split, key=jax.random.key(0)).name
+    'ease'
+    """
+
+    def __call__(self, split: Split, *, key: jax.Array, refit: Any = True, on_try: Any = None) -> Any:
+        """Choose and fit.
+
+        Args:
+          split: that decides.
+          key: consumed.
+          refit: as in `jaxrec.fit`.
+          on_try: told of each model that is tried, as an object whose `str` is shown; or None.
+
+        Returns:
+          A `jaxrec.fitting.FittedModel`.
         """
         ...
 

@@ -51,7 +51,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "model": _of(
             "jaxrec.models",
             "mf=MF lightgcn=LightGCN svdpp=SVDPP gcn=GCN nmf=NMF itemknn=ItemKNN userknn=UserKNN ease=EASE "
-            "sansa=SANSA rp3beta=RP3Beta filter=GraphFilter popularity=Popularity random=Random",
+            "filter=GraphFilter spectral=SpectralRanker popularity=Popularity random=Random lightgcnpp=LightGCNPP "
+            "simgcl=SimGCL xsimgcl=XSimGCL ials=IALS sansa=SANSA rp3beta=RP3Beta",
         ),
         "loss": _of(
             "jaxrec.losses",
@@ -63,6 +64,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "negatives": _of("jaxrec.sampling", "uniform=Uniform popularity=Popularity in_batch=InBatch hardest=Hardest"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
         "weights": _of("jaxrec.training", "time_decay=TimeDecay rating_confidence=RatingConfidence"),
+        "recipe": _of("jaxrec.fitting", "auto=Auto"),
         "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(
             "jaxrec.evaluation._catalog",
@@ -86,7 +88,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "reranker": _of("jaxrec.ranking", "mmr=MMR dpp=GreedyDPP"),
         "callback": {
-            **_of("jaxrec.training", "early_stopping=EarlyStopping json_lines=JsonLines"),
+            **_of("jaxrec.training", "early_stopping=EarlyStopping deadline=Deadline json_lines=JsonLines"),
             "learning_curve": "jaxrec.plots:LearningCurve",
             **_of("jaxrec.training", "mlflow=MLflow progress_bar=ProgressBar tensorboard=TensorBoard wandb=WandB"),
         },

@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "huge_pages", "main"]
 COMMANDS = (
     ("fit", "fit", "train a model on a data set or a file, measure it, and leave a run folder"),
     ("tune", "tune", "search for the settings of a model that are best on the validation part"),
+    ("blend", "blend", "the models of several run folders as one, with learnt weights"),
     ("evaluate", "evaluate", "measure the model of a run folder again"),
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
     ("score", "score", "the metrics of lists that any system has made"),
@@ -177,7 +178,7 @@ def _is_heavy(name: str, rest: Sequence[str]) -> bool:
     """Whether a command computes long enough to pay for a second start of Python (0.7 s)."""
     if "-h" in rest or "--help" in rest:
         return False
-    return name in ("fit", "tune", "evaluate") or (name == "recommend" and "--all" in rest)
+    return name in ("fit", "tune", "blend", "evaluate") or (name == "recommend" and "--all" in rest)
 
 
 def _help() -> str:

@@ -31,6 +31,7 @@ from jaxrec.cli._source import DataOptions, describe, random_key, read_data, spl
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import DEFAULT_K
+from jaxrec.fitting._auto_table import auto_table
 from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
@@ -55,7 +56,8 @@ class FitCommand(ComputeOptions):
 
     Attributes:
       data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
-      model: its name, or package.module:Class for one of your own; it decides which further options there are.
+      model: its name, or package.module:Class for one of your own; it decides which further options there are. `auto`
+        tries several models within a stated time, and keeps the best or their blend.
       out: the run folder; by default a new one, runs/DATA-MODEL.
       checkpoint_every: epochs between two checkpoints in the run folder, so that the run can be resumed after any stop;
         none by default. SIGTERM (exit status 75) and Ctrl-C (130) then wait for the end of the epoch, which is kept.
@@ -78,7 +80,9 @@ class FitCommand(ComputeOptions):
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
+    model: Annotated[
+        str, conf.arg(metavar="{" + ",".join([*registry.BUILT_IN["model"], *registry.BUILT_IN["recipe"]]) + "}")
+    ] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
     checkpoint_every: Annotated[int | None, optional("N")] = None
     resume: Annotated[str | None, optional("RUN")] = None
@@ -138,12 +142,24 @@ class TrainingFlags:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskFlags:
+class SolvedFlags:
+    """Options of a model that is solved.
+
+    Attributes:
+      refit: solve again on training and validation part, after the validation part was measured.
+    """
+
+    refit: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskFlags(SolvedFlags):
     """Options of a model that is solved, and may predict ratings.
 
     Attributes:
       loss: mse predicts ratings from the observed ones; by default all pairs are factorized, to rank.
       rating_scale: the lowest and the highest rating that there can be; by default the extremes of the training part.
+      refit: solve again on training and validation part, after the validation part was measured.
     """
 
     loss: Annotated[Literal["mse"] | None, optional("{mse}")] = None
@@ -164,12 +180,17 @@ class Choices:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.model_word = word_of(argv, "--model", "lightgcn")
-        self.model = class_of("model", self.model_word)
+        self.chooses = self.model_word in registry.names("recipe")
+        """Whether the word is of a recipe, which chooses among models itself."""
+        self.model = class_of("recipe" if self.chooses else "model", self.model_word)
+        self.parts: dict[str, type] = {}
+        self.trained = self.rates = False
+        if self.chooses:
+            return
         made = self.model if not dataclasses.is_dataclass(self.model) else _anyhow(self.model)
         self.trained = is_trained(made)
         # A model that is solved says by its answer to a loss of ratings whether there is a choice.
         self.rates = not self.trained and made.task(SquaredError()) != made.task(None)
-        self.parts: dict[str, type] = {}
         for kind in _CHOICES if self.trained else ():
             word = word_of(argv, f"--{kind}", getattr(TrainingFlags, kind, None) or "")
             if word and word != NONE and not word.isdigit():
@@ -184,8 +205,8 @@ class Choices:
                 (f"{kind}_options", twin(part, f"{kind.capitalize()}Options", summary_of(part)))
                 for kind, part in self.parts.items()
             ]
-        elif self.rates:
-            groups.append(("training", TaskFlags))
+        else:
+            groups.append(("training", TaskFlags if self.rates else SolvedFlags))
         return groups
 
     def command(self, base: type[T] = FitCommand) -> type[T]:
@@ -206,11 +227,12 @@ class Choices:
         """The options of the training, and the flags that they come from."""
         flags = getattr(command, "training", None)
         refit: dict[str, Any] = {"refit": "all"} if getattr(command, "all_data", False) else {}
-        if isinstance(flags, TaskFlags):
-            loss: dict[str, Any] = {} if flags.loss is None else {"loss": SquaredError(flags.rating_scale)}
-            return TrainingOptions(**loss, **refit), values_of(flags)
         if flags is None:
             return TrainingOptions(**refit), {}
+        if not self.trained:
+            rated = getattr(flags, "loss", None) is not None
+            loss: dict[str, Any] = {"loss": SquaredError(flags.rating_scale)} if rated else {}
+            return TrainingOptions(**{"refit": flags.refit, **loss, **refit}), values_of(flags)
         made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
         if flags.regularizer == NONE:
             made["regularizer"] = None
@@ -262,6 +284,9 @@ def run(argv: Sequence[str]) -> None:
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     check_checkpoints(command, choices)
+    if choices.chooses and (command.seeds > 1 or command.from_run is not None):
+        flag = "--seeds" if command.seeds > 1 else "--from"
+        raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -276,7 +301,8 @@ def run(argv: Sequence[str]) -> None:
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
             note(text, command.quiet)
-        _tell_unused_ratings(parts, data_options, module, options, command.quiet)
+        ranks = choices.chooses or module.task(options.loss) == "ranking"
+        _tell_unused_ratings(parts, data_options, ranks, command.quiet)
         k = list_lengths(command.k, parts, command.quiet)
         users_per_tile(parts.train.num_items, max(k), command.memory_mb)  # raises now what would be raised at the end
         source = describe(command.data, data_options, parts)
@@ -291,7 +317,10 @@ def run(argv: Sequence[str]) -> None:
             **checkpoints_of(command, folder, again is not None, this.began),
         }
         change(began=True)
-        if command.seeds == 1:
+        if choices.chooses:
+            told = lambda row: note(str(row), command.quiet)  # noqa: E731
+            models = [module(parts, refit=options.refit, on_try=told, key=keys[0])]
+        elif command.seeds == 1:
             models = [fit(module, parts, options, key=keys[0], **how)]
         else:
             models = fit_many(module, parts, options, keys=keys, **how)
@@ -302,7 +331,7 @@ def run(argv: Sequence[str]) -> None:
         # Saved before it is measured, so that no training is lost.
         with replacing(model, folder, log) as saved:
             before = time.perf_counter()
-            reports = _measure(command, models, parts, k)
+            reports = measure_test(command, models, parts, k)
             evaluate_seconds = time.perf_counter() - before if reports else None
             document = metrics_document(
                 model,
@@ -319,22 +348,25 @@ def run(argv: Sequence[str]) -> None:
                 evaluate_seconds=evaluate_seconds,
                 started=started,
             )
+            if "auto" in model.info:
+                document["auto"] = model.info["auto"]
             if command.seeds > 1:
                 document["seeds"] = seeds_document(models, reports, seeds)
             write_json(saved.beside("metrics.json"), document)
             _draw(model, saved.beside("learning_curve.png"), command.quiet)
         change(finished=True)
         remove_checkpoints(folder)
-    emit({"run": str(folder), **document}, _text(command.data, models, reports, seeds, folder), command.json)
+    emit({"run": str(folder), **document}, fit_text(command.data, models, reports, seeds, folder), command.json)
 
 
 def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
     """The choices and the options of a command."""
     choices = Choices(argv)
     name = choices.model_word
+    words = ", ".join([*registry.names("model"), *registry.names("recipe")])
     description = (
-        "Train a model on DATA, measure it on the test part, and leave a run folder. Models: "
-        f"{', '.join(registry.names('model'))}, or package.module:Class. Below are the options of {name}; "
+        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {words}, or "
+        f"package.module:Class. Below are the options of {name}; "
         "`jaxrec fit --model NAME --help` shows those of another. `jaxrec fit --resume RUN` goes on with a run."
     )
     return choices, parse(choices.command(), argv, f"fit --model {name}", description)
@@ -357,13 +389,13 @@ def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, 
     return tuple(asked)
 
 
-def _tell_unused_ratings(parts: Split, data: DataOptions, module: Any, options: TrainingOptions, quiet: bool) -> None:
+def _tell_unused_ratings(parts: Split, data: DataOptions, ranks: bool, quiet: bool) -> None:
     rated = parts.train.rating is not None and parts.train.rating.min() < parts.train.rating.max()
-    if rated and data.min_rating is None and module.task(options.loss) == "ranking":
+    if rated and data.min_rating is None and ranks:
         note("every rating counts as a liking, low ones too; --min-rating leaves those below it out", quiet)
 
 
-def _measure(command: FitCommand, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
+def measure_test(command: Any, models: Sequence[FittedModel], parts: Split, k: tuple[int, ...]) -> list[Report]:
     """The reports of the test part, one for each model; none where nothing is measured."""
     if command.no_test or command.all_data:
         return []
@@ -391,7 +423,7 @@ def _draw(model: FittedModel, path: pathlib.Path, quiet: bool) -> None:
     plots.save_figure(plots.learning_curve(records, best_epoch=best, title=title), path)
 
 
-def _text(
+def fit_text(
     data: str, models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int], folder: pathlib.Path
 ) -> str:
     model, several = models[0], len(models) > 1
@@ -402,6 +434,8 @@ def _text(
             f"of it compilation {took['compile']:.1f} and {len(took['epochs'])} epochs {sum(took['epochs']):.1f}"
         )
     lines = [f"{data}: {model}", f"seconds: {', '.join(seconds)}"]
+    if "auto" in model.info:
+        lines.append(auto_table(model))
     if several:
         lines.append(f"{len(models)} seeds:\n{_seeds_table(models, reports, seeds)}")
     elif model.info["valid"]:

@@ -235,8 +235,8 @@ def check_checkpoints(command: Any, choices: Any) -> None:
     if command.checkpoint_every < 1:
         raise JaxrecError(f"--checkpoint-every must be at least 1, got {command.checkpoint_every}")
     if not choices.trained:
-        name = choices.model_word
-        raise JaxrecError(f"--checkpoint-every: {name} is solved, not trained, so there is nothing to resume")
+        name, what = choices.model_word, "a search" if choices.chooses else "solved, not trained"
+        raise JaxrecError(f"--checkpoint-every: {name} is {what}, so there is nothing to resume")
     load_orbax()
 
 

@@ -65,8 +65,8 @@ class DataOptions:
       k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
       split: user_temporal, user_random, user_order, random, global_temporal, leave_one_out, user_kfold or
-        predefined, or package.module:Class; by default predefined where the data carry a published split, user_temporal where they
-        have timestamps, or user_random.
+        predefined, or package.module:Class; by default predefined where the data carry a published split,
+        user_temporal where they have timestamps, or user_random.
       test: the fraction held out for the test; by default 0.2.
       valid: the fraction held out for validation; by default 0.1, and none of a published split.
       valid_order: of predefined, "random", or "data" to hold out the last ones of each user in the order of the file.

@@ -65,6 +65,10 @@ def run(argv: Sequence[str]) -> None:
     """Run `jaxrec tune`; see `TuneCommand` for the options."""
     choices = Choices(argv)
     word = choices.model_word
+    if choices.chooses:
+        raise JaxrecError(
+            f"{word} chooses models and settings itself; tune one of {', '.join(registry.names('model'))}"
+        )
     description = (
         "Search for the settings of a model that are best on the validation part of DATA; the test part is not read. "
         f"Below are the options of {word}; `jaxrec tune --model NAME --help` shows those of another."

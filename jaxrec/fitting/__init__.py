@@ -6,6 +6,9 @@ from jaxrec._lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxrec.fitting._again import fit_again
+    from jaxrec.fitting._auto import Auto, auto
+    from jaxrec.fitting._auto_list import CANDIDATES, Candidate
+    from jaxrec.fitting._auto_table import Try, auto_table
     from jaxrec.fitting._blend import blend
     from jaxrec.fitting._blended import Blend
     from jaxrec.fitting._described import plain_description
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from jaxrec.fitting._versions import versions
 
 __all__ = [
+    "CANDIDATES",
+    "Auto",
     "Blend",
+    "Candidate",
     "FitOptions",
     "FittedModel",
     "FloatRange",
@@ -29,7 +35,10 @@ __all__ = [
     "Study",
     "TrainingOptions",
     "Trial",
+    "Try",
     "Validation",
+    "auto",
+    "auto_table",
     "blend",
     "fit",
     "fit_again",
@@ -47,6 +56,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "jaxrec.fitting._again": "fit_again",
+        "jaxrec.fitting._auto": "Auto auto",
+        "jaxrec.fitting._auto_list": "CANDIDATES Candidate",
+        "jaxrec.fitting._auto_table": "Try auto_table",
         "jaxrec.fitting._blend": "blend",
         "jaxrec.fitting._blended": "Blend",
         "jaxrec.fitting._described": "plain_description",

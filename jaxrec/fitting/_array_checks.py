@@ -6,6 +6,7 @@ A class of one's own is not checked, unless it registers a function of its own: 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec.blending import BlendScorer
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
 from jaxrec.scorers import (
     FactorScorer,
     FilterScorer,
+    GraphFeatures,
     ItemWeightScorer,
+    NetworkScorer,
     PopularityScorer,
     RandomScorer,
     TableScorer,
@@ -131,6 +135,39 @@ def _filters(scorer: FilterScorer) -> None:
 
 
 @check_arrays.register
+def _features(features: GraphFeatures) -> None:
+    check_arrays(features.interactions)
+    fitted, num_items = features.interactions.shape
+    _check_tables(vectors=features.vectors)
+    if features.vectors.shape[0] != num_items:
+        raise MismatchError(f"vectors have {features.vectors.shape[0]:,} rows for {num_items:,} items")
+    for name, scale in (("owns", features.owns), ("scale", (features.scale,)), ("degrees", (features.item_degrees,))):
+        for one in scale:
+            _check_vector(one, num_items, f"a scale of {name}")
+    for lane in features.lanes:
+        _check_vector(lane.users, fitted, "the weights of a lane")
+        _check_size("own", lane.own, 0, len(features.owns) - 1)
+    for end in features.ends:
+        _check_size("an end of low-pass scores", end, 1, features.vectors.shape[1])
+
+
+@check_arrays.register
+def _network_scorer(scorer: NetworkScorer) -> None:
+    check_arrays(scorer.features)
+    check_seen(scorer.history, scorer.num_items, "items of histories")
+    if scorer.candidates is not None:
+        _check_size("candidates", scorer.candidates, 1, MOST)
+    network, size = scorer.network, scorer.features.size
+    for name, vector in (("shift", network.shift), ("scale", network.scale)):
+        _check_vector(vector, size, f"the {name} of a network")
+    widths = [size, *(bias.size for bias in network.biases), 1]
+    shapes = [(after, before) for before, after in itertools.pairwise(widths)]
+    if [weight.shape for weight in network.weights] != shapes or network.skip.shape != (1, size):
+        found = [weight.shape for weight in network.weights]
+        raise MismatchError(f"the weights of a network have the shapes {found}, expected {shapes}")
+
+
+@check_arrays.register
 def _popularity(scorer: PopularityScorer) -> None:
     if scorer.counts.ndim != 1 or not jnp.issubdtype(scorer.counts.dtype, jnp.floating):
         raise MismatchError(f"counts are {scorer.counts.dtype} {scorer.counts.shape}, not one float an item")
@@ -150,6 +187,29 @@ def _random(scorer: RandomScorer) -> None:
 @check_arrays.register
 def _table(scorer: TableScorer) -> None:
     _check_tables(table=scorer.table)
+
+
+@check_arrays.register
+def _blend(scorer: BlendScorer) -> None:
+    members, calibrations, weights = scorer.members, scorer.calibrations, scorer.weights
+    if type(members) is not tuple or type(calibrations) is not tuple or not members:
+        raise MismatchError("a blend has no members")
+    if not isinstance(weights, jax.Array) or weights.dtype != jnp.float32 or weights.shape != (len(members),):
+        raise MismatchError(f"weights of a blend of {len(members)} members are {weights!r:.60}")
+    if len(calibrations) != len(members) or not all(map(callable, calibrations)):
+        raise MismatchError(f"a blend of {len(members)} members has {len(calibrations)} calibrations")
+    for number in jax.tree.leaves(calibrations):
+        if np.shape(number) != () or np.asarray(number).dtype != np.float32 or not np.isfinite(number):
+            raise MismatchError(f"a calibration has the number {number!r:.60}")
+    check_seen(scorer.seen, scorer.num_items, "seen items of a blend")
+    for member in members:
+        check_arrays(member)
+        if (member.num_users, member.num_items) != (scorer.num_users, scorer.num_items):
+            raise MismatchError(
+                f"a member of a blend is of {member.num_users} users and {member.num_items} items, and the blend of "
+                f"{scorer.num_users} and {scorer.num_items}"
+            )
+    _check_size("longest", scorer.longest, int(np.diff(np.asarray(scorer.seen.indptr)).max(initial=1)), MOST)
 
 
 @check_arrays.register

@@ -11,15 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec import registry
 from jaxrec._checks import number, whole
 from jaxrec.blending import BlendScorer, LogSoftmax
-from jaxrec.data._pairs import is_among, pair_codes, pairs_of
-from jaxrec.data._seen import SeenItems, seen_items
+from jaxrec.data._seen import SeenItems
 from jaxrec.data.splitting._holdout import generator_of
 from jaxrec.data.splitting._parts import Split
-from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.errors import JaxrecError
 from jaxrec.fitting._again import fit_again
+from jaxrec.fitting._blend_checks import calibrations_of, check_members, given_weights
 from jaxrec.fitting._blend_learning import (
     CALIBRATION_USERS,
     Heldout,
@@ -124,11 +123,11 @@ def blend(
     started = time.perf_counter()
     check_key(key)
     members = tuple(members)
-    known = _check_members(members, split, learnt=weights is None)
+    known = check_members(members, split, learnt=weights is None)
     if refit not in (True, False, "fitted", "all"):
         raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
     how = Learning(
-        calibrations=_calibrations(calibration, len(members)),
+        calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),
         l2=number("l2", l2, 0),
         memory_mb=number("memory_mb", memory_mb, 0, above=True),
@@ -138,12 +137,12 @@ def blend(
         calibrations, found, told, valid = learnt_blend(members, split, how, validation, key=key)
     else:
         calibrations = how.calibrations or (LogSoftmax(),) * len(members)
-        found, told = _given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
+        found, told = given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
         made = scorer_of([member.scorer for member in members], calibrations, found, seen)
         valid = {}
         if validation is not None and len(split.valid) and known == "train":
             valid = ranking_measuring(validation, split.train, split.valid, seen).measure(made)
-    info: dict[str, Any] = {"valid": valid, "blend": {**_described(members, calibrations, found), **told}}
+    info: dict[str, Any] = {"valid": valid, "blend": {**described(members, calibrations, found), **told}}
     again = members
     if refit and known == "train" and len(split.valid):
         again = tuple(_again(members, split, refit))
@@ -280,6 +279,20 @@ def blended(
     )
 
 
+def described(members: Sequence[FittedModel], calibrations: Sequence[Any], weights: np.ndarray) -> dict[str, Any]:
+    """What `info["blend"]` says of the members, as plain JSON values.
+
+    >>> described([], [LogSoftmax()], np.ones(1))["calibrations"]
+    [{'kind': 'jaxrec.blending:LogSoftmax', 'fields': {'temperature': 1.0}}]
+    """
+    return {
+        "members": [member.name for member in members],
+        "weights": [float(weight) for weight in weights],
+        "calibrations": [describe(one) for one in calibrations],
+        "valid": [dict(member.info["valid"]) for member in members],
+    }
+
+
 def _again(members: Sequence[FittedModel], split: Split, refit: Any) -> list[FittedModel]:
     out = []
     for at, member in enumerate(members):
@@ -315,76 +328,3 @@ def _most_users(scorers: Sequence[Any], items: np.ndarray, how: Learning) -> int
     if how.candidates is not None:
         columns = min(len(scorers) * how.candidates + items.shape[1], columns)
     return max(int(how.memory_mb * 2**20 / (columns * (8 * len(scorers) + 1))), 8)
-
-
-def _check_members(members: Sequence[FittedModel], split: Split, *, learnt: bool) -> str:
-    """Refuse members that do not go together or have seen what decides; gives what they were fitted on."""
-    if not isinstance(split, Split):
-        raise JaxrecError(f"split must be a Split, got {type(split).__name__}; see jaxrec.split")
-    for at, member in enumerate(members):
-        if not isinstance(member, FittedModel):
-            raise JaxrecError(
-                f"member {at + 1} is of type {type(member).__name__}; pass fitted models, as fit gives them"
-            )
-    if len(members) < 2:
-        raise JaxrecError(f"members has {len(members)} model{'s' * (not members)}; pass at least two fitted models")
-    if learnt and not len(split.valid):
-        raise JaxrecError(
-            "the weights of a blend are learnt on the validation part, and the split has none; split with valid=0.1, "
-            "or pass weights"
-        )
-    shown = () if split.fold_in is None else (split.fold_in,)
-    trained = seen_items(split.train, *shown)
-    held = pair_codes(split.valid)
-    for at, member in enumerate(members):
-        name = f"member {at + 1} ({member.name})"
-        member.check_catalogue(split.train, f"{name}: the split")
-        if member.info.get("task") == "rating":
-            raise JaxrecError(
-                f"{name} predicts ratings, and a blend ranks; train it with a loss that ranks, such as BPR"
-            )
-        seen = SeenItems(*map(np.asarray, member.seen))
-        both = int(is_among(held, pairs_of(seen, member.num_items)).sum()) if learnt else 0
-        if both:
-            raise MismatchError(
-                f"{name} was fitted on {both:,} of the {len(held):,} validation interactions, which the weights are "
-                "learnt on; fit it with refit=False"
-            )
-        wanted = trained if learnt else members[0].seen
-        if not all(np.array_equal(mine, theirs) for mine, theirs in zip(seen, wanted, strict=True)):
-            what = "the training part of the split" if learnt else f"member 1 ({members[0].name})"
-            raise MismatchError(f"{name} was fitted on other interactions than {what}; fit all members on one split")
-    return str(members[0].info.get("fitted_on", ""))
-
-
-def _calibrations(given: Any, members: int) -> tuple[Any, ...] | None:
-    if given is None:
-        return None
-    each = list(given) if isinstance(given, (list, tuple)) else [given] * members
-    if len(each) != members:
-        raise JaxrecError(f"calibration has {len(each)} entries and there are {members} members; give one for each")
-    made = tuple(registry.make("calibration", one) for one in each)
-    for one in made:
-        if not callable(one):
-            raise JaxrecError(
-                f"calibration is {one!r}; pass an object such as those of jaxrec.blending, or one of "
-                f"{registry.names('calibration')}"
-            )
-    return made
-
-
-def _given_weights(weights: Any, members: int) -> np.ndarray:
-    found = [number("a weight", weight) for weight in weights]
-    if len(found) != members:
-        raise JaxrecError(f"weights has {len(found)} numbers and there are {members} members; give one for each")
-    return np.asarray(found, np.float64)
-
-
-def _described(members: Sequence[FittedModel], calibrations: Sequence[Any], weights: np.ndarray) -> dict[str, Any]:
-    """What `info["blend"]` says of the members, as plain JSON values."""
-    return {
-        "members": [member.name for member in members],
-        "weights": [float(weight) for weight in weights],
-        "calibrations": [describe(one) for one in calibrations],
-        "valid": [dict(member.info["valid"]) for member in members],
-    }

@@ -186,9 +186,8 @@ def best_candidates(held: Heldout, each: int) -> Heldout:
       held: of all items, with calibrated scores.
       each: from a member.
 
-    >>> held = Heldout(
-    ...     (np.array([[3.0, 1.0, 2.0]], np.float32),), np.ones((1, 3), bool), np.array([[1, 2]]), np.array([[0.5, 0.5]])
-    ... )
+    >>> scores, held_out, share = np.array([[3.0, 1.0, 2.0]]), np.array([[1, 2]]), np.array([[0.5, 0.5]])
+    >>> held = Heldout((scores,), np.ones((1, 3), bool), held_out, share)
     >>> few = best_candidates(held, 2)
     >>> few.scores[0].tolist(), few.at.tolist(), few.share.tolist()  # items 0 and 2; item 1 is out of reach
     ([[3.0, 2.0]], [[0, 1]], [[0.0, 1.0]])

@@ -19,17 +19,28 @@ from jaxrec.errors import JaxrecError, RunFolderError
 OTHERS = (
     *(
         f"jaxrec.scorers:{name}Scorer"
-        for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table", "Filter")
+        for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table", "Filter", "Network")
     ),
-    *(f"jaxrec.scorers:{name}" for name in ("Lane", "Band", "Series")),
+    *(f"jaxrec.scorers:{name}" for name in ("Lane", "Band", "Series", "GraphFeatures", "FeatureNetwork")),
     *(
         f"jaxrec.models:{name}"
-        for name in ("OneHop", "LowPass", "UserLowPass", "Bands", "ChebyshevSeries", "Plateau", "Sharpened")
+        for name in (
+            "OneHop",
+            "LowPass",
+            "UserLowPass",
+            "Bands",
+            "ChebyshevSeries",
+            "Plateau",
+            "Sharpened",
+            "Hop",
+            "LearntFilter",
+            "LearntNetwork",
+        )
     ),
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),
     *("jaxrec.fitting:TrainingOptions", "jaxrec.fitting:Validation", "jaxrec.training:OptaxOptimizer"),
-    "jaxrec.models:Vectors",
     *("jaxrec.blending:BlendScorer", "jaxrec.fitting:Blend"),
+    *(f"jaxrec.models:{name}" for name in ("Vectors", "LinearConfidence", "LogConfidence")),
 )
 
 

@@ -27,7 +27,7 @@ from jaxrec.fitting._resume import described, keeping
 from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
 from jaxrec.fitting._told import tell_dislikes
 from jaxrec.fitting._unfinished import write_base
-from jaxrec.fitting._warm_start import WarmStart, warm_start
+from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
@@ -324,10 +324,7 @@ def _trained(
     states = []
     for key, step in zip(keys, steps, strict=True):  # one after another: each starts with the bits that `fit` gives it
         init_key, train_key = jax.random.split(key)
-        # No product is computed to learn the shapes of the parameters.
-        params = model.lazy_init(init_key, jax.eval_shape(lambda: tables.adjacency))["params"]
-        params = params if start is None else start.rows_into(params)
-        states.append(init_state(params, step, train_key))
+        states.append(init_state(first_params(model, tables, init_key, start), step, train_key))
 
     def scorer_of(member: int, params: Any) -> Any:
         variables, loss = {"params": params}, options[member].loss

@@ -48,7 +48,8 @@ def options_of(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptio
     unused = [
         field.name
         for field in dataclasses.fields(TrainingOptions)
-        if field.name not in ("validation", "refit", "weights") and getattr(made, field.name) != getattr(plain, field.name)
+        if field.name not in ("validation", "refit", "weights")
+        and getattr(made, field.name) != getattr(plain, field.name)
     ]
     if model.task(made.loss) != model.task(None) or made.loss.task == model.task(made.loss) == "rating":
         unused = [name for name in unused if name != "loss"]

@@ -93,8 +93,8 @@ def fitted_model(plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, star
     skipped = int(last.records[-1].train["skipped"]) if last.records else 0
     if skipped:
         warnings.warn(
-            f"{skipped} interactions an epoch belong to users who have every item, so they have no negative and "
-            "were left out of training",
+            f"{skipped} interactions an epoch belong to users who have every item that could be drawn, so they have no "
+            "negative and were left out of training",
             stacklevel=4,
         )
     records = [(stage.name, record) for stage in stages for record in stage.records]

@@ -17,6 +17,7 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import is_trained
 from jaxrec.models import with_sizes
 from jaxrec.sparse import SparseOperator
+from jaxrec.training import TrainData
 
 _SIZES = ("num_users", "num_items", "parent", "name", "mean")  # of a model; the mean is taken from the data
 
@@ -95,6 +96,29 @@ def warm_start(init: Any, model: Any, split: Split) -> WarmStart:
     new = {side: len(found) - known[side] for side, found in rows.items()}
     told = {"model": init.name, "known": known, "new": new, "notes": _notes(init, model, known, new, rows, split)}
     return WarmStart(params, rows["users"], rows["items"], axes, init.num_users, told)
+
+
+def first_params(model: Any, data: TrainData, key: jax.Array, start: WarmStart | None) -> Any:
+    """The parameters before the first step: drawn, made of the data where the model says so, and those of a start.
+
+    Args:
+      model: with its sizes set.
+      data: what is trained on.
+      key: consumed.
+      start: or None.
+
+    >>> import jaxrec
+    >>> from jaxrec.training import train_data
+    >>> data = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
+    >>> model = jaxrec.MF(dim=2, num_users=2, num_items=2)
+    >>> first_params(model, data, jax.random.key(0), None)["user_embedding"].shape
+    (2, 2)
+    """
+    # No product is computed to learn the shapes of the parameters.
+    params = model.lazy_init(key, jax.eval_shape(lambda: data.adjacency))["params"]
+    if hasattr(model, "initial"):
+        params = model.initial(params, data, jax.random.fold_in(key, 1))
+    return params if start is None else start.rows_into(params)
 
 
 def _rows(old: IdMap, new: IdMap) -> np.ndarray:

@@ -20,7 +20,7 @@ from jaxrec.losses._rows import (
     check_number,
     compared,
 )
-from jaxrec.losses._segments import first_places, negative_sums, segment_mean, sizes
+from jaxrec.losses._segments import check_scores, first_places, negative_sums, segment_mean, sizes
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
@@ -36,7 +36,7 @@ def adaptive_softmax(
     positive: Float[Array, " B"],
     negative: Float[Array, "B M"],
     *,
-    inverse: Float[Array, ""],
+    inverse: float | Float[Array, ""],
     user_inverse: Float[Array, " B"],
     negative_where: Bool[Array, "B M"] | None = None,
     weights: Float[Array, " B"] | None = None,
@@ -59,16 +59,17 @@ def adaptive_softmax(
     Raises:
       MismatchError: shapes that do not fit each other.
 
-    Source: Chen et al., Adap-tau: Adaptively Modulating Embedding Magnitude for Recommendation, WWW 2023, in the form of
-    the authors' code.
+    Source: Chen et al., Adap-tau: Adaptively Modulating Embedding Magnitude for Recommendation, WWW 2023, in the form
+    of the authors' code.
 
     >>> scores = jnp.zeros(1), jnp.zeros((1, 3))
     >>> print(f"{adaptive_softmax(*scores, inverse=jnp.array(9.0), user_inverse=jnp.ones(1)):.4f}")  # log 3
     1.0986
     """
+    check_scores(positive, negative)
     positive, user_inverse = counted(positive, where), counted(user_inverse, where)
     same_shape(positive, user_inverse, "user_inverse")
-    scaled = counted(negative, where) * user_inverse[:, None] if negative.ndim == 2 else negative
+    scaled = counted(negative, where) * user_inverse[:, None]
     sums, where = negative_sums(scaled, positive, negative_where, where)
     return masked_mean(sums - inverse * positive, weights, where)
 
@@ -126,7 +127,7 @@ def user_factors(
     True
     """
     own = segment_mean(losses, segment, where)
-    share = where / sizes(segment, where)
+    share = where.astype(own.dtype) / sizes(segment, where)
     mean = jnp.sum(share * own) / jnp.maximum(jnp.sum(share), 1)
     # The slope of W at -1/e is infinite, and the factors have none.
     given = jax.lax.stop_gradient((own - mean) / jnp.asarray(regularization, own.dtype))
@@ -140,7 +141,8 @@ def lambert_w(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     [0.0, 1.0, -1.0]
     """
     x = jnp.maximum(x, -math.exp(-1))
-    # Starts: a series at the branch point, log x - log log x far away; then Halley's iteration, which triples the digits.
+    # Starts: a series at the branch point, log x - log log x far away; then Halley's iteration, which triples the
+    # digits.
     root = jnp.sqrt(jnp.maximum(2 * (math.e * x + 1), 0))
     near = -1 + root - root * root / 3
     far = jnp.log(jnp.maximum(x, 3)) - jnp.log(jnp.log(jnp.maximum(x, 3)))
@@ -157,16 +159,16 @@ def lambert_w(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 class AdaptiveTemperature(Loss):
     """Softmax with adaptive temperatures (Adap-tau): log sum of e^(n/t_u) - p/t_0, with cosines p and n.
 
-    t_0 follows from the cosines and the density of the data, see `jaxrec.losses.overall_inverse`, and t_u from the loss of
-    the user, see `jaxrec.losses.user_factors`. No temperature has to be searched.
+    t_0 follows from the cosines and the density of the data, see `jaxrec.losses.overall_inverse`, and t_u from the loss
+    of the user, see `jaxrec.losses.user_factors`. No temperature has to be searched.
 
-    It differs from the authors' code in when and on what these are computed. There t_0 is computed once an epoch from all
-    pairs, without the fifth of the users who have least, and a gap of .7 stands in for the first epochs; t_u comes from
-    the user's losses in the epoch before. Here both are computed in every step from the rows of the batch, so nothing is
-    carried from step to step: the mean cosine of all pairs is that of the mean user and the mean item of the batch, each
-    user weighted by 1 / (their number of items), and items by 1 / q, with q the probability to be in the batch or to be
-    drawn; and L_u is the mean loss of the user's rows in the batch. In small batches t_0 and t_u are noisy. A sampler
-    that does not know its probabilities is taken for a uniform one.
+    It differs from the authors' code in when and on what these are computed. There t_0 is computed once an epoch from
+    all pairs, without the fifth of the users who have least, and a gap of .7 stands in for the first epochs; t_u comes
+    from the user's losses in the epoch before. Here both are computed in every step from the rows of the batch, so
+    nothing is carried from step to step: the mean cosine of all pairs is that of the mean user and the mean item of the
+    batch, each user weighted by 1 / (their number of items), and items by 1 / q, with q the probability to be in the
+    batch or to be drawn; and L_u is the mean loss of the user's rows in the batch. In small batches t_0 and t_u are
+    noisy. A sampler that does not know its probabilities is taken for a uniform one.
 
     The negatives are those that the fit draws, or without a sampler the items of the other rows.
 
@@ -175,9 +177,9 @@ class AdaptiveTemperature(Loss):
       personal: whether users have temperatures of their own; False is Adap-tau_0.
       least_gap: the gap of the mean cosines counts as at least this, which bounds 1 / t_0 at the start.
       accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`.
-      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to the cosine in ranking; it
-        is not divided by a temperature, since that is not kept. 0 ranks by the cosine, as the paper does for MF; None by
-        the inner product.
+      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to the cosine in ranking;
+        it is not divided by a temperature, since that is not kept. 0 ranks by the cosine, as the paper does for MF;
+        None by the inner product.
 
     References:
       Chen et al., Adap-tau: Adaptively Modulating Embedding Magnitude for Recommendation, WWW 2023.

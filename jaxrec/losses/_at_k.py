@@ -62,8 +62,8 @@ def softmax_at_k(
       MismatchError: shapes that do not fit each other.
       JaxrecError: a temperature that is not positive.
 
-    Source: Yang et al., Breaking the Top-K Barrier: Advancing Top-K Ranking Metrics Optimization in Recommender Systems,
-    KDD 2025.
+    Source: Yang et al., Breaking the Top-K Barrier: Advancing Top-K Ranking Metrics Optimization in Recommender
+    Systems, KDD 2025.
 
     >>> scores = jnp.zeros(1), jnp.zeros((1, 3))
     >>> print(f"{softmax_at_k(*scores, threshold=jnp.zeros(1)):.4f}")  # log 3 / 2
@@ -89,8 +89,8 @@ def top_threshold(
 ) -> Float[Array, " B"]:
     """Estimate the score that the first K of I items reach, from those of an item that the user has and M others.
 
-    Of a uniform sample of n of I items, the (K n / I)-th largest score estimates the K-th largest of all. Here n = M + 1,
-    and the place is rounded, and at least 1. There is no gradient.
+    Of a uniform sample of n of I items, the (K n / I)-th largest score estimates the K-th largest of all. Here n is
+    M + 1, and the place is rounded, and at least 1. There is no gradient.
 
     Args:
       positive: [B].
@@ -118,17 +118,18 @@ class SoftmaxAtK(Loss):
 
     beta estimates the score that the first K items of the user reach. It is found in every step from the row's own
     negatives, see `jaxrec.losses.top_threshold`. The paper keeps one for each user, found every few epochs among all
-    positives and a sample; that takes the scores of items which a batch does not have. And here the factor has no gradient.
+    positives and a sample; that takes the scores of items which a batch does not have. And here the factor has no
+    gradient.
 
-    The negatives are those that the fit draws, or without a sampler the items of the other rows. These are popular ones,
-    so beta is higher then than of uniform draws.
+    The negatives are those that the fit draws, or without a sampler the items of the other rows. These are popular
+    ones, so beta is higher then than of uniform draws.
 
     Attributes:
       top: K, the length of the lists that count.
       temperature: t.
       weight_temperature: t_w.
-      accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`; those left out are no part of the
-        sample for beta.
+      accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`; those left out are no part of
+        the sample for beta.
       logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / t in ranking. 0
         ranks by the cosine, as the paper does; None by the inner product.
 
@@ -158,7 +159,9 @@ class SoftmaxAtK(Loss):
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.softmax_at_k`."""
         if self.top >= data.num_items:
-            raise JaxrecError(f"top is {self.top}, and there are {data.num_items} items; lists of all items rank nothing")
+            raise JaxrecError(
+                f"top is {self.top}, and there are {data.num_items} items; lists of all items rank nothing"
+            )
         positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits)
         size = {"top": self.top, "num_items": data.num_items}
         return softmax_at_k(

@@ -43,8 +43,8 @@ def bilateral_softmax(
     .. math:: -\log \frac{1}{|P|} \sum_{i \in P} e^{p_i / t_1} + \frac{t_2}{t_1} \log \sum_m e^{n_m / t_2}
 
     The mean over rows; P are the rows of the batch with the same owner as the row. A temperature t_1 of the positives
-    gives less weight to positives of a low score, which are often noise. With one row for each owner t_1 scales the loss
-    and does nothing else. Times t_1 it is the loss of the paper up to a constant.
+    gives less weight to positives of a low score, which are often noise. With one row for each owner t_1 scales the
+    loss and does nothing else. Times t_1 it is the loss of the paper up to a constant.
 
     Args:
       positive: [B], the scores of items that the users have.
@@ -86,9 +86,9 @@ def bilateral_softmax(
 class BilateralSoftmax(Loss):
     """Bilateral softmax (BSL): -log mean of e^(p/t1) over a user's positives + (t2/t1) log sum of e^(n/t2).
 
-    Scores are cosines. The negatives are those that the fit draws, or without a sampler the items of the other rows. The
-    paper's mean over all positives of a user is that over the user's rows in the batch here, so that t1 matters where
-    batches are large beside the number of users.
+    Scores are cosines. The negatives are those that the fit draws, or without a sampler the items of the other rows.
+    The paper's mean over all positives of a user is that over the user's rows in the batch here, so that t1 matters
+    where batches are large beside the number of users.
 
     Attributes:
       temperature: t2, of the negatives.

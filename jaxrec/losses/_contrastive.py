@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import counted, masked_mean, same_shape
 from jaxrec.losses._rows import AccidentalHits, by_cosine, check_drawn, check_hits, check_number, compared
+from jaxrec.losses._segments import check_scores
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.sampling._objects import Uniform
@@ -53,10 +54,7 @@ def cosine_contrastive(
     >>> loss.item()  # 0.5 + (0.5 + 0) 2 / 2
     1.0
     """
-    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
-        raise MismatchError(
-            f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
-        )
+    check_scores(positive, negative)
     positive, negative = counted(positive, where), counted(negative, where)
     count = jnp.full(positive.shape, max(negative.shape[1], 1), positive.dtype)
     if negative_where is not None:
@@ -69,7 +67,7 @@ def cosine_contrastive(
 
 @options
 class CosineContrastive(Loss):
-    """The cosine contrastive loss of SimpleX: (1 - cos+) + w times the mean of max(0, cos- - margin) over the negatives.
+    """The cosine contrastive loss of SimpleX: 1 - cos+ plus w times the mean over negatives of max(0, cos- - margin).
 
     It wants many negatives: the paper takes up to 1,000 or more, with w of 10 to 1,000 and margins of 0 to 0.9 by data
     set. Lists are ranked by the cosine.

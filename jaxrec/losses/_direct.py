@@ -106,7 +106,8 @@ class DirectAU(Loss):
       ranking: rank by the inner product, "dot", as the authors' code does, or by the "cosine" that is trained.
 
     References:
-      Wang et al., Towards Representation Alignment and Uniformity in Collaborative Filtering, KDD 2022, equations 5 and 6.
+      Wang et al., Towards Representation Alignment and Uniformity in Collaborative Filtering, KDD 2022, equations 5 and
+      6.
 
     >>> DirectAU(gamma=0.5).default_negatives() is None
     True

@@ -199,8 +199,8 @@ def softmax(
       MismatchError: shapes that do not fit each other.
       JaxrecError: a temperature that is not positive.
 
-    Source: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024; Bengio and
-    Senecal, IEEE Transactions on Neural Networks 19(4), 2008, for the correction.
+    Source: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024; Bengio
+    and Senecal, IEEE Transactions on Neural Networks 19(4), 2008, for the correction.
 
     >>> print(f"{softmax(jnp.array([0.0]), jnp.array([[0.0, 0.0]])):.4f}")  # log 3
     1.0986

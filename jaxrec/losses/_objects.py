@@ -84,8 +84,8 @@ class Logistic(Loss):
 class SampledSoftmax(Loss):
     """Softmax cross-entropy of one positive against drawn negatives, -log(e^(p/t) / (e^(p/t) + sum of e^(n/t))).
 
-    With the logQ correction each of the M negatives has n / t - log(M q), with q the probability that the sampler drew it
-    with. The sum then estimates, without bias, the sum over all items that the user lacks, whatever the sampler.
+    With the logQ correction each of the M negatives has n / t - log(M q), with q the probability that the sampler drew
+    it with. The sum then estimates, without bias, the sum over all items that the user lacks, whatever the sampler.
 
     Attributes:
       temperature: t.
@@ -133,8 +133,8 @@ class SampledSoftmax(Loss):
         need(self, negatives)
         if self.logq_correction and not getattr(negatives, "knows_probability", False):
             raise JaxrecError(
-                f"logq_correction needs the probabilities of the draws, and {type(negatives).__name__} does not know them; "
-                "leave it out, or use Uniform or Popularity"
+                f"logq_correction needs the probabilities of the draws, and {type(negatives).__name__} does not know "
+                "them; leave it out, or use Uniform or Popularity"
             )
 
 

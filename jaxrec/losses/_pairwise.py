@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from jaxrec.errors import JaxrecError
-from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal
+from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
     by_cosine,
@@ -19,7 +19,7 @@ from jaxrec.losses._rows import (
     check_number,
     compared,
 )
-from jaxrec.losses._segments import negative_sums
+from jaxrec.losses._segments import check_scores, negative_sums
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
@@ -63,8 +63,8 @@ def pairwise_softmax(
       MismatchError: shapes that do not fit each other.
       JaxrecError: a temperature that is not positive, an unknown surrogate.
 
-    Source: Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS
-    2024. Sums stand for its means over the items, which differ by a constant.
+    Source: Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation,
+    NeurIPS 2024. Sums stand for its means over the items, which differ by a constant.
 
     >>> print(f"{pairwise_softmax(jnp.zeros(1), jnp.zeros((1, 3))):.4f}")  # log 3
     1.0986
@@ -72,10 +72,12 @@ def pairwise_softmax(
     check_positive(temperature)
     if surrogate not in _SURROGATES:
         raise JaxrecError(f"surrogate must be one of {', '.join(_SURROGATES)}, got {surrogate!r}")
+    check_scores(positive, negative)
     positive, negative = counted(positive, where), counted(negative, where)
     if negative_where is not None:
+        same_shape(negative, negative_where, "negative_where")
         negative = jnp.where(negative_where, negative, 0)
-    gap = (negative - positive[:, None]) / 2 if negative.ndim == 2 else negative
+    gap = (negative - positive[:, None]) / 2
     powers = jnp.log(jnp.maximum(1 + _SURROGATES[surrogate](gap), _LEAST)) * reciprocal(temperature, gap.dtype)
     sums, where = negative_sums(powers, positive, negative_where, where)
     return masked_mean(sums, weights, where)
@@ -91,11 +93,12 @@ class PairwiseSoftmax(Loss):
       surrogate: sigma, 1 + "tanh", "relu" of 1 + d, or 1 + "atan".
       temperature: t. Half of that of a softmax makes about the same slopes, since the gap is halved.
       accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`.
-      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / (2 t) in ranking. 0
-        ranks by the cosine, as the paper does; None by the inner product.
+      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / (2 t) in
+        ranking. 0 ranks by the cosine, as the paper does; None by the inner product.
 
     References:
-      Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS 2024.
+      Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS
+      2024.
 
     >>> PairwiseSoftmax("atan").temperature
     0.06

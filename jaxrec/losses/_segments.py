@@ -26,10 +26,7 @@ def negative_sums(
     >>> sums.round(4).tolist(), where.tolist()  # log 3
     ([1.0986000299453735, 0.0], [True, False])
     """
-    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
-        raise MismatchError(
-            f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
-        )
+    check_scores(positive, negative)
     every = jnp.ones(positive.shape, bool)
     if where is not None:
         same_shape(positive, where, "where")
@@ -47,6 +44,18 @@ def negative_sums(
     if not negative.shape[1]:
         return jnp.zeros_like(positive), every & some
     return jnp.where(some, jax.nn.logsumexp(negative, axis=1), 0), every & some
+
+
+def check_scores(positive: jax.Array, negative: jax.Array) -> None:
+    """Refuse scores that are not [B] and [B, M].
+
+    Raises:
+      MismatchError: other shapes.
+    """
+    if positive.ndim != 1 or negative.ndim != 2 or negative.shape[:1] != positive.shape:
+        raise MismatchError(
+            f"positive must have shape (B,) and negative (B, M), got {positive.shape} and {negative.shape}"
+        )
 
 
 def first_places(owner: Int[Array, " B"], where: Bool[Array, " B"]) -> Int[Array, " B"]:
@@ -83,7 +92,8 @@ def log_mean_exp(
     top = jax.lax.stop_gradient(jax.ops.segment_max(jnp.where(weight > 0, values, -jnp.inf), segment, size))
     top = jnp.where(jnp.isfinite(top), top, 0)[segment]
     # A row without weight may lie far above the others' largest.
-    total = jax.ops.segment_sum(weight * jnp.exp(jnp.minimum(values - top, 0)), segment, size)[segment]
+    power = jnp.exp(jnp.where(weight > 0, values - top, 0))
+    total = jax.ops.segment_sum(weight * power, segment, size)[segment]
     norm = jax.ops.segment_sum(weight, segment, size)[segment]
     some = norm > 0
     return jnp.where(some, top + jnp.log(jnp.where(some, total, 1)) - jnp.log(jnp.where(some, norm, 1)), 0)

@@ -20,12 +20,17 @@ from jaxrec.models._filter_terms import (
 )
 from jaxrec.models._gcn import GCN, GCNClassifier, transposed_order
 from jaxrec.models._graph_filter import GraphFilter
+from jaxrec.models._ials import IALS, LinearConfidence, LogConfidence
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
+from jaxrec.models._lightgcnpp import LightGCNPP
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
+from jaxrec.models._ranking_heads import Hop, LearntFilter, LearntNetwork, RankingHead
 from jaxrec.models._rp3beta import RP3Beta
 from jaxrec.models._sansa import SANSA
+from jaxrec.models._simgcl import SimGCL, XSimGCL
+from jaxrec.models._spectral_ranker import SpectralRanker
 from jaxrec.models._svdpp import SVDPP
 from jaxrec.models._userknn import UserKNN
 from jaxrec.models._vectors import Vectors
@@ -33,6 +38,7 @@ from jaxrec.models._vectors import Vectors
 __all__ = [
     "EASE",
     "GCN",
+    "IALS",
     "MF",
     "NMF",
     "SANSA",
@@ -43,19 +49,29 @@ __all__ = [
     "FilterTerm",
     "GCNClassifier",
     "GraphFilter",
+    "Hop",
     "ItemKNN",
+    "LearntFilter",
+    "LearntNetwork",
     "LightGCN",
+    "LightGCNPP",
+    "LinearConfidence",
+    "LogConfidence",
     "LowPass",
     "OneHop",
     "Plateau",
     "Popularity",
     "RP3Beta",
     "Random",
+    "RankingHead",
     "Sharpened",
+    "SimGCL",
     "SolvedModel",
+    "SpectralRanker",
     "UserKNN",
     "UserLowPass",
     "Vectors",
+    "XSimGCL",
     "transposed_order",
     "with_sizes",
 ]

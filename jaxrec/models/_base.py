@@ -45,6 +45,9 @@ class EmbeddingModel(nn.Module):
     draws: ClassVar[bool] = True
     """Whether another key gives another model."""
 
+    draws_in_training: ClassVar[bool] = False
+    """Whether `encode` takes a key as its last argument, for what it draws in every step, such as noise."""
+
     @property
     def user_tables(self) -> tuple[str, ...]:
         """The parameters that have a row for each user, where vectors are rows of tables; see `EmbeddingTables`."""
@@ -74,6 +77,16 @@ class EmbeddingModel(nn.Module):
     def prepared(self, part: Interactions, task: Task) -> Any:
         """The model with what it takes from the data before training, such as the mean of the ratings."""
         return self
+
+    def initial(self, params: Any, data: TrainData, key: jax.Array) -> Any:
+        """The parameters before the first step: by default as they were drawn.
+
+        Args:
+          params: as they were drawn.
+          data: what is trained on.
+          key: consumed.
+        """
+        return params
 
     def embeddings(self, adjacency: Any) -> Vectors:
         """The embeddings that a regularizer acts on: (users [U, ...], items [I, ...]); by default the vectors."""
@@ -141,7 +154,7 @@ class SolvedModel:
     """Whether another key gives another model."""
 
     takes_weights: ClassVar[bool] = False
-    """Whether `solve` weighs the interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
+    """Whether `solve` weighs interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
 
     num_users: int | None
     num_items: int | None

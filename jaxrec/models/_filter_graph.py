@@ -8,12 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.models._sizes import history_of, user_item_block
 from jaxrec.scorers import Band, FilterScorer, Lane, Series
-from jaxrec.sparse import SparseOperator, spmm
+from jaxrec.sparse import SparseOperator, from_entries, operator, spmm
 from jaxrec.spectral import singular_triplets
 
 
@@ -43,44 +44,67 @@ class InteractionGraph:
     vectors: jax.Array | None = None
 
     @staticmethod
-    def of(
-        adjacency: SparseOperator,
-        num_users: int,
-        rank: int = 0,
-        tolerance: float = 3e-3,
-        start: jax.Array | None = None,
-    ) -> InteractionGraph:
-        """The graph of a normalized adjacency [N, N].
+    def of(adjacency: SparseOperator, num_users: int) -> InteractionGraph:
+        """The graph of a normalized adjacency [N, N] of users and items, users first; without vectors."""
+        block = user_item_block(adjacency, num_users, binary=True)
+        return InteractionGraph(history_of(adjacency, num_users), block, *degrees_of(block))
+
+    @staticmethod
+    def of_pairs(user: np.ndarray, item: np.ndarray, shape: tuple[int, int]) -> InteractionGraph:
+        """The graph of distinct pairs, int32 [E] each, sorted by user and item; without vectors."""
+        block = operator(from_entries(np.ones(len(user), np.float32), user, item, shape))
+        return InteractionGraph(SeenItems(block.indptr, block.columns), block, *degrees_of(block))
+
+    def with_vectors(self, rank: int, tolerance: float, start: jax.Array | None = None) -> InteractionGraph:
+        """The graph with `rank` singular vectors, or as many as there are; 0 for none.
 
         Args:
-          adjacency: of users and items, users first.
-          num_users: U.
-          rank: how many vectors; 0 for none.
-          tolerance: of the vectors, see `jaxrec.spectral.singular_triplets`.
-          start: vectors to start from, of the smaller side.
+          rank: k.
+          tolerance: see `jaxrec.spectral.singular_triplets`.
+          start: [I, s], vectors to start from.
         """
-        degrees = jnp.maximum(jnp.diff(adjacency.indptr), 1).astype(jnp.float32)
-        graph = InteractionGraph(
-            history_of(adjacency, num_users),
-            user_item_block(adjacency, num_users, binary=True),
-            degrees[:num_users],
-            degrees[num_users:],
-        )
         if not rank:
-            return graph
-        rank = min(rank, *graph.interactions.shape)
-        normalized = user_item_block(adjacency, num_users, binary=False)
+            return self
+        rank = min(rank, *self.interactions.shape)
+        normalized = scaled(self.interactions, self.user_degrees**-0.5, self.item_degrees**-0.5)
+        if start is not None and normalized.shape[0] < normalized.shape[1]:
+            start = spmm(normalized, start)  # the iteration works on the smaller side
         # The vectors do not depend on the key of the fit, so neither does the model.
         found = singular_triplets(normalized, rank, jax.random.key(0), tolerance=tolerance, start=start)
-        return dataclasses.replace(graph, values=found.values, vectors=found.right)
+        return dataclasses.replace(self, values=found.values, vectors=found.right)
 
     @functools.cached_property
     def left(self) -> jax.Array:
         """W [U, k], the left singular vectors; 0 for a singular value of 0."""
-        assert self.vectors is not None and self.values is not None
-        scaled = self.vectors * (self.item_degrees**-0.5)[:, None]
-        left = spmm(self.interactions, scaled) * (self.user_degrees**-0.5)[:, None]
+        assert self.vectors is not None
+        assert self.values is not None
+        left = spmm(self.interactions, self.vectors * (self.item_degrees**-0.5)[:, None])
+        left = left * (self.user_degrees**-0.5)[:, None]
         return left * reciprocals(self.values)[None, :]
+
+
+def degrees_of(block: SparseOperator) -> tuple[jax.Array, jax.Array]:
+    """The numbers of entries of the rows and of the columns, float32, at least 1.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> [degrees.tolist() for degrees in degrees_of(operator(from_dense(jnp.array([[1.0, 1.0]]))))]
+    [[2.0], [1.0, 1.0]]
+    """
+    rows, columns = (jnp.maximum(jnp.diff(one.indptr), 1).astype(jnp.float32) for one in (block, block.T))
+    return rows, columns
+
+
+def scaled(block: SparseOperator, rows: jax.Array, columns: jax.Array) -> SparseOperator:
+    """The operator with each entry times the numbers of its row and of its column.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> scaled(operator(from_dense(jnp.array([[1.0, 1.0]]))), jnp.array([2.0]), jnp.array([3.0, 5.0])).data.tolist()
+    [6.0, 10.0]
+    """
+    other = block.T
+    back = (other.data * columns[other.rows] * rows[other.columns], other.rows, other.columns, other.indptr)
+    data = block.data * rows[block.rows] * columns[block.columns]
+    return SparseOperator(data, block.rows, block.columns, block.indptr, back, block.shape)
 
 
 def reciprocals(values: jax.Array) -> jax.Array:

@@ -123,6 +123,7 @@ class UserLowPass:
     def put(self, parts: FilterParts) -> None:
         """One band, whose items have what their users' vectors sum to."""
         graph = parts.graph
+        assert graph.values is not None
         weighted = graph.left * (graph.user_degrees ** jnp.float32(-self.users))[:, None]
         table = parts.table(spmm(graph.interactions.T, weighted))
         # The coordinates of a history: its vector of length 1 is n^(-1/2) h, as is the row of the matrix.

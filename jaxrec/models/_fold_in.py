@@ -68,6 +68,7 @@ class PropagatedUsers:
       weight: W [h, w], or None.
       loops: 1 where the graph has self-loops, else 0; static.
       dim: d, static.
+      exponent: of n + loops in place of 1/2; static.
 
     >>> fold_in = PropagatedUsers(jnp.ones((2, 1)), jnp.array([[3.0], [5.0]]), None, None, loops=0, dim=1)
     >>> fold_in(Histories(jnp.array([[0, 1, 1, 0]]), jnp.ones((1, 4), bool))).users.tolist()  # 16 / sqrt(4)
@@ -81,6 +82,7 @@ class PropagatedUsers:
     loops: int = static()
     dim: int = static()
     needs_ratings: bool = static(default=False)
+    exponent: float = static(default=0.5)
 
     def __call__(self, histories: Histories) -> FactorScorer:
         """The scorer of the B users."""
@@ -90,7 +92,9 @@ class PropagatedUsers:
 @jax.jit
 def _propagated(fold_in: PropagatedUsers, histories: Histories) -> FactorScorer:
     count = jnp.sum(histories.where, axis=1, keepdims=True, dtype=jnp.float32) + fold_in.loops
-    scale = jnp.where(count > 0, jax.lax.rsqrt(jnp.maximum(count, 1)), 0)
+    some = jnp.maximum(count, 1)
+    power = jax.lax.rsqrt(some) if fold_in.exponent == 0.5 else some**-fold_in.exponent
+    scale = jnp.where(count > 0, power, 0)
     users = scale * summed(fold_in.sums, histories)
     if fold_in.own is not None and fold_in.weight is not None:
         hidden = jax.nn.relu(scale * summed(fold_in.own, histories))

@@ -48,7 +48,7 @@ class GraphFilter(SolvedModel, nn.Module):
       Choi et al., Blurring-sharpening process models for collaborative filtering, SIGIR 2023.
       Kim et al., Graph spectral filtering with Chebyshev interpolation for recommendation, SIGIR 2025 (ChebyCF).
 
-    >>> import jaxrec
+    >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2], ["a", "b", "b", "c", "c"])
     >>> fitted = jaxrec.fit(GraphFilter(terms=(OneHop(), LowPass(rank=2))), data, key=jax.random.key(0))
     >>> jaxrec.recommend(fitted, history=["a"], k=1)["new"][0].item
@@ -73,5 +73,5 @@ class GraphFilter(SolvedModel, nn.Module):
         """The scorer, from a normalized adjacency [N, N]."""
         num_users, _ = bound_sizes(self, adjacency)
         rank = max(term.rank for term in self.terms)
-        graph = InteractionGraph.of(adjacency, num_users, rank, self.tolerance)
+        graph = InteractionGraph.of(adjacency, num_users).with_vectors(rank, self.tolerance)
         return filter_scorer(self.terms, graph)

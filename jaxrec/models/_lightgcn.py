@@ -15,7 +15,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._least_squares import least_squares
-from jaxrec.models._mf import Initializer, check_embedding_options, embedding
+from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded, FoldIn, Task
 from jaxrec.sparse import SparseMatrix, SparseOperator, spmm, spmm_rows
@@ -34,8 +34,9 @@ class LightGCN(EmbeddingModel):
       dim: d, the width of the embeddings.
       layers: L, the number of products with the adjacency.
       layer_weights: (a_0, ..., a_L), or None for the mean, 1 / (L + 1) each.
-      initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
-      scale: the standard deviation of "normal".
+      initializer: "normal" (mean 0, standard deviation `scale`), "xavier" (uniform, bound sqrt(6 / (rows + d))), or
+        "svd": `jaxrec.fit` starts from the leading singular vectors of the normalized adjacency, see `initial`.
+      scale: the standard deviation of "normal", and the root of the mean square of "svd".
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
       fold_in_noise: of the scores of a new user, see `MF`; infinite for propagation alone.
@@ -71,7 +72,7 @@ class LightGCN(EmbeddingModel):
 
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
-        check_embedding_options(self)
+        check_embedding_options(self, ("normal", "xavier", "svd"))
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")
         if self.layer_weights is not None:  # a list would make the module unhashable, and so unfit for jit
@@ -140,6 +141,10 @@ class LightGCN(EmbeddingModel):
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""
         return self.user_embedding, self.item_embedding
+
+    def initial(self, params: Any, data: TrainData, key: jax.Array) -> Any:
+        """The parameters before the first step, from the data where `initializer` is "svd"."""
+        return initial_embeddings(self, params, data, key)
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The vector of a new user: by propagation from the items' layers as they were trained, and a row of its own.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
+from jaxrec.models._initial import from_singular_vectors
 from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import FoldIn, Task
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from jaxrec.data import Interactions
     from jaxrec.training import TrainData
 
-Initializer = Literal["normal", "xavier"]
+Initializer = Literal["normal", "xavier", "svd"]
 
 
 class MF(EmbeddingModel):
@@ -37,8 +38,9 @@ class MF(EmbeddingModel):
       bias: whether users and items have biases b.
       mean: mu, the global mean of the ratings, which needs `bias`. None counts as 0, and `jaxrec.fit` with loss "mse"
         sets it to the mean of the ratings that it trains on.
-      initializer: "normal" (mean 0, standard deviation `scale`) or "xavier" (uniform, bound sqrt(6 / (rows + d))).
-      scale: the standard deviation of "normal".
+      initializer: "normal" (mean 0, standard deviation `scale`), "xavier" (uniform, bound sqrt(6 / (rows + d))), or
+        "svd": `jaxrec.fit` starts from the leading singular vectors of the normalized adjacency, see `initial`.
+      scale: the standard deviation of "normal", and the root of the mean square of "svd".
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
       fold_in_noise: of the scores of a new user, as a share of the difference that one item makes; more of it holds the
@@ -69,7 +71,7 @@ class MF(EmbeddingModel):
 
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
-        check_embedding_options(self)
+        check_embedding_options(self, ("normal", "xavier", "svd"))
         if self.mean and not self.bias:
             raise JaxrecError(f"mean={self.mean} is only used with bias=True")
         super().__post_init__()
@@ -133,6 +135,10 @@ class MF(EmbeddingModel):
         """The vector and the bias of a new user, by least squares; see `EmbeddingModel.fold_in`."""
         how: dict[str, Any] = {"noise": self.fold_in_noise, "unobserved": self.fold_in_unobserved}
         return least_squares(type(self).__name__, scorer, data.adjacency, task, fixed=int(self.bias), **how)
+
+    def initial(self, params: Any, data: TrainData, key: jax.Array) -> Any:
+        """The parameters before the first step, from the data where `initializer` is "svd"."""
+        return initial_embeddings(self, params, data, key)
 
     def scorer(self, adjacency: SparseMatrix | None = None) -> FactorScorer:
         """What ranking and prediction need of the model.
@@ -216,13 +222,35 @@ def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:
     >>> MF(num_users=3, num_items=1, dim=2).init(jax.random.key(0))["params"]["user_embedding"].shape
     (3, 2)
     """
-    normal = module.initializer == "normal"
+    # Singular vectors need the data: `initial_embeddings` puts them in place of what is drawn here.
+    normal = module.initializer in ("normal", "svd")
     initial = nn.initializers.normal(module.scale) if normal else nn.initializers.xavier_uniform()
     return module.param(name, initial, (rows, module.dim), jnp.float32)
 
 
-def check_embedding_options(module: nn.Module) -> None:
+def initial_embeddings(model: Any, params: Any, data: TrainData, key: jax.Array) -> Any:
+    """The parameters of a model with embeddings before the first step; see `from_singular_vectors`.
+
+    Args:
+      model: with `initializer` and `scale`.
+      params: as they were drawn; they stay so unless `initializer` is "svd".
+      data: what is trained on.
+      key: consumed.
+
+    >>> initial_embeddings(MF(), {}, None, None)
+    {}
+    """
+    if model.initializer != "svd":
+        return params
+    return from_singular_vectors(params, data, key, scale=model.scale)
+
+
+def check_embedding_options(module: nn.Module, initializers: tuple[str, ...] = ("normal", "xavier")) -> None:
     """Check the options `dim`, `scale` and `initializer` of a model with embeddings.
+
+    Args:
+      module: the model.
+      initializers: the words that it takes.
 
     Raises:
       JaxrecError: a width below 1, a negative scale, an unknown initializer.
@@ -236,5 +264,6 @@ def check_embedding_options(module: nn.Module) -> None:
         raise JaxrecError(f"dim must be at least 1, got {module.dim}")
     if not module.scale >= 0:
         raise JaxrecError(f"scale must not be negative, got {module.scale}")
-    if module.initializer not in ("normal", "xavier"):
-        raise JaxrecError(f'initializer must be "normal" or "xavier", got {module.initializer!r}')
+    if module.initializer not in initializers:
+        words = " or ".join(f'"{word}"' for word in initializers)
+        raise JaxrecError(f"initializer must be {words}, got {module.initializer!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -13,7 +13,6 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import (
-    Initializer,
     check_embedding_options,
     embedding,
     with_bias_columns,
@@ -65,7 +64,7 @@ class SVDPP(EmbeddingModel):
     dim: int = 20
     mean: float | None = None
     implicit_l2: float = 0.0
-    initializer: Initializer = "normal"
+    initializer: Literal["normal", "xavier"] = "normal"
     scale: float = 0.1
     num_users: int | None = None
     num_items: int | None = None

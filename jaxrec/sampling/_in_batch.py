@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxrec.data import SeenItems
     from jaxrec.training import TrainData
 
+State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # items, whether they will do, key, rounds
 _ROUNDS = 24  # of draws and refusals, before all rows are looked at
 
 
@@ -28,8 +29,8 @@ class InBatch(Negatives):
     lacks. After 24 refusals, which a user with half of the batch's items meets once in 10^7 draws, all rows are looked
     at, B x B searches, so the draw stays exact. A row whose user has every item of the batch does not count.
 
-    An item is drawn as often as it is popular; `log_probability` is log of its share in the interactions, over the share
-    of all that the user lacks: that over many batches, not of the batch at hand.
+    An item is drawn as often as it is popular; `log_probability` is log of its share in the interactions, over the
+    share of all that the user lacks: that over many batches, not of the batch at hand.
 
     Attributes:
       num: M, how many for each positive.
@@ -119,17 +120,18 @@ def other_rows(
     >>> other_rows(seen, user, item, all_rows, 2, jax.random.key(0))[0].tolist()
     [[7, 7], [4, 4]]
     """
+    user, item, where = jnp.asarray(user), jnp.asarray(item), jnp.asarray(where)
     size, shape = user.shape[0], (user.shape[0], num)
     loop_key, last_key = jax.random.split(key)
     order = jnp.argsort(~where, stable=True).astype(jnp.int32)  # rows that count first
     count = jnp.maximum(jnp.sum(where, dtype=jnp.int32), 1)
     users = jnp.broadcast_to(user[:, None], shape)
 
-    def going(state: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> jax.Array:
+    def going(state: State) -> jax.Array:
         _, found, _, done = state
         return (done < _ROUNDS) & ~jnp.all(found | ~where[:, None])
 
-    def again(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    def again(state: State) -> State:
         items, found, key, done = state
         key, draw_key = jax.random.split(key)
         drawn = item[order[jax.random.randint(draw_key, shape, 0, count, jnp.int32)]]

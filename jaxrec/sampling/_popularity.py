@@ -92,8 +92,8 @@ def weighted_negatives(
 ) -> tuple[Int[Array, "B num"], Bool[Array, " B"]]:
     """Items drawn in proportion to their mass from those that each user does not have, without rejection.
 
-    It is `uniform_negatives` with masses: a whole number r below the mass that the user lacks is drawn, and one bisection
-    among the user's items says how much of the mass before it is of seen items; a second one finds the item.
+    It is `uniform_negatives` with masses: a whole number r below the mass that the user lacks is drawn, and one
+    bisection among the user's items says how much of the mass before it is of seen items; a second one finds the item.
 
     Args:
       mass: see `mass_of`.
@@ -118,7 +118,7 @@ def weighted_negatives(
     indptr, items = jnp.asarray(seen.indptr), jnp.asarray(seen.items)
     lacking = mass.lacking(seen, users)
     where, shape = lacking > 0, (users.shape[0], num)
-    rank = jax.random.randint(key, shape, 0, jnp.maximum(lacking, 1)[:, None], jnp.int32)
+    rank = _below(jnp.maximum(lacking, 1)[:, None], shape, key)
     start = jnp.broadcast_to(indptr[users][:, None], shape)
     had = jnp.zeros(shape, jnp.int32)
     if items.shape[0]:
@@ -133,6 +133,25 @@ def weighted_negatives(
     # The first item whose mass reaches beyond the rank; items without mass are passed over.
     drawn = jnp.searchsorted(mass.before[1:], rank + had, side="right").astype(jnp.int32)
     return jnp.where(where[:, None], drawn, 0), where
+
+
+def _below(bound: jax.Array, shape: tuple[int, int], key: jax.Array) -> jax.Array:
+    """Whole numbers uniform in 0..bound - 1, int32: floor(bound x / 2^64) of 64 random bits x.
+
+    `jax.random.randint` takes 32 bits modulo the bound: for one of 2^30 and more some numbers come half as often again.
+    """
+    high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
+    bound = jnp.broadcast_to(bound, shape).astype(jnp.uint32)
+    carried = high * bound + _high_product(low, bound)
+    return (_high_product(high, bound) + (carried < high * bound).astype(jnp.uint32)).astype(jnp.int32)
+
+
+def _high_product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The upper half of the 64 bits of a product of uint32."""
+    half, mask = jnp.uint32(16), jnp.uint32(0xFFFF)
+    a1, a0, b1, b0 = a >> half, a & mask, b >> half, b & mask
+    middle = a1 * b0 + (a0 * b0 >> half)
+    return a1 * b1 + (middle >> half) + ((middle & mask) + a0 * b1 >> half)
 
 
 @options

@@ -4,6 +4,7 @@ A scorer is all that evaluation and recommendation know of a model, and all that
 """
 
 from jaxrec.scorers._filters import Band, FilterScorer, Lane, Series
+from jaxrec.scorers._networks import FeatureNetwork, GraphFeatures, NetworkScorer
 from jaxrec.scorers._plain import (
     FactorScorer,
     ItemWeightScorer,
@@ -17,9 +18,12 @@ from jaxrec.scorers._plain import (
 __all__ = [
     "Band",
     "FactorScorer",
+    "FeatureNetwork",
     "FilterScorer",
+    "GraphFeatures",
     "ItemWeightScorer",
     "Lane",
+    "NetworkScorer",
     "PopularityScorer",
     "RandomScorer",
     "Series",

@@ -15,11 +15,13 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from jaxrec.blending import BlendScorer
 from jaxrec.errors import JaxrecError
 from jaxrec.scorers import (
     FactorScorer,
     FilterScorer,
     ItemWeightScorer,
+    NetworkScorer,
     PopularityScorer,
     RandomScorer,
     TableScorer,
@@ -113,12 +115,13 @@ def _(scorer: FilterScorer) -> Sides:
             "over items, so it cannot be exported; recommend with jaxrec, or leave out the terms with a power"
         )
     if not scorer.lanes and not scorer.series:
-        return Sides("vectors", *({"vectors": side} for side in map(_floats, scorer.factors())))
+        users, items = map(_floats, scorer.factors())
+        return Sides("vectors", {"vectors": users}, {"vectors": items})
     if scorer.num_items > MOST_ITEMS:
         raise JaxrecError(
             f"model has a filter of {scorer.num_items:,} items, and its matrix from items to items would take "
-            f"{4 * scorer.num_items**2 / 2**30:.1f} GiB, more than {MOST_ITEMS:,} items need; recommend with jaxrec, or "
-            "export a filter of LowPass or Bands alone, which is served by vectors"
+            f"{4 * scorer.num_items**2 / 2**30:.1f} GiB; up to {MOST_ITEMS:,} items it is exported. Recommend with "
+            "jaxrec, or export a filter of LowPass or Bands alone, which is served by vectors"
         )
     size = np.diff(_whole(scorer.history.indptr))
     users = {
@@ -135,6 +138,14 @@ def _(scorer: FilterScorer) -> Sides:
 
 
 @sides.register
+def _(scorer: NetworkScorer) -> Sides:
+    raise JaxrecError(
+        "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so "
+        "it cannot be exported; recommend with jaxrec, or export a GraphFilter"
+    )
+
+
+@sides.register
 def _(scorer: PopularityScorer) -> Sides:
     users = {
         "rows_indptr": np.arange(scorer.num_users + 1, dtype=np.int32),
@@ -147,6 +158,13 @@ def _(scorer: PopularityScorer) -> Sides:
 def _(scorer: TableScorer) -> Sides:
     each = np.arange(scorer.num_users + 1, dtype=np.int32)
     return Sides("dense_rows", {"rows_indptr": each, "rows": each[:-1]}, {"values": _floats(scorer.table)})
+
+
+@sides.register
+def _(scorer: BlendScorer) -> Sides:
+    from jaxrec.serving._blend_sides import blend_sides
+
+    return blend_sides(scorer)
 
 
 @sides.register

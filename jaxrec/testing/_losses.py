@@ -71,10 +71,15 @@ class LossConformance(OptionsConformance):
     def slope(self, setting: Any, **changes: Any) -> tuple[np.ndarray, Encoded]:
         """The value and its gradient by the rows."""
         data, batch, rows = setting
-        where = changes.pop("where", batch.where)
+        where, weight = changes.pop("where", batch.where), changes.pop("weight", None)
         rows = rows._replace(**changes)
 
-        given = (rows.user, rows.positive, rows.negative), batch._replace(where=where), data, jax.random.key(3)
+        given = (
+            (rows.user, rows.positive, rows.negative),
+            batch._replace(where=where, weight=weight),
+            data,
+            jax.random.key(3),
+        )
         loss, gradient = jax.device_get(_slope(self.loss, *given, structure=structure_of(self.loss)))
         return loss, Encoded(*gradient)
 
@@ -100,6 +105,23 @@ class LossConformance(OptionsConformance):
         np.testing.assert_allclose(other, loss, rtol=1e-6)
         for one, two in zip(gradient[:3], slopes[:3], strict=True):
             np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-7)
+
+    def test_it_is_a_mean_by_weight_if_it_takes_weights(self, setting):
+        if not getattr(self.loss, "takes_weights", False):
+            pytest.skip("this loss does not take weights, so a fit with weights refuses it")
+        plain, slopes = self.slope(setting)
+        ones = np.ones(ROWS, np.float32)
+        for scale in (1, 3):
+            same, others = self.slope(setting, weight=np.float32(scale) * ones)
+            np.testing.assert_allclose(same, plain, rtol=1e-5)
+            np.testing.assert_allclose(others.user, slopes.user, rtol=1e-4, atol=1e-6)
+        uneven = np.arange(1, ROWS + 1, dtype=np.float32)
+        other, slopes = self.slope(setting, weight=uneven)
+        assert abs(other - plain) > 1e-6 * abs(plain)
+        # The weights of rows that do not count have no influence.
+        odd = np.where(np.asarray(setting[1].where), uneven, np.float32(1e6))
+        np.testing.assert_allclose(self.slope(setting, weight=odd)[0], other, rtol=1e-6)
+        assert self.slope(setting, weight=0 * ones)[0] == 0
 
     def test_all_masked_gives_zero_with_a_gradient_of_zero(self, setting):
         loss, gradient = self.slope(setting, where=np.zeros(ROWS, bool))

@@ -1,7 +1,7 @@
 """Train state and steps, optimizers, the epoch as one scan, the loop over epochs, and callbacks."""
 
 from jaxrec.protocols import Batch, EpochEvent, StageInfo
-from jaxrec.training._callbacks import EarlyStopping, JsonLines, ProgressBar, SteadyLoss, scalars_of
+from jaxrec.training._callbacks import Deadline, EarlyStopping, JsonLines, ProgressBar, SteadyLoss, scalars_of
 from jaxrec.training._checkpoint import Checkpoint
 from jaxrec.training._epoch import make_batch, train_epoch
 from jaxrec.training._loop import LoopResult, Monitoring, train
@@ -21,6 +21,7 @@ __all__ = [
     "Adam",
     "Batch",
     "Checkpoint",
+    "Deadline",
     "DenseStep",
     "EarlyStopping",
     "EpochEvent",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from jaxrec._checks import whole
+from jaxrec._checks import number, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 
@@ -89,6 +90,58 @@ class SteadyLoss(Callback):
     def resume_from(self, state: Any) -> None:
         """Go on comparing."""
         self._before = {int(member): total for member, total in state.items()}
+
+
+class Deadline(Callback):
+    """Stop a training in time: after the epoch from which another one would not end before the deadline.
+
+    The time is that since the first stage began, with compiling and validation. The refit of `jaxrec.fit` is not
+    stopped, since it repeats the epochs that were best; it takes about as long again.
+
+    Args:
+      seconds: from the start to the deadline, above 0; one epoch is always trained.
+      clock: gives the time in seconds.
+
+    >>> from jaxrec.training import EpochRecord
+    >>> times = iter([0.0, 3.0, 6.0, 9.0])
+    >>> stop = Deadline(10, clock=lambda: next(times))
+    >>> stop.start(StageInfo("fit", "MF", (9,)))
+    >>> [stop(EpochEvent(EpochRecord(epoch, 3.0, {}), dict)) for epoch in (1, 2, 3)]
+    [False, False, True]
+    """
+
+    def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = number("seconds", seconds, 0, above=True)
+        self.clock = clock
+        self.reached = False
+        """Whether it has stopped a training."""
+        self._started: float | None = None
+        self._before: float | None = None  # of the epoch before; the first one is compiled
+        self._longest, self._again = 0.0, False
+
+    def start(self, stage: StageInfo) -> None:
+        """Begin to count, once."""
+        self._again = stage.name == "refit"
+        self._started = self.clock() if self._started is None else self._started
+        self._before = None
+
+    def __call__(self, event: EpochEvent) -> bool:
+        """Whether another epoch like the longest one would end too late."""
+        assert self._started is not None
+        now, known = self.clock(), event.record.seconds + event.record.valid_seconds
+        self._longest = max(self._longest, known, 0.0 if self._before is None else now - self._before)
+        self._before = now
+        late = not self._again and now - self._started + self._longest > self.seconds
+        self.reached = self.reached or late
+        return late
+
+    def checkpoint_state(self) -> Any:
+        """The seconds that have passed."""
+        return None if self._started is None else self.clock() - self._started
+
+    def resume_from(self, state: Any) -> None:
+        """Go on counting from there."""
+        self._started = self.clock() - (state or 0.0)
 
 
 class JsonLines(Callback):

@@ -50,9 +50,11 @@ class Objective:
 
     def __call__(self, params: Params, data: TrainData, batch: Batch, key: jax.Array) -> tuple[jax.Array, Info]:
         """The loss of one batch; the key is consumed."""
-        rows = self.model.apply(
-            {"params": params}, data.adjacency, batch.user, batch.item, batch.negatives, method="encode"
-        )
+        given = (data.adjacency, batch.user, batch.item, batch.negatives)
+        if getattr(self.model, "draws_in_training", False):
+            key, draw_key = jax.random.split(key)
+            given = (*given, draw_key)
+        rows = self.model.apply({"params": params}, *given, method="encode")
         return self.of_rows(rows, data, batch, key)
 
     def of_rows(self, rows: Encoded, data: TrainData, batch: Batch, key: jax.Array) -> tuple[jax.Array, Info]:

@@ -63,6 +63,10 @@ class RowStep:
                 f"row-sparse steps are for models whose vectors are rows of tables, such as MF; {type(model).__name__} "
                 "mixes rows, so leave sparse=True out"
             )
+        if getattr(model, "draws_in_training", False):
+            raise JaxrecError(
+                f"{type(model).__name__} draws in every step, which row-sparse steps do not; leave sparse=True out"
+            )
 
     def init(self, params: Params) -> Any:
         """The slots of the rule for each table."""

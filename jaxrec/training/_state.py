@@ -112,8 +112,8 @@ def train_data(interactions: Interactions, weight: np.ndarray | None = None) -> 
 
     Args:
       interactions: E of them.
-      weight: float32 [E], of each in the loss, or None for ones; see `jaxrec.training.weights_of`. The adjacency and the
-        popularity of the items count interactions, whatever they weigh.
+      weight: float32 [E], of each in the loss, or None for ones; see `jaxrec.training.weights_of`. The adjacency and
+        the popularity of the items count interactions, whatever they weigh.
 
     Raises:
       JaxrecError: no interaction at all.

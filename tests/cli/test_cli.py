@@ -66,7 +66,7 @@ def test_every_command_has_help_and_says_json(cli, name):
 
 def test_an_unknown_command_is_corrected(cli):
     assert cli("recomend").error == "there is no command 'recomend'; did you mean recommend?"
-    assert "the commands are fit, tune, evaluate" in cli("qqq").error
+    assert "the commands are fit, tune, blend, evaluate" in cli("qqq").error
 
 
 def test_fit_help_lists_the_models_and_the_options_of_the_chosen_one(cli):
@@ -97,7 +97,8 @@ def test_without_flags_the_options_are_the_defaults_of_the_dataclasses(name):
     choices, command = fit_command("data", "--model", name)
     module = registry.find("model", name)(**values_of(command.model_options))
     assert module == registry.make("model", name)
-    assert hasattr(command, "training") == (is_trained(module) or name == "nmf")
+    assert hasattr(command.training, "epochs") == is_trained(module)
+    assert hasattr(command.training, "rating_scale") == (name == "nmf")
     assert choices.options(command)[0] == jaxrec.TrainingOptions()
 
 

@@ -92,7 +92,7 @@ def test_fit_gives_what_python_gives(cli, ratings, tmp_path):
     users, items = np.repeat(data.users.ids, 3), np.tile(data.items.ids[:3], data.num_users)
     np.testing.assert_array_equal(jaxrec.predict(restored, users, items), jaxrec.predict(model, users, items))
     assert result.json["valid"] is None
-    assert result.json["config"]["fit"] is None
+    assert result.json["config"]["fit"] == {"refit": True, "all_data": False}
 
 
 def test_json_goes_to_stdout_alone_and_notes_to_stderr(cli, ratings, tmp_path):

@@ -68,7 +68,7 @@ def arrays_file_of(run, name):
 @pytest.fixture
 def replayed(monkeypatch):
     """Train and measure once; later fits write the same log and give the same model and figures."""
-    fit, measure, save_figure, kept = fit_command.fit, fit_command._measure, plots.save_figure, {}
+    fit, measure, save_figure, kept = fit_command.fit, fit_command.measure_test, plots.save_figure, {}
 
     def train(*given, log, **options):
         if "model" not in kept:
@@ -90,7 +90,7 @@ def replayed(monkeypatch):
         write_whole(path, kept["png"])
 
     monkeypatch.setattr(fit_command, "fit", train)
-    monkeypatch.setattr(fit_command, "_measure", measured)
+    monkeypatch.setattr(fit_command, "measure_test", measured)
     monkeypatch.setattr(plots, "save_figure", draw)
 
 
@@ -185,7 +185,7 @@ def test_a_failure_while_the_new_model_is_measured_keeps_the_old_run_and_the_new
     cli, ratings, good, tmp_path, monkeypatch
 ):
     run = shutil.copytree(good, tmp_path / "run")
-    monkeypatch.setattr(fit_command, "_measure", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(fit_command, "measure_test", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     result = cli("fit", ratings, *WORDS, "--seed", "2", "--out", run)
     assert result.status == 130
     assert check_whole(run) == 1

@@ -5,10 +5,39 @@ import dataclasses
 import jax
 import pytest
 
-from jaxrec import EASE, GCN, MF, NMF, SVDPP, ItemKNN, LightGCN, Popularity, Random, TrainingOptions, UserKNN, registry
+from jaxrec import (
+    EASE,
+    GCN,
+    IALS,
+    MF,
+    NMF,
+    SVDPP,
+    ItemKNN,
+    LightGCN,
+    Popularity,
+    Random,
+    TrainingOptions,
+    UserKNN,
+    registry,
+)
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax, Logistic
-from jaxrec.models import SANSA, ChebyshevSeries, GraphFilter, LowPass, OneHop, RP3Beta, UserLowPass, with_sizes
+from jaxrec.models import (
+    SANSA,
+    ChebyshevSeries,
+    GraphFilter,
+    LearntFilter,
+    LearntNetwork,
+    LightGCNPP,
+    LowPass,
+    OneHop,
+    RP3Beta,
+    SimGCL,
+    SpectralRanker,
+    UserLowPass,
+    XSimGCL,
+    with_sizes,
+)
 from jaxrec.testing import ModelConformance, SolverConformance, adjacency_of, checkerboard
 from jaxrec.training import Adam
 
@@ -59,6 +88,46 @@ class TestGraphFilter(ModelConformance):
     )
 
 
+class TestSpectralRanker(ModelConformance):
+    traced = False
+    model = SpectralRanker(head=LearntNetwork(ends=(2, 4), hidden=(8,), epochs=20, batch_users=4), share=0.2)
+
+
+class TestSpectralRankerOfAllItems(ModelConformance):
+    traced = False
+    model = TestSpectralRanker.model.clone(candidates=None)
+
+
+class TestSpectralRankerWithAFilter(ModelConformance):
+    traced = False
+    model = SpectralRanker(head=LearntFilter(ends=(1, 2, 4), batch_users=4), share=0.2)
+
+
+class TestLightGCNSingular(ModelConformance):
+    model = LightGCN(dim=8, layers=1, initializer="svd")
+    options = BPR
+
+
+class TestMFSingular(ModelConformance):
+    model = MF(dim=4, bias=True, initializer="svd")
+    options = BPR
+
+
+class TestLightGCNPP(ModelConformance):
+    model = LightGCNPP(dim=8, layers=2)
+    options = BPR
+
+
+class TestSimGCL(ModelConformance):
+    model = SimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
+
+
+class TestXSimGCL(ModelConformance):
+    model = XSimGCL(dim=8, layers=2, contrast_weight=0.05)
+    options = BPR
+
+
 class TestSVDPP(ModelConformance):
     model = SVDPP(dim=4)
     options = LOGISTIC
@@ -91,6 +160,15 @@ class TestItemKNNNormalized(ModelConformance):
 class TestEASE(ModelConformance):
     model = EASE(l2=2.0)
     traced = False
+
+
+class TestIALS(ModelConformance):
+    model = IALS(dim=4, degree_exponent=0.1)
+    traced = False
+
+
+class TestIALSSolved(SolverConformance):
+    model = IALS(dim=20, iterations=2)
 
 
 class TestRDLAENormalized(ModelConformance):

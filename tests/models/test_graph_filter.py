@@ -83,7 +83,7 @@ def test_the_low_pass_of_users_is_that_of_items_where_the_exponents_agree():
 
 @pytest.mark.parametrize("response", [Plateau(2.0), Plateau(3.0), Sharpened(0.3)])
 def test_a_series_of_the_order_of_a_polynomial_is_exact(response):
-    # (1 + t^f) / 2 and its mirror image meet smoothly but are two polynomials for an even f: a series of order 40 is near.
+    # (1 + t^f) / 2 and its mirror image are two polynomials for an even f: a series of order 40 is near.
     term = ChebyshevSeries(weight=2.0, response=response, order=40, own=0.4, scored=0.1)
     found, expected = scores_of(scorer_of(term)), slow_series(term)
     np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())

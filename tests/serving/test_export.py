@@ -17,6 +17,7 @@ import worlds
 
 import jaxrec
 from jaxrec.errors import JaxrecError
+from jaxrec.models import GraphFilter, LowPass, OneHop
 from jaxrec.scorers import FactorScorer, TableScorer
 from jaxrec.serving import sides
 from jaxrec.serving._folder import HEAD, manifest_bytes
@@ -28,6 +29,7 @@ MODELS = {
     "itemknn": jaxrec.ItemKNN(neighbors=5),
     "userknn": jaxrec.UserKNN(neighbors=5),
     "popularity": jaxrec.Popularity(),
+    "filter": GraphFilter(terms=(OneHop(), LowPass(rank=4))),
 }
 LOADERS = ("serve_numpy", "serve_jax")
 NEEDED = {"serve_numpy": {"numpy"}, "serve_jax": {"numpy", "jax", "flatbuffers"}}

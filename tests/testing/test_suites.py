@@ -5,10 +5,24 @@ import jax.numpy as jnp
 import pytest
 
 import jaxrec
-from jaxrec.losses import BPR, InBatchSoftmax, Logistic, NormL2, SampledSoftmax, SquaredError, SquaredL2
+from jaxrec.losses import (
+    BPR,
+    AdaptiveTemperature,
+    BilateralSoftmax,
+    CosineContrastive,
+    DirectAU,
+    InBatchSoftmax,
+    Logistic,
+    NormL2,
+    PairwiseSoftmax,
+    SampledSoftmax,
+    SoftmaxAtK,
+    SquaredError,
+    SquaredL2,
+)
 from jaxrec.protocols import Loss, Negatives, Regularizer
 from jaxrec.pytrees import options, static
-from jaxrec.sampling import Uniform
+from jaxrec.sampling import Hardest, InBatch, Popularity, Uniform
 from jaxrec.testing import (
     LossConformance,
     ModelConformance,
@@ -31,12 +45,40 @@ class TestSampledSoftmax(LossConformance):
     loss = SampledSoftmax(temperature=0.2)
 
 
+class TestSampledSoftmaxCorrected(LossConformance):
+    loss = SampledSoftmax(temperature=0.2, logq_correction=True)
+
+
 class TestInBatchSoftmax(LossConformance):
     loss = InBatchSoftmax(temperature=0.2, accidental_hits="same_item", chunks=2)
 
 
 class TestInBatchSoftmaxAdjusted(LossConformance):
     loss = InBatchSoftmax(temperature=0.2, accidental_hits="seen", logit_adjustment=0.7)
+
+
+class TestBilateralSoftmax(LossConformance):
+    loss = BilateralSoftmax(0.2, 0.3)
+
+
+class TestPairwiseSoftmax(LossConformance):
+    loss = PairwiseSoftmax("tanh", 0.1)
+
+
+class TestSoftmaxAtK(LossConformance):
+    loss = SoftmaxAtK(2, 0.2, accidental_hits="seen")
+
+
+class TestAdaptiveTemperature(LossConformance):
+    loss = AdaptiveTemperature()
+
+
+class TestCosineContrastive(LossConformance):
+    loss = CosineContrastive(0.2, 2.0)
+
+
+class TestDirectAU(LossConformance):
+    loss = DirectAU(0.5)
 
 
 class TestSquaredError(LossConformance):
@@ -53,6 +95,18 @@ class TestNormL2(RegularizerConformance):
 
 class TestUniform(NegativesConformance):
     negatives = Uniform(2)
+
+
+class TestPopularity(NegativesConformance):
+    negatives = Popularity(0.75, 2)
+
+
+class TestInBatch(NegativesConformance):
+    negatives = InBatch(3)
+
+
+class TestHardest(NegativesConformance):
+    negatives = Hardest(of=4, num=2)
 
 
 @options

@@ -1,0 +1,1 @@
+"""Graph filters, given and learnt, and the network over graph features on the published splits."""

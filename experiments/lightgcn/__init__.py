@@ -1,0 +1,1 @@
+"""LightGCN trained with BPR, with one to four layers, on the official splits."""

@@ -1,0 +1,1 @@
+"""One LightGCN trained with each loss, on the official splits."""

@@ -1,0 +1,335 @@
+"""`auto`: tries models of a list within a stated time, and keeps the best of them or their blend."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxrec._checks import check_kinds, number
+from jaxrec.data.splitting._parts import Split
+from jaxrec.errors import JaxrecError
+from jaxrec.evaluation import DEFAULT_K, higher_is_better
+from jaxrec.fitting._again import fit_again
+from jaxrec.fitting._auto_list import CANDIDATES, Candidate, built
+from jaxrec.fitting._auto_table import Try
+from jaxrec.fitting._blend import Learning, blended, described, learnt_blend
+from jaxrec.fitting._fit import fit
+from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._plan import check_key, is_trained
+from jaxrec.fitting._validation import Validation, ranking_measuring
+from jaxrec.training import Deadline
+
+CLOCK = time.monotonic
+_MARGIN = 1.2  # what is estimated may take so many times as long
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """The best model of a word so far, and what it costs to go on with it."""
+
+    fitted: FittedModel
+    name: str
+    value: float
+    refit: float
+    measure: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Auto:
+    """Try closed forms, filters, factorizations and graph models within a stated time, and keep the best or the blend.
+
+    It is what `jaxrec fit --model auto` runs; in Python `jaxrec.auto` is the same.
+
+    Attributes:
+      seconds: for all of it: trying, blending, and fitting again what is kept. A model that is solved cannot be
+        stopped, so it may take longer where one takes longer than was estimated.
+      monitor: the validation metric that decides; by default recall@20.
+      blend: whether the blend of the best of each kind is tried too.
+
+    >>> Auto(seconds=60).blend
+    True
+    """
+
+    seconds: float = 300.0
+    monitor: str | None = None
+    blend: bool = True
+
+    def __post_init__(self) -> None:
+        check_kinds(self, finite=False)
+        object.__setattr__(self, "seconds", number("seconds", self.seconds, 0, above=True))
+
+    def __call__(
+        self,
+        split: Split,
+        *,
+        key: jax.Array,
+        refit: Literal["fitted", "all"] | bool = True,
+        on_try: Callable[[Try], None] | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> FittedModel:
+        """The fitted model; see `jaxrec.auto`."""
+        how: dict[str, Any] = {"seconds": self.seconds, "monitor": self.monitor, "blend": self.blend}
+        return auto(split, **how, refit=refit, on_try=on_try, callbacks=callbacks, key=key)
+
+
+def auto(
+    split: Split,
+    *,
+    seconds: float = 300.0,
+    monitor: str | None = None,
+    blend: bool = True,
+    refit: Literal["fitted", "all"] | bool = True,
+    candidates: Sequence[Candidate] | None = None,
+    on_try: Callable[[Try], None] | None = None,
+    callbacks: Sequence[Any] = (),
+    key: jax.Array,
+) -> FittedModel:
+    """Try models within a stated time on the validation part, and keep the best one or the blend.
+
+    The list is `jaxrec.fitting.CANDIDATES`, cheapest first. Each candidate is fitted on the training part and measured
+    on the validation part. One that is expected not to leave the time for its refit is skipped; trainings share the
+    time that is left, and are stopped at their part of it. Then the best candidates of each kind are blended
+    (`jaxrec.blend`). The figures of the blend are cross-fitted over two halves of the users: each half is measured with
+    calibrations and weights that were learnt on the other, so it is compared with the single models on users that it
+    was not learnt on. The better one is fitted again as `fit` does. The test part is not read, but by `refit="all"`.
+
+    Args:
+      split: with a validation part.
+      seconds: for all of it; see `Auto`.
+      monitor: the validation metric that decides; None takes "recall@20", or shorter lists of a tenth of the catalog.
+      blend: whether the blend is tried.
+      refit: as in `jaxrec.fit`; where the time is over, the model of the training part is kept, and `info` says so.
+      candidates: what is tried, in this order; None takes the list.
+      on_try: told of each candidate.
+      callbacks: of the trainings, see `jaxrec.protocols.Callback`.
+      key: consumed.
+
+    Returns:
+      The fitted model. `info["auto"]` has the table, what was kept and why; `jaxrec.fitting.auto_table` shows it.
+
+    Raises:
+      JaxrecError: no validation part, options out of range, or no candidate that could be fitted.
+
+    >>> import jaxrec
+    >>> from jaxrec.fitting import Candidate
+    >>> pairs = [(user, item) for user in range(12) for item in range(12) if (user * item) % 3]
+    >>> split = jaxrec.split(jaxrec.from_arrays(*zip(*pairs)), "user_random", key=jax.random.key(0))
+    >>> some = [Candidate("itemknn"), Candidate("ease", {"l2": 5.0}), Candidate("no_such_model")]
+    >>> model = auto(split, seconds=60, candidates=some, key=jax.random.key(0))
+    >>> [row["state"] for row in model.info["auto"]["table"]]
+    ['tried', 'tried', 'skipped']
+    """
+    check_key(key)
+    if not isinstance(split, Split) or not len(split.valid):
+        raise JaxrecError("auto compares models on the validation part, and there is none; pass a split with valid=0.1")
+    seconds = number("seconds", seconds, 0, above=True)
+    # Of long lists in a small catalog all recalls are near 1.
+    longest = max(min(max(DEFAULT_K), split.train.num_items // 10), 1)
+    monitor = f"recall@{longest}" if monitor is None else monitor
+    candidates = CANDIDATES if candidates is None else candidates
+    validation = Validation(every=2, patience=5, monitor=monitor, metrics=("recall", "ndcg"), k=longest)
+    search = _Search(split, validation, seconds, blend=blend, refit=refit, clock=CLOCK)
+    fit_key, blend_key = jax.random.split(key)
+    made = [built(candidate) for candidate in candidates]
+    for at, candidate in enumerate(candidates):
+        later = sum(not isinstance(model, str) and is_trained(model) for model in made[at + 1 :])
+        row = search.consider(candidate, made[at], later, callbacks, key=jax.random.fold_in(fit_key, at))
+        search.table.append(row)
+        if on_try is not None:
+            on_try(row)
+    if not search.kept:
+        reasons = "; ".join(f"{row.model}: {row.why}" for row in search.table[:3])
+        raise JaxrecError(f"no candidate could be fitted in {seconds:g} seconds ({reasons}); give it more time")
+    return search.finish(blend_key)
+
+
+class _Search:
+    """The state of a search: its table, the best of each word, and the time that is left."""
+
+    def __init__(
+        self,
+        split: Split,
+        validation: Validation,
+        seconds: float,
+        *,
+        blend: bool,
+        refit: Any,
+        clock: Callable[[], float],
+    ) -> None:
+        self.split, self.validation, self.seconds = split, validation, seconds
+        self.blend, self.refit, self.clock = blend, refit, clock
+        self.started = clock()
+        self.table: list[Try] = []
+        self.kept: dict[str, _Kept] = {}
+        self.took: dict[str, float] = {}
+        """The least that a fit of a word was seen to take."""
+        part = split.whole if refit == "all" else split.fitted
+        self.again = len(part) / len(split.train) if refit else 0.0
+        self.rate = _rate()
+        assert validation.monitor is not None
+        self.sign = 1.0 if higher_is_better(validation.monitor) else -1.0
+
+    def left(self) -> float:
+        """The seconds that are left."""
+        return self.seconds - (self.clock() - self.started)
+
+    def reserve(self) -> float:
+        """The seconds that the end takes, for what is kept so far."""
+        kept = list(self.kept.values())
+        if not kept:
+            return 0.0
+        if not self.blend:
+            return max(kept, key=lambda one: one.value).refit * _MARGIN
+        return (sum(one.refit for one in kept) + self.blending(kept)) * _MARGIN
+
+    @staticmethod
+    def blending(kept: Sequence[_Kept]) -> float:
+        """The seconds that learning and measuring a blend take: scores of all members, a few times."""
+        return 4 * sum(one.measure for one in kept) if len(kept) > 1 else 0.0
+
+    def consider(
+        self, candidate: Candidate, model: Any, later: int, callbacks: Sequence[Any], *, key: jax.Array
+    ) -> Try:
+        """Fit and measure a candidate where there is time; `later` candidates yet to come are trained."""
+        if isinstance(model, str):
+            return Try(candidate.name, "skipped", model)
+        free, trained = self.left() - self.reserve(), is_trained(model)
+        share = free / (1 + later if trained else 1) / (1 + self.again)
+        expected = self.expected(candidate)
+        if free <= 0 or expected * _MARGIN > share:
+            need = f"it takes about {expected:.3g} s and as much again to refit, and " if expected else ""
+            return Try(candidate.name, "skipped", f"{need}{max(free, 0):.3g} s are left")
+        before, deadline = self.clock(), Deadline(share, clock=self.clock)
+        how: dict[str, Any] = {"validation": self.validation, "refit": False}
+        told = [*callbacks, deadline] if trained else []
+        try:
+            options = candidate.options(model, **how)
+            given = how if options is None else {}
+            fitted = fit(model, self.split, options, **given, callbacks=told, key=key)
+            valid = fitted.info["valid"] or self.measured(fitted)
+        except JaxrecError as error:
+            return Try(candidate.name, "failed", str(error), {}, self.clock() - before)
+        took = self.clock() - before
+        self.keep(candidate, fitted, valid, took)
+        epochs = len(fitted.info["seconds"]["epochs"])
+        why = f"its time was over after {epochs} epoch{'s' * (epochs > 1)}" if deadline.reached else ""
+        return Try(candidate.name, "stopped" if why else "tried", why, valid, took)
+
+    def expected(self, candidate: Candidate) -> float:
+        """The seconds that a fit takes at the least; 0 where nothing is known."""
+        if candidate.model in self.took:
+            return self.took[candidate.model]
+        if candidate.operations is None:
+            return 0.0
+        train = self.split.train
+        return candidate.operations(train.num_users, train.num_items, len(train)) / self.rate
+
+    def measured(self, fitted: FittedModel) -> dict[str, float]:
+        """The figures of a model that was stopped before its first validation."""
+        return ranking_measuring(self.validation, self.split.train, self.split.valid, fitted.seen).measure(
+            fitted.scorer
+        )
+
+    def keep(self, candidate: Candidate, fitted: FittedModel, valid: Mapping[str, float], took: float) -> None:
+        """Keep the model where it is the best of its word, and what was learnt of the time."""
+        info = fitted.info
+        epochs, compiling, evaluations = info["seconds"]["epochs"], info["seconds"]["compile"], 1
+        refit = least = took
+        if epochs:
+            evaluations = max(sum("valid" in record for record in info["records"]), 1)
+            one = max(took - compiling, 0.0) / len(epochs)
+            refit, least = compiling + one * info["best_epoch"], compiling + one
+        self.took[candidate.model] = least
+        value = self.sign * valid[str(self.validation.monitor)]
+        best = self.kept.get(candidate.model)
+        if best is None or value > best.value:
+            fitted = dataclasses.replace(fitted, info={**info, "valid": dict(valid)})
+            measure = info["seconds"]["evaluate"] / evaluations
+            self.kept[candidate.model] = _Kept(fitted, candidate.name, value, self.again * refit, measure)
+
+    def finish(self, key: jax.Array) -> FittedModel:
+        """Blend, choose, and fit again."""
+        ranked = sorted(self.kept.values(), key=lambda one: -one.value)
+        single, chosen = ranked[0], ranked[:1]
+        make: Callable[[Sequence[FittedModel]], FittedModel] | None = None
+        blend_told: dict[str, Any] = {"tried": False, "why": "it was not asked for"}
+        if self.blend:
+            members = self.affordable(ranked)
+            blend_told, make = self.blended(members, single, key)
+            chosen = chosen if make is None else members
+        refitted, why = bool(self.refit), ""
+        if self.refit and sum(one.refit for one in chosen) > self.left():
+            if single.refit > self.left():
+                refitted, why = False, "no time was left for the refit, so it is the model of the training part"
+            elif make is not None:
+                chosen, make, why = ranked[:1], None, "no time was left for the refit of all members of the blend"
+        models = [one.fitted for one in chosen]
+        if refitted:
+            models = [fit_again(model, self.split, "all" if self.refit == "all" else True) for model in models]
+        model = models[0] if make is None else make(models)
+        told: dict[str, Any] = {
+            "seconds": self.seconds,
+            "took": round(self.clock() - self.started, 3),
+            "monitor": self.validation.monitor,
+            "table": [row.to_dict() for row in self.table],
+            "blend": blend_told,
+            "kept": single.name if make is None else "blend",
+            "members": [one.name for one in chosen],
+            "why": why,
+        }
+        return dataclasses.replace(model, info={**model.info, "auto": told})
+
+    def affordable(self, ranked: Sequence[_Kept]) -> list[_Kept]:
+        """The best members whose blending and refit there is time for."""
+        members: list[_Kept] = []
+        for one in ranked:
+            more = [*members, one]
+            cost = sum(each.refit for each in more) + self.blending(more)
+            if cost * _MARGIN <= self.left() or not members:
+                members = more
+        return members
+
+    def blended(
+        self, members: Sequence[_Kept], single: _Kept, key: jax.Array
+    ) -> tuple[dict[str, Any], Callable[[Sequence[FittedModel]], FittedModel] | None]:
+        """What is told of the blend, and, where it is better than the best single model, what makes it of members."""
+        if len(members) < 2:
+            return {"tried": False, "why": "there are no two models that there is time to blend"}, None
+        started, fitted = time.perf_counter(), [one.fitted for one in members]
+        try:
+            learnt = learnt_blend(fitted, self.split, Learning(), self.validation, key=key)
+        except JaxrecError as error:
+            return {"tried": False, "why": str(error)}, None
+        calibrations, weights, learning, valid = learnt
+        value = self.sign * valid[str(self.validation.monitor)]
+        of_blend = {**described(fitted, calibrations, weights), **learning}
+        better = value > single.value + 1e-9  # the mean of two halves is rounded
+        told = {
+            "tried": True,
+            "why": "better than the best single model" if better else f"not better than {single.name}",
+            "valid": valid,
+            "cross_fitted": "each half of the users with what was learnt on the other",
+            "members": [one.name for one in members],
+            "weights": np.round(weights, 6).tolist(),
+        }
+
+        def made(models: Sequence[FittedModel]) -> FittedModel:
+            info = {"valid": valid, "blend": of_blend}
+            return blended(models, calibrations, weights, key=key, started=started, **info)
+
+        return told, made if better else None
+
+
+def _rate(size: int = 512) -> float:
+    """Floating-point operations a second of a product of matrices on the host."""
+    matrix, times = np.ones((size, size), np.float32), []
+    for _ in range(3):
+        started = time.perf_counter()
+        _ = matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / max(min(times), 1e-9)

@@ -1,0 +1,236 @@
+"""`auto`: what is tried in the time that there is, by a clock of the test's own, and what is kept."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import middle, middle_split
+
+import jaxrec
+from jaxrec import registry
+from jaxrec.errors import JaxrecError
+from jaxrec.fitting import CANDIDATES, Candidate, _auto, auto_table
+from jaxrec.fitting._auto_list import built
+from jaxrec.models import SolvedModel
+from jaxrec.protocols import Solution
+from jaxrec.scorers import TableScorer
+from jaxrec.training import Deadline
+
+KEY = jax.random.key(0)
+
+
+class Clock:
+    """Time goes on where a test says so."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(_auto, "CLOCK", made)
+    return made
+
+
+def truth(noise, seed=0):
+    """Scores that know what is held out, but for noise."""
+    split, rng = middle_split(), np.random.default_rng(seed)
+    table = np.zeros((30, 24), np.float32)
+    for part in (split.valid, split.test):
+        table[part.user, part.item] = 1
+    return table + noise * rng.normal(size=table.shape).astype(np.float32)
+
+
+@pytest.fixture
+def model(clock):
+    """A function that registers a solved model which takes some seconds and has some scores."""
+    made = []
+
+    def register(word, seconds, table, **more):
+        @dataclasses.dataclass(frozen=True)
+        class Known(SolvedModel):
+            by: float = 1.0
+            num_users: int | None = None
+            num_items: int | None = None
+
+            def solve(self, data, key):
+                clock.now += seconds * self.by
+                return Solution(TableScorer(jnp.asarray(table)))
+
+        Known.__name__ = word
+        registry.register("model", word, Known)
+        made.append(word)
+        return Candidate(word, **more)
+
+    yield register
+    for word in made:
+        registry.unregister("model", word)
+
+
+def states(model):
+    return [(row["model"].split()[0], row["state"]) for row in model.info["auto"]["table"]]
+
+
+def test_the_best_single_model_is_kept_and_fitted_again(clock, model):
+    some = [model("rough", 1, truth(3.0)), model("fine", 1, truth(0.5)), Candidate("no_such_model")]
+    found = jaxrec.auto(middle_split(), seconds=100, blend=False, candidates=some, key=KEY)
+    assert states(found) == [("rough", "tried"), ("fine", "tried"), ("no_such_model", "skipped")]
+    assert found.name == "fine"
+    assert found.info["auto"]["kept"] == "fine"
+    assert found.info["fitted_on"] == "train and valid"
+    assert clock.now == 3  # two fits, and one again
+    assert found.info["auto"]["blend"] == {"tried": False, "why": "it was not asked for"}
+    assert found.info["auto"]["took"] == 3
+    shown = auto_table(found)
+    assert "fine (kept)" in shown
+    assert "no model of this name is registered" in shown
+
+
+def test_a_blend_is_kept_where_it_is_better_on_users_that_it_was_not_learnt_on(model):
+    knows = np.arange(30)[:, None] % 4 < 2
+    noise = np.random.default_rng(3).normal(size=(2, 30, 24)).astype(np.float32)
+    halves = [np.where(which, 3 * truth(0) + one, one) for which, one in zip((knows, ~knows), noise, strict=True)]
+    some = [model(f"half{at}", 1, table) for at, table in enumerate(halves)]
+    found = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+    told = found.info["auto"]
+    assert told["kept"] == "blend"
+    assert sorted(told["members"]) == ["half0", "half1"]
+    monitor = told["monitor"]
+    assert told["blend"]["valid"][monitor] > max(row["valid"][monitor] for row in told["table"])
+    assert found.info["valid"] == told["blend"]["valid"]
+    assert found.info["fitted_on"] == "train and valid"
+    assert "blend of 2 (kept)" in auto_table(found)
+    # What two copies of one model say together is nothing new.
+    again = [model(f"copy{at}", 1, np.exp(halves[0])) for at in range(2)]
+    same = jaxrec.auto(middle_split(), seconds=100, candidates=again, key=KEY)
+    assert same.info["auto"]["kept"] == "copy0"
+    assert same.info["auto"]["blend"]["why"] == "not better than copy0"
+
+
+def test_what_would_take_too_long_is_skipped_by_what_the_word_took_before(clock, model):
+    slow = model("slow", 20, truth(1.0))
+    some = [slow, dataclasses.replace(slow, settings={"by": 2.0}), model("quick", 1, truth(3.0))]
+    found = jaxrec.auto(middle_split(), seconds=70, blend=False, candidates=some, key=KEY)
+    assert states(found) == [("slow", "tried"), ("slow", "skipped"), ("quick", "tried")]
+    assert "it takes about 20 s and as much again to refit, and" in found.info["auto"]["table"][1]["why"]
+    assert found.info["auto"]["kept"] == "slow"
+    assert clock.now == 41 <= 70
+
+
+def test_what_would_take_too_long_is_skipped_by_its_operations(model, monkeypatch):
+    monkeypatch.setattr(_auto, "_rate", lambda: 1e9)
+    large = model("large", 50, truth(0.0), operations=lambda users, items, pairs: 1e9 * (users + items + pairs))
+    found = jaxrec.auto(
+        middle_split(), seconds=100, blend=False, candidates=[large, model("quick", 1, truth(3.0))], key=KEY
+    )
+    assert states(found) == [("large", "skipped"), ("quick", "tried")]
+    assert "it takes about 203 s" in found.info["auto"]["table"][0]["why"]  # 30 users, 24 items, 149 pairs
+
+
+def test_without_time_for_the_refit_the_model_of_the_training_part_is_kept(clock, model):
+    found = jaxrec.auto(middle_split(), seconds=30, candidates=[model("slow", 25, truth(1.0))], key=KEY)
+    assert found.info["fitted_on"] == "train"
+    assert found.info["auto"]["why"].startswith("no time was left for the refit")
+    assert clock.now == 25
+    with pytest.raises(JaxrecError, match=r"no candidate could be fitted in 0.5 seconds .*no model of this name"):
+        jaxrec.auto(middle_split(), seconds=0.5, candidates=[Candidate("no_such_model")], key=KEY)
+
+
+def test_a_model_that_fails_is_told_and_the_others_go_on(model):
+    some = [Candidate("ease", {"max_items": 3}), Candidate("ease", {"l": 3}), model("fine", 1, truth(1.0))]
+    rows = []
+    found = jaxrec.auto(middle_split(), seconds=100, candidates=some, on_try=rows.append, refit=False, key=KEY)
+    assert [row.state for row in rows] == ["failed", "skipped", "tried"]
+    assert "max_items=3" in rows[0].why
+    assert "has no such option" in rows[1].why
+    assert found.info["auto"]["blend"]["why"] == "there are no two models that there is time to blend"
+    assert found.info["fitted_on"] == "train"
+    assert "fine: tried" in str(rows[2])
+
+
+def test_trainings_share_the_time_and_are_stopped_in_it(clock):
+    class Tick:
+        """Every epoch takes ten seconds of the clock."""
+
+        def start(self, stage):
+            pass
+
+        def __call__(self, event):
+            clock.now += 10
+
+        def finish(self):
+            pass
+
+    words = {"batch_size": 64, "epochs": 50}
+    some = [Candidate("mf", {"dim": 4}, words), Candidate("mf", {"dim": 2}, words)]
+    found = jaxrec.auto(middle_split(), seconds=200, blend=False, candidates=some, callbacks=[Tick()], key=KEY)
+    first, second = found.info["auto"]["table"]
+    assert (first["state"], second["state"]) == ("stopped", "stopped")
+    assert "its time was over after 4 epochs" in first["why"]  # half of 200 s, over 1 and 196 / 149 for its refit
+    assert first["seconds"] == 40
+    assert second["seconds"] <= 80
+    assert found.info["best_epoch"] <= 4
+    assert found.info["fitted_on"] == "train and valid"
+
+
+def test_the_deadline_goes_on_from_a_checkpoint_and_leaves_a_refit_alone():
+    from jaxrec.protocols import EpochEvent, StageInfo
+    from jaxrec.training import EpochRecord
+
+    times = itertools.count(0.0, 4.0)
+    stop = Deadline(10, clock=lambda: next(times))
+    event = EpochEvent(EpochRecord(1, 1.0, {}), dict)
+    stop.start(StageInfo("fit", "MF", (9,)))
+    assert [stop(event), stop(event), stop(event)] == [False, True, True]
+    assert stop.reached
+    stop.start(StageInfo("refit", "MF", (9,)))
+    assert not stop(event)
+    again = Deadline(10, clock=lambda: 100.0)
+    again.start(StageInfo("fit", "MF", (9,)))
+    again.resume_from(9.5)
+    assert again.checkpoint_state() == 9.5
+    assert again(event)
+    with pytest.raises(JaxrecError, match="seconds must be"):
+        Deadline(0)
+
+
+def test_the_list_is_of_models_that_can_be_made_where_they_are_registered():
+    words = [candidate.model for candidate in CANDIDATES]
+    assert {"itemknn", "ease", "mf", "lightgcn", "filter", "ials"} <= set(words)
+    for candidate in CANDIDATES:
+        if candidate.model in registry.names("model"):
+            made = built(candidate)
+            assert not isinstance(made, str), made
+            candidate.options(made, validation=None)
+    assert CANDIDATES[0].name == "popularity"
+    assert all(word in candidate.name for candidate in CANDIDATES for word in candidate.settings)
+
+
+def test_what_cannot_be_searched_is_refused():
+    bare = jaxrec.split(middle(), "user_random", test=0.2, valid=0.0, key=KEY)
+    for data in (bare, middle()):
+        with pytest.raises(JaxrecError, match=r"there is none; pass a split with valid=0.1"):
+            jaxrec.auto(data, key=KEY)
+    with pytest.raises(JaxrecError, match="seconds must be a finite number above 0"):
+        jaxrec.auto(middle_split(), seconds=-1, key=KEY)
+    with pytest.raises(JaxrecError, match="was not chosen by auto"):
+        auto_table(jaxrec.fit(jaxrec.Popularity(), middle(), key=KEY))
+
+
+def test_what_was_kept_is_saved_with_its_table(tmp_path):
+    some = [Candidate("itemknn"), Candidate("ease", {"l2": 5.0}), Candidate("popularity")]
+    found = jaxrec.auto(middle_split(), seconds=1000, candidates=some, key=KEY)
+    restored = jaxrec.restore(jaxrec.save(found, tmp_path / "run"))
+    assert restored.info["auto"] == found.info["auto"]
+    assert auto_table(restored) == auto_table(found)
+    again = jaxrec.auto(middle_split(), seconds=1000, candidates=some, key=KEY)
+    assert [row["valid"] for row in again.info["auto"]["table"]] == [
+        row["valid"] for row in found.info["auto"]["table"]
+    ]
+    assert again.info["auto"]["kept"] == found.info["auto"]["kept"]
