@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxrec._checks import check_kinds, number
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel, solved_anew
-from jaxrec.models._host_inverse import available_bytes, check_memory, host_rows, penalized_inverse, shared
+from jaxrec.models._host_inverse import HostRows, available_bytes, check_memory, host_rows, penalized_inverse, shared
 from jaxrec.models._itemknn import longest_history
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
 from jaxrec.scorers import ItemWeightScorer
@@ -21,8 +21,6 @@ from jaxrec.sparse import SparseOperator, gram
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
-    import scipy.sparse
-
     from jaxrec.training import TrainData
 
 
@@ -158,7 +156,7 @@ def check_penalty(l2: float, dropout: float) -> None:
         raise JaxrecError(f"dropout must be at least 0 and below 1, got {dropout}")
 
 
-def weighted_rows(adjacency: SparseOperator, num_users: int, exponent: float) -> scipy.sparse.csr_array:
+def weighted_rows(adjacency: SparseOperator, num_users: int, exponent: float) -> HostRows:
     """E^(-b/2) X of an adjacency [N, N] on the host, float32 [U, I]: the row of a user with d items has d^(-b/2).
 
     >>> from jaxrec.sparse import from_dense, operator
@@ -172,7 +170,7 @@ def weighted_rows(adjacency: SparseOperator, num_users: int, exponent: float) ->
     return x
 
 
-def penalties(x: scipy.sparse.csr_array, l2: float, dropout: float) -> Float[np.ndarray, " I"]:
+def penalties(x: HostRows, l2: float, dropout: float) -> Float[np.ndarray, " I"]:
     """The diagonal of R, float32 [I]: l2 + p / (1 - p) G_jj.
 
     >>> import scipy.sparse

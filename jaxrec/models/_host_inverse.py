@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,14 +12,14 @@ from jaxtyping import Float
 from jaxrec.errors import JaxrecError
 from jaxrec.sparse import SparseOperator
 
-if TYPE_CHECKING:
-    import scipy.sparse
+HostRows = Any
+"""A `scipy.sparse.csr_array`: compressed rows on the host."""
 
 _ROWS = 512  # of a dense matrix that are made or moved at a time
 _WORTH = 1e12  # multiplications that the detour over the users must save
 
 
-def host_rows(matrix: SparseOperator) -> scipy.sparse.csr_array:
+def host_rows(matrix: SparseOperator) -> HostRows:
     """The compressed rows of an operator as a SciPy array, for products of sparse matrices.
 
     >>> import jax.numpy as jnp
@@ -29,11 +29,11 @@ def host_rows(matrix: SparseOperator) -> scipy.sparse.csr_array:
     """
     import scipy.sparse
 
-    parts = (np.asarray(matrix.data), np.asarray(matrix.columns), np.asarray(matrix.indptr))
+    parts = (np.array(matrix.data), np.asarray(matrix.columns), np.asarray(matrix.indptr))
     return scipy.sparse.csr_array(parts, shape=matrix.shape)
 
 
-def penalized_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
+def penalized_inverse(x: HostRows, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
     """Compute P = (X^T X + diag(ridge))^(-1) in float32, in the array that is returned.
 
     With many more columns than rows it goes over the smaller side,
@@ -67,7 +67,7 @@ def penalized_inverse(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"])
     return invert(out)
 
 
-def inverse_over_rows(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
+def inverse_over_rows(x: HostRows, ridge: Float[np.ndarray, " Q"]) -> Float[np.ndarray, "Q Q"]:
     """Compute `penalized_inverse` from the inverse of a matrix of the rows, I + X R^(-1) X^T [P, P].
 
     >>> import scipy.sparse
@@ -94,7 +94,7 @@ def inverse_over_rows(x: scipy.sparse.csr_array, ridge: Float[np.ndarray, " Q"])
     return out
 
 
-def dense_gram(x: scipy.sparse.csr_array) -> Float[np.ndarray, "Q Q"]:
+def dense_gram(x: HostRows) -> Float[np.ndarray, "Q Q"]:
     """Compute X X^T of compressed rows as a dense matrix, some rows at a time, without a second one.
 
     >>> import scipy.sparse
@@ -116,15 +116,16 @@ def invert(matrix: Float[np.ndarray, "Q Q"]) -> Float[np.ndarray, "Q Q"]:
     >>> invert(np.array([[2.0, 0.0], [0.0, 4.0]], np.float32)).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
-    from scipy.linalg import lapack
+    from scipy.linalg import get_lapack_funcs
 
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
     # LAPACK counts by columns, and the transpose of a symmetric matrix is itself.
-    factor, failed = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    factor, failed = potrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
         raise JaxrecError(
             f"the penalized Gram matrix of {len(matrix):,} rows is not positive definite in float32; raise l2"
         )
-    inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
+    inverse, _ = potri(factor, lower=1, overwrite_c=1)
     return _mirrored(inverse.T)
 
 
@@ -173,7 +174,7 @@ def check_memory(name: str, needed: int, size: int) -> None:
     >>> check_memory("EASE", 2**60, 2**29)
     Traceback (most recent call last):
         ...
-    jaxrec.errors.JaxrecError: EASE needs 1,152,921,504,606,846,976 bytes for 536,870,912 items, and ... are available; ...
+    jaxrec.errors.JaxrecError: EASE needs 1,152,921,504,606,846,976 bytes for 536,870,912 items, and ...
     """
     if needed > available_bytes():
         raise JaxrecError(

@@ -14,6 +14,7 @@ from jaxrec._checks import check_kinds, number, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel, solved_anew
 from jaxrec.models._ease import check_penalty, item_scale, penalties, weighted_rows
+from jaxrec.models._host_inverse import HostRows
 from jaxrec.models._itemknn import longest_history, transposed_rows
 from jaxrec.models._rp3beta import scaled_rows
 from jaxrec.models._sizes import bound_sizes, history_of, user_item_block
@@ -22,8 +23,6 @@ from jaxrec.sparse import SparseOperator, spmm
 from jaxrec.types import Scorer
 
 if TYPE_CHECKING:
-    import scipy.sparse
-
     from jaxrec.training import TrainData
 
 Rows = tuple[jax.Array, jax.Array, jax.Array]
@@ -113,7 +112,7 @@ class SANSA(SolvedModel, nn.Module):
         return solved_anew(self, data)
 
 
-def sparse_gram(x: scipy.sparse.csr_array) -> Rows:
+def sparse_gram(x: HostRows) -> Rows:
     """X^T X of compressed rows X [P, Q] as compressed rows.
 
     Raises:
