@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 import jax
 import jax.numpy as jnp
 
+from jaxrec.errors import JaxrecError
 from jaxrec.registry import make
 from jaxrec.types import Scorer
 
@@ -237,7 +238,7 @@ class Negatives(Protocol):
 
     def log_probability(self, data: TrainData, user: jax.Array, negatives: jax.Array) -> jax.Array:
         """The log-probability of each draw for its user, float32 [B, M]; see `knows_probability`."""
-        raise NotImplementedError
+        raise JaxrecError(f"{type(self).__name__} does not know how likely its draws are; leave logq_correction out")
 
     def chosen(self, rows: Encoded, batch: Batch) -> tuple[Encoded, Batch]:
         """The batch with `num` of its negatives, see `chooses`; by default with all of them."""
