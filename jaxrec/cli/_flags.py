@@ -13,7 +13,7 @@ _ARGUMENTS = (
     *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
-    *("history", "interactions", "init"),
+    *("history", "interactions", "init", "time_unit"),
 )
 _RENAMED = {
     **{"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"},
