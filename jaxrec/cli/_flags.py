@@ -14,7 +14,7 @@ _ARGUMENTS = (
     "valid_order",
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
-    *("history", "interactions", "init", "new_items", "refit", "weights", "calibration", "seconds"),
+    *("history", "interactions", "init", "new_items", "refit", "weights", "calibration", "seconds", "time_unit"),
 )
 _RENAMED = {
     **{"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"},

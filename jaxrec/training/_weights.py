@@ -59,7 +59,7 @@ class TimeDecay(Weights):
         if unit is None:
             raise JaxrecError(
                 "TimeDecay has a half-life in days, and the data do not say the unit of their timestamps; pass "
-                'TimeDecay(half_life, time_unit="s") for seconds'
+                "time_unit='s' for seconds"
             )
         days = (part.timestamp.max() - part.timestamp) / (UNITS[unit] * _DAY)
         return np.exp2(-days / float(self.half_life))

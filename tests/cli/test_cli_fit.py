@@ -367,7 +367,7 @@ def test_losses_samplers_and_weights_are_chosen_by_name_with_flags_of_their_own(
 
 def test_weights_that_would_be_ignored_or_guessed_are_refused(cli, ratings, tmp_path):
     words = ("fit", ratings, "--model", "mf", "--out", tmp_path / "run", "--weights", "time_decay", "--half-life", "1")
-    assert "do not say the unit" in cli(*words, *QUICK).error
+    assert "do not say the unit of their timestamps; pass --time-unit s for seconds" in cli(*words, *QUICK).err
     assert cli(*words, "--time-unit", "s", "--dim", "4", "--epochs", "1", *QUICK).status == 0
     solved = cli("fit", ratings, "--model", "itemknn", "--out", tmp_path / "other", "--weights", "time_decay", *QUICK)
     assert "--weights" in solved.error

@@ -1,6 +1,7 @@
 """LightGCN++, SimGCL, XSimGCL and the start from singular vectors, against dense NumPy."""
 
 import dataclasses
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -280,3 +281,52 @@ def test_several_train_in_one_program_as_they_do_alone(model):
     for one, other in zip(together[1].info["records"], alone.info["records"], strict=True):
         np.testing.assert_allclose(one["loss"], other["loss"], rtol=1e-4)
     assert dataclasses.replace(together[1], model=alone.model).name == alone.name
+
+
+RELATIVES = {
+    "lightgcnpp": LightGCNPP(dim=3, layers=2),
+    "simgcl": SimGCL(dim=3, layers=1),
+    "xsimgcl": XSimGCL(dim=3, layers=2),
+    "svd": LightGCN(dim=3, layers=1, initializer="svd"),
+}
+
+
+class Stop(Exception):
+    """What a callback raises in place of a kill."""
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_a_fit_that_was_stopped_goes_on_with_the_same_bits(name, tmp_path):
+    pytest.importorskip("orbax.checkpoint", reason="checkpoints need Orbax")
+    how = {"epochs": 3, "batch_size": 32, "key": KEY}
+
+    def stop(event):
+        if event.record.epoch == 2:
+            raise Stop
+
+    keep = jaxrec.Checkpoint(tmp_path / "kept", every=1)
+    with pytest.raises(Stop):
+        jaxrec.fit(RELATIVES[name], checkerboard(), checkpoint=keep, callbacks=[stop], **how)
+    resumed = jaxrec.fit(RELATIVES[name], checkerboard(), resume=tmp_path / "kept", **how)
+    whole = jaxrec.fit(RELATIVES[name], checkerboard(), **how)
+    for one, other in zip(*(jax.tree.leaves(dict(fit.variables)) for fit in (resumed, whole)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_an_artifact_gives_the_lists_of_the_model(name, tmp_path):
+    pytest.importorskip("flatbuffers", reason="an export needs the extra export")
+    fitted = jaxrec.fit(RELATIVES[name], checkerboard(), epochs=1, batch_size=32, key=KEY)
+    jaxrec.export(fitted, tmp_path / "served")
+    source = tmp_path / "served" / "serve_numpy.py"
+    sys.path.insert(0, str(source.parent))
+    try:
+        names: dict = {"__name__": "serve_numpy", "__file__": str(source)}
+        exec(compile(source.read_text(), str(source), "exec"), names)
+        served = names["Server"](str(source.parent)).recommend([3, 8], k=4)
+    finally:
+        sys.path.remove(str(source.parent))
+        sys.modules.pop("artifact", None)
+    lists = jaxrec.recommend(fitted, [3, 8], k=4)
+    for user, shown in lists:
+        assert [found[0] for found in served[user]] == [one.item for one in shown]
