@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Literal
 
-from jaxrec.models import GraphFilter, LearntFilter, LearntNetwork, LowPass, OneHop, SpectralRanker
+from jaxrec.models import GraphFilter, Hop, LearntFilter, LearntNetwork, LowPass, OneHop, SpectralRanker
 
 Held = Literal["random", "data"]
 """How the validation part is cut from train: a random tenth, or each user's last tenth in the order of the file."""
@@ -32,6 +32,16 @@ def learnt(dataset: str, head: Any, candidates: int | None = 400) -> SpectralRan
     return SpectralRanker(head=head, candidates=candidates, candidates_scored=SCORED[dataset], held_out=held_out)
 
 
+# Products with the Gram matrix, by exponents of the degrees of users and of own items; the first chooses candidates.
+FILTER_HOPS = {
+    "gowalla": (Hop(0.5), Hop(0.5, 1.0)),
+    "yelp2018": (Hop(0.5), Hop(1.0), Hop(0.5, 1.0), Hop(1.0, 1.0)),
+}
+NETWORK_HOPS = {
+    "gowalla": (Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0)),
+    "yelp2018": (Hop(0.5), Hop(1.0), Hop(0.5, 1.0), Hop(1.0, 1.0)),
+}
+
 # Chosen by `python -m experiments.filters --dataset NAME --tune`.
 SCORED = {"gowalla": 0.2, "yelp2018": 0.5}
 CHOSEN = {"gowalla": (0.2, -0.2, 0.4), "yelp2018": (0.4, -0.2, 0.8)}
@@ -43,10 +53,11 @@ GRID = tuple(itertools.product((0.1, 0.2, 0.3, 0.4, 0.5), (-0.4, -0.2, 0.0), (0.
 def rows(dataset: str) -> dict[str, Any]:
     """Return the models of the rows by name."""
     scored, low_scored, weight = CHOSEN[dataset]
+    network = LearntNetwork(hops=NETWORK_HOPS[dataset])
     return {
         "hop": given(SCORED[dataset], 0.0, 0.0),
         "given": given(scored, low_scored, weight),
-        "filter": learnt(dataset, LearntFilter()),
-        "network": learnt(dataset, LearntNetwork()),
-        "network-all": learnt(dataset, LearntNetwork(), None),
+        "filter": learnt(dataset, LearntFilter(hops=FILTER_HOPS[dataset])),
+        "network": learnt(dataset, network),
+        "network-all": learnt(dataset, network, None),
     }

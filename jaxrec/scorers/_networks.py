@@ -148,8 +148,8 @@ class NetworkScorer:
     >>> r, ones = operator(from_dense(jnp.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]))), jnp.ones(3)
     >>> features = GraphFeatures(r, (ones,), (Lane(jnp.ones(2), 0, 0),), ones, jnp.ones((3, 1)), ones, ends=(1,))
     >>> skip = jnp.array([[0.0, 0.0, 1.0, 0.0]])  # the logarithm of the degree of the item, 0 here
-    >>> hidden = (jnp.zeros((1, 4)), jnp.zeros((1, 1)))
-    >>> network = FeatureNetwork(jnp.zeros(4), jnp.ones(4), hidden, (jnp.zeros(1),), skip)
+    >>> nothing = (jnp.zeros((1, 4)), jnp.zeros((1, 1)))
+    >>> network = FeatureNetwork(jnp.zeros(4), jnp.ones(4), nothing, (jnp.zeros(1),), skip)
     >>> scorer = NetworkScorer(SeenItems(jnp.array([0, 1]), jnp.array([0])), features, network, candidates=1)
     >>> scorer.scores(jnp.array([0])).tolist()  # item 1 is the candidate; the others are below
     [[-1.0, 0.0, -2.0]]
