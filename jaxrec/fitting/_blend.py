@@ -38,6 +38,9 @@ from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.fitting._versions import versions
 from jaxrec.models import with_sizes
 
+FOLDS = 2
+"""Figures of validation are cross-fitted over so many parts of the users."""
+
 _TOGETHER = ("split", "notes", "data", "shown_users")  # of info, the same for all members
 
 
@@ -171,8 +174,8 @@ def learnt_blend(
         raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
     most = _most_users(len(scorers), split.train.num_items, items.shape[1], how)
     chosen = np.sort(generator.permutation(len(users))[:most])
-    half = np.zeros(len(users), bool)
-    half[generator.permutation(len(users))[: len(users) // 2]] = True
+    fold = np.empty(len(users), np.int64)
+    fold[generator.permutation(len(users))] = np.arange(len(users)) % FOLDS
     first = chosen[:CALIBRATION_USERS] if how.candidates is not None else chosen
     held = heldout(scorers, users[first], items[first], share[first], seen)
 
@@ -193,8 +196,8 @@ def learnt_blend(
     calibrations, weights, loss = learn(np.ones(len(users), bool), how.calibrations)
     valid: dict[str, float] = {}
     if validation is not None:
-        for measured, among in ((half, ~half), (~half, half)):
-            its, own, _ = learn(among, calibrations, weights)  # convex in the weights; calibrations keep their kind
+        for measured in (fold == at for at in range(min(FOLDS, len(users)))):
+            its, own, _ = learn(~measured, calibrations, weights)  # convex in the weights; calibrations keep their kind
             part = split.valid.select(np.isin(split.valid.user, users[measured]))
             figures = ranking_measuring(validation, split.train, part, seen).measure(scorer_of(scorers, its, own, seen))
             for name, value in figures.items():
