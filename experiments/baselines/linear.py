@@ -35,6 +35,7 @@ class Options:
       user_exponent: tried values.
       item_exponent: tried values.
       relax: tried values, at no further cost.
+      tolerance: of the solutions, relative to the right-hand sides.
       shown: how many of the best are printed.
     """
 
@@ -46,6 +47,7 @@ class Options:
     user_exponent: tuple[float, ...] = (0.5,)
     item_exponent: tuple[float, ...] = (0.0,)
     relax: tuple[float, ...] = (0.0, 0.3, 1.0)
+    tolerance: float = 2e-3
     shown: int = 10
 
 
@@ -75,7 +77,7 @@ def world(options: Options) -> World:
     return World(train, train[users], held[users].toarray() > 0, degrees[0], degrees[1])
 
 
-def solved(x: Any, ridge: np.ndarray, right: np.ndarray, tolerance: float = 2e-3) -> np.ndarray:
+def solved(x: Any, ridge: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
     """(X^T X + diag(ridge))^(-1) times the columns of `right`, by conjugate gradients scaled by the diagonal."""
     turned = x.T.tocsr()
     scale = 1 / (np.bincount(x.indices, np.square(x.data), x.shape[1]) + ridge).astype(np.float32)[:, None]
@@ -117,7 +119,7 @@ def tried(data: World, options: Options) -> Iterator[tuple[float, float, dict[st
         ridge = (l2 + dropout / (1 - dropout) * squares).astype(np.float32)
         scale = data.item_degrees ** np.float32(item_exponent)
         scaled = np.where(seen, scale, 0).astype(np.float32)
-        products = solved(weighted, ridge, np.concatenate([scaled.T, signs], axis=1))
+        products = solved(weighted, ridge, np.concatenate([scaled.T, signs], axis=1), options.tolerance)
         diagonal = np.clip((signs * products[:, len(seen) :]).mean(axis=1), 1 / (squares + ridge), 1 / ridge)
         numbers = {"l2": l2, "dropout": dropout, "user_exponent": exponent, "item_exponent": item_exponent}
         for relax in options.relax:
