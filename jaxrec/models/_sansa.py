@@ -39,7 +39,7 @@ class SANSA(SolvedModel, nn.Module):
     column in the norm of A, |v|_A^2 = v^T A v: the solution of A[S, S] m = e_j, by a Cholesky factor of that small
     matrix. S_j grows in `rounds`: each adds the items with the largest r_i^2 / A_ii, with the residual r = e_j - A m_j,
     which is what one more entry at i alone would gain. The first round thus takes the largest cosines. The weights are
-    -m_ij / m_jj. With all items as neighbors it is EASE.
+    -m_ij max(R_jj, (1 - relax) / m_jj). With all items as neighbors they are those of EASE, without its diagonal.
 
     It takes memory for the entries of the sparse X^T X and for `neighbors` weights an item. A round multiplies about
     2 E I times for E interactions and I items, like `ItemKNN`, and solves I small systems.
@@ -49,6 +49,7 @@ class SANSA(SolvedModel, nn.Module):
       neighbors: the weights that each scored item keeps, the bound of the density.
       rounds: in how many steps they are chosen.
       dropout: as in `EASE`.
+      relax: as in `EASE`.
       item_exponent: as in `EASE`.
       user_exponent: as in `EASE`.
       num_users: U; `jaxrec.fit` sets it.
@@ -79,6 +80,7 @@ class SANSA(SolvedModel, nn.Module):
     neighbors: int = 100
     rounds: int = 2
     dropout: float = 0.0
+    relax: float = 0.0
     item_exponent: float = 0.0
     user_exponent: float = 0.0
     num_users: int | None = None
@@ -89,6 +91,7 @@ class SANSA(SolvedModel, nn.Module):
         check_penalty(self.l2, self.dropout)
         whole("neighbors", self.neighbors, 1)
         whole("rounds", self.rounds, 1)
+        number("relax", self.relax, 0, 1)
         number("item_exponent", self.item_exponent)
         number("user_exponent", self.user_exponent)
         super().__post_init__()
@@ -103,7 +106,8 @@ class SANSA(SolvedModel, nn.Module):
         columns, items = sparse_inverse(block, sparse_gram(x), ridge, self.neighbors, self.rounds)
         counts = np.diff(np.asarray(adjacency.indptr))[num_users:]
         scale = jnp.asarray(item_scale(counts, self.item_exponent))
-        values = -columns[:, 1:] / columns[:, :1] * scale[items[:, 1:]] / scale[:, None]
+        factors = jnp.maximum(ridge, (1 - self.relax) / columns[:, 0])
+        values = -columns[:, 1:] * scale[items[:, 1:]] * (factors / scale)[:, None]
         weights = transposed_rows(values, items[:, 1:], num_items)
         return ItemWeightScorer(history_of(adjacency, num_users), weights, longest_history(adjacency, num_users))
 

@@ -93,15 +93,18 @@ def test_more_rounds_and_more_neighbors_come_nearer_to_the_inverse():
 
 
 @pytest.mark.parametrize(
-    "numbers", [{}, {"dropout": 0.3}, {"item_exponent": 0.3, "user_exponent": 0.8}], ids=["plain", "dropout", "degrees"]
+    "numbers",
+    [{}, {"dropout": 0.3, "relax": 0.2}, {"item_exponent": 0.3, "user_exponent": 0.8}],
+    ids=["plain", "relaxed", "degrees"],
 )
 def test_with_all_neighbors_it_is_ease(numbers):
     x = random_x()
     exact = fitted(EASE(l2=2.0, **numbers), x)
     sparse = fitted(SANSA(l2=2.0, neighbors=100, rounds=2, **numbers), x)
-    np.testing.assert_allclose(dense(sparse.weights), exact.weights, rtol=1e-3, atol=1e-5)
-    users = np.arange(USERS, dtype=np.int32)
-    np.testing.assert_allclose(sparse.scores(users), exact.scores(users), rtol=1e-3, atol=1e-4)
+    expected = np.array(exact.weights)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(dense(sparse.weights), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(sparse.scores(np.arange(USERS, dtype=np.int32)), x @ expected, rtol=1e-3, atol=1e-4)
 
 
 def test_each_scored_item_has_as_many_weights_as_neighbors():
@@ -133,6 +136,7 @@ def test_functions_of_rows_go_over_all_rows_by_tiles(width):
         ({"neighbors": 0}, "neighbors must be a whole number of at least 1, got 0"),
         ({"rounds": 0}, "rounds must be a whole number of at least 1, got 0"),
         ({"l2": 0.0}, "l2 must be positive"),
+        ({"relax": -0.1}, "relax must be a finite number of at least 0 and at most 1, got -0.1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
     ],
 )

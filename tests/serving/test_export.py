@@ -27,6 +27,7 @@ MODELS = {
     "mf": jaxrec.MF(dim=4),
     "ease": jaxrec.EASE(l2=2.0),
     "itemknn": jaxrec.ItemKNN(neighbors=5),
+    "sansa": jaxrec.SANSA(l2=2.0, neighbors=5),
     "userknn": jaxrec.UserKNN(neighbors=5),
     "popularity": jaxrec.Popularity(),
     "filter": GraphFilter(terms=(OneHop(), LowPass(rank=4))),

@@ -1,0 +1,1 @@
+"""Popularity, neighbors, walks and linear autoencoders on the official splits."""
