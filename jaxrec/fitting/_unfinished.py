@@ -22,10 +22,10 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import RunFolderError
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import fold_in_of, served, shown_users
+from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._plan import FitPlan
 from jaxrec.fitting._resume import RUN_FILE, checkpoints_in
-from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
+from jaxrec.fitting._stages import Stage, fitted_model
 from jaxrec.fitting._storage import restore, save
 from jaxrec.fitting._validation import with_history
 from jaxrec.scorers import RandomScorer
