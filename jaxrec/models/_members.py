@@ -88,9 +88,7 @@ class Member:
                     f"{name} is solved, not trained, and has no use for options; pass Member({name}(...))"
                 )
         elif self.options is None:
-            raise JaxrecError(
-                f"{name} is trained, so pass its options too: Member({name}(...), TrainingOptions(...))"
-            )
+            raise JaxrecError(f"{name} is trained, so pass its options too: Member({name}(...), TrainingOptions(...))")
         elif not isinstance(self.options, Training):
             raise JaxrecError(f"Member: options is {self.options!r:.60}; pass jaxrec.TrainingOptions(...)")
         elif self.options.weights is not None:
