@@ -112,7 +112,7 @@ def ranker(dataset: str, **how: Any) -> SpectralRanker:
 def rows(dataset: str) -> dict[str, Row]:
     """Return the rows of a data set by name."""
     model, options = EMBEDDING[dataset]
-    plain = dataclasses.replace(options, loss=dataclasses.replace(options.loss, logit_adjustment=0.0))
+    plain = softmax(0.0, options.epochs)
     blend = ThreeNumbers(model, plain, GraphFilter(terms=(OneHop(scored=SCORED[dataset]),)), ORDERED[dataset])
     made = {
         "filter": Row(ranker(dataset, head=LearntFilter())),
@@ -143,12 +143,7 @@ def grid(dataset: str) -> dict[str, dict[str, Row]]:
             f"hidden {hidden}": Row(ranker(dataset, head=LearntNetwork(hidden=hidden)))
             for hidden in ((48, 24), (64, 32))
         },
-        "embedding": {
-            f"prior {prior:g}": Row(
-                model, dataclasses.replace(options, loss=dataclasses.replace(options.loss, logit_adjustment=prior))
-            )
-            for prior in (0.6, 0.75, 0.9)
-        },
+        "embedding": {f"prior {prior:g}": Row(model, softmax(prior, options.epochs)) for prior in (0.6, 0.75, 0.9)},
         "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.005, 0.01)},
         "ease": {f"l2 {l2:g}": Row(jaxrec.EASE(l2=l2)) for l2 in (100.0, 300.0, 1000.0)},
         "everything": {

@@ -37,12 +37,35 @@ class Training(Protocol):
     True
     """
 
-    loss: Any
-    optimizer: Any
-    batch_size: int
-    epochs: int
-    tolerance: float
-    weights: Any
+    @property
+    def loss(self) -> Any:
+        """See `jaxrec.losses`."""
+        ...
+
+    @property
+    def optimizer(self) -> Any:
+        """See `jaxrec.training.as_optimizer`."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Positives in a step."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the interactions, at the most."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Stop when the loss changes by less; 0 for never."""
+        ...
+
+    @property
+    def weights(self) -> Any:
+        """A rule for the weights of interactions, or None."""
+        ...
 
     def objective(self, model: Any) -> Any:
         """The objective of a model with its sizes set."""
@@ -79,7 +102,7 @@ class Member:
 
     def __post_init__(self) -> None:
         name = type(self.model).__name__
-        if isinstance(self.model, type) or not isinstance(self.model, (Trained, Solved)):
+        if not _is_model(self.model):
             given = self.model.__name__ if isinstance(self.model, type) else repr(self.model)
             raise JaxrecError(f"Member: model is {given:.60}; pass a model, such as jaxrec.LightGCN()")
         if not self.trained:
@@ -133,6 +156,10 @@ class Member:
         )
         variables = {"params": result.state.params}
         return variables, options.loss.adjust(model_scorer(variables, data.adjacency, model), data)
+
+
+def _is_model(model: Any) -> bool:
+    return not isinstance(model, type) and isinstance(model, (Trained, Solved))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,13 +127,14 @@ class SpectralRanker(SolvedModel, nn.Module):
         count = DEFAULT_CANDIDATES if self.candidates is None else self.candidates
         source, how = graph_features(self.head, rest, self.candidates_scored), {"head": self.head, "candidates": count}
         describing: Any = functools.partial(describe, **how)
+        key_members = None
         if self.members:
             key_users, key_members = jax.random.split(key_users)
             others = without(data, (user[held], item[held]), shape)
-            scorers = fitted_members(self.members, others, shape, key_members).scorers
+            source = source, fitted_members(self.members, others, shape, key_members).scorers
+            del others
+            describing = functools.partial(describe_with_members, **how, structure=structure_of(source[1]))
             told("members")
-            source = source, scorers
-            describing = functools.partial(describe_with_members, **how, structure=structure_of(scorers))
         learning = learning_set(
             describing,
             source,
@@ -143,8 +144,11 @@ class SpectralRanker(SolvedModel, nn.Module):
             self.head.most_users,
             key_users,
         )
+        del source
         told("features")
         found, info = self.head.learn(learning, key_head)
+        info = {**info, "ceiling": learning.ceiling, "learning_users": learning.users, "candidates": self.candidates}
+        del learning  # with many users it takes as much as the members
         told("learning")
         graph = InteractionGraph.of(data.adjacency, shape[0]).with_vectors(rank, self.tolerance, rest.vectors)
         scorer = self.head.scorer(
@@ -153,18 +157,11 @@ class SpectralRanker(SolvedModel, nn.Module):
         jax.block_until_ready(scorer)
         told("vectors of all")
         variables: dict[str, Any] = {"draw": {"key": jax.random.key_data(key)}}
-        if self.members:
+        if key_members is not None:
             members = fitted_members(self.members, data, shape, key_members)
             scorer, variables["members"] = StackedScorer(scorer, members.scorers), members.variables
             told("members of all")
-        info = {
-            **info,
-            "candidates": self.candidates,
-            "ceiling": learning.ceiling,
-            "learning_users": learning.users,
-            "learning_seconds": seconds,
-        }
-        return Solution(scorer, variables, info)
+        return Solution(scorer, variables, {**info, "learning_seconds": seconds})
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """New users by their history, and by what each member makes of it.
