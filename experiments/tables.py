@@ -21,6 +21,8 @@ Part = Literal["test", "random", "order"]
 """What is measured: the test part, or a held-out tenth of train, at random or the last of each user in the data."""
 
 METRICS = ("recall@20", "ndcg@20")
+TOLD = ("ceiling", "learning_users", "learning_seconds", "blend")
+"""What is kept of the info of a fit, where it has it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +76,8 @@ def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
     """Fit a row and measure it.
 
     Returns:
-      The two figures with their intervals over users, the seconds of the fit and of the measuring,
-      and the settings.
+      The two figures with their intervals over users, the seconds of the fit and of the measuring, what the fit tells
+      of its learning, and the settings.
     """
     split, truth = published_split(dataset, part)
     start = time.perf_counter()
@@ -92,6 +94,7 @@ def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
         "intervals": intervals,
         "fit_seconds": round(trained - start, 1),
         "measure_seconds": round(time.perf_counter() - trained, 1),
+        **{name: fitted.info[name] for name in TOLD if name in fitted.info},
         "settings": row.settings,
     }
 

@@ -25,6 +25,7 @@ from jaxrec.scorers import (
     NetworkScorer,
     PopularityScorer,
     RandomScorer,
+    StackedScorer,
     TableScorer,
     UserWeightScorer,
 )
@@ -153,11 +154,30 @@ def _features(features: GraphFeatures) -> None:
 
 @check_arrays.register
 def _network_scorer(scorer: NetworkScorer) -> None:
+    _check_network(scorer, 0)
+
+
+@check_arrays.register
+def _stacked(scorer: StackedScorer) -> None:
+    if type(scorer.members) is not tuple or not isinstance(scorer.graph, NetworkScorer):
+        raise MismatchError("a stacked scorer has no network, or no members")
+    _check_network(scorer.graph, len(scorer.members))
+    for member in scorer.members:
+        check_arrays(member)
+        if (member.num_users, member.num_items) != (scorer.num_users, scorer.num_items):
+            raise MismatchError(
+                f"a member is of {member.num_users} users and {member.num_items} items, and the network of "
+                f"{scorer.num_users} and {scorer.num_items}"
+            )
+
+
+def _check_network(scorer: NetworkScorer, further: int) -> None:
+    """The arrays of a network over the features of a graph and so many further ones."""
     check_arrays(scorer.features)
     check_seen(scorer.history, scorer.num_items, "items of histories")
     if scorer.candidates is not None:
         _check_size("candidates", scorer.candidates, 1, MOST)
-    network, size = scorer.network, scorer.features.size
+    network, size = scorer.network, scorer.features.size + further
     for name, vector in (("shift", network.shift), ("scale", network.scale)):
         _check_vector(vector, size, f"the {name} of a network")
     widths = [size, *(bias.size for bias in network.biases), 1]

@@ -13,8 +13,8 @@ import numpy as np
 from jaxrec.blending import BlendScorer
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.models._base import SolvedModel
-from jaxrec.models._fold_in import rows_of
+from jaxrec.models._base import SolvedModel, model_scorer
+from jaxrec.models._fold_in import fold_in_of, rows_of
 from jaxrec.protocols import FoldIn, Histories, Solution, Task
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class Blend(SolvedModel):
         Raises:
           JaxrecError: a member cannot serve new users.
         """
-        from jaxrec.fitting._folding import fold_in_of
         from jaxrec.fitting._plan import is_trained
-        from jaxrec.fitting._stages import model_scorer
 
         made = []
         for at, (member, options) in enumerate(zip(self.members, self.options, strict=True)):

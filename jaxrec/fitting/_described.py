@@ -19,7 +19,17 @@ from jaxrec.errors import JaxrecError, RunFolderError
 OTHERS = (
     *(
         f"jaxrec.scorers:{name}Scorer"
-        for name in ("Factor", "ItemWeight", "UserWeight", "Popularity", "Random", "Table", "Filter", "Network")
+        for name in (
+            "Factor",
+            "ItemWeight",
+            "UserWeight",
+            "Popularity",
+            "Random",
+            "Table",
+            "Filter",
+            "Network",
+            "Stacked",
+        )
     ),
     *(f"jaxrec.scorers:{name}" for name in ("Lane", "Band", "Series", "GraphFeatures", "FeatureNetwork")),
     *(
@@ -35,6 +45,7 @@ OTHERS = (
             "Hop",
             "LearntFilter",
             "LearntNetwork",
+            "Member",
         )
     ),
     *("jaxrec.data:SeenItems", "jaxrec.sparse:SparseOperator"),

@@ -18,17 +18,19 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import fold_in_of, served, shown_users
+from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, is_trained, make_plan
 from jaxrec.fitting._resume import described, keeping
-from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
+from jaxrec.fitting._stages import Stage, fitted_model
 from jaxrec.fitting._told import tell_dislikes
 from jaxrec.fitting._unfinished import write_base
 from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
+from jaxrec.models._base import model_scorer
+from jaxrec.models._fold_in import fold_in_of
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (

@@ -13,9 +13,10 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._plan import is_trained
-from jaxrec.models._fold_in import OfHistory
-from jaxrec.protocols import FoldIn, Histories, HistoryScorer, Loss, Task, UserRows
-from jaxrec.training import TrainData, train_data
+from jaxrec.models._base import model_scorer
+from jaxrec.models._fold_in import fold_in_of
+from jaxrec.protocols import FoldIn, Histories, HistoryScorer, UserRows
+from jaxrec.training import train_data
 
 if TYPE_CHECKING:
     from jaxrec.fitting._fitted import FittedModel
@@ -25,61 +26,6 @@ FEW = 64
 
 _SHORT = 64  # places of the shortest batches; longer ones have powers of two
 _PLACES = 2**16  # users times places of a batch at the most, unless one history alone is longer
-
-
-@dataclasses.dataclass(frozen=True)
-class AdjustedFoldIn:
-    """A fold-in whose scorers are adjusted by the loss, as that of the fitted model is.
-
-    Attributes:
-      fold_in: of the model.
-      loss: that it was trained with.
-      data: that it was trained on.
-    """
-
-    fold_in: FoldIn
-    loss: Loss
-    data: TrainData
-
-    @property
-    def needs_ratings(self) -> bool:
-        """Whether histories must have ratings."""
-        return self.fold_in.needs_ratings
-
-    def __call__(self, histories: Histories) -> Any:
-        """The scorer of the B users."""
-        return self.loss.adjust(self.fold_in(histories), self.data)
-
-
-def fold_in_of(model: Any, variables: Any, scorer: Any, data: TrainData, task: Task, loss: Loss | None) -> FoldIn:
-    """What makes lists for new users of a model.
-
-    Args:
-      model: with its sizes set.
-      variables: that were fitted.
-      scorer: of the model, before a loss adjusts it.
-      data: that it was fitted on.
-      task: what it predicts.
-      loss: that it was trained with; None for a model that was solved.
-
-    Raises:
-      JaxrecError: a model that cannot.
-
-    >>> import jax, jaxrec
-    >>> fitted = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays([0, 1], [0, 1]), key=jax.random.key(0))
-    >>> fold_in_of(fitted.model, {}, fitted.scorer, None, "ranking", None).needs_ratings
-    False
-    """
-    own = getattr(model, "fold_in", None)
-    if own is None:
-        if isinstance(scorer, HistoryScorer):
-            return OfHistory(scorer)
-        raise JaxrecError(
-            f"{type(model).__name__} cannot serve new users: it has no fold_in; fit it again with these users, or "
-            "derive it from jaxrec.models.EmbeddingModel or SolvedModel"
-        )
-    made = own(variables, scorer, data, task)
-    return made if loss is None else AdjustedFoldIn(made, loss, data)
 
 
 def fitted_pairs(fitted: FittedModel) -> Interactions:
@@ -104,8 +50,6 @@ def seen_pairs(fitted: FittedModel) -> Interactions:
 
 def fold_in_of_fitted(fitted: FittedModel) -> FoldIn:
     """What makes lists for new users of a fitted or restored model; see `FittedModel.fold_in`."""
-    from jaxrec.fitting._stages import model_scorer
-
     data, task = train_data(fitted_pairs(fitted)), fitted.info.get("task", "ranking")
     if not is_trained(fitted.model):
         return fold_in_of(fitted.model, fitted.variables, fitted.scorer, data, task, None)
@@ -228,6 +172,7 @@ def served(scorer: Any, make: Callable[[], FoldIn], shown: ShownUsers | None) ->
 def check_ratings(fold_in: FoldIn, rating: object, name: str) -> None:
     """Refuse histories without ratings for a model that needs them.
 
+    >>> from jaxrec.models._fold_in import OfHistory
     >>> from jaxrec.scorers import PopularityScorer
     >>> check_ratings(OfHistory(PopularityScorer(jnp.ones(3), num_users=9)), None, "popularity")
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -65,21 +64,6 @@ class Stage:
         True
         """
         return Stage.of(name, model, {}, None, LoopResult(None, reached.best_epoch, reached.records, compile_seconds))
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
-    """The scorer of a trained model, in one jitted program.
-
-    >>> import jaxrec
-    >>> from jaxrec.training import train_data
-    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
-    >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
-    >>> variables = model.init(jax.random.key(0), tables.adjacency)
-    >>> model_scorer(variables, tables.adjacency, model).items.shape
-    (2, 2)
-    """
-    return model.apply(variables, adjacency, method="scorer")
 
 
 def fitted_model(plan: FitPlan, stages: Sequence[Stage], *, key: jax.Array, started: float, **info: Any) -> FittedModel:

@@ -22,12 +22,14 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import RunFolderError
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._folding import fold_in_of, served, shown_users
+from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._plan import FitPlan
 from jaxrec.fitting._resume import RUN_FILE, checkpoints_in
-from jaxrec.fitting._stages import Stage, fitted_model, model_scorer
+from jaxrec.fitting._stages import Stage, fitted_model
 from jaxrec.fitting._storage import restore, save
 from jaxrec.fitting._validation import with_history
+from jaxrec.models._base import model_scorer
+from jaxrec.models._fold_in import fold_in_of
 from jaxrec.scorers import RandomScorer
 from jaxrec.training import train_data
 from jaxrec.training._checkpoint import Store

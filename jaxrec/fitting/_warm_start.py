@@ -16,6 +16,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import is_trained
 from jaxrec.models import with_sizes
+from jaxrec.models._base import initial_params
 from jaxrec.sparse import SparseOperator
 from jaxrec.training import TrainData
 
@@ -114,10 +115,7 @@ def first_params(model: Any, data: TrainData, key: jax.Array, start: WarmStart |
     >>> first_params(model, data, jax.random.key(0), None)["user_embedding"].shape
     (2, 2)
     """
-    # No product is computed to learn the shapes of the parameters.
-    params = model.lazy_init(key, jax.eval_shape(lambda: data.adjacency))["params"]
-    if hasattr(model, "initial"):
-        params = model.initial(params, data, jax.random.fold_in(key, 1))
+    params = initial_params(model, data, key)
     return params if start is None else start.rows_into(params)
 
 

@@ -24,6 +24,7 @@ from jaxrec.models._ials import IALS, LinearConfidence, LogConfidence
 from jaxrec.models._itemknn import ItemKNN
 from jaxrec.models._lightgcn import LightGCN
 from jaxrec.models._lightgcnpp import LightGCNPP
+from jaxrec.models._members import Member
 from jaxrec.models._mf import MF
 from jaxrec.models._nmf import NMF
 from jaxrec.models._ranking_heads import Hop, LearntFilter, LearntNetwork, RankingHead
@@ -58,6 +59,7 @@ __all__ = [
     "LinearConfidence",
     "LogConfidence",
     "LowPass",
+    "Member",
     "OneHop",
     "Plateau",
     "Popularity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -203,6 +204,40 @@ def solved_anew(model: Any, data: TrainData) -> Any:
     users = model.num_users
     grown = with_sizes(model, users, data.adjacency.shape[0] - users)
     return grown.apply({}, data.adjacency, method="scorer")
+
+
+def initial_params(model: Any, data: TrainData, key: jax.Array) -> Any:
+    """The parameters of a trained model before the first step: drawn, or made of the data where the model says so.
+
+    Args:
+      model: with its sizes set.
+      data: what is trained on.
+      key: consumed.
+
+    >>> import jaxrec
+    >>> from jaxrec.training import train_data
+    >>> data = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
+    >>> initial_params(jaxrec.MF(dim=2, num_users=2, num_items=2), data, jax.random.key(0))["user_embedding"].shape
+    (2, 2)
+    """
+    # No product is computed to learn the shapes of the parameters.
+    params = model.lazy_init(key, jax.eval_shape(lambda: data.adjacency))["params"]
+    return model.initial(params, data, jax.random.fold_in(key, 1)) if hasattr(model, "initial") else params
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def model_scorer(variables: Any, adjacency: Any, model: Any) -> Any:
+    """The scorer of a trained model, in one jitted program.
+
+    >>> import jaxrec
+    >>> from jaxrec.training import train_data
+    >>> tables = train_data(jaxrec.from_arrays([0, 1], [0, 1]))
+    >>> model = jaxrec.LightGCN(dim=2, num_users=2, num_items=2)
+    >>> variables = model.init(jax.random.key(0), tables.adjacency)
+    >>> model_scorer(variables, tables.adjacency, model).items.shape
+    (2, 2)
+    """
+    return model.apply(variables, adjacency, method="scorer")
 
 
 def with_sizes(model: Any, num_users: int, num_items: int) -> Any:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.data._seen import SeenItems
-from jaxrec.protocols import Histories, HistoryScorer
+from jaxrec.errors import JaxrecError
+from jaxrec.protocols import FoldIn, Histories, HistoryScorer, Loss, Task
 from jaxrec.pytrees import register, static
 from jaxrec.scorers import FactorScorer, UserWeightScorer
 from jaxrec.sparse import SparseOperator, spmm
 from jaxrec.types import Scorer
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,61 @@ def rows_of(histories: Histories) -> SeenItems:
     items = np.zeros(item.size, np.int32)
     items[: where.sum()] = ordered[ordered < np.iinfo(np.int32).max]
     return SeenItems(np.concatenate([[0], np.cumsum(where.sum(axis=1))]).astype(np.int32), items)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdjustedFoldIn:
+    """A fold-in whose scorers are adjusted by the loss, as that of the fitted model is.
+
+    Attributes:
+      fold_in: of the model.
+      loss: that it was trained with.
+      data: that it was trained on.
+    """
+
+    fold_in: FoldIn
+    loss: Loss
+    data: TrainData
+
+    @property
+    def needs_ratings(self) -> bool:
+        """Whether histories must have ratings."""
+        return self.fold_in.needs_ratings
+
+    def __call__(self, histories: Histories) -> Any:
+        """The scorer of the B users."""
+        return self.loss.adjust(self.fold_in(histories), self.data)
+
+
+def fold_in_of(model: Any, variables: Any, scorer: Any, data: TrainData, task: Task, loss: Loss | None) -> FoldIn:
+    """What makes lists for new users of a model.
+
+    Args:
+      model: with its sizes set.
+      variables: that were fitted.
+      scorer: of the model, before a loss adjusts it.
+      data: that it was fitted on.
+      task: what it predicts.
+      loss: that it was trained with; None for a model that was solved.
+
+    Raises:
+      JaxrecError: a model that cannot.
+
+    >>> import jax, jaxrec
+    >>> fitted = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays([0, 1], [0, 1]), key=jax.random.key(0))
+    >>> fold_in_of(fitted.model, {}, fitted.scorer, None, "ranking", None).needs_ratings
+    False
+    """
+    own = getattr(model, "fold_in", None)
+    if own is None:
+        if isinstance(scorer, HistoryScorer):
+            return OfHistory(scorer)
+        raise JaxrecError(
+            f"{type(model).__name__} cannot serve new users: it has no fold_in; fit it again with these users, or "
+            "derive it from jaxrec.models.EmbeddingModel or SolvedModel"
+        )
+    made = own(variables, scorer, data, task)
+    return made if loss is None else AdjustedFoldIn(made, loss, data)
 
 
 @register

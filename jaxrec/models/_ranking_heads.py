@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,10 @@ class RankingHead(Protocol):
     True
     """
 
+    takes_members: ClassVar[bool]
+    """Whether what it learns from may have the scores of M other models, [F + M, B, C]; its scorer is then a
+    `NetworkScorer` whose network takes them last."""
+
     @property
     def hops(self) -> tuple[Hop, ...]:
         """The products with the Gram matrix; the first one ranks the candidates."""
@@ -106,6 +110,8 @@ class LearntFilter:
     >>> LearntFilter().numbers
     27
     """
+
+    takes_members: ClassVar[bool] = False
 
     hops: tuple[Hop, ...] = (Hop(0.5), Hop(0.5, 1.0))
     ends: tuple[int, ...] = static(default=BAND_ENDS)
@@ -199,6 +205,8 @@ class LearntNetwork:
     12
     """
 
+    takes_members: ClassVar[bool] = True
+
     hops: tuple[Hop, ...] = (Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0))
     ends: tuple[int, ...] = static(default=(8, 32, 64, 160, 304, 512))
     hidden: tuple[int, ...] = static(default=(64, 32))
@@ -214,7 +222,7 @@ class LearntNetwork:
 
     @property
     def features(self) -> int:
-        """F, the number of features."""
+        """F, the number of features of the graph."""
         return len(self.hops) + len(self.ends) + 2
 
     def describe(
@@ -230,7 +238,8 @@ class LearntNetwork:
         sample = learning.inputs[:_SAMPLE]
         shift, spread = np.mean(sample, axis=(0, 2)), np.std(sample, axis=(0, 2))
         key_start, key_order = jax.random.split(key)
-        widths = (self.features, *self.hidden, 1)
+        features = len(shift)  # of the graph, and of members
+        widths = (features, *self.hidden, 1)
         keys = jax.random.split(key_start, len(widths) - 1)
         scales = [*(width**-0.5 for width in widths[:-2]), 0.1]
         start = {
@@ -240,7 +249,7 @@ class LearntNetwork:
             ),
             "biases": tuple(jnp.zeros(width, jnp.float32) for width in self.hidden),
             # Before anything is learnt, the order is that of the mean of the hops.
-            "skip": jnp.zeros((1, self.features), jnp.float32).at[:, : len(self.hops)].set(1 / len(self.hops)),
+            "skip": jnp.zeros((1, features), jnp.float32).at[:, : len(self.hops)].set(1 / len(self.hops)),
         }
         fixed = (jnp.asarray(shift), jnp.asarray(1 / np.maximum(spread, 1e-6), jnp.float32))
         found, losses = learnt(

@@ -16,9 +16,12 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import SolvedModel
 from jaxrec.models._filter_graph import InteractionGraph
 from jaxrec.models._learning_set import HeldOut, held_pairs, learning_set
+from jaxrec.models._members import Member, describe_with_members, fitted_members, stacked_users, without
 from jaxrec.models._ranking_heads import DEFAULT_CANDIDATES, LearntNetwork, RankingHead, describe, graph_features
 from jaxrec.models._sizes import bound_sizes
-from jaxrec.protocols import Solution
+from jaxrec.protocols import FoldIn, Solution, Task
+from jaxrec.pytrees import structure_of
+from jaxrec.scorers import StackedScorer
 from jaxrec.sparse import SparseOperator
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ class SpectralRanker(SolvedModel, nn.Module):
     There are two heads. `LearntNetwork()` is a small network, the default. `LearntFilter()` learns some dozens of
     numbers and gives a `GraphFilter`. Neither has embeddings, so new users get lists from their history.
 
+    With `members`, other models give the network their scores of a pair as further features: embeddings, for example,
+    which know what no sum over the graph says. Their features know nothing of the held-out pairs either: members are
+    fitted twice, without these pairs for the learning, and on all pairs for the scorer, with the same key. New users
+    then get lists where every member serves them.
+
     Attributes:
       head: what learns.
       candidates: C, among how many items of a user, chosen by the first hop of the head, the network ranks; all others
@@ -48,6 +56,8 @@ class SpectralRanker(SolvedModel, nn.Module):
       held_out: "random", or "last" for the last ones in the order of the data, which is the better choice where the
         rows stand in the order of time, and what is to be predicted comes later; see `Interactions.order`.
       tolerance: of the singular vectors, see `jaxrec.spectral.singular_triplets`.
+      members: other models, such as `(Member(IALS()), Member(LightGCN(), TrainingOptions(epochs=5)))`; `LearntFilter`
+        takes none.
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
 
@@ -63,7 +73,6 @@ class SpectralRanker(SolvedModel, nn.Module):
     True
     """
 
-    serves_new_users: ClassVar[bool] = True
     draws: ClassVar[bool] = True
 
     head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None})
@@ -72,6 +81,7 @@ class SpectralRanker(SolvedModel, nn.Module):
     share: float = 0.1
     held_out: HeldOut = "random"
     tolerance: float = 3e-3
+    members: tuple[Member, ...] = dataclasses.field(default=(), metadata={"flag": None})
     num_users: int | None = None
     num_items: int | None = None
 
@@ -87,7 +97,16 @@ class SpectralRanker(SolvedModel, nn.Module):
             raise JaxrecError(f'held_out must be "random" or "last", got {self.held_out!r}')
         if not self.tolerance > 0:
             raise JaxrecError(f"tolerance must be positive, got {self.tolerance}")
+        if not isinstance(self.members, tuple) or not all(isinstance(each, Member) for each in self.members):
+            raise JaxrecError(f"members is {self.members!r:.60}; pass a tuple, as in members=(Member(IALS()),)")
+        if self.members and not self.head.takes_members:
+            raise JaxrecError(f"{type(self.head).__name__} takes no members; leave them out, or use LearntNetwork()")
         super().__post_init__()
+
+    @property
+    def serves_new_users(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] - asked of the object
+        """Whether all members do."""
+        return all(member.model.serves_new_users for member in self.members)
 
     def solve(self, data: TrainData, key: jax.Array) -> Solution:
         """The solution, from the interactions in their order."""
@@ -106,17 +125,30 @@ class SpectralRanker(SolvedModel, nn.Module):
         rest = InteractionGraph.of_pairs(user[~held], item[~held], shape).with_vectors(rank, self.tolerance)
         told("vectors")
         count = DEFAULT_CANDIDATES if self.candidates is None else self.candidates
+        source, how = graph_features(self.head, rest, self.candidates_scored), {"head": self.head, "candidates": count}
+        describing: Any = functools.partial(describe, **how)
+        key_members = None
+        if self.members:
+            key_users, key_members = jax.random.split(key_users)
+            others = without(data, (user[held], item[held]), shape)
+            source = source, fitted_members(self.members, others, shape, key_members).scorers
+            del others
+            describing = functools.partial(describe_with_members, **how, structure=structure_of(source[1]))
+            told("members")
         learning = learning_set(
-            functools.partial(describe, head=self.head, candidates=count),
-            graph_features(self.head, rest, self.candidates_scored),
+            describing,
+            source,
             rest.history,
             (user[held], item[held]),
             shape[1],
             self.head.most_users,
             key_users,
         )
+        del source
         told("features")
         found, info = self.head.learn(learning, key_head)
+        info = {**info, "ceiling": learning.ceiling, "learning_users": learning.users, "candidates": self.candidates}
+        del learning  # with many users it takes as much as the members
         told("learning")
         graph = InteractionGraph.of(data.adjacency, shape[0]).with_vectors(rank, self.tolerance, rest.vectors)
         scorer = self.head.scorer(
@@ -124,14 +156,22 @@ class SpectralRanker(SolvedModel, nn.Module):
         )
         jax.block_until_ready(scorer)
         told("vectors of all")
-        info = {
-            **info,
-            "candidates": self.candidates,
-            "ceiling": learning.ceiling,
-            "learning_users": learning.users,
-            "learning_seconds": seconds,
-        }
-        return Solution(scorer, {"draw": {"key": jax.random.key_data(key)}}, info)
+        variables: dict[str, Any] = {"draw": {"key": jax.random.key_data(key)}}
+        if key_members is not None:
+            members = fitted_members(self.members, data, shape, key_members)
+            scorer, variables["members"] = StackedScorer(scorer, members.scorers), members.variables
+            told("members of all")
+        return Solution(scorer, variables, {**info, "learning_seconds": seconds})
+
+    def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
+        """New users by their history, and by what each member makes of it.
+
+        Raises:
+          JaxrecError: a member that cannot serve new users.
+        """
+        if not self.members:
+            return super().fold_in(variables, scorer, data, task)
+        return stacked_users(self.members, variables["members"], scorer, data)
 
     @nn.compact
     def __call__(self, adjacency: SparseOperator | None = None) -> Any:
@@ -147,5 +187,6 @@ class SpectralRanker(SolvedModel, nn.Module):
 
         graph = InteractionGraph.of(adjacency, num_users)
         pairs = graph.interactions.rows, graph.interactions.columns
-        data = TrainData(adjacency, *pairs, None, SeenItems(*graph.history), jnp.zeros(graph.item_degrees.shape))
+        log_share = jnp.log(jnp.diff(graph.interactions.T.indptr).astype(jnp.float32) / pairs[0].shape[0])
+        data = TrainData(adjacency, *pairs, None, SeenItems(*graph.history), log_share)
         return self.solve(data, jax.random.wrap_key_data(key_data.value)).scorer

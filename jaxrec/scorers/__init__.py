@@ -14,6 +14,7 @@ from jaxrec.scorers._plain import (
     UserWeightScorer,
     with_popularity,
 )
+from jaxrec.scorers._stacked import StackedScorer
 
 __all__ = [
     "Band",
@@ -27,6 +28,7 @@ __all__ = [
     "PopularityScorer",
     "RandomScorer",
     "Series",
+    "StackedScorer",
     "TableScorer",
     "UserWeightScorer",
     "with_popularity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -175,17 +176,32 @@ class NetworkScorer:
         return self._scores(self.history, users)
 
     def _scores(self, history: SeenItems, users: jax.Array) -> jax.Array:
+        return self.scores_with(history, users)
+
+    def scores_with(
+        self, history: SeenItems, users: jax.Array, further: Callable[[jax.Array | None], jax.Array] | None = None
+    ) -> jax.Array:
+        """Score all items [B, I], where the network takes G further features beside those of the graph.
+
+        Args:
+          history: the items of each user.
+          users: int32 [B].
+          further: from items int32 [B, C] of each user to [G, B, C], and from None, for all items, to [G, B, I].
+        """
         features, degrees = self.features, degrees_of(history, users)
         if self.candidates is None:
             lanes, sums, _ = features.of_users(history, users)
-            return self._of_all(lanes, sums, degrees).T
+            return self._of_all(lanes, sums, degrees, None if further is None else jnp.swapaxes(further(None), 1, 2)).T
         found, at_found, low, lanes = features.of_candidates(history, users, self.candidates)
-        logits = self.network(features.table(at_found, low, features.item_degrees[found], degrees[:, None]))
+        table = features.table(at_found, low, features.item_degrees[found], degrees[:, None])
+        logits = self.network(table if further is None else jnp.concatenate([table, further(found)]))
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
         return below(features.linear(lanes).T, jnp.min(logits, axis=1)).at[rows, found].set(logits)
 
-    def _of_all(self, lanes: tuple[jax.Array, ...], sums: jax.Array, degrees: jax.Array) -> jax.Array:
-        """The logits of all items, [I, B], a block of items at a time."""
+    def _of_all(
+        self, lanes: tuple[jax.Array, ...], sums: jax.Array, degrees: jax.Array, further: jax.Array | None
+    ) -> jax.Array:
+        """The logits of all items, [I, B], a block of items at a time; `further` is [G, I, B]."""
         features, size = self.features, min(_BLOCK, self.num_items)
         blocks = -(-self.num_items // size)
 
@@ -193,7 +209,8 @@ class NetworkScorer:
             items = jnp.minimum(at + jnp.arange(size, dtype=jnp.int32), self.num_items - 1)
             low, of_items = features.low_pass_of_all(sums, items), features.item_degrees[items][:, None]
             at_items = jnp.stack([lane[items] for lane in lanes])
-            return self.network(features.table(at_items, low, of_items, degrees[None, :]))
+            table = features.table(at_items, low, of_items, degrees[None, :])
+            return self.network(table if further is None else jnp.concatenate([table, further[:, items]]))
 
         logits = jax.lax.map(one, jnp.arange(blocks, dtype=jnp.int32) * size)
         return logits.reshape(blocks * size, -1)[: self.num_items]

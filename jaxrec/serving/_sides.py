@@ -24,6 +24,7 @@ from jaxrec.scorers import (
     NetworkScorer,
     PopularityScorer,
     RandomScorer,
+    StackedScorer,
     TableScorer,
     UserWeightScorer,
 )
@@ -137,8 +138,9 @@ def _(scorer: FilterScorer) -> Sides:
     return Sides("dense_rows", users, {"matrix": matrix})
 
 
-@sides.register
-def _(scorer: NetworkScorer) -> Sides:
+@sides.register(NetworkScorer)
+@sides.register(StackedScorer)
+def _(scorer: NetworkScorer | StackedScorer) -> Sides:
     raise JaxrecError(
         "model has a network over features of a pair, which is neither a product of vectors nor a sum over items, so "
         "it cannot be exported; recommend with jaxrec, or export a GraphFilter"

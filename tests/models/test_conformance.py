@@ -30,6 +30,7 @@ from jaxrec.models import (
     LearntNetwork,
     LightGCNPP,
     LowPass,
+    Member,
     OneHop,
     RP3Beta,
     SimGCL,
@@ -96,6 +97,11 @@ class TestSpectralRanker(ModelConformance):
 class TestSpectralRankerOfAllItems(ModelConformance):
     traced = False
     model = TestSpectralRanker.model.clone(candidates=None)
+
+
+class TestSpectralRankerWithMembers(ModelConformance):
+    traced = False
+    model = TestSpectralRanker.model.clone(members=(Member(MF(dim=4), BPR), Member(EASE(l2=2.0))))
 
 
 class TestSpectralRankerWithAFilter(ModelConformance):

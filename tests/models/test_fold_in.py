@@ -13,8 +13,9 @@ from worlds import ITEMS, USERS, middle
 import jaxrec
 from jaxrec.data import seen_items
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._folding import batches, fold_in_of
+from jaxrec.fitting._folding import batches
 from jaxrec.models import EmbeddingModel, SolvedModel, with_sizes
+from jaxrec.models._fold_in import fold_in_of
 from jaxrec.models._least_squares import least_squares
 from jaxrec.protocols import Solution
 from jaxrec.scorers import FactorScorer, TableScorer
