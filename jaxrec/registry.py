@@ -97,6 +97,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 KINDS = tuple(BUILT_IN)
 
+# Names of classes that are not made by a word, but of other objects.
+_NAMED: Mapping[str, Mapping[str, str]] = MappingProxyType({"model": _of("jaxrec.fitting", "blend=Blend")})
+
 _registered: dict[tuple[str, str], Any] = {}
 
 
@@ -237,7 +240,7 @@ def name_of(kind: str, thing: Any) -> str:
     'ease'
     """
     owner = thing if inspect.isclass(thing) else type(thing)
-    for name, place in BUILT_IN[_kind(kind)].items():
+    for name, place in {**BUILT_IN[_kind(kind)], **_NAMED.get(kind, {})}.items():
         # Compared by place: what is not imported yet is no one's class.
         room, _, attribute = place.partition(":")
         if attribute == owner.__name__ and (owner.__module__ == room or owner.__module__.startswith(f"{room}._")):

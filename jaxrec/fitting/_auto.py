@@ -144,6 +144,7 @@ def auto(
         with compiling() as compiled:
             own_key = jax.random.fold_in(fit_key, at)
             row = search.consider(candidate, made[at], later, callbacks, compiled, key=own_key)
+            row = dataclasses.replace(row, settings=candidate.described())
         search.table.append(row)
         if on_try is not None:
             on_try(row)

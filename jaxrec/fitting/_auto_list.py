@@ -36,9 +36,18 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """The word and the settings."""
-        own = [_words(name, value) for name, value in {**self.settings, **self.training}.items()]
-        return f"{self.model} {', '.join(own)}".strip()
+        """The word, the options of the model and the loss, for tables."""
+        shown = {name: value for name, value in self.training.items() if name == _MADE[0]}
+        return " ".join([self.model, ", ".join(_words(*each) for each in {**self.settings, **shown}.items())]).strip()
+
+    def described(self) -> dict[str, Any]:
+        """All settings as plain JSON values.
+
+        >>> Candidate("mf", {"dim": 8}, {"loss": ("softmax", {"temperature": 0.2})}).described()
+        {'model': 'mf', 'dim': 8, 'loss': 'softmax temperature=0.2'}
+        """
+        told = {name: _words(name, value, "") if name in _MADE else value for name, value in self.training.items()}
+        return {"model": self.model, **self.settings, **told}
 
     def made(self) -> Any:
         """The model.
@@ -64,10 +73,11 @@ class Candidate:
         return TrainingOptions(**{**shared, **own})
 
 
-def _words(name: str, value: Any) -> str:
+def _words(name: str, value: Any, before: str | None = None) -> str:
+    before = f"{name}=" if before is None else before
     if name in _MADE:
-        return " ".join([f"{name}={value[0]}", *(f"{option}={each}" for option, each in value[1].items())])
-    return f"{name}={value}"
+        return " ".join([f"{before}{value[0]}", *(f"{option}={each}" for option, each in value[1].items())])
+    return f"{before}{value}"
 
 
 def _softmax(temperature: float, **training: Any) -> dict[str, Any]:

@@ -16,11 +16,12 @@ class Try:
     """What became of one candidate.
 
     Attributes:
-      model: its word and settings.
+      model: its word, the options of the model and the loss.
       state: "tried", "stopped" by its deadline and measured, "skipped", or "failed".
       why: in words, of all but "tried".
       valid: the figures on the validation part.
       seconds: that it took.
+      settings: all of them.
 
     >>> Try("ials", "skipped", "no model of this name is registered").to_dict()["state"]
     'skipped'
@@ -31,6 +32,7 @@ class Try:
     why: str = ""
     valid: Mapping[str, float] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.valid.items() if "known" not in name)

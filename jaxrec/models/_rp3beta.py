@@ -26,7 +26,8 @@ class RP3Beta(SolvedModel, nn.Module):
 
     The inner sum is over the users v who have both items, n_i is the number of users of item i, and d_v that of the
     items of user v. With alpha 1 and beta 0 this is d_u times the probability to be at item i after three random steps
-    from user u; `beta` divides by popularity. Of each scored item i the largest w_ji are kept. The diagonal is 0. It
+    from user u; `beta` divides by popularity. The default exponents were the best or next to it on held-out parts of
+    ML-100K, Gowalla and Yelp2018. Of each scored item i the largest w_ji are kept. The diagonal is 0. It
     has no parameters: the weights are found when the scorer is made, some columns at a time.
 
     Attributes:
@@ -46,7 +47,7 @@ class RP3Beta(SolvedModel, nn.Module):
     >>> from jaxrec.sparse import from_dense, operator
     >>> r = jnp.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
     >>> adjacency = operator(from_dense(jnp.block([[jnp.zeros((2, 2)), r], [r.T, jnp.zeros((3, 3))]])), symmetric=True)
-    >>> scorer = RP3Beta(beta=1.0, num_users=2, num_items=3).apply({}, adjacency)
+    >>> scorer = RP3Beta(alpha=1.0, beta=1.0, num_users=2, num_items=3).apply({}, adjacency)
     >>> scorer.scores(jnp.array([0])).round(3).tolist()  # item 1 from item 0: 1 / 1 user, / 2 items, / 2 users
     [[0.25, 0.25, 0.25]]
     """
@@ -54,8 +55,8 @@ class RP3Beta(SolvedModel, nn.Module):
     serves_new_users: ClassVar[bool] = True
 
     neighbors: int = 100
-    alpha: float = 1.0
-    beta: float = 0.6
+    alpha: float = 0.7
+    beta: float = 0.4
     num_users: int | None = None
     num_items: int | None = None
 

@@ -51,6 +51,16 @@ def test_numbers_are_tried_as_a_fit_with_them_scores(split, capsys):
     assert ndcg == pytest.approx(report.mean("ndcg@20"), abs=1e-4)
 
 
+def test_walks_are_tried_as_a_fit_with_all_weights_scores(split):
+    options = linear.Options(alpha=(0.7,), beta=(0.4,))
+    ((recall, ndcg, numbers),) = linear.walked(linear.world(options), options)
+    fitted = jaxrec.fit(jaxrec.RP3Beta(neighbors=40, **numbers), split.train, key=jax.random.key(0))
+    report = jaxrec.evaluation.evaluate_scorer(
+        fitted.scorer, split.test, seen=seen_items(split.train), k=(20,), metrics=("recall", "ndcg")
+    )
+    assert (recall, ndcg) == pytest.approx((report.mean("recall@20"), report.mean("ndcg@20")), abs=1e-4)
+
+
 def test_the_diagonal_of_signs_is_near_to_that_of_the_inverse(split):
     rng = np.random.default_rng(2)
     data = linear.world(linear.Options())

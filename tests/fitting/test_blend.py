@@ -122,6 +122,7 @@ def test_learning_depends_on_the_key_alone_and_members_are_fitted_again_with_the
     np.testing.assert_array_equal(first.scorer.members[1].items, whole.scorer.items)
     assert first.info["fitted_on"] == whole.info["fitted_on"] == "train and valid"
     assert first.info["data"]["fingerprint"] == whole.info["data"]["fingerprint"]
+    assert first.name == "blend"
     kept = learnt(refit=False)
     np.testing.assert_array_equal(kept.scorer.weights, first.scorer.weights)
     np.testing.assert_array_equal(kept.scorer.members[1].items, members()[1].scorer.items)

@@ -52,7 +52,7 @@ def test_scores_are_sums_over_walks_of_three_steps(alpha, beta, neighbors):
 def test_without_exponent_of_popularity_scores_are_probabilities():
     """The walks of a user end somewhere; those that come back to the item of the first step are left out here."""
     r = random_r()
-    scores = np.asarray(fitted(RP3Beta(beta=0.0), r).scores(np.arange(USERS, dtype=np.int32)))
+    scores = np.asarray(fitted(RP3Beta(alpha=1.0, beta=0.0), r).scores(np.arange(USERS, dtype=np.int32)))
     d, n = np.maximum(r.sum(axis=1), 1), np.maximum(r.sum(axis=0), 1)
     back = (r * ((r / d[:, None]).sum(axis=0) / n)[None, :]).sum(axis=1)
     np.testing.assert_allclose(scores.sum(axis=1) + back, r.sum(axis=1), rtol=1e-5)
