@@ -227,8 +227,12 @@ class _Search:
             given = how if options is None else {}
             fitted = fit(model, self.split, options, **given, callbacks=told, key=key)
             valid = fitted.info["valid"] or self.measured(fitted)
-        except JaxrecError as error:
-            return Try(candidate.name, "failed", str(error), {}, self.clock() - before)
+        except (JaxrecError, MemoryError, RuntimeError) as error:
+            # JAX raises its own subclass of RuntimeError for memory of a device; any other one is a defect.
+            if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            why = str(error) if isinstance(error, JaxrecError) else "out of memory"
+            return Try(candidate.name, "failed", why, {}, self.clock() - before)
         took = self.clock() - before
         self.keep(candidate, fitted, valid, took, min(compiled(), took))
         epochs = len(fitted.info["seconds"]["epochs"])

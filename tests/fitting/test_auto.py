@@ -156,6 +156,23 @@ def test_a_model_that_fails_is_told_and_the_others_go_on(model):
     assert "fine: tried" in str(rows[2])
 
 
+def test_a_model_that_memory_is_short_for_is_told_and_a_defect_is_raised(model, monkeypatch):
+    def run_out(*args, **how):
+        raise MemoryError
+
+    some = [model("fine", 1, truth(1.0))]
+    monkeypatch.setattr(_auto, "fit", run_out)
+    with pytest.raises(JaxrecError, match="no candidate could be fitted .*fine: out of memory"):
+        jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+
+    def broken(*args, **how):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(_auto, "fit", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+
+
 def test_trainings_share_the_time_and_are_stopped_in_it(clock):
     class Tick:
         """Every epoch takes ten seconds of the clock."""
