@@ -162,7 +162,7 @@ def test_a_model_that_memory_is_short_for_is_told_and_a_defect_is_raised(model, 
 
     some = [model("fine", 1, truth(1.0))]
     monkeypatch.setattr(_auto, "fit", run_out)
-    with pytest.raises(JaxrecError, match="no candidate could be fitted .*fine: out of memory"):
+    with pytest.raises(JaxrecError, match=r"no candidate could be fitted .*fine: out of memory"):
         jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
 
     def broken(*args, **how):
