@@ -11,13 +11,22 @@ import jax
 import numpy as np
 
 from jaxrec._checks import check_kinds, number
+from jaxrec.data.splitting._holdout import generator_of
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import DEFAULT_K, higher_is_better
 from jaxrec.fitting._again import fit_again
 from jaxrec.fitting._auto_list import CANDIDATES, Candidate, built
 from jaxrec.fitting._auto_table import Try
-from jaxrec.fitting._blend import Learning, blended, described, learnt_blend, share_of_users
+from jaxrec.fitting._blend import (
+    Learning,
+    blended,
+    described,
+    folds_of,
+    learnt_blend,
+    share_of_users,
+)
+from jaxrec.fitting._blend_learning import held_out_of
 from jaxrec.fitting._compiling import compiling
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
@@ -97,9 +106,10 @@ def auto(
     The list is `jaxrec.fitting.CANDIDATES`, cheapest first. Each candidate is fitted on the training part and measured
     on the validation part. One that is expected not to leave the time for its refit is skipped; trainings share the
     time that is left, and are stopped at their part of it. Then the best candidates of each kind are blended
-    (`jaxrec.blend`). The figures of the blend are cross-fitted over two halves of the users: each half is measured with
-    calibrations and weights that were learnt on the other, so it is compared with the single models on users that it
-    was not learnt on. The better one is fitted again as `fit` does. The test part is not read, but by `refit="all"`.
+    (`jaxrec.blend`). Blend and best single model are compared by cross-fitting over two halves of the users: each half
+    is measured with the calibrations and weights that were learnt on the other half, and with the single model that is
+    the best there. So neither is measured on users that it was chosen on. The better one is fitted again as `fit` does.
+    The test part is not read, but by `refit="all"`.
 
     Args:
       split: with a validation part.
@@ -136,8 +146,8 @@ def auto(
     monitor = f"recall@{longest}" if monitor is None else monitor
     candidates = CANDIDATES if candidates is None else candidates
     validation = Validation(every=2, patience=5, monitor=monitor, metrics=("recall", "ndcg"), k=longest)
-    search = _Search(split, validation, seconds, blend=blend, refit=refit, clock=CLOCK)
-    fit_key, blend_key = jax.random.split(key)
+    fit_key, blend_key, fold_key = jax.random.split(key, 3)
+    search = _Search(split, validation, seconds, fold_key, blend=blend, refit=refit, clock=CLOCK)
     made = [built(candidate) for candidate in candidates]
     for at, candidate in enumerate(candidates):
         later = sum(not isinstance(model, str) and is_trained(model) for model in made[at + 1 :])
@@ -162,6 +172,7 @@ class _Search:
         split: Split,
         validation: Validation,
         seconds: float,
+        key: jax.Array,
         *,
         blend: bool,
         refit: Any,
@@ -179,6 +190,13 @@ class _Search:
         self.rate = _rate()
         assert validation.monitor is not None
         self.sign = 1.0 if higher_is_better(validation.monitor) else -1.0
+        users, _, _ = held_out_of(split.valid)
+        self.fold = folds_of(len(users), generator_of(key))
+        self.halves = [
+            split.valid.select(np.isin(split.valid.user, users[self.fold == at])) for at in np.unique(self.fold)
+        ]
+        self.values: list[list[float]] = []
+        """Of each model that was measured, the value that decides in each half, larger is better."""
 
     def left(self) -> float:
         """The seconds that are left."""
@@ -226,11 +244,16 @@ class _Search:
             options = candidate.options(model, **how)
             given = how if options is None else {}
             fitted = fit(model, self.split, options, **given, callbacks=told, key=key)
-            valid = fitted.info["valid"] or self.measured(fitted)
-        except JaxrecError as error:
-            return Try(candidate.name, "failed", str(error), {}, self.clock() - before)
-        took = self.clock() - before
-        self.keep(candidate, fitted, valid, took, min(compiled(), took))
+            took = self.clock() - before
+            values, measure = self.measured(fitted, compiled)
+        except (JaxrecError, MemoryError, RuntimeError) as error:
+            # JAX raises its own subclass of RuntimeError for memory of a device; any other one is a defect.
+            if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            why = str(error) if isinstance(error, JaxrecError) else "out of memory"
+            return Try(candidate.name, "failed", why, {}, self.clock() - before)
+        valid = fitted.info["valid"] or values
+        self.keep(candidate, fitted, valid, measure, took, min(compiled(), took))
         epochs = len(fitted.info["seconds"]["epochs"])
         why = f"its time was over after {epochs} epoch{'s' * (epochs > 1)}" if deadline.reached else ""
         return Try(candidate.name, "stopped" if why else "tried", why, valid, took)
@@ -244,22 +267,43 @@ class _Search:
         train = self.split.train
         return candidate.operations(train.num_users, train.num_items, len(train)) / self.rate
 
-    def measured(self, fitted: FittedModel) -> dict[str, float]:
-        """The figures of a model that was stopped before its first validation."""
-        return ranking_measuring(self.validation, self.split.train, self.split.valid, fitted.seen).measure(
-            fitted.scorer
-        )
+    def measured(self, fitted: FittedModel, compiled: Callable[[], float]) -> tuple[dict[str, float], float]:
+        """Measure a model in each half of the users: the figures of all, and the seconds without compiling."""
+        before, without = self.clock(), compiled()
+        valid: dict[str, float] = {}
+        of_halves, sizes = [], np.bincount(self.fold) / len(self.fold)
+        for half, size in zip(self.halves, sizes.tolist(), strict=True):
+            measuring = ranking_measuring(self.validation, self.split.train, half, fitted.seen)
+            figures = measuring.measure(fitted.scorer)
+            of_halves.append(self.sign * figures[measuring.monitor])
+            for name, value in figures.items():
+                valid[name] = valid.get(name, 0.0) + size * value
+        self.values.append(of_halves)
+        return valid, max(self.clock() - before - (compiled() - without), 0.0)
+
+    def best_single(self) -> float:
+        """The value of the best single model, of each half the one that is the best in the other."""
+        values, sizes = np.asarray(self.values), np.bincount(self.fold) / len(self.fold)
+        if len(sizes) < 2:
+            return float(values.max())
+        others = values @ np.diag(sizes) @ (1 - np.eye(len(sizes)))
+        return float(sizes @ values[others.argmax(axis=0), np.arange(len(sizes))])
 
     def keep(
-        self, candidate: Candidate, fitted: FittedModel, valid: Mapping[str, float], took: float, compiled: float
+        self,
+        candidate: Candidate,
+        fitted: FittedModel,
+        valid: Mapping[str, float],
+        measure: float,
+        took: float,
+        compiled: float,
     ) -> None:
         """Keep the model where it is the best of its word, and what was learnt of the time."""
         info = fitted.info
-        epochs, evaluations = info["seconds"]["epochs"], 1
+        epochs = info["seconds"]["epochs"]
         # Other data are compiled for again, other numbers of a model that is solved are not.
         refit, least = took, max(took - compiled, took / 10)
         if epochs:
-            evaluations = max(sum("valid" in record for record in info["records"]), 1)
             one = (took - compiled) / len(epochs)
             refit, least = compiled + one * info["best_epoch"], compiled + one
         self.took[candidate.model] = least
@@ -267,8 +311,6 @@ class _Search:
         best = self.kept.get(candidate.model)
         if best is None or value > best.value:
             fitted = dataclasses.replace(fitted, info={**info, "valid": dict(valid)})
-            measure = info["seconds"]["evaluate"] / evaluations
-            measure = max(measure - compiled, measure / 10)
             self.kept[candidate.model] = _Kept(fitted, candidate.name, value, self.again * refit, measure)
 
     def finish(self, key: jax.Array) -> FittedModel:
@@ -321,18 +363,20 @@ class _Search:
             return {"tried": False, "why": "there are no two models that there is time to blend"}, None
         started, fitted = time.perf_counter(), [one.fitted for one in members]
         try:
-            learnt = learnt_blend(fitted, self.split, Learning(), self.validation, key=key)
+            learnt = learnt_blend(fitted, self.split, Learning(), self.validation, key=key, fold=self.fold)
         except JaxrecError as error:
             return {"tried": False, "why": str(error)}, None
         calibrations, weights, learning, valid = learnt
         value = self.sign * valid[str(self.validation.monitor)]
         of_blend = {**described(fitted, calibrations, weights), **learning}
-        better = value > single.value + 1e-9  # the mean of two halves is rounded
+        best = self.best_single()
+        better = value > best + 1e-9  # a mean of two halves is rounded
         told = {
             "tried": True,
             "why": "better than the best single model" if better else f"not better than {single.name}",
             "valid": valid,
-            "cross_fitted": "each half of the users with what was learnt on the other",
+            "single": {str(self.validation.monitor): self.sign * best},
+            "cross_fitted": "each half of the users with what was learnt, or is the best model, in the other half",
             "members": [one.name for one in members],
             "weights": np.round(weights, 6).tolist(),
         }

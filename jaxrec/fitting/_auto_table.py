@@ -67,6 +67,7 @@ def auto_table(model: FittedModel) -> str:
     rows = [(row["model"], row["state"], row["valid"], f"{row['seconds']:.1f}", row["why"]) for row in told["table"]]
     blend = told["blend"]
     if blend["tried"]:
+        rows.append(("the best single model", "", blend["single"], "", "cross-fitted"))
         rows.append((f"blend of {len(blend['members'])}", "tried", blend["valid"], "", "cross-fitted"))
     else:
         rows.append(("blend", "skipped", {}, "", blend["why"]))

@@ -153,7 +153,13 @@ def blend(
 
 
 def learnt_blend(
-    members: Sequence[FittedModel], split: Split, how: Learning, validation: Validation | None, *, key: jax.Array
+    members: Sequence[FittedModel],
+    split: Split,
+    how: Learning,
+    validation: Validation | None,
+    *,
+    key: jax.Array,
+    fold: np.ndarray | None = None,
 ) -> tuple[tuple[Any, ...], np.ndarray, dict[str, Any], dict[str, float]]:
     """Learn calibrations and weights, and measure them by cross-fitting.
 
@@ -163,6 +169,7 @@ def learnt_blend(
       how: to learn.
       validation: what to measure; None for nothing.
       key: consumed.
+      fold: [n], the part of each user with held-out items, see `folds_of`; None draws them.
 
     Returns:
       The calibrations, the weights [M], what `info["blend"]` tells of the learning, and the cross-fitted figures.
@@ -174,8 +181,7 @@ def learnt_blend(
         raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
     most = _most_users(len(scorers), split.train.num_items, items.shape[1], how)
     chosen = np.sort(generator.permutation(len(users))[:most])
-    fold = np.empty(len(users), np.int64)
-    fold[generator.permutation(len(users))] = np.arange(len(users)) % FOLDS
+    fold = folds_of(len(users), generator) if fold is None else fold
     first = chosen[:CALIBRATION_USERS] if how.candidates is not None else chosen
     held = heldout(scorers, users[first], items[first], share[first], seen)
 
@@ -211,6 +217,17 @@ def learnt_blend(
         "l2": how.l2,
     }
     return calibrations, weights, told, valid
+
+
+def folds_of(users: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw the part that each user is measured in, of `FOLDS` parts of one size: [n], 0..FOLDS - 1.
+
+    >>> np.bincount(folds_of(11, np.random.default_rng(0))).tolist()
+    [6, 5]
+    """
+    fold = np.empty(users, np.int64)
+    fold[generator.permutation(users)] = np.arange(users) % FOLDS
+    return fold
 
 
 def learnt_calibrations(held: Heldout, given: tuple[Any, ...] | None) -> tuple[Any, ...]:

@@ -156,6 +156,23 @@ def test_a_model_that_fails_is_told_and_the_others_go_on(model):
     assert "fine: tried" in str(rows[2])
 
 
+def test_a_model_that_memory_is_short_for_is_told_and_a_defect_is_raised(model, monkeypatch):
+    def run_out(*args, **how):
+        raise MemoryError
+
+    some = [model("fine", 1, truth(1.0))]
+    monkeypatch.setattr(_auto, "fit", run_out)
+    with pytest.raises(JaxrecError, match=r"no candidate could be fitted .*fine: out of memory"):
+        jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+
+    def broken(*args, **how):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(_auto, "fit", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+
+
 def test_trainings_share_the_time_and_are_stopped_in_it(clock):
     class Tick:
         """Every epoch takes ten seconds of the clock."""
@@ -236,3 +253,14 @@ def test_what_was_kept_is_saved_with_its_table(tmp_path):
         row["valid"] for row in found.info["auto"]["table"]
     ]
     assert again.info["auto"]["kept"] == found.info["auto"]["kept"]
+
+
+def test_the_best_single_model_is_measured_where_it_was_not_chosen():
+    validation = jaxrec.Validation(monitor="recall@2", k=2)
+    search = _auto._Search(middle_split(), validation, 10, KEY, blend=True, refit=True, clock=Clock())
+    assert not set(search.halves[0].user) & set(search.halves[1].user)
+    sizes = [len(np.unique(half.user)) for half in search.halves]
+    assert abs(sizes[0] - sizes[1]) <= 1
+    search.values = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.55]]
+    # The first is the best in the first half and gives .1 in the second; the second, the best there, gives .2.
+    assert search.best_single() == pytest.approx((sizes[0] * 0.2 + sizes[1] * 0.1) / sum(sizes))
