@@ -98,7 +98,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     Candidate("userknn"),
     *(Candidate("ease", {"l2": l2}, operations=_inverse) for l2 in (300.0, 100.0, 1000.0)),
     Candidate("filter"),
-    Candidate("spectral_ranker"),
+    Candidate("spectral"),
     Candidate("ials"),
     Candidate("mf", {"dim": 64}, _softmax(0.3)),
     Candidate("lightgcn", {"dim": 64, "layers": 1}, _softmax(0.3)),
