@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jaxrec
-from jaxrec.losses import SquaredL2
+from jaxrec.losses import BPR, SquaredL2
 from jaxrec.training import Adam
 
 SEED = 0
@@ -15,7 +15,7 @@ FOLDS = 5
 
 def training(learning_rate: float, weight: float) -> jaxrec.TrainingOptions:
     """Return the options of a training with BPR, for a learning rate and a weight of L2."""
-    return jaxrec.TrainingOptions(optimizer=Adam(learning_rate), regularizer=SquaredL2(weight), epochs=120)
+    return jaxrec.TrainingOptions(loss=BPR(), optimizer=Adam(learning_rate), regularizer=SquaredL2(weight), epochs=120)
 
 
 # A model, and how it is trained; None for models that are solved. Chosen on the validation users of the first fold, by

@@ -22,7 +22,22 @@ class Job(NamedTuple):
 
 
 _FIT = (
-    *("fit", "ml-100k", "--model", "lightgcn", "--dim", "32", "--layers", "2", "--epochs", "30", "--eval-every", "2"),
+    *(
+        "fit",
+        "ml-100k",
+        "--model",
+        "lightgcn",
+        "--loss",
+        "bpr",
+        "--dim",
+        "32",
+        "--layers",
+        "2",
+        "--epochs",
+        "30",
+        "--eval-every",
+        "2",
+    ),
     *("--patience", "3", "--learning-rate", "0.02", "-k", "10", "--no-distances", "--quiet"),
 )
 JOBS = {
@@ -30,7 +45,21 @@ JOBS = {
     "seeds": Job((*_FIT, "--seeds", "3"), 20),
     "tune": Job(
         (
-            *("tune", "ml-100k", "--model", "mf", "--epochs", "12", "--eval-every", "2", "--trials", "8", "--quiet"),
+            *(
+                "tune",
+                "ml-100k",
+                "--model",
+                "mf",
+                "--loss",
+                "bpr",
+                "--epochs",
+                "12",
+                "--eval-every",
+                "2",
+                "--trials",
+                "8",
+                "--quiet",
+            ),
             *("--search", "dim=8:64:log", "learning_rate=0.003:0.1:log", "l2=1e-4:1e-1:log", "--json"),
         ),
         10,

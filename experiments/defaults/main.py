@@ -1,0 +1,102 @@
+"""Compare models that are given no option, on the test part or, for the choice of the loss, on the validation part."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import tyro
+
+import jaxrec
+from experiments.defaults.config import CHOSEN_FOR, LOSSES, OPTIONS, SOLVED, TRAINED
+from jaxrec.data import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.fitting import FittedModel, versions
+
+METRIC = "ndcg@10"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Compare MF and LightGCN with item-kNN and EASE, all as they come.
+
+    Attributes:
+      datasets: named data sets; published splits are taken as they come, less a tenth of train for validation.
+      split: of the others.
+      models: which of config.py.
+      choose: measure the losses of config.py on the validation part instead; the test part is left alone.
+      out: a JSON file.
+    """
+
+    datasets: tuple[str, ...] = ("movielens-small", "ml-latest-small", "ml-100k")
+    split: Literal["user_temporal", "user_random", "random"] = "user_temporal"
+    models: tuple[str, ...] = (*SOLVED, *TRAINED)
+    choose: bool = False
+    out: pathlib.Path = pathlib.Path("runs/defaults.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the experiment."""
+    options = tyro.cli(Options, args=argv, prog="python -m experiments.defaults")
+    rows = [row for name in options.datasets for row in (chosen if options.choose else compared)(name, options)]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    jaxrec.files.write_whole(
+        options.out, (json.dumps({"versions": versions(), "rows": rows}, indent=1) + "\n").encode()
+    )
+    return 0
+
+
+def split_of(name: str, options: Options) -> jaxrec.Split:
+    """The split of a data set, with a validation part."""
+    data = jaxrec.load(name)
+    if data.part is not None:
+        return jaxrec.split(data, "predefined", valid=0.1)
+    return jaxrec.split(data, options.split)
+
+
+def fitted(model: Any, split: jaxrec.Split, **how: Any) -> FittedModel:
+    """Fit with the defaults."""
+    return jaxrec.fit(model, split, key=jax.random.key(0), **how)
+
+
+def compared(name: str, options: Options) -> list[dict[str, Any]]:
+    """Measure the models on the test part, and the paired difference of each trained one from each solved one."""
+    split, reports, rows = split_of(name, options), {}, []
+    for word in options.models:
+        start = time.perf_counter()
+        model = fitted((SOLVED | TRAINED)[word], split)
+        reports[word] = jaxrec.evaluate(model, split, k=(10, 20), metrics=["recall", "ndcg"])
+        row = {"dataset": name, "model": word, "seconds": round(time.perf_counter() - start, 1)}
+        row |= {metric: round(reports[word].mean(metric), 4) for metric in (METRIC, "recall@20")}
+        rows.append(row)
+        for other in SOLVED if word in TRAINED else ():
+            if other in reports:
+                row[f"less {other}"] = difference(reports[word], reports[other])
+        print(json.dumps(row), flush=True)
+    return rows
+
+
+def difference(report: jaxrec.Report, other: jaxrec.Report) -> list[float]:
+    """The mean difference over users, with the lower and the upper end of its 95% interval."""
+    values = {word: {METRIC: each.per_user[METRIC]} for word, each in (("one", report), ("other", other))}
+    (row,) = jaxrec.statistics.compare_models(values, jax.random.key(0))
+    return [round(each, 4) for each in (row.difference, row.low, row.high)]
+
+
+def chosen(name: str, options: Options) -> list[dict[str, Any]]:
+    """Measure the losses on the validation part."""
+    split, rows = split_of(name, options), []
+    seen = seen_items(split.train)
+    for (word, model), (label, loss) in itertools.product(CHOSEN_FOR.items(), LOSSES.items()):
+        made = fitted(model, split, options=dataclasses.replace(OPTIONS, loss=loss))
+        report = evaluate_scorer(made.scorer, split.valid, seen=seen, k=(10, 20), metrics=("recall", "ndcg"))
+        row = {"dataset": name, "model": word, "loss": label, "epochs": made.info["best_epoch"]}
+        rows.append(row | {metric: round(report.mean(metric), 4) for metric in (METRIC, "recall@20")})
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
