@@ -23,15 +23,26 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "item-kNN": jaxrec.ItemKNN(),
         "user-kNN": jaxrec.UserKNN(),
         "RP3beta": RP3Beta(),
-        "SANSA": jaxrec.SANSA(),
-        "EASE": jaxrec.EASE(),
-        "EDLAE": jaxrec.EASE(dropout=0.3),
-        "RLAE": jaxrec.EASE(relax=0.3),
-        "LAE, DAN": jaxrec.EASE(relax=1.0),
-        "EASE, DAN": jaxrec.EASE(),
+        "SANSA": jaxrec.SANSA(l2=30.0, dropout=0.5, relax=1.0, user_exponent=0.5, neighbors=100),
+        "EASE": jaxrec.EASE(l2=300.0),
+        "EDLAE": jaxrec.EASE(l2=100.0, dropout=0.5),
+        "RLAE": jaxrec.EASE(l2=300.0, relax=0.3),
+        "EASE, DAN": jaxrec.EASE(l2=30.0, dropout=0.5, user_exponent=0.5),
+        "LAE, DAN": jaxrec.EASE(l2=30.0, dropout=0.7, relax=1.0, item_exponent=0.1, user_exponent=0.5),
+    },
+    "yelp2018": {
+        "popularity": jaxrec.Popularity(),
+        "item-kNN": jaxrec.ItemKNN(),
+        "user-kNN": jaxrec.UserKNN(),
+        "RP3beta": RP3Beta(),
+        "SANSA": jaxrec.SANSA(l2=100.0, dropout=0.5, relax=1.0, user_exponent=0.5, neighbors=100),
+        "EASE": jaxrec.EASE(l2=300.0),
+        "EDLAE": jaxrec.EASE(l2=300.0, dropout=0.5),
+        "RLAE": jaxrec.EASE(l2=300.0, relax=0.3),
+        "EASE, DAN": jaxrec.EASE(l2=100.0, dropout=0.5, user_exponent=0.5),
+        "LAE, DAN": jaxrec.EASE(l2=100.0, dropout=0.5, relax=1.0, user_exponent=0.5),
     },
 }
-CHOSEN["yelp2018"] = CHOSEN["gowalla"]
 CHOSEN[""] = CHOSEN["gowalla"]  # any other data set
 
 ROWS = {
