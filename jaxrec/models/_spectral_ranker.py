@@ -65,6 +65,7 @@ class SpectralRanker(SolvedModel, nn.Module):
       JaxrecError: an option out of range; nothing to learn from; "last" for data whose order was lost.
 
     >>> import jaxrec
+    >>> import numpy as np
     >>> user, item = np.divmod(np.arange(200), 10)
     >>> data = jaxrec.from_arrays(user, (user % 2) * 10 + item)
     >>> head = LearntNetwork(ends=(2, 4), hidden=(4,), epochs=2)
