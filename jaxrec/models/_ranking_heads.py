@@ -94,27 +94,29 @@ class RankingHead(Protocol):
 class LearntFilter:
     """A `GraphFilter` whose numbers are learnt: the weights of its hops, a gain for each band, and degree exponents.
 
-    S(u, i) = d_i^-y sum over l of w_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the logit
-    of the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself learns
-    worse. As the hops have one y, the last product is made once for their sum. All items are ranked; candidates serve
-    the learning alone. `fitted.info["terms"]` has the terms in words.
+    S(u, i) = sum over l of w_l d_i^-y_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the
+    logit of the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself
+    learns worse. All items are ranked; candidates serve the learning alone. `fitted.info["terms"]` has the terms in
+    words.
 
     Attributes:
       hops: the products with the Gram matrix; the first one ranks the candidates of the learning.
       ends: where the bands end.
+      one_exponent: whether all y_l are one number; the last product is then made once for the sum of the hops.
       epochs: passes over the users.
       batch_users: users of a step.
       learning_rate: of Adam, at the start.
       most_users: from how many users it learns; some dozens of numbers do not need more.
 
-    >>> LearntFilter().numbers
-    27
+    >>> LearntFilter().numbers, LearntFilter(one_exponent=True).numbers
+    (36, 31)
     """
 
     takes_members: ClassVar[bool] = False
 
-    hops: tuple[Hop, ...] = (Hop(0.5), Hop(0.5, 1.0))
+    hops: tuple[Hop, ...] = (Hop(1.0), Hop(0.5), Hop(2.0), Hop(0.5, 1.0), Hop(1.0, 1.0), Hop(1.0, 0.0))
     ends: tuple[int, ...] = static(default=BAND_ENDS)
+    one_exponent: bool = static(default=False)
     epochs: int = static(default=6)
     batch_users: int = static(default=64)
     learning_rate: float = 2e-2
@@ -126,7 +128,7 @@ class LearntFilter:
     @property
     def numbers(self) -> int:
         """How many numbers are learnt."""
-        return len(self.hops) + len(self.ends) + 4
+        return len(self.hops) + len(self.ends) + 3 + (1 if self.one_exponent else len(self.hops))
 
     def describe(
         self, features: GraphFeatures, history: SeenItems, users: jax.Array, candidates: int
@@ -143,7 +145,7 @@ class LearntFilter:
         size = np.exp(np.mean(np.log(lanes), axis=(0, 2))).astype(np.float32)  # so that all weights start alike
         start = {
             "weights": jnp.full(count, -1.0, jnp.float32),
-            "scored": jnp.float32(0.2),
+            "scored": jnp.full(1 if self.one_exponent else count, 0.2, jnp.float32),
             "gains": jnp.full(bands, 0.3, jnp.float32),
             "low_scored": jnp.float32(-0.2),
             "gamma": jnp.float32(2.0),
@@ -160,10 +162,10 @@ class LearntFilter:
             learning_rate=self.learning_rate,
         )
         found = jax.tree.map(np.asarray, found)
-        weights, scored = np.exp(found["weights"]) / size, float(found["scored"])
+        weights, scored = np.exp(found["weights"]) / size, np.broadcast_to(found["scored"], size.shape)
         terms: list[FilterTerm] = [
-            OneHop(float(weight), hop.users, hop.own, scored, hop.power)
-            for weight, hop in zip(weights, self.hops, strict=True)
+            OneHop(float(weight), hop.users, hop.own, float(exponent), hop.power)
+            for weight, exponent, hop in zip(weights, scored, self.hops, strict=True)
         ]
         gains = tuple(map(float, found["gains"]))
         terms.append(Bands(gains, self.ends, scored=float(found["low_scored"])))
@@ -180,7 +182,11 @@ class LearntFilter:
 def _filter_logits(params: Any, inputs: jax.Array, size: jax.Array) -> jax.Array:
     count = size.shape[0]
     lanes, bands, log_degrees = inputs[:count], inputs[count:-1], inputs[-1]
-    score = jnp.einsum("l,lbc->bc", jnp.exp(params["weights"]) / size, lanes) * jnp.exp(-params["scored"] * log_degrees)
+    weights, scored = jnp.exp(params["weights"]) / size, params["scored"]
+    if scored.shape[0] == 1:
+        score = jnp.einsum("l,lbc->bc", weights, lanes) * jnp.exp(-scored[0] * log_degrees)
+    else:
+        score = sum(weights[at] * lanes[at] * jnp.exp(-scored[at] * log_degrees) for at in range(count))
     score = score + jnp.einsum("g,gbc->bc", params["gains"], bands) * jnp.exp(-params["low_scored"] * log_degrees)
     return params["gamma"] * jnp.log(jax.nn.softplus(jnp.exp(params["scale"]) * score) + 1e-20)
 

@@ -57,13 +57,18 @@ def test_with_numbers_by_hand_it_is_the_graph_filter_bit_for_bit():
     np.testing.assert_allclose(scores_of(ranker.scorer), scores_of(given.scorer), rtol=1e-3, atol=1e-4)
 
 
-def test_a_learnt_filter_is_the_graph_filter_of_its_terms():
-    ranker = jaxrec.fit(SpectralRanker(head=LearntFilter(ends=(1, 2, 4), batch_users=4), share=0.2), DATA, key=KEY)
+@pytest.mark.parametrize("one_exponent", [True, False])
+def test_a_learnt_filter_is_the_graph_filter_of_its_terms(one_exponent):
+    head = LearntFilter(
+        hops=(Hop(1.0), Hop(0.5, 0.0)), ends=(1, 2, 4), one_exponent=one_exponent, epochs=2, batch_users=4
+    )
+    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2), DATA, key=KEY)
     terms = tuple(eval(term, {"OneHop": OneHop, "Bands": Bands}) for term in ranker.info["terms"])
     given = jaxrec.fit(GraphFilter(terms=terms), DATA, key=KEY)
     same = dataclasses.replace(ranker.scorer, tables=given.scorer.tables)
     np.testing.assert_array_equal(scores_of(same), scores_of(given.scorer))
-    assert ranker.info["numbers"] == 2 + 3 + 4
+    assert ranker.info["numbers"] == 2 + 3 + 3 + (1 if one_exponent else 2)
+    assert len(ranker.scorer.scoreds) == (2 if one_exponent else 3)
 
 
 def test_the_features_are_computed_without_the_pairs_that_are_learnt_from():
