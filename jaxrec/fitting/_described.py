@@ -100,8 +100,8 @@ def describe(value: Any) -> Any:
       JaxrecError: anything else.
 
     >>> import jaxrec
-    >>> describe(jaxrec.losses.SampledSoftmax(0.2))
-    {'kind': 'jaxrec.losses:SampledSoftmax', 'fields': {'temperature': 0.2, 'similarity': 'cosine'}}
+    >>> describe(jaxrec.losses.BPR())
+    {'kind': 'jaxrec.losses:BPR', 'fields': {}}
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

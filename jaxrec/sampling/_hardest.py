@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Batch, Encoded, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.sampling._functions import uniform_negatives
+from jaxrec.types import Array
 from jaxrec.vectors import unit
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ class Hardest(Negatives):
         )
 
 
-def hardest(user: jax.Array, negative: jax.Array, num: int, *, cosine: bool = False) -> jax.Array:
+def hardest(
+    user: Float[Array, "B w"], negative: Float[Array, "B n w"], num: int, *, cosine: bool = False
+) -> Int[Array, "B num"]:
     """The places of the highest scored negatives of each row, without a gradient.
 
     Args:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Int, Key
 
+from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Batch, Negatives
 from jaxrec.pytrees import options, register, static
 from jaxrec.sampling._functions import contains
+from jaxrec.types import Array
 
 if TYPE_CHECKING:
-    from jaxrec.data import SeenItems
     from jaxrec.training import TrainData
 
 State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # items, whether they will do, key, rounds
@@ -98,8 +100,13 @@ class PreparedInBatch(Negatives):
 
 
 def other_rows(
-    seen: SeenItems, user: jax.Array, item: jax.Array, where: jax.Array, num: int, key: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+    seen: SeenItems,
+    user: Int[Array, " B"],
+    item: Int[Array, " B"],
+    where: Bool[Array, " B"],
+    num: int,
+    key: Key[Array, ""],
+) -> tuple[Int[Array, "B num"], Bool[Array, " B"]]:
     """Items of the rows that count whose users differ in them: uniform over the rows whose item the user lacks.
 
     Args:

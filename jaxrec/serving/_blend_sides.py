@@ -62,7 +62,7 @@ def blend_sides(scorer: BlendScorer) -> Sides:
     if all(part.program == "sparse_rows" for part in parts):
         return Sides("sparse_rows", users, _joined_sparse(parts, scorer.num_items))
     ones = np.ones((1, scorer.num_items), np.float32)
-    return Sides("dense_rows", users, {"matrix": np.concatenate([*(_dense(part, scorer) for part in parts), ones])})
+    return Sides("dense_rows", users, {"values": np.concatenate([*(_dense(part, scorer) for part in parts), ones])})
 
 
 def _shapes(scorer: BlendScorer, users: int = 2) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
@@ -95,7 +95,7 @@ def _height(part: Sides) -> int:
     """How many rows a member has."""
     if part.program == "vectors":
         return part.items["vectors"].shape[1]
-    return len(part.items["matrix"]) if "matrix" in part.items else len(part.items["indptr"]) - 1
+    return len(part.items["indptr"]) - 1 if "indptr" in part.items else len(part.items["values"])
 
 
 def _joined_rows(
@@ -112,7 +112,7 @@ def _joined_rows(
         else:
             owner = np.repeat(np.arange(num_users), np.diff(part.users["rows_indptr"]))
             row = part.users["rows"][: len(owner)]
-            weight = part.users.get("rows_weights", np.ones(len(owner), np.float32))[: len(owner)]
+            weight = part.users.get("weights", np.ones(len(owner), np.float32))[: len(owner)]
         owners.append(owner)
         rows.append(first + row)
         weights.append(weight * slope[owner, 0])
@@ -126,7 +126,7 @@ def _joined_rows(
     return {
         "rows_indptr": ends.astype(np.int32),
         "rows": np.concatenate(rows)[order].astype(np.int32),
-        "rows_weights": np.concatenate(weights)[order].astype(np.float32),
+        "weights": np.concatenate(weights)[order].astype(np.float32),
     }
 
 
@@ -143,8 +143,8 @@ def _dense(part: Sides, scorer: Any) -> np.ndarray:
     """The rows of a member, dense."""
     if part.program == "vectors":
         return part.items["vectors"].T
-    if "matrix" in part.items:
-        return part.items["matrix"]
+    if "indptr" not in part.items:
+        return part.items["values"]
     indptr = part.items["indptr"]
     out = np.zeros((len(indptr) - 1, scorer.num_items), np.float32)
     np.add.at(out, (np.repeat(np.arange(len(out)), np.diff(indptr)), part.items["columns"]), part.items["values"])

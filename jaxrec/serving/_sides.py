@@ -128,14 +128,14 @@ def _(scorer: FilterScorer) -> Sides:
     users = {
         "rows_indptr": _whole(scorer.history.indptr),
         "rows": _whole(scorer.history.items),
-        "rows_weights": np.repeat(np.maximum(size, 1) ** np.float32(-0.5), size).astype(np.float32),
+        "weights": np.repeat(np.maximum(size, 1) ** np.float32(-0.5), size).astype(np.float32),
     }
     likeness = jax.jit(lambda scorer, items: scorer.similarities(items))
     matrix = np.empty((scorer.num_items, scorer.num_items), np.float32)
     for start in range(0, scorer.num_items, _TILE):
         items = np.minimum(np.arange(start, start + _TILE, dtype=np.int32), scorer.num_items - 1)
         matrix[start : start + _TILE] = np.asarray(likeness(scorer, items))[: scorer.num_items - start]
-    return Sides("dense_rows", users, {"matrix": matrix})
+    return Sides("dense_rows", users, {"values": matrix})
 
 
 @sides.register(NetworkScorer)

@@ -33,8 +33,8 @@ class SingularTriplets(NamedTuple):
 
     >>> from jaxrec.sparse import from_dense
     >>> found = singular_triplets(from_dense(jnp.diag(jnp.array([1.0, 3.0, 2.0]))), 1, jax.random.key(0))
-    >>> found.values.round(3).tolist(), bool(found.residuals[0] < 1e-3)
-    ([3.0], True)
+    >>> round(found.values[0].item(), 3), bool(found.residuals[0] < 1e-3)
+    (3.0, True)
     """
 
     left: jax.Array

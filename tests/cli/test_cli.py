@@ -74,7 +74,7 @@ def test_fit_help_lists_the_models_and_the_options_of_the_chosen_one(cli):
     assert all(name in ease for name in registry.names("model"))
     assert "--layers INT" in lightgcn
     assert "--epochs INT" in lightgcn
-    assert "--max-items INT" in ease
+    assert "--max-items {None}|INT" in ease
     assert "--layers" not in ease
     assert "--epochs" not in ease
 

@@ -155,11 +155,20 @@ def test_head_and_tail_are_those_of_the_long_tail():
 def test_tables_have_a_row_a_group_with_its_users_and_intervals(report):
     groups = report.by_group(["old", "new", "old", "new"])
     half = 1.959963984540054 * 0.5  # of 0 and 1: s / sqrt(2) = 1 / 2
+
+    def bounds(mean, half):
+        """Both reach past 0 and 1, so the intervals are those of the logit."""
+        middle, wide = np.log(mean / (1 - mean)), half / (mean * (1 - mean))
+        return [1 / (1 + np.exp(-(middle + sign * wide))) for sign in (-1, 1)]
+
+    low, high = bounds(0.375, 0.75 * half)
     assert group_markdown(groups, ["ndcg@5", "recall@5"]).splitlines() == [
         "| | ndcg@5 | recall@5 | users |",
         "|---|---|---|---|",
         "| new | 0.2500 | 0.3750 ±.2450 | 1 |",  # one of the two has an nDCG
-        f"| old | 0.3750 ±{0.75 * half:.4f} | 0.5000 ±{half:.4f} | 2 |".replace("±0.", "±."),
+        f"| old | 0.3750 [{low:.4f}, {high:.4f}] | 0.5000 ±{bounds(0.5, half)[1] - 0.5:.4f} | 2 |".replace("±0.", "±.")
+        .replace("[0.", "[.")
+        .replace(", 0.", ", ."),
     ]
     assert group_table(groups).splitlines()[0].split() == ["recall@5", "ndcg@5", "users"]
     with pytest.raises(JaxrecError, match="groups is empty"):

@@ -72,6 +72,7 @@ def from_end_in_order(data: Interactions) -> np.ndarray:
       data: E interactions, sorted by user.
 
     >>> data = Interactions.from_arrays([0, 0, 1], [5, 6, 5])
+    >>> import dataclasses
     >>> from_end_in_order(data), from_end_in_order(dataclasses.replace(data, order=[2, 1, 0]))
     (array([1, 0, 0]), array([0, 1, 0]))
     """
