@@ -178,9 +178,9 @@ def test_sides_score_as_the_scorer(terms):
     else:
         weights = np.zeros((USERS, ITEMS))
         weights[np.repeat(np.arange(USERS), np.diff(made.users["rows_indptr"])), made.users["rows"]] = made.users[
-            "rows_weights"
+            "weights"
         ]
-        found = weights @ made.items["matrix"]
+        found = weights @ made.items["values"]
     close(found, scores_of(scorer))
 
 
