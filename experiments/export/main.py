@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words: dict[str, Any] = {"epochs": options.epochs} if trained else {}
     model = jaxrec.fit(kind(dim=options.dim) if trained else kind(), data, key=jax.random.key(0), **words)
     with tempfile.TemporaryDirectory() as place:
-        small = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays([0], [0]), epochs=1, key=jax.random.key(0))
+        small = jaxrec.fit(jaxrec.MF(dim=2), jaxrec.from_arrays([0, 1], [0, 1]), epochs=1, key=jax.random.key(0))
         jaxrec.export(small, pathlib.Path(place, "imports"))  # so that no import is timed
         folder = pathlib.Path(place, "served")
         start = time.perf_counter()
