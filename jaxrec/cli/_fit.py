@@ -426,6 +426,7 @@ def _draw(model: FittedModel, path: pathlib.Path, quiet: bool) -> None:
 def fit_text(
     data: str, models: Sequence[FittedModel], reports: Sequence[Report], seeds: Sequence[int], folder: pathlib.Path
 ) -> str:
+    """What is printed of a fit: the data, the figures, the seconds and the run folder."""
     model, several = models[0], len(models) > 1
     took = model.info["seconds"]
     seconds = [f"fit {took['fit']:.1f}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +13,15 @@ from jaxrec.losses._means import counted, masked_mean, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
     Compared,
+    CosineLoss,
     by_cosine,
     check_adjustment,
-    check_drawn,
     check_hits,
     check_number,
     compared,
 )
 from jaxrec.losses._segments import check_scores, first_places, negative_sums, segment_mean, sizes
-from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
 from jaxrec.vectors import unit
@@ -156,7 +156,7 @@ def lambert_w(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
 
 
 @options
-class AdaptiveTemperature(Loss):
+class AdaptiveTemperature(CosineLoss):
     """Softmax with adaptive temperatures (Adap-tau): log sum of e^(n/t_u) - p/t_0, with cosines p and n.
 
     t_0 follows from the cosines and the density of the data, see `jaxrec.losses.overall_inverse`, and t_u from the loss
@@ -187,8 +187,6 @@ class AdaptiveTemperature(Loss):
     >>> AdaptiveTemperature(personal=False).default_negatives() is None
     True
     """
-
-    takes_weights: ClassVar[bool] = True
 
     regularization: float = 1.0
     personal: bool = static(default=True)
@@ -228,14 +226,6 @@ class AdaptiveTemperature(Loss):
         sums, where = negative_sums(counted(negative, batch.where), positive, negative_where, batch.where)
         losses = sums - counted(positive, where)
         return user_factors(losses, first_places(batch.user, where), where, regularization=self.regularization)
-
-    def default_negatives(self) -> Negatives | None:
-        """None: the batch has them."""
-        return None
-
-    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse an option for the negatives of the batch where negatives are drawn."""
-        check_drawn(self, negatives)
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +13,14 @@ from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal
 from jaxrec.losses._rows import (
     AccidentalHits,
-    by_cosine,
+    CosineLoss,
     check_adjustment,
-    check_drawn,
     check_hits,
     check_number,
     compared,
 )
 from jaxrec.losses._segments import negative_sums
-from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
 
@@ -113,7 +112,7 @@ def top_threshold(
 
 
 @options
-class SoftmaxAtK(Loss):
+class SoftmaxAtK(CosineLoss):
     """Softmax at K (SL@K): sigmoid((p - beta) / t_w) log sum of e^((n - p) / t), with cosines p and n.
 
     beta estimates the score that the first K items of the user reach. It is found in every step from the row's own
@@ -140,8 +139,6 @@ class SoftmaxAtK(Loss):
     >>> SoftmaxAtK(top=10).weight_temperature
     0.2
     """
-
-    takes_weights: ClassVar[bool] = True
 
     top: int = static(default=20)
     temperature: float = 0.12
@@ -174,17 +171,3 @@ class SoftmaxAtK(Loss):
             weights=batch.weight,
             where=batch.where,
         )
-
-    def default_negatives(self) -> Negatives | None:
-        """None: the batch has them."""
-        return None
-
-    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse an option for the negatives of the batch where negatives are drawn."""
-        check_drawn(self, negatives)
-
-    def adjust(self, scorer: Any, data: TrainData) -> Any:
-        """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""
-        if self.logit_adjustment is None:
-            return scorer
-        return by_cosine(scorer, data, self.logit_adjustment, self.temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,14 @@ from jaxtyping import Bool, Float, Int
 from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
-    by_cosine,
+    CosineLoss,
     check_adjustment,
-    check_drawn,
     check_hits,
     check_number,
     compared,
 )
 from jaxrec.losses._segments import first_places, log_mean_exp, negative_sums
-from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
 
@@ -83,7 +82,7 @@ def bilateral_softmax(
 
 
 @options
-class BilateralSoftmax(Loss):
+class BilateralSoftmax(CosineLoss):
     """Bilateral softmax (BSL): -log mean of e^(p/t1) over a user's positives + (t2/t1) log sum of e^(n/t2).
 
     Scores are cosines. The negatives are those that the fit draws, or without a sampler the items of the other rows.
@@ -103,8 +102,6 @@ class BilateralSoftmax(Loss):
     >>> BilateralSoftmax(temperature=0.1).default_negatives() is None
     True
     """
-
-    takes_weights: ClassVar[bool] = True
 
     temperature: float = 0.12
     positive_temperature: float = 0.12
@@ -130,17 +127,3 @@ class BilateralSoftmax(Loss):
             weights=batch.weight,
             where=batch.where,
         )
-
-    def default_negatives(self) -> Negatives | None:
-        """None: the batch has them."""
-        return None
-
-    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse an option for the negatives of the batch where negatives are drawn."""
-        check_drawn(self, negatives)
-
-    def adjust(self, scorer: Any, data: TrainData) -> Any:
-        """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""
-        if self.logit_adjustment is None:
-            return scorer
-        return by_cosine(scorer, data, self.logit_adjustment, self.temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,14 @@ from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import check_positive, counted, masked_mean, reciprocal, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
-    by_cosine,
+    CosineLoss,
     check_adjustment,
-    check_drawn,
     check_hits,
     check_number,
     compared,
 )
 from jaxrec.losses._segments import check_scores, negative_sums
-from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
 
@@ -84,7 +83,7 @@ def pairwise_softmax(
 
 
 @options
-class PairwiseSoftmax(Loss):
+class PairwiseSoftmax(CosineLoss):
     """Pairwise softmax (PSL): log sum of sigma((n - p) / 2)^(1/t) over the negatives, with cosines p and n.
 
     The negatives are those that the fit draws, or without a sampler the items of the other rows.
@@ -103,8 +102,6 @@ class PairwiseSoftmax(Loss):
     >>> PairwiseSoftmax("atan").temperature
     0.06
     """
-
-    takes_weights: ClassVar[bool] = True
 
     surrogate: Surrogate = static(default="tanh")
     temperature: float = 0.06
@@ -131,16 +128,6 @@ class PairwiseSoftmax(Loss):
             where=batch.where,
         )
 
-    def default_negatives(self) -> Negatives | None:
-        """None: the batch has them."""
-        return None
-
-    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse an option for the negatives of the batch where negatives are drawn."""
-        check_drawn(self, negatives)
-
-    def adjust(self, scorer: Any, data: TrainData) -> Any:
-        """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""
-        if self.logit_adjustment is None:
-            return scorer
-        return by_cosine(scorer, data, self.logit_adjustment, 2 * self.temperature)
+    def ranking_temperature(self) -> Any:
+        """Twice the temperature, since the gap of a pair is halved."""
+        return 2 * self.temperature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -150,3 +150,32 @@ def check_drawn(loss: Any, negatives: Negatives | None) -> None:
             f"accidental_hits={loss.accidental_hits!r} is about the items of other rows, and negatives={negatives} are "
             "drawn; leave one of them out"
         )
+
+
+class CosineLoss(Loss):
+    """The base of losses of cosines: negatives are those that a fit draws or, without a sampler, the other rows' items.
+
+    A subclass has the options `temperature`, `accidental_hits` and `logit_adjustment`.
+    """
+
+    takes_weights: ClassVar[bool] = True
+
+    def default_negatives(self) -> Negatives | None:
+        """None: the batch has them."""
+        return None
+
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse an option for the negatives of the batch where negatives are drawn."""
+        check_drawn(self, negatives)
+
+    def ranking_temperature(self) -> Any:
+        """What the cosine is divided by in ranking."""
+        own: Any = self
+        return own.temperature
+
+    def adjust(self, scorer: Any, data: TrainData) -> Any:
+        """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""
+        own: Any = self
+        if own.logit_adjustment is None:
+            return scorer
+        return by_cosine(scorer, data, own.logit_adjustment, self.ranking_temperature())

@@ -88,7 +88,12 @@ class Monitoring:
 
 
 class Member:
-    """The records of one training, and its best state so far."""
+    """The records of one training, and its best state so far.
+
+    >>> member = Member(2, Monitoring())
+    >>> member.number, member.stopped
+    (1, False)
+    """
 
     def __init__(self, epochs: int, monitoring: Monitoring) -> None:
         epochs = whole("epochs", epochs, 1)
