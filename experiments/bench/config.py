@@ -12,7 +12,7 @@ import jaxrec
 from jaxrec.losses import BPR, SquaredL2
 from jaxrec.training import Adagrad
 
-Name = Literal["step", "topk", "evaluator", "rows", "seeds", "als-free", "svdpp", "nmf", "scaling", "memory"]
+Name = Literal["step", "topk", "evaluator", "rows", "seeds", "als-free", "ials", "svdpp", "nmf", "scaling", "memory"]
 StepPeer = Literal["coo", "csr", "geometric-csr", "geometric-edges"]
 NAMES: tuple[Name, ...] = get_args(Name)
 UNIT_STEP = "s per step"
@@ -54,6 +54,8 @@ class Options:
       curve_every: epochs between two points of the curve of jaxrec in "als-free".
       peer_curve_every: epochs between two points of the curve of the peer, whose epochs are shorter.
       rounds: iterations of NMF of all entries.
+      als_factors: widths of "ials".
+      als_iterations: iterations of "ials", at the most.
     """
 
     out: pathlib.Path = pathlib.Path("runs/bench.json")
@@ -77,6 +79,8 @@ class Options:
     curve_every: int = 1
     peer_curve_every: int = 10
     rounds: int = 20
+    als_factors: tuple[int, ...] = (64, 256)
+    als_iterations: int = 10
 
     def __post_init__(self) -> None:
         for name in (
@@ -89,6 +93,7 @@ class Options:
             "curve_every",
             "peer_curve_every",
             "rounds",
+            "als_iterations",
         ):
             if getattr(self, name) < 1:
                 raise jaxrec.JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -110,4 +115,6 @@ def smaller(options: Options) -> Options:
         peer_epochs=2,
         peer_curve_every=1,
         rounds=3,
+        als_factors=(8,),
+        als_iterations=3,
     )

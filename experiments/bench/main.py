@@ -24,6 +24,7 @@ _MODULES = {
     "rows": "rows",
     "seeds": "seeds",
     "als-free": "als_free",
+    "ials": "ials",
     "svdpp": "ratings",
     "nmf": "factorization",
     "scaling": "scaling",

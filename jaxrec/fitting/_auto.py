@@ -37,6 +37,7 @@ from jaxrec.training import Deadline
 CLOCK = time.monotonic
 _MARGIN = 1.2  # what is estimated may take so many times as long
 _BLEND_COMPILES = 8.0  # seconds that the programs of a blend take to compile
+_EQUAL = 1e-9  # means of two halves are rounded
 _BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
 
 
@@ -108,8 +109,9 @@ def auto(
     time that is left, and are stopped at their part of it. Then the best candidates of each kind are blended
     (`jaxrec.blend`). Blend and best single model are compared by cross-fitting over two halves of the users: each half
     is measured with the calibrations and weights that were learnt on the other half, and with the single model that is
-    the best there. So neither is measured on users that it was chosen on. The better one is fitted again as `fit` does.
-    The test part is not read, but by `refit="all"`.
+    the best there. So neither is measured on users that it was chosen on. The blend is kept unless the single model is
+    better by more than a standard error of their paired difference over users: an average of models varies less than
+    one of them. What is kept is fitted again as `fit` does. The test part is not read, but by `refit="all"`.
 
     Args:
       split: with a validation part.
@@ -190,13 +192,13 @@ class _Search:
         self.rate = _rate()
         assert validation.monitor is not None
         self.sign = 1.0 if higher_is_better(validation.monitor) else -1.0
-        users, _, _ = held_out_of(split.valid)
-        self.fold = folds_of(len(users), generator_of(key))
+        self.users, _, _ = held_out_of(split.valid)
+        self.fold = folds_of(len(self.users), generator_of(key))
         self.halves = [
-            split.valid.select(np.isin(split.valid.user, users[self.fold == at])) for at in np.unique(self.fold)
+            split.valid.select(np.isin(split.valid.user, self.users[self.fold == at])) for at in np.unique(self.fold)
         ]
-        self.values: list[list[float]] = []
-        """Of each model that was measured, the value that decides in each half, larger is better."""
+        self.values: list[np.ndarray] = []
+        """Of each model that was measured, the value that decides of each user [n], larger is better."""
 
     def left(self) -> float:
         """The seconds that are left."""
@@ -271,23 +273,24 @@ class _Search:
         """Measure a model in each half of the users: the figures of all, and the seconds without compiling."""
         before, without = self.clock(), compiled()
         valid: dict[str, float] = {}
-        of_halves, sizes = [], np.bincount(self.fold) / len(self.fold)
+        own, sizes = np.full(len(self.users), np.nan), np.bincount(self.fold) / len(self.fold)
         for half, size in zip(self.halves, sizes.tolist(), strict=True):
             measuring = ranking_measuring(self.validation, self.split.train, half, fitted.seen)
-            figures = measuring.measure(fitted.scorer)
-            of_halves.append(self.sign * figures[measuring.monitor])
+            assert measuring.of_users is not None
+            figures, users, values = measuring.of_users(fitted.scorer)
+            own[np.searchsorted(self.users, users)] = self.sign * values
             for name, value in figures.items():
                 valid[name] = valid.get(name, 0.0) + size * value
-        self.values.append(of_halves)
+        self.values.append(own)
         return valid, max(self.clock() - before - (compiled() - without), 0.0)
 
-    def best_single(self) -> float:
-        """The value of the best single model, of each half the one that is the best in the other."""
-        values, sizes = np.asarray(self.values), np.bincount(self.fold) / len(self.fold)
-        if len(sizes) < 2:
-            return float(values.max())
-        others = values @ np.diag(sizes) @ (1 - np.eye(len(sizes)))
-        return float(sizes @ values[others.argmax(axis=0), np.arange(len(sizes))])
+    def best_single(self) -> np.ndarray:
+        """The values of users [n] of the best single model, of each half the one that is the best in the other."""
+        values = np.stack(self.values)
+        if self.fold.max(initial=0) == 0:
+            return values[np.nanmean(values, axis=1).argmax()]
+        best = [np.nanmean(values[:, self.fold != at], axis=1).argmax() for at in range(self.fold.max() + 1)]
+        return values[np.asarray(best)[self.fold], np.arange(len(self.fold))]
 
     def keep(
         self,
@@ -366,16 +369,18 @@ class _Search:
             learnt = learnt_blend(fitted, self.split, Learning(), self.validation, key=key, fold=self.fold)
         except JaxrecError as error:
             return {"tried": False, "why": str(error)}, None
-        calibrations, weights, learning, valid = learnt
-        value = self.sign * valid[str(self.validation.monitor)]
+        calibrations, weights, learning, valid, of_users = learnt
         of_blend = {**described(fitted, calibrations, weights), **learning}
         best = self.best_single()
-        better = value > best + 1e-9  # a mean of two halves is rounded
+        gap, error = paired_gap(self.sign * of_users, best)
+        better = gap > _EQUAL or -gap <= error > _EQUAL
+        monitor = str(self.validation.monitor)
         told = {
             "tried": True,
-            "why": "better than the best single model" if better else f"not better than {single.name}",
+            "why": _why_blend(gap, error, single.name, better=better),
             "valid": valid,
-            "single": {str(self.validation.monitor): self.sign * best},
+            "single": {monitor: float(self.sign * np.nanmean(best))},
+            "difference": {monitor: self.sign * gap, "standard error": error},
             "cross_fitted": "each half of the users with what was learnt, or is the best model, in the other half",
             "members": [one.name for one in members],
             "weights": np.round(weights, 6).tolist(),
@@ -386,6 +391,27 @@ class _Search:
             return blended(models, calibrations, weights, key=key, started=started, **info)
 
         return told, made if better else None
+
+
+def paired_gap(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    """The mean of the differences of users, and its standard error; users without a value are left out.
+
+    >>> paired_gap(np.array([1.0, 0.5, np.nan]), np.array([0.5, 0.5, 0.0]))
+    (0.25, 0.25)
+    """
+    difference = values - others
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < 2:
+        return float(difference.sum()), 0.0
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def _why_blend(gap: float, error: float, single: str, *, better: bool) -> str:
+    if not better:
+        return f"{single} is " + ("as good" if gap >= -_EQUAL else "better by more than a standard error")
+    if gap > _EQUAL:
+        return "better than the best single model"
+    return f"{single} is better by less than a standard error, and a blend varies less"
 
 
 def _rate(size: int = 512) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -137,7 +137,7 @@ def blend(
     )
     seen = members[0].seen
     if weights is None:
-        calibrations, found, told, valid = learnt_blend(members, split, how, validation, key=key)
+        calibrations, found, told, valid, _ = learnt_blend(members, split, how, validation, key=key)
     else:
         calibrations = how.calibrations or (LogSoftmax(),) * len(members)
         found, told = given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
@@ -152,6 +152,24 @@ def blend(
     return blended(again, calibrations, found, key=key, started=started, **info)
 
 
+class Learnt(NamedTuple):
+    """What was learnt of a blend.
+
+    Attributes:
+      calibrations: of each member.
+      weights: [M].
+      told: what `info["blend"]` tells of the learning.
+      valid: the cross-fitted figures.
+      of_users: [n], the value to watch of each user with held-out items, cross-fitted; empty where nothing is measured.
+    """
+
+    calibrations: tuple[Any, ...]
+    weights: np.ndarray
+    told: dict[str, Any]
+    valid: dict[str, float]
+    of_users: np.ndarray
+
+
 def learnt_blend(
     members: Sequence[FittedModel],
     split: Split,
@@ -160,7 +178,7 @@ def learnt_blend(
     *,
     key: jax.Array,
     fold: np.ndarray | None = None,
-) -> tuple[tuple[Any, ...], np.ndarray, dict[str, Any], dict[str, float]]:
+) -> Learnt:
     """Learn calibrations and weights, and measure them by cross-fitting.
 
     Args:
@@ -170,9 +188,6 @@ def learnt_blend(
       validation: what to measure; None for nothing.
       key: consumed.
       fold: [n], the part of each user with held-out items, see `folds_of`; None draws them.
-
-    Returns:
-      The calibrations, the weights [M], what `info["blend"]` tells of the learning, and the cross-fitted figures.
     """
     generator = generator_of(key)
     scorers, seen = [member.scorer for member in members], members[0].seen
@@ -201,11 +216,15 @@ def learnt_blend(
 
     calibrations, weights, loss = learn(np.ones(len(users), bool), how.calibrations)
     valid: dict[str, float] = {}
+    of_users = np.full(0 if validation is None else len(users), np.nan)
     if validation is not None:
         for measured in (fold == at for at in range(min(FOLDS, len(users)))):
             its, own, _ = learn(~measured, calibrations, weights)  # convex in the weights; calibrations keep their kind
             part = split.valid.select(np.isin(split.valid.user, users[measured]))
-            figures = ranking_measuring(validation, split.train, part, seen).measure(scorer_of(scorers, its, own, seen))
+            measuring = ranking_measuring(validation, split.train, part, seen)
+            assert measuring.of_users is not None
+            figures, rows, values = measuring.of_users(scorer_of(scorers, its, own, seen))
+            of_users[np.searchsorted(users, rows)] = values
             for name, value in figures.items():
                 valid[name] = valid.get(name, 0.0) + value * float(np.mean(measured))
     told = {
@@ -216,7 +235,7 @@ def learnt_blend(
         "candidates": how.candidates,
         "l2": how.l2,
     }
-    return calibrations, weights, told, valid
+    return Learnt(calibrations, weights, told, valid, of_users)
 
 
 def folds_of(users: int, generator: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._old_options import FitOptions
+from jaxrec.fitting._old_options import FitOptions, from_old
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import check_key, is_trained
 
@@ -44,7 +44,7 @@ def options_of(model: Any, options: Any, given: dict[str, Any]) -> TrainingOptio
     made = dataclasses.replace(base, **given) if given else base
     if is_trained(model):
         return made
-    plain = TrainingOptions()
+    plain = from_old({}) if old else TrainingOptions()
     unused = [
         field.name
         for field in dataclasses.fields(TrainingOptions)

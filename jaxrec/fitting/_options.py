@@ -12,7 +12,7 @@ from jaxrec import registry
 from jaxrec._checks import check_kinds, number, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._validation import Validation
-from jaxrec.losses import BPR, SquaredL2
+from jaxrec.losses import InBatchSoftmax, SquaredL2
 from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer, Weights
 from jaxrec.pytrees import is_number
 from jaxrec.sampling import Uniform
@@ -28,7 +28,7 @@ class TrainingOptions:
     Names stand for objects with their defaults, as `loss="logistic"`.
 
     Attributes:
-      loss: see `jaxrec.losses`; BPR is the safe choice.
+      loss: see `jaxrec.losses`; `experiments/defaults` has the figures that the default was chosen by.
       regularizer: on the embeddings of a batch, or a number, the weight of `SquaredL2`; None for none.
       negatives: the sampler, or a number of uniform ones; None takes what the loss has by default.
       optimizer: one of `jaxrec.training`, or any Optax transformation.
@@ -47,12 +47,12 @@ class TrainingOptions:
     Raises:
       JaxrecError: a value out of range, or objects that do not go together.
 
-    >>> from jaxrec.losses import InBatchSoftmax
-    >>> TrainingOptions(loss=InBatchSoftmax(0.2), epochs=5).sampler is None
-    True
+    >>> from jaxrec.losses import BPR
+    >>> TrainingOptions(epochs=5).sampler, TrainingOptions(loss=BPR()).sampler
+    (None, Uniform(num=1))
     """
 
-    loss: Loss = BPR()
+    loss: Loss = InBatchSoftmax()
     regularizer: Regularizer | None = SquaredL2()
     negatives: Negatives | None = None
     optimizer: Optimizer = Adam()

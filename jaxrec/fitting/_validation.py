@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec._checks import whole
 from jaxrec.data._interactions import Interactions
@@ -61,6 +62,8 @@ class Measuring:
       monitor: the value to watch.
       higher_is_better: whether more of it is better.
       measure: from a scorer to values by name.
+      of_users: from a scorer to values by name, the users that were measured, int32 [n], and the value to watch of each
+        of them, float64 [n]; a value of all lists together stands for every user. None for ratings.
 
     >>> Measuring("ndcg@10", True, lambda scorer: {"ndcg@10": 0.5}).measure(None)
     {'ndcg@10': 0.5}
@@ -69,6 +72,7 @@ class Measuring:
     monitor: str
     higher_is_better: bool
     measure: Callable[[Any], dict[str, float]]
+    of_users: Callable[[Any], tuple[dict[str, float], np.ndarray, np.ndarray]] | None = None
 
 
 def ranking_measuring(validation: Validation, train: Interactions, valid: Interactions, seen: SeenItems) -> Measuring:
@@ -109,11 +113,16 @@ def ranking_measuring(validation: Validation, train: Interactions, valid: Intera
         "space": common_space(train) if "vectors" in needs else None,
     }
 
-    def measure(scorer: Any) -> dict[str, float]:
+    def of_users(scorer: Any) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
         report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, **known)
-        return {name: float(report.mean(name)) for name in report.names if name in report.per_user or name == monitor}
+        told = {name: float(report.mean(name)) for name in report.names if name in report.per_user or name == monitor}
+        values = report.per_user.get(monitor, np.full(len(report.users), told[monitor]))
+        return told, report.users, np.asarray(values, np.float64)
 
-    return Measuring(monitor, higher_is_better(monitor, metrics), measure)
+    def measure(scorer: Any) -> dict[str, float]:
+        return of_users(scorer)[0]
+
+    return Measuring(monitor, higher_is_better(monitor, metrics), measure, of_users)
 
 
 def rating_measuring(validation: Validation, valid: Interactions, scale: tuple[float, float]) -> Measuring:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxrec.losses._rows import (
     no_hits,
     of_length_one,
     scores,
+    temperature_of,
 )
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Task
 from jaxrec.pytrees import is_number, options, static
@@ -88,7 +89,8 @@ class SampledSoftmax(Loss):
     it with. The sum then estimates, without bias, the sum over all items that the user lacks, whatever the sampler.
 
     Attributes:
-      temperature: t.
+      temperature: t; None takes 1.3 / log I for cosines in a catalog of I items, such as .17 for 2,000 and .12 for
+        40,000, and 1 for inner products; see `experiments/defaults`.
       similarity: p and n are the "cosine" or the "dot" product of the vectors.
       logq_correction: subtract log(M q) from the logit of each negative. It needs a sampler that knows q, such as
         `jaxrec.sampling.Popularity`.
@@ -104,7 +106,7 @@ class SampledSoftmax(Loss):
 
     takes_weights: ClassVar[bool] = True
 
-    temperature: float = 0.12
+    temperature: float | None = None
     similarity: Similarity = static(default="cosine")
     logq_correction: bool = static(default=False)
 
@@ -118,7 +120,7 @@ class SampledSoftmax(Loss):
         return functions.softmax(
             scores(rows),
             negative_scores(rows),
-            temperature=self.temperature,
+            temperature=temperature_of(self, data),
             log_probability=batch.log_q if self.logq_correction else None,
             weights=batch.weight,
             where=batch.where,
@@ -143,11 +145,12 @@ class InBatchSoftmax(Loss):
     """Softmax cross-entropy in which the items of the other rows are the negatives of each row.
 
     With z_bc = sim(user_b, item_c) / t, the loss is the mean of logsumexp_c z_bc - z_bb. An item comes into a batch as
-    often as it is popular, so popular items are pushed down: strong on sparse data such as Gowalla, at the level of
-    popularity on MovieLens. Two options correct for it: the logQ correction in training, logit adjustment in ranking.
+    often as it is popular, so training pushes popular items down. Two options correct for it: the logQ correction in
+    training, and logit adjustment in ranking, which is on as the loss comes.
 
     Attributes:
-      temperature: t.
+      temperature: t; None takes 1.3 / log I for cosines in a catalog of I items, such as .17 for 2,000 and .12 for
+        40,000, and 1 for inner products; see `experiments/defaults`.
       similarity: sim is the "cosine" or the "dot" product of the vectors.
       chunks: cut the batch into so many runs of rows; a row's negatives come from its own run. It divides the batch
         size. A large batch in chunks costs as little as the small batch, and saves propagations.
@@ -155,7 +158,8 @@ class InBatchSoftmax(Loss):
         the row's own, or every item that the user has, "seen" (B x B searches a step, so it costs).
       logq_correction: subtract log q_c, the log share of the interactions of item c, from z_bc in training.
       logit_adjustment: add this times log q_c to sim / t in ranking; 1 is the theory, .7 to .9 were best on Gowalla.
-        None ranks by the inner product of the vectors. See `jaxrec.scorers.with_popularity`.
+        None ranks by the inner product of the vectors. "auto" is 1, and None with the logQ correction. See
+        `jaxrec.scorers.with_popularity`.
 
     References:
       Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019, equation 5,
@@ -163,18 +167,24 @@ class InBatchSoftmax(Loss):
 
     >>> InBatchSoftmax(temperature=0.2).default_negatives() is None
     True
+    >>> InBatchSoftmax().logit_adjustment, InBatchSoftmax(logq_correction=True).logit_adjustment
+    (1.0, None)
     """
 
     takes_weights: ClassVar[bool] = True
 
-    temperature: float = 0.12
+    temperature: float | None = None
     similarity: Similarity = static(default="cosine")
     chunks: int = static(default=1)
-    accidental_hits: AccidentalHits = static(default="keep")
+    accidental_hits: AccidentalHits = static(default="same_item")
     logq_correction: bool = static(default=False)
-    logit_adjustment: float | None = None
+    logit_adjustment: float | Literal["auto"] | None = "auto"
 
     def __post_init__(self) -> None:
+        if isinstance(self.logit_adjustment, str):
+            if self.logit_adjustment != "auto":
+                raise JaxrecError(f'logit_adjustment must be a number, None or "auto", got {self.logit_adjustment!r}')
+            object.__setattr__(self, "logit_adjustment", None if self.logq_correction else 1.0)
         check_temperature(self)
         if self.chunks < 1:
             raise JaxrecError(f"chunks must be at least 1, got {self.chunks}")
@@ -191,7 +201,7 @@ class InBatchSoftmax(Loss):
         return functions.in_batch_softmax(
             rows.user,
             rows.positive,
-            temperature=self.temperature,
+            temperature=temperature_of(self, data),
             cosine=self.similarity == "cosine",
             groups=self.chunks,
             log_probability=data.log_probability[batch.item] if self.logq_correction else None,
@@ -226,7 +236,7 @@ class InBatchSoftmax(Loss):
             scorer,
             data.log_probability,
             weight=self.logit_adjustment,
-            temperature=self.temperature,
+            temperature=temperature_of(self, data),
             cosine=self.similarity == "cosine",
         )
 

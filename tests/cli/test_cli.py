@@ -23,7 +23,7 @@ from jaxrec.cli._parsing import _one_line, expand, parse, values_of, word_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.fitting._plan import is_trained
-from jaxrec.losses import InBatchSoftmax, SquaredL2
+from jaxrec.losses import BPR, InBatchSoftmax, SquaredL2
 from jaxrec.training import Adam
 
 
@@ -115,7 +115,7 @@ def test_the_flags_of_a_loss_are_its_own_fields(cli, loss):
 
 
 def test_an_option_that_the_loss_does_not_have_cannot_be_given(cli):
-    assert "Unrecognized options: --temperature" in cli("fit", "x", "--model", "mf", "--temperature", "9").error
+    assert "Unrecognized options: --temperature" in cli("fit", "x", "--loss", "bpr", "--temperature", "9").error
 
 
 def test_the_published_settings_are_understood_as_written():
@@ -127,7 +127,8 @@ def test_the_published_settings_are_understood_as_written():
     choices, command = fit_command(*words)
     assert command.data == "gowalla"
     assert jaxrec.LightGCN(**values_of(command.model_options)) == jaxrec.LightGCN(dim=64, layers=3)
-    expected = jaxrec.TrainingOptions(batch_size=2048, optimizer=Adam(1e-3), regularizer=SquaredL2(1e-4), epochs=1)
+    how = {"loss": BPR(), "optimizer": Adam(1e-3), "regularizer": SquaredL2(1e-4)}
+    expected = jaxrec.TrainingOptions(**how, batch_size=2048, epochs=1)
     assert choices.options(command)[0] == expected
 
 

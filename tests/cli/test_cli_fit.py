@@ -349,7 +349,7 @@ def test_every_model_is_fitted_measured_and_asked_from_its_run_folder(name, cli,
 
 CHOSEN = {
     "loss": (("--loss", "bsl", "--positive-temperature", "0.3", "--negatives", "4"), BilateralSoftmax(0.12, 0.3)),
-    "negatives": (("--negatives", "popularity", "--alpha", "0.5", "--num", "2"), Popularity(0.5, 2)),
+    "negatives": (("--loss", "bpr", "--negatives", "popularity", "--alpha", "0.5", "--num", "2"), Popularity(0.5, 2)),
     "weights": (("--weights", "rating_confidence", "--alpha", "2"), RatingConfidence(2.0)),
 }
 

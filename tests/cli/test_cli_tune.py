@@ -45,7 +45,7 @@ def test_trials_are_drawn_kept_in_a_file_and_continued(cli, ratings, tmp_path):
     second = cli(*words, "--trials", "3", "--json").json
     assert second["trials"][:2] == first["trials"]
     # The flags as they are come first.
-    assert second["trials"][0]["settings"] == {"model.dim": 64, "loss.temperature": 0.12}
+    assert second["trials"][0]["settings"] == {"model.dim": 64, "loss.temperature": None}
     assert 0.05 <= second["trials"][2]["settings"]["loss.temperature"] <= 0.3
     result = cli(*words, "--trials", "3")
     assert "the best, fitted and measured on the test part:\njaxrec fit" in result.out
@@ -99,7 +99,7 @@ def test_the_command_of_the_best_keeps_what_is_fixed_and_drops_what_is_of_the_se
         (("--search", "learning_rate=0:1:0.1", "--trials", "2"), "is no range; write LOW:HIGH"),
         (("--search", "dim=2,4", "--valid", "0", "--quiet"), "the split has none; pass --valid 0.1"),
         (("--search", "dim=2,4", "--seeds", "0"), "--seeds must be at least 1"),
-        (("--temperature", "1"), "Unrecognized options: --temperature"),
+        (("--loss", "bpr", "--temperature", "1"), "Unrecognized options: --temperature"),
     ],
 )
 def test_mistakes_are_told_in_one_line(cli, ratings, words, message):

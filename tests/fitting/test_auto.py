@@ -112,7 +112,7 @@ def test_a_blend_is_kept_where_it_is_better_on_users_that_it_was_not_learnt_on(m
     again = [model(f"copy{at}", 1, np.exp(halves[0])) for at in range(2)]
     same = jaxrec.auto(middle_split(), seconds=100, candidates=again, key=KEY)
     assert same.info["auto"]["kept"] == "copy0"
-    assert same.info["auto"]["blend"]["why"] == "not better than copy0"
+    assert same.info["auto"]["blend"]["why"] == "copy0 is as good"
 
 
 def test_what_would_take_too_long_is_skipped_by_what_the_word_took_before(clock, model):
@@ -261,6 +261,26 @@ def test_the_best_single_model_is_measured_where_it_was_not_chosen():
     assert not set(search.halves[0].user) & set(search.halves[1].user)
     sizes = [len(np.unique(half.user)) for half in search.halves]
     assert abs(sizes[0] - sizes[1]) <= 1
-    search.values = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.55]]
+    values = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.55]]
+    search.values = [np.asarray(each)[search.fold] for each in values]
     # The first is the best in the first half and gives .1 in the second; the second, the best there, gives .2.
-    assert search.best_single() == pytest.approx((sizes[0] * 0.2 + sizes[1] * 0.1) / sum(sizes))
+    assert search.best_single().tolist() == np.array([0.2, 0.1])[search.fold].tolist()
+
+
+def test_the_gap_of_pairs_has_the_error_of_their_mean():
+    values, others = np.array([1.0, 0.0, 0.5, np.nan]), np.array([0.5, 0.25, 0.5, 1.0])
+    differences = [0.5, -0.25, 0.0]
+    mean = sum(differences) / 3
+    variance = sum((each - mean) ** 2 for each in differences) / 2
+    assert _auto.paired_gap(values, others) == pytest.approx((mean, (variance / 3) ** 0.5))
+
+
+def test_a_blend_is_kept_where_the_best_single_model_is_better_by_less_than_its_error(model, monkeypatch):
+    tables = [np.exp(truth(0.5) + shift) for shift in (0.0, 0.3 * np.random.default_rng(0).normal(size=(30, 24)))]
+    some = [model(f"known{at}", 1, table.astype(np.float32)) for at, table in enumerate(tables)]
+    for gap, kept in ((-0.01, "blend"), (-0.03, "known0"), (0.0, "blend")):
+        monkeypatch.setattr(_auto, "paired_gap", lambda values, others, gap=gap: (gap, 0.02))
+        found = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+        told = found.info["auto"]
+        assert told["kept"].startswith(kept[:5]), (gap, told["kept"])
+        assert told["blend"]["difference"]["standard error"] == 0.02

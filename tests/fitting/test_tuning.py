@@ -201,11 +201,11 @@ optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="
 @optuna
 def test_the_defaults_are_trial_0_and_the_same_key_gives_the_same_study():
     space = {"model.dim": IntRange(2, 8), "loss": [BPR(), InBatchSoftmax()], **RATES}
-    study = tune(space, trials=5)
+    study = tune(space, trials=5, loss=BPR())
     # 5e-3, Adam's default, and the size that was given
     assert study.trials[0].settings == {"model.dim": 4, "loss": "BPR()", "optimizer.learning_rate": 5e-3}
-    assert told(study) == told(tune(space, trials=5))
-    assert told(study)[1:] != told(tune(space, trials=5, key=1))[1:]
+    assert told(study) == told(tune(space, trials=5, loss=BPR()))
+    assert told(study)[1:] != told(tune(space, trials=5, loss=BPR(), key=1))[1:]
     for trial in study.trials:
         assert trial.settings["model.dim"] in space["model.dim"]
         assert trial.settings["optimizer.learning_rate"] in RATES["optimizer.learning_rate"]
@@ -214,7 +214,7 @@ def test_the_defaults_are_trial_0_and_the_same_key_gives_the_same_study():
 @optuna
 def test_defaults_outside_their_ranges_are_trial_0_all_the_same():
     space = {"loss.logit_adjustment": FloatRange(0.5, 1.0), "model.dim": IntRange(8, 9)}
-    study = tune(space, trials=2, loss=InBatchSoftmax())
+    study = tune(space, trials=2, loss=InBatchSoftmax(logit_adjustment=None))
     assert study.trials[0].settings == {"loss.logit_adjustment": None, "model.dim": 4}
     assert study.trials[1].settings["model.dim"] in (8, 9)
 
@@ -316,7 +316,7 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch):
     ("space", "how", "message"),
     [
         ({}, {}, "space must map paths to ranges"),
-        ({"loss.margin": [1.0]}, {}, r"which BPR\(\) has not; its options are none"),
+        ({"loss.margin": [1.0]}, {"loss": BPR()}, r"which BPR\(\) has not; its options are none"),
         ({"model.width": [1]}, {}, r"which MF\(dim=4\) has not; its options are dim,"),
         ({"dim": [1, 2]}, {}, "paths start with model, loss, regularizer"),
         ({"validation.every": [1]}, {}, "paths start with"),
