@@ -64,6 +64,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "negatives": _of("jaxrec.sampling", "uniform=Uniform popularity=Popularity in_batch=InBatch hardest=Hardest"),
         "optimizer": _of("jaxrec.training", "adam=Adam sgd=SGD adagrad=Adagrad"),
         "weights": _of("jaxrec.training", "time_decay=TimeDecay rating_confidence=RatingConfidence"),
+        "head": _of("jaxrec.models", "network=LearntNetwork filter=LearntFilter"),
+        "confidence": _of("jaxrec.models", "linear=LinearConfidence log=LogConfidence"),
         "recipe": _of("jaxrec.fitting", "auto=Auto"),
         "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(

@@ -30,8 +30,8 @@ UNIT = "s a fit"
 CLOSE = 0.995  # a target that noise of the last digit does not decide
 
 # Width to (l2 of jaxrec) and (alpha, regularization of implicit).
-OURS = {64: 0.01, 256: 0.005}
-THEIRS = {64: (30.0, 100.0), 256: (30.0, 100.0)}
+OURS = {64: 0.003, 256: 0.003}
+THEIRS = {64: (100.0, 100.0), 256: (30.0, 30.0)}
 UNOBSERVED = 0.01
 
 Vectors = tuple[Any, Any]

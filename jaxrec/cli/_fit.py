@@ -184,11 +184,15 @@ class Choices:
         """Whether the word is of a recipe, which chooses among models itself."""
         self.model = class_of("recipe" if self.chooses else "model", self.model_word)
         self.parts: dict[str, type] = {}
+        """Of the training, by kind."""
+        self.own: dict[str, tuple[str, type | None]] = {}
+        """Of the model: the field to the word that chooses its object, and the class of this word."""
         self.trained = self.rates = False
         if self.chooses:
             return
         made = self.model if not dataclasses.is_dataclass(self.model) else _anyhow(self.model)
         self.trained = is_trained(made)
+        self.own = _own_parts(self.model, argv)
         # A model that is solved says by its answer to a loss of ratings whether there is a choice.
         self.rates = not self.trained and made.task(SquaredError()) != made.task(None)
         for kind in _CHOICES if self.trained else ():
@@ -199,6 +203,13 @@ class Choices:
     def groups(self) -> list[tuple[str, type]]:
         """The groups of options that these choices have, by the names of their fields in the command."""
         groups = [("model_options", twin(self.model, "ModelOptions", summary_of(self.model)))]
+        if self.own:
+            groups.append(("model_choices", _choosing(self.own)))
+        groups += [
+            (f"{name}_options", twin(part, f"{name.capitalize()}Options", summary_of(part)))
+            for name, (_, part) in self.own.items()
+            if part is not None
+        ]
         if self.trained:
             groups.append(("training", TrainingFlags))
             groups += [
@@ -222,6 +233,16 @@ class Choices:
         return dataclasses.make_dataclass(
             base.__name__, nested, bases=(base,), frozen=True, kw_only=True, namespace={"__doc__": base.__doc__}
         )
+
+    def made(self, command: Any) -> tuple[Any, dict[str, Any]]:
+        """The model, or the recipe, and the flags that it comes from."""
+        given, flags = values_of(command.model_options), values_of(command.model_options)
+        for name, (word, part) in self.own.items():
+            its = {} if part is None else values_of(getattr(command, f"{name}_options"))
+            if part is not None:
+                given[name] = part(**its)
+            flags |= {name: word or None, **its}
+        return self.model(**given), flags
 
     def options(self, command: Any) -> tuple[TrainingOptions, Mapping[str, Any]]:
         """The options of the training, and the flags that they come from."""
@@ -248,6 +269,38 @@ class Choices:
         options = TrainingOptions(**{**made, **shared, "validation": validation, **refit})
         given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}
         return options, {**values_of(flags), **{name: value for own in given.values() for name, value in own.items()}}
+
+
+def _own_parts(model: type, argv: Sequence[str]) -> dict[str, tuple[str, type | None]]:
+    """The objects among a model's options that a word chooses: field to word and class; no word is no object.
+
+    >>> {name: word for name, (word, _) in _own_parts(class_of("model", "spectral"), []).items()}
+    {'head': 'network'}
+    """
+    own: dict[str, tuple[str, type | None]] = {}
+    for field in dataclasses.fields(model) if dataclasses.is_dataclass(model) else ():
+        kind = field.metadata.get("choice")
+        if kind is None:
+            continue
+        default = "" if field.default is None else registry.name_of(kind, field.default)
+        word = word_of(argv, f"--{field.name.replace('_', '-')}", default)
+        own[field.name] = word, class_of(kind, word) if word else None
+    return own
+
+
+def _choosing(own: Mapping[str, tuple[str, type | None]]) -> type:
+    """The flags whose words choose objects of the model."""
+    fields: list[Any] = []
+    for name, (word, _) in own.items():
+        hint: Any = Annotated[str, conf.arg(metavar="NAME")] if word else Annotated[str | None, optional("NAME")]
+        fields.append((name, hint, dataclasses.field(default=word or None)))
+    lines = [
+        f"  {name}: one of {', '.join(registry.names(name))}, or package.module:Class; `--{name} NAME --help` shows its "
+        "options."
+        for name in own
+    ]
+    text = "\n".join(["Objects of the model that a word chooses.", "", "Attributes:", *lines])
+    return dataclasses.make_dataclass("ModelChoices", fields, frozen=True, kw_only=True, namespace={"__doc__": text})
 
 
 def _anyhow(kind: type) -> Any:
@@ -278,7 +331,7 @@ def run(argv: Sequence[str]) -> None:
         shown = {"json": own.json, "quiet": own.quiet, "cache_dir": own.cache_dir or command.cache_dir}
         command = dataclasses.replace(kept.on(command), other_machine=own.other_machine, **shown)
     name = choices.model_word
-    module = choices.model(**values_of(command.model_options))  # pyright: ignore[reportAttributeAccessIssue]
+    module, model_flags = choices.made(command)
     options, given = choices.options(command)
     callbacks = [registry.make("callback", class_of("callback", word)) for word in given.get("callbacks", ())]
     if command.seeds < 1:
@@ -290,7 +343,7 @@ def run(argv: Sequence[str]) -> None:
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
-    kinds = (choices.model, *choices.parts.values())
+    kinds = (choices.model, *choices.parts.values(), *(part for _, part in choices.own.values() if part is not None))
     start = None if command.from_run is None else restore(command.from_run, kinds=kinds)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(claimed(command.out, command.data, name.rpartition(":")[2].lower()))
@@ -339,7 +392,7 @@ def run(argv: Sequence[str]) -> None:
                 digest=saved.digest,
                 source=source,
                 config={
-                    "model": {"name": name, **values_of(command.model_options)},  # pyright: ignore[reportAttributeAccessIssue]
+                    "model": {"name": name, **model_flags},
                     "fit": {**given, "all_data": command.all_data} if given or command.all_data else None,
                     "evaluate": {"k": k},
                 },

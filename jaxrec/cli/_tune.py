@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> None:
         f"Below are the options of {word}; `jaxrec tune --model NAME --help` shows those of another."
     )
     command = parse(choices.command(TuneCommand), argv, f"tune --model {word}", description)
-    model = choices.model(**values_of(command.model_options))  # pyright: ignore[reportAttributeAccessIssue]
+    model, _ = choices.made(command)
     options, given = choices.options(command)
     callbacks = [registry.make("callback", class_of("callback", each)) for each in given.get("callbacks", ())]
     paths = flags_of(choices, command.search)

@@ -126,7 +126,9 @@ class IALS(SolvedModel, nn.Module):
     frequency: float = 1.0
     iterations: int = 10
     degree_exponent: float = 0.0
-    confidence: Callable[[jax.Array], jax.Array] | None = None
+    confidence: Callable[[jax.Array], jax.Array] | None = dataclasses.field(
+        default=None, metadata={"flag": None, "choice": "confidence"}
+    )
     num_users: int | None = None
     num_items: int | None = None
 

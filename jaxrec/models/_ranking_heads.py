@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Mapping
@@ -114,7 +115,9 @@ class LearntFilter:
 
     takes_members: ClassVar[bool] = False
 
-    hops: tuple[Hop, ...] = (Hop(1.0), Hop(0.5), Hop(2.0), Hop(0.5, 1.0), Hop(1.0, 1.0), Hop(1.0, 0.0))
+    hops: tuple[Hop, ...] = dataclasses.field(
+        default=(Hop(1.0), Hop(0.5), Hop(2.0), Hop(0.5, 1.0), Hop(1.0, 1.0), Hop(1.0, 0.0)), metadata={"flag": None}
+    )
     ends: tuple[int, ...] = static(default=BAND_ENDS)
     one_exponent: bool = static(default=False)
     epochs: int = static(default=6)
@@ -213,7 +216,9 @@ class LearntNetwork:
 
     takes_members: ClassVar[bool] = True
 
-    hops: tuple[Hop, ...] = (Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0))
+    hops: tuple[Hop, ...] = dataclasses.field(
+        default=(Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0)), metadata={"flag": None}
+    )
     ends: tuple[int, ...] = static(default=(8, 32, 64, 160, 304, 512))
     hidden: tuple[int, ...] = static(default=(64, 32))
     epochs: int = static(default=8)

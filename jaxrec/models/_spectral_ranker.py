@@ -76,7 +76,7 @@ class SpectralRanker(SolvedModel, nn.Module):
 
     draws: ClassVar[bool] = True
 
-    head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None})
+    head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None, "choice": "head"})
     candidates: int | None = DEFAULT_CANDIDATES
     candidates_scored: float = 0.2
     share: float = 0.1

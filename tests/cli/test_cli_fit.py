@@ -17,6 +17,7 @@ from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import versions
 from jaxrec.losses import BilateralSoftmax
+from jaxrec.models import LearntFilter, LinearConfidence
 from jaxrec.sampling import Popularity
 from jaxrec.training import RatingConfidence
 
@@ -363,6 +364,21 @@ def test_losses_samplers_and_weights_are_chosen_by_name_with_flags_of_their_own(
     restored = jaxrec.restore(run)
     assert getattr(restored.options, kind) == expected
     assert any("RatingConfidence(alpha=2.0)" in note for note in restored.info["notes"]) == (kind == "weights")
+
+
+def test_objects_of_a_model_are_chosen_by_name_with_flags_of_their_own(cli, ratings, tmp_path):
+    run = tmp_path / "run"
+    words = ("fit", ratings, "--model", "spectral", "--head", "filter", "--ends", "2", "4", "--one-exponent")
+    assert cli(*words, "--epochs", "1", "--candidates", "8", "--out", run, *QUICK).status == 0
+    assert jaxrec.restore(run).model.head == LearntFilter(ends=(2, 4), one_exponent=True, epochs=1)
+    assert metrics_of(run)["config"]["model"]["head"] == "filter"
+    implicit = ("fit", ratings, "--model", "ials", "--dim", "4", "--iterations", "1")
+    assert cli(*implicit, "--confidence", "linear", "--slope", "2", "--out", tmp_path / "a", *QUICK).status == 0
+    assert jaxrec.restore(tmp_path / "a").model.confidence == LinearConfidence(slope=2.0)
+    assert cli(*implicit, "--out", tmp_path / "b", *QUICK).status == 0
+    assert jaxrec.restore(tmp_path / "b").model.confidence is None
+    assert "no head is named 'tail'; the names are network, filter" in cli(*words[:4], "--head", "tail").error
+    assert "Unrecognized options: --slope" in cli(*implicit, "--slope", "2", *QUICK).error
 
 
 def test_weights_that_would_be_ignored_or_guessed_are_refused(cli, ratings, tmp_path):

@@ -23,7 +23,9 @@ from jaxrec.testing._models import _Conformance
 from jaxrec.testing._worlds import strict
 from jaxrec.training import Adam
 
-BPR = jaxrec.TrainingOptions(loss=jaxrec.losses.BPR(), epochs=4, batch_size=32, optimizer=Adam(0.05), regularizer=0.01, refit=False)
+BPR = jaxrec.TrainingOptions(
+    loss=jaxrec.losses.BPR(), epochs=4, batch_size=32, optimizer=Adam(0.05), regularizer=0.01, refit=False
+)
 KEYS = jax.random.split(jax.random.key(5), 3)
 
 
