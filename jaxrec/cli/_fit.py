@@ -295,8 +295,8 @@ def _choosing(own: Mapping[str, tuple[str, type | None]]) -> type:
         hint: Any = Annotated[str, conf.arg(metavar="NAME")] if word else Annotated[str | None, optional("NAME")]
         fields.append((name, hint, dataclasses.field(default=word or None)))
     lines = [
-        f"  {name}: one of {', '.join(registry.names(name))}, or package.module:Class; `--{name} NAME --help` shows its "
-        "options."
+        f"  {name}: one of {', '.join(registry.names(name))}, or package.module:Class; "
+        f"`--{name} NAME --help` shows its options."
         for name in own
     ]
     text = "\n".join(["Objects of the model that a word chooses.", "", "Attributes:", *lines])

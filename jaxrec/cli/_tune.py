@@ -12,7 +12,7 @@ from tyro import conf
 from jaxrec import registry
 from jaxrec.cli._fit import NONE, Choices, TrainingFlags
 from jaxrec.cli._output import emit, note
-from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse, values_of
+from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._search_space import FloatRange, IntRange, Range, value_at
