@@ -151,9 +151,9 @@ def check_hits(hits: AccidentalHits) -> None:
         raise JaxrecError(f'accidental_hits must be "keep", "same_item" or "seen", got {hits!r}')
 
 
-def check_adjustment(adjustment: float | None) -> None:
-    """Check the option `logit_adjustment`."""
-    if is_number(adjustment) and not 0 <= adjustment < math.inf:
+def check_adjustment(adjustment: float | str | None) -> None:
+    """Check the option `logit_adjustment`; its word is resolved by then."""
+    if is_number(adjustment) and not 0 <= float(adjustment) < math.inf:
         raise JaxrecError(
             f"logit_adjustment must be finite and not negative, got {adjustment}; None ranks by the inner product"
         )
