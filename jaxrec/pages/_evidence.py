@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,8 +73,8 @@ def measured(
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
 
     Returns:
-      Label to entry, with recall, precision, nDCG, average popularity, distance and coverage, and recall and exposure of
-      the head and the tail of the items.
+      Label to entry, with recall, precision, nDCG, average popularity, distance and coverage, and with recall and
+      exposure of the head and the tail of the items.
 
     Raises:
       JaxrecError: see `jaxrec.evaluate`.
@@ -209,9 +210,8 @@ def gather(
             raise JaxrecError(f"{label!r} predicts ratings, and a report is for models that rank; leave it out")
         same = np.array_equal(model.users.ids, first.users.ids) and np.array_equal(model.items.ids, first.items.ids)
         if not same:
-            raise MismatchError(
-                f"{label!r} has other users or items than {next(iter(models))!r}; fit all with the same data and filters"
-            )
+            other = next(iter(models))
+            raise MismatchError(f"{label!r} has other users or items than {other!r}; fit both with the same data")
     if split is not None:
         first.check_catalogue(split.train, "the split")
     shown = [] if split is None or split.fold_in is None else [split.fold_in]
@@ -331,7 +331,7 @@ def ordered_histories(data: Interactions, users: np.ndarray) -> list[np.ndarray]
     rows = rows[np.lexsort((data.item[rows], time, place[data.user[rows]]))]
     owner, item = place[data.user[rows]], data.item[rows]
     ends = np.searchsorted(owner, np.arange(len(users) + 1))
-    return [_once(item[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [_once(item[a:b]) for a, b in itertools.pairwise(ends)]
 
 
 def _once(items: np.ndarray) -> np.ndarray:

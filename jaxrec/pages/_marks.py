@@ -22,18 +22,19 @@ def mark(series: int, x: float, y: float, *, size: float = 4.5, filled: bool = T
     return tag("path", tag("title", title), class_=name, d=d) if title else tag("path", class_=name, d=d)
 
 
-def key_of(labels: Sequence[str], *, lines: bool = False) -> Html:
+def key_of(labels: Sequence[str], *, lines: bool = False, numbers: Sequence[int] | None = None) -> Html:
     """The list that says which mark is whose, as HTML beside a chart.
 
     Args:
       labels: of the series, by their number.
       lines: whether the series are lines, which are shown with their dashes.
+      numbers: of the series, where they are a part of the runs; by default 0, 1 and so on.
 
     >>> key_of(["mf"]).startswith('<ul class="key"><li><svg')
     True
     """
     items = []
-    for at, label in enumerate(labels):
+    for at, label in zip(numbers or range(len(labels)), labels, strict=True):
         stroke = tag("line", class_=f"line s{at % COLORS} d{at % 4}", x1=0, y1=8, x2=26, y2=8) if lines else None
         sample = tag("svg", stroke, mark(at, 13.0, 8.0), viewBox="0 0 26 16", width=26, height=16, aria_hidden="true")
         items.append(tag("li", sample, tag("span", label)))
