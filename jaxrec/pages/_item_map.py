@@ -58,7 +58,7 @@ def projected(vectors: np.ndarray) -> Projection:
 
 
 def spaces(evidence: Evidence) -> dict[str, np.ndarray]:
-    """Vectors of all items by the name of their space: the common one, and those of runs that have vectors; rows of 1."""
+    """Vectors of all items by the name of their space, rows of length 1: the common one, and those of runs."""
     found: dict[str, np.ndarray] = {}
     if evidence.space is not None:
         found[COMMON] = evidence.space.vectors
@@ -128,9 +128,9 @@ def map_data(evidence: Evidence, found: Shown) -> tuple[dict[str, Any], Html]:
     total = int((evidence.popularity > 0).sum())
     part = "" if len(items) == total else f" the {len(items):,} most popular of"
     lead = paragraph(
-        f"A point is an item; there are{part} {counted(total, 'item')} with data. Items that stand together have similar "
-        f"vectors; color and shape are the {what}. A map of two dimensions shows a small part of the distances: see the "
-        "table."
+        f"A point is an item; there are{part} {counted(total, 'item')} with data. Items that stand together have "
+        f"similar vectors; color and shape are the {what}. Two dimensions show a small part of the distances: the "
+        "table says how much."
     )
     options = [tag("option", name, value=name) for name in vectors]
     controls = tag(

@@ -221,7 +221,7 @@ def _rows(rows: Sequence[np.ndarray]) -> dict[str, Any]:
 def _from_similarities(
     model: FittedModel, lists: np.ndarray, histories: Sequence[np.ndarray], similar_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Similar items [p, SIMILAR], and the places in the histories that are nearest to each listed item [n, k, REASONS]."""
+    """Similar items [p, SIMILAR], and the places in the history nearest to each listed item [n, k, REASONS]."""
     if likeness(model, np.zeros(1, np.int32)) is None:
         return None
     listed = np.unique(lists[lists >= 0])
@@ -243,7 +243,7 @@ def _from_similarities(
 
 
 def _in_chunks(model: FittedModel, items: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Items with their similarities to all, some at a time; the last ones are padded, so that one program serves all."""
+    """Items with their similarities to all, some at a time; the last ones are padded, so one program serves all."""
     size = max(1, min(len(items), _BYTES // (4 * model.num_items)))
     for start in range(0, len(items), size):
         some = items[start : start + size]

@@ -90,8 +90,8 @@ def _means(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
         notes = [f"±: half of the {LEVEL:.0%} interval over users, for this trained model."]
     body = [[row[0].mean, *(_cell(cell) for cell in row[1:])] for row in rows]
     lead = paragraph(
-        f"{len(first.users):,} users with a test item. Lists are of {first.catalogue or 'the whole catalog'}, without those "
-        f"that a user has in {first.masked or 'training'}. Distances are Euclidean, in {_space(first)}."
+        f"{len(first.users):,} users with a test item. Lists are of {first.catalogue or 'the whole catalog'}, without "
+        f"those that a user has in {first.masked or 'training'}. Distances are Euclidean, in {_space(first)}."
     )
     return joined(tag("h3", "Means over users"), lead, table(head, body, caption="Test part", stacked=True, foot=notes))
 
@@ -179,8 +179,8 @@ def _forest(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
     )
     lead = paragraph(
         "Each user is compared with themselves, so the large spread between users cancels. A filled mark is "
-        f"significant at level {1 - LEVEL:.2g} after Holm's correction over all {len(comparisons):,} comparisons; an empty one is "
-        "not. Intervals are of each pair alone. The tests are about users, for these trained models."
+        f"significant at level {1 - LEVEL:.2g} after Holm's correction over all {len(comparisons):,} comparisons; an "
+        "empty one is not. Intervals are of each pair alone. The tests are about users, for these trained models."
     )
     return joined(tag("h3", "Paired differences"), lead, grid(figures), whole)
 

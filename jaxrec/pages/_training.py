@@ -75,8 +75,8 @@ def _curves(evidence: Evidence) -> Html:
         y_include=[0.0],
     )
     raw = {
-        label: [(float(one["epoch"]), float(one["loss"])) for one in records_of(one_entry)]
-        for label, one_entry in trained.items()
+        label: [(float(one["epoch"]), float(one["loss"])) for one in records_of(entry)]
+        for label, entry in trained.items()
     }
     caption = "The training loss. Losses of different kinds have scales of their own, so each is divided by its first."
     figures.append(figure(chart, caption, _epochs_table(raw, "loss"), key=_key(trained, numbers)))
