@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jaxrec
 from jaxrec.data.splitting._parts import Split
+from jaxrec.errors import JaxrecError
 from jaxrec.evaluation._training_statistics import Categories
 from jaxrec.files import write_whole
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._versions import versions
 from jaxrec.pages._alerts import CHECKS, Alert, alerts_of
 from jaxrec.pages._data_card import data_card
 from jaxrec.pages._document import Section, document
@@ -129,6 +130,9 @@ def report(
         seed=seed,
         memory_mb=memory_mb,
     )
+    for label, one in evidence.reports.items():
+        if main is not None and main not in one.per_user:
+            raise JaxrecError(f"main is {main!r}, and {label!r} has {', '.join(one.per_user)}; name one of them")
     rows = compared(evidence.reports, seed) if comparisons is None else list(comparisons)
     alerts = alerts_of(evidence)
     missing = (*(WITHOUT_DATA if split is None else ()), *left_out)
@@ -190,8 +194,8 @@ def _about(evidence: Evidence) -> Html:
         listed(
             [
                 "Means are over the users with a test item. An interval, or ±, says how a mean would vary with other "
-                "users of the same kind, for these trained models; the spread over seeds says how it varies with another "
-                "training. Neither says anything about the other.",
+                "users of the same kind, for these trained models. The spread over seeds says how it varies with "
+                "another training. Neither says anything about the other.",
                 "A dagger or a filled mark is a paired bootstrap test over users with Holm's correction over all "
                 "comparisons of this page. Intervals that overlap say nothing about a difference.",
                 "Distances are Euclidean, between vectors of items by who has them, the same for all runs. The map is "
@@ -199,5 +203,5 @@ def _about(evidence: Evidence) -> Html:
                 "Every chart has its figures as a table below it. A run keeps its color, mark and dash everywhere.",
             ]
         ),
-        paragraph(f"Made by jaxrec {jaxrec.__version__}. No part of this page is loaded from elsewhere.", note=True),
+        paragraph(f"Made by jaxrec {versions()['jaxrec']}. No part of this page is loaded from elsewhere.", note=True),
     )
