@@ -55,8 +55,8 @@ status is 0, 2 after a mistake (which one line names), 75 after SIGTERM, or 130 
 environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
-  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate,
-                            report and recommend --all do so on Linux, where it makes large products up to a third faster)
+  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate, report
+                            and recommend --all do so on Linux: large products are up to a third faster)
 
 example:
   jaxrec fit movielens-small --model lightgcn --out runs/first
