@@ -22,14 +22,23 @@ from experiments.movielens_small.config import CHOSEN, GRIDS
 from jaxrec.api import default_space, title_of
 from jaxrec.files import write_whole
 from jaxrec.fitting import Trial, plain_description
+from jaxrec.pages import METRICS, Entry, report
 from jaxrec.ranking import ItemSpace
-from jaxrec.reports import Report, average_reports, compare_reports, comparison_table, paired_difference
+from jaxrec.reports import (
+    Report,
+    average_reports,
+    compare_reports,
+    comparison_table,
+    paired_difference,
+    popularity_groups,
+)
 from jaxrec.statistics import Comparison
 
 COLUMNS = (
     *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),
     *("ild@10", "ild@20", "coverage@10", "coverage@20"),
 )
+TESTED = (*COLUMNS, "average_popularity@10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +98,15 @@ def compare(options: Options) -> int:
             per_seed[name] += [evaluate(job.result(), split, space) for job in jobs]
         reports[name] = average_reports(per_seed[name])
         print(f"{name}: nDCG@10 {reports[name].mean('ndcg@10'):.4f}, fitted in {seconds[name]:.1f} s", flush=True)
-    rows = compare_reports(reports, jax.random.key(0), names=COLUMNS, resamples=10_000)
+    rows = compare_reports(reports, jax.random.key(0), names=TESTED, resamples=10_000)
     print("\n" + comparison_table(reports, COLUMNS, comparisons=rows))
     findings = conclusions(reports, rows)
     print("\n" + "\n".join(findings))
     show_users(split, models)
     write(options.out, split, models, reports, rows, seconds, findings, time.perf_counter() - started)
+    page = write_report(options.out, split, models, reports, rows)
     print(f"\nRun folder: {options.out} ({time.perf_counter() - started:.0f} s in all)")
+    print(f"Report: {page}, for a browser")
     return 0
 
 
@@ -103,7 +114,8 @@ def evaluate(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -
     """Evaluate on the test part, without the warning about ties that popularity and random cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return jaxrec.evaluate(model, split, space=space)
+        groups = popularity_groups(split.fitted)
+        return jaxrec.evaluate(model, split, metrics=METRICS, space=space, item_groups=groups)
 
 
 def conclusions(reports: Mapping[str, Report], rows: Sequence[Comparison]) -> list[str]:
@@ -166,7 +178,9 @@ def write(
                 "best_epoch": models[name].info["best_epoch"],
                 "valid": models[name].info["valid"],
                 "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
-                "intervals": {metric: reports[name].interval(metric) for metric in reports[name].per_user},
+                "intervals": {
+                    metric: reports[name].interval(metric) for metric in TESTED if metric in reports[name].per_user
+                },
                 "trainings": reports[name].runs,
                 "seeds": reports[name].to_dict()["seeds"],
                 "seconds": seconds[name],
@@ -175,6 +189,20 @@ def write(
         },
     }
     write_whole(out / "metrics.json", (json.dumps(document, indent=1) + "\n").encode())
+
+
+def write_report(
+    out: pathlib.Path,
+    split: jaxrec.Split,
+    models: Mapping[str, jaxrec.FittedModel],
+    reports: Mapping[str, Report],
+    rows: Sequence[Comparison],
+) -> pathlib.Path:
+    """Write the page over the six models, with the tests that were made already, and return its path."""
+    entries = {name: Entry(model, reports[name], command="make run") for name, model in models.items()}
+    path = out / "report.html"
+    report(entries, split, name="movielens-small", comparisons=rows).write(path)
+    return path
 
 
 def tune() -> int:

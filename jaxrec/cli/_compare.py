@@ -87,9 +87,8 @@ def run(argv: Sequence[str]) -> None:
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
     models = [command.restored(folder) for folder in command.runs]
-    seeds = {
-        label: seeds_of(read_metrics(folder, command.quiet)) for label, folder in zip(labels, command.runs, strict=True)
-    }
+    stored = [read_metrics(folder, command.quiet) for folder in command.runs]
+    seeds = {label: seeds_of(figures) for label, figures in zip(labels, stored, strict=True)}
     parts, described = one_split(command, models, "compare")
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)

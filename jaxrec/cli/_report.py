@@ -156,7 +156,7 @@ def _measured(
     """The runs with what is measured of each; one that was fitted on the test part has nothing."""
     entries = {}
     for at, (label, model) in enumerate(models.items()):
-        if not len(parts.test) or "test" in str(model.info.get("fitted_on", "")):
+        if not len(parts.test) or model.info["fitted_on"] == "all data":
             entries[label] = Entry(model)
             continue
         note(f"measuring {label} ({at + 1} of {len(models)})", command.quiet)

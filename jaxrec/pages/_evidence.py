@@ -25,7 +25,7 @@ from jaxrec.reports._groups import popularity_groups
 from jaxrec.reports._report import Report
 
 METRICS = ("recall", "precision", "ndcg", "average_popularity")
-"""What a page asks of a report, beside distances and coverage, which every report has."""
+"""What a page asks of an evaluation, beside distances and coverage, which every report has."""
 
 _MOST_LABELS = 60  # a column with more distinct labels is a name or a number, and no category
 
