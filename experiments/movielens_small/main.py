@@ -38,7 +38,6 @@ COLUMNS = (
     *("recall@10", "recall@20", "precision@10", "precision@20", "ndcg@10", "ndcg@20"),
     *("ild@10", "ild@20", "coverage@10", "coverage@20"),
 )
-TESTED = (*COLUMNS, "average_popularity@10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +97,7 @@ def compare(options: Options) -> int:
             per_seed[name] += [evaluate(job.result(), split, space) for job in jobs]
         reports[name] = average_reports(per_seed[name])
         print(f"{name}: nDCG@10 {reports[name].mean('ndcg@10'):.4f}, fitted in {seconds[name]:.1f} s", flush=True)
-    rows = compare_reports(reports, jax.random.key(0), names=TESTED, resamples=10_000)
+    rows = compare_reports(reports, jax.random.key(0), names=COLUMNS, resamples=10_000)
     print("\n" + comparison_table(reports, COLUMNS, comparisons=rows))
     findings = conclusions(reports, rows)
     print("\n" + "\n".join(findings))

@@ -25,7 +25,8 @@ from jaxrec.reports._values import ValueName, split_value_name
 from jaxrec.statistics._comparison import Comparison
 
 _AT_ALL_LENGTHS = ("recall", "ndcg")
-_AT_ONE_LENGTH = ("precision", "ild", "coverage", "average_popularity")
+_AT_ONE_LENGTH = ("precision", "ild", "coverage")
+_ELSEWHERE = ("average_popularity", "recall_known")  # the first is drawn below, so it is not tested
 _MOST_PAIRS = 15
 _RESAMPLES = 2000
 
@@ -42,7 +43,7 @@ def columns_of(report: Report) -> list[str]:
     names = {name: split_value_name(name) for name in report.names}
     plain = {name: parts for name, parts in names.items() if parts.group is None}
     k = min((parts.k for parts in plain.values() if parts.k is not None), default=None)
-    known = (*_AT_ALL_LENGTHS, *_AT_ONE_LENGTH, "recall_known")
+    known = (*_AT_ALL_LENGTHS, *_AT_ONE_LENGTH, *_ELSEWHERE)
     chosen = [name for word in _AT_ALL_LENGTHS for name, parts in plain.items() if parts.name == word]
     chosen += [name for name, parts in plain.items() if parts.name not in known]
     return chosen + [name for word in _AT_ONE_LENGTH if (name := str(ValueName(word, k))) in plain]
@@ -83,7 +84,8 @@ def results(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
 def _means(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
     reports = evidence.reports
     first = next(iter(reports.values()))
-    columns = columns_of(first)
+    tested = {row.metric for row in comparisons}
+    columns = [name for name in columns_of(first) if not comparisons or name in tested or name in first.overall]
     trainings = {label: _trainings(evidence, label) for label in reports}
     head, rows, notes = table_content(reports, columns, None, LEVEL, comparisons or None, None, None, "Bold", trainings)
     if not notes:
