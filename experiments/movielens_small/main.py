@@ -178,7 +178,7 @@ def write(
                 "valid": models[name].info["valid"],
                 "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
                 "intervals": {
-                    metric: reports[name].interval(metric) for metric in TESTED if metric in reports[name].per_user
+                    metric: reports[name].interval(metric) for metric in COLUMNS if metric in reports[name].per_user
                 },
                 "trainings": reports[name].runs,
                 "seeds": reports[name].to_dict()["seeds"],
