@@ -1,7 +1,8 @@
-"""The report as a whole: its sections, what is text, what is left out, and that its figures are those of the library."""
+"""The report as a whole: its sections, what is text, what is left out, and figures as the library has them."""
 
 import base64
 import dataclasses
+import itertools
 import json
 import re
 
@@ -40,7 +41,7 @@ def test_all_sections_are_there_in_order_and_in_the_contents(page):
     assert re.findall(r'<li><a href="#(\w+)">', page.html) == SECTIONS
     levels = [int(level) for level in re.findall(r"<h(\d)>", page.html)]
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for heading in ("Means over users", "Paired differences", "Trade-offs", "Groups", "Learning curves", "Seconds"):
         assert f"<h3>{heading}</h3>" in page.html
     for heading in ("Settings", "Versions", "To repeat the runs", "Similar items", "Map of the items"):
