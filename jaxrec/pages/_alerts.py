@@ -151,6 +151,24 @@ def constant_scores(label: str, scores: np.ndarray) -> str | None:
     )
 
 
+def constant_lists(label: str, report: Report) -> str | None:
+    """Lists whose places all have one score, as the evaluation counted them over all users.
+
+    >>> constant_lists("mf", Report(np.arange(4), {}, counts={"tied_lists": 2}))
+    '2 of 4 lists of mf (50%) have one score from first to last: the order of the items decides who is in them.'
+    >>> constant_lists("mf", Report(np.arange(4), {}, counts={"tied_lists": 0})) is None
+    True
+    """
+    tied = int(report.counts.get("tied_lists", 0))
+    if not tied:
+        return None
+    lists = len(report.users)
+    return (
+        f"{tied:,} of {counted(lists, 'list')} of {label} ({percent(tied / max(lists, 1))}) "
+        f"{'has' if tied == 1 else 'have'} one score from first to last: the order of the items decides who is in them."
+    )
+
+
 def short_lists(label: str, lists: np.ndarray) -> str | None:
     """Lists with fewer than k items, whose missing places count as misses.
 
@@ -260,6 +278,8 @@ def _of_times(evidence: Evidence) -> Iterator[str | None]:
 def _of_scores(evidence: Evidence) -> Iterator[str | None]:
     for label, scores in evidence.scores.items():
         yield constant_scores(label, scores)
+    for label, report in evidence.reports.items():
+        yield constant_lists(label, report)
 
 
 def _of_lists(evidence: Evidence) -> Iterator[str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,7 +90,10 @@ def measured(
     space = default_space(split)
     groups = popularity_groups(split.fitted)
     how: dict[str, Any] = {"k": k, "metrics": METRICS, "space": space, "item_groups": groups, "memory_mb": memory_mb}
-    return {label: Entry(model, evaluate(model, split, **how)) for label, model in models.items()}
+    with warnings.catch_warnings():
+        # The page has an alert for it.
+        warnings.filterwarnings("ignore", message=".*have one score from first to last", category=UserWarning)
+        return {label: Entry(model, evaluate(model, split, **how)) for label, model in models.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -40,8 +40,7 @@ def models(split):
 
 @pytest.fixture(scope="session")
 def entries(models, split):
-    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="equal scores|tie"):
-        return measured(models, split, k=(3, 5))
+    return measured(models, split, k=(3, 5))
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,12 @@ def test_constant_scores():
     assert "for 1 of 1 user" in alerts.constant_scores("mf", hidden)
 
 
+def test_constant_lists():
+    told = lambda tied: alerts.constant_lists("mf", Report(np.arange(8), {}, counts={"tied_lists": tied}))  # noqa: E731
+    assert told(0) is None
+    assert told(1).startswith("1 of 8 lists of mf (12%) has one score")
+
+
 def test_short_lists():
     assert alerts.short_lists("mf", np.array([[1, 2], [3, 4]])) is None
     assert alerts.short_lists("mf", np.array([[1, -1], [-1, -1]])).startswith("2 of 2 lists of mf (100%) have")
