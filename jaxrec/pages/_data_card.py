@@ -69,7 +69,7 @@ def at_least(counts: np.ndarray) -> list[tuple[float, float]]:
     """
     counts = np.sort(counts[counts > 0])
     values, first = np.unique(counts, return_index=True)
-    points = [(float(x), 1 - at / len(counts)) for x, at in zip(values, first, strict=True)]
+    points = [(float(x), float(len(counts) - at) / len(counts)) for x, at in zip(values, first, strict=True)]
     if len(points) > 120:  # as many as a chart has room for, evenly on its logarithmic axis
         kept = np.unique(np.searchsorted(values, np.geomspace(values[0], values[-1], 120)))
         points = [points[at] for at in kept]

@@ -78,7 +78,7 @@ def document(
         tag("header", tag("h1", title), lead),
         tag("nav", contents, aria_label="Contents"),
         tag("main", [_section(one) for one in sections], id="content", tabindex="-1"),
-        None if data is None else tag("script", json_text(data), type="application/json", id="data"),
+        None if data is None else tag("script", json_text(data), type="application/json", id="page-data"),
         None if code is None else tag("script", Html(code)),
     )
     head = tag(

@@ -289,7 +289,7 @@ def _users(
     who, values = served(reports, main)
     kept = np.zeros(0, np.int32)
     if len(who):
-        best, worst = extremes(who, values, 10)
+        best, worst = extremes(who, values, min(10, most // 4))
         kept = np.intersect1d(who[np.concatenate([best, worst])], users)
     rest = np.setdiff1d(users, kept)
     chosen = np.random.default_rng(seed).choice(rest, max(most - len(kept), 0), replace=False)

@@ -149,7 +149,7 @@ def map_data(evidence: Evidence, found: Shown) -> tuple[dict[str, Any], Html]:
         controls,
         canvas,
         key_of(names),
-        tag("figcaption", hint, id="map-told", role="status"),
+        tag("figcaption", tag("p", hint, id="map-told", role="status")),
         tag("details", tag("summary", "The figures as a table"), behind, centers),
         class_="wide",
     )

@@ -262,6 +262,7 @@ def _nearest(likeness_to: np.ndarray) -> np.ndarray:
 def _most_similar(row: np.ndarray, item: int, count: int) -> np.ndarray:
     row = row.copy()
     row[item] = -np.inf
-    few = np.argpartition(-row, min(count, len(row) - 1))[:count]
-    few = few[np.lexsort((few, -row[few]))]
+    least = np.partition(row, len(row) - count)[len(row) - count]
+    few = np.flatnonzero(row >= least)  # with all that are equal to the last one, of which the first items stay
+    few = few[np.lexsort((few, -row[few]))][:count]
     return np.where(row[few] > 0, few, -1)

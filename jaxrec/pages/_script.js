@@ -1,7 +1,7 @@
 "use strict";
 // The report's search, lists and map. Text from the data is only ever set as text.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const data = JSON.parse(document.getElementById("page-data").textContent);
   const $ = (id) => document.getElementById(id);
 
   // Whole numbers as base64; the largest of a kind stands for -1.

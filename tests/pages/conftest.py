@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from pages_world import ENDING, MARKUP
+from hostile import ENDING, MARKUP
 from worlds import middle
 
 import jaxrec

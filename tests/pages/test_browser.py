@@ -7,7 +7,7 @@ import os
 import shutil
 
 import pytest
-from pages_world import ENDING, MARKUP
+from hostile import ENDING, MARKUP
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"width": 390, "height": 844}
@@ -43,6 +43,7 @@ def opened(browser, files):
     def open_page(name="report.html", **how):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **how})
         contexts.append(context)
+        context.set_default_timeout(5000)
         tab = context.new_page()
         tab.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
         tab.on("pageerror", lambda error: faults.append(str(error)))
