@@ -237,8 +237,6 @@ def _steps(evidence: Evidence) -> Html:
 
 def _core_path(notes: Sequence[str]) -> Html | None:
     """What each filter kept, from the notes that filters leave."""
-    rows = [
-        [found["step"], found["pairs"], found["users"], found["items"]] for found in map(_KEPT.match, notes) if found
-    ]
+    rows = [list(found.groups()) for found in map(_KEPT.match, notes) if found]
     head = ["step", "interactions", "users", "items"]
     return table(head, rows, caption="What each filter kept, of what it was given") if rows else None

@@ -23,6 +23,7 @@ def split():
     named = dataclasses.replace(
         data, titles=np.array(titles), item_columns={"genres": np.array(genres)}, timestamp=data.timestamp // 4 + 10**9
     )
+    named = jaxrec.prepare(named, k_core=2)
     return jaxrec.split(named, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
 
 

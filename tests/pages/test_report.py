@@ -28,7 +28,9 @@ SECTIONS = ["alerts", "data", "results", "training", "recommends", "view", "abou
 
 def data_of(page):
     """What the script of a page reads."""
-    return json.loads(page.html.partition('<script type="application/json" id="page-data">')[2].partition("</script>")[0])
+    return json.loads(
+        page.html.partition('<script type="application/json" id="page-data">')[2].partition("</script>")[0]
+    )
 
 
 def numbers(packed):
@@ -202,6 +204,14 @@ def test_refusals(models, entries, split):
     other = jaxrec.fit(jaxrec.Popularity(), jaxrec.from_arrays([0], [0]), key=jax.random.key(0))
     with pytest.raises(MismatchError, match="'other' has other users or items than 'knn'"):
         report({"knn": models["knn"], "other": other})
+
+
+def test_what_each_filter_kept_is_a_table(models, split, page):
+    kept = [note for note in split.train.notes if ": kept " in note]
+    assert len(kept) == 1
+    found = re.fullmatch(r"2-core: kept (\d+ of \d+) interactions, (\d+ of \d+) users, (\d+ of \d+) items .*", kept[0])
+    row = page.html.partition("What each filter kept")[2].partition("</table>")[0]
+    assert re.findall(r'<td class="figure" role="cell">([^<]*)</td>', row) == list(found.groups())
 
 
 def test_periods_count_all_interactions_once():
