@@ -128,44 +128,26 @@ def tied_times(data: Interactions) -> str | None:
 
 
 def constant_scores(label: str, scores: np.ndarray) -> str | None:
-    """Users whose items all have one score, so that their list is the order of the items in the data.
+    """Lists whose places all have one score, so that the order of the items in the data decides who is in them.
 
     Args:
       label: of the run.
-      scores: float [n, I], of some users.
+      scores: float [n, k], of the places of lists, -inf for padding.
 
     >>> constant_scores("mf", np.zeros((2, 3)))
-    'mf scores all items alike for 2 of 2 users looked at: their lists are the order of the items, not a choice.'
-    >>> constant_scores("mf", np.eye(3)) is None
+    '2 of 2 lists of mf (100%) have one score from first to last: the order of the items decides who is in them.'
+    >>> constant_scores("mf", np.array([[0.5, 0.25]])) is None
     True
     """
-    if scores.shape[1] < 2:
-        return None
-    shown = np.where(np.isfinite(scores), scores, np.nan)
-    constant = int((np.nanmax(shown, axis=1) == np.nanmin(shown, axis=1)).sum())
+    last = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, initial=np.inf)
+    several = np.isfinite(scores).sum(axis=1) > 1
+    constant = int((several & (scores[:, 0] == last)).sum())
     if not constant:
         return None
     return (
-        f"{label} scores all items alike for {constant:,} of {counted(len(scores), 'user')} looked at: their lists are "
-        "the order of the items, not a choice."
-    )
-
-
-def constant_lists(label: str, report: Report) -> str | None:
-    """Lists whose places all have one score, as the evaluation counted them over all users.
-
-    >>> constant_lists("mf", Report(np.arange(4), {}, counts={"tied_lists": 2}))
-    '2 of 4 lists of mf (50%) have one score from first to last: the order of the items decides who is in them.'
-    >>> constant_lists("mf", Report(np.arange(4), {}, counts={"tied_lists": 0})) is None
-    True
-    """
-    tied = int(report.counts.get("tied_lists", 0))
-    if not tied:
-        return None
-    lists = len(report.users)
-    return (
-        f"{tied:,} of {counted(lists, 'list')} of {label} ({percent(tied / max(lists, 1))}) "
-        f"{'has' if tied == 1 else 'have'} one score from first to last: the order of the items decides who is in them."
+        f"{constant:,} of {counted(len(scores), 'list')} of {label} ({percent(constant / len(scores))}) "
+        f"{'has' if constant == 1 else 'have'} one score from first to last: the order of the items decides who is in "
+        "them."
     )
 
 
@@ -278,8 +260,6 @@ def _of_times(evidence: Evidence) -> Iterator[str | None]:
 def _of_scores(evidence: Evidence) -> Iterator[str | None]:
     for label, scores in evidence.scores.items():
         yield constant_scores(label, scores)
-    for label, report in evidence.reports.items():
-        yield constant_lists(label, report)
 
 
 def _of_lists(evidence: Evidence) -> Iterator[str | None]:

@@ -125,7 +125,12 @@ def scatter_chart(
         x_label=x_label, y_label=y_label, x_log=x_log, y_include=y_include, height=height, pad=0.12,
     )  # fmt: skip
     numbers = {label: at for at, label in enumerate(points)}
-    taken = [(x(one.x) - 6, y(one.y) - 6, x(one.x) + 6, y(one.y) + 6) for one in shown.values()]
+    taken = [(x(one.x) - 7, y(one.y) - 7, x(one.x) + 7, y(one.y) + 7) for one in shown.values()]
+    taken += [
+        (x(one.x) - 1, y(one.y_interval[1]), x(one.x) + 1, y(one.y_interval[0]))
+        for one in shown.values()
+        if one.y_interval is not None and all(map(math.isfinite, one.y_interval))
+    ]
     drawn = []
     for label, one in shown.items():
         number, right, up = numbers[label], x(one.x), y(one.y)
@@ -287,12 +292,13 @@ def _svg(name: str, height: float, *parts: object) -> Html:
 
 
 def _placed(label: str, x: float, y: float, taken: list[tuple[float, ...]], bounds: tuple[float, float]) -> Html:
-    """A label beside its mark, at the first of eight places where nothing else is."""
+    """A label beside its mark, at the first of some places where nothing else is."""
     wide = len(label) * _LETTER
     chosen, least = None, math.inf
     for across, down, where in (
         (9, 4, "start"), (-9, 4, "end"), (0, -11, "middle"), (0, 19, "middle"),
         (9, -9, "start"), (9, 17, "start"), (-9, -9, "end"), (-9, 17, "end"),
+        (14, -20, "start"), (14, 28, "start"), (-14, -20, "end"), (-14, 28, "end"), (0, -24, "middle"), (0, 32, "middle"),
     ):  # fmt: skip
         start = x + across - {"start": 0.0, "middle": wide / 2, "end": wide}[where]
         box = (start, y + down - 10, start + wide, y + down + 2)

@@ -41,13 +41,14 @@ def data_card(evidence: Evidence, name: str) -> Html:
     """
     split = evidence.split
     data = evidence.fitted if split is None else split.whole
-    parts = [_facts(data, name), _degrees(data)]
+    figures = [_degrees(data), None if split is None else _activity(split)]
+    parts = [_facts(data, name), grid(*figures)]
     if split is None:
         parts.insert(
             0, paragraph("The data were not found, so this card is of what the models were fitted on.", note=True)
         )
     else:
-        parts += [_activity(split), _split_table(split)]
+        parts.append(_split_table(split))
     parts.append(_steps(evidence))
     return joined(parts)
 
@@ -193,7 +194,7 @@ def _degrees(data: Interactions) -> Html:
         f"{'has' if size == 1 else 'have'} {percent(top[:size].sum() / max(top.sum(), 1))} of the interactions."
     )
     behind = table(head, rows, caption="Interactions of a user and of an item at these shares of all")
-    return grid(figure(chart, caption, behind, key=key_of(list(series), lines=True)))
+    return figure(chart, caption, behind, key=key_of(list(series), lines=True))
 
 
 def _activity(split: Split) -> Html | None:
@@ -213,7 +214,7 @@ def _activity(split: Split) -> Html | None:
     most = counted(int(totals[busiest]), "interaction")
     caption = f"Activity over time. The busiest period, with {most}, begins with {found.labels[busiest]}."
     behind = table(["period", "all", *of_parts], rows, caption="Interactions by period and part")
-    return grid(figure(chart, caption, behind, note=found.told))
+    return figure(chart, caption, behind, note=found.told)
 
 
 def _split_table(split: Split) -> Html:

@@ -90,7 +90,7 @@ def document(
         tag("title", title),
         tag("style", Html(style)),
     )
-    return "<!doctype html>\n" + tag("html", head, "\n", body, lang="en") + "\n"
+    return "<!doctype html>\n" + tag("html", head, Html("\n"), body, lang="en") + "\n"
 
 
 def json_text(data: Any) -> Html:
@@ -139,4 +139,4 @@ def _hash(text: str) -> str:
 
 def _section(section: Section) -> Html:
     heading = tag("h2", section.title)
-    return joined(tag("section", heading, section.body, id=section.anchor), "\n")
+    return joined(tag("section", heading, section.body, id=section.anchor), Html("\n"))

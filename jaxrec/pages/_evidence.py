@@ -24,6 +24,7 @@ from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._topk import Lengths, recommend_lists
 from jaxrec.reports._groups import popularity_groups
 from jaxrec.reports._report import Report
+from jaxrec.reports._values import split_value_name
 
 METRICS = ("recall", "precision", "ndcg", "average_popularity")
 """What a page asks of an evaluation, beside distances and coverage, which every report has."""
@@ -107,7 +108,7 @@ class Evidence:
       relevant: the test items of each user; None without a split.
       users: int32 [n], the users whose lists are shown.
       lists: label to int32 [n, k], best first, -1 for padding.
-      scores: label to float32 [m, I], of the first m of `users`.
+      scores: label to float32 [n, k], those of the listed items.
       popularity: int64 [I], the fitted interactions of each item.
       categories: (labels, table [I, C]), or None.
       k: length of the lists.
@@ -230,9 +231,11 @@ def gather(
     users, sampled = _users(history, relevant, reports, main, most_users, seed)
     k = min(k, first.num_items)
     how: dict[str, Any] = {"seen": history, "memory_mb": memory_mb}
-    lists = {label: recommend_lists(model.scorer, users, k, **how)[0] for label, model in models.items()}
-    few = users[:16]
-    scores = {label: np.asarray(model.scorer.scores(few)) for label, model in models.items()}
+    # As deep as what was measured, so that the programs that measured it serve again.
+    depth = max([k, *(cut for report in reports.values() for cut in _lengths(report) if cut <= first.num_items)])
+    ranked = {label: recommend_lists(model.scorer, users, depth, **how) for label, model in models.items()}
+    lists = {label: items[:, :k] for label, (items, _) in ranked.items()}
+    scores = {label: values[:, :k] for label, (_, values) in ranked.items()}
     data = interactions_of(first) if split is None else split.fitted
     return Evidence(
         entries=entries,
@@ -263,10 +266,20 @@ def served(reports: Mapping[str, Report], name: str) -> tuple[np.ndarray, np.nda
     return users[defined], values[defined]
 
 
-def extremes(evidence_users: np.ndarray, values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The places of the best and of the worst served users, the most extreme first; of equal ones the first users."""
-    best = np.lexsort((evidence_users, -values))[:count]
-    rest = np.lexsort((evidence_users, values))
+def extremes(values: np.ndarray, sizes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the best and of the worst served users, the most extreme first; of equal ones the larger.
+
+    Args:
+      values: float [n], how well each user is served.
+      sizes: int [n], how many test items each has.
+      count: of users at each end; nobody is at both.
+
+    >>> best, worst = extremes(np.array([0.5, 0.0, 0.0, 0.0]), np.array([1, 1, 9, 2]), 2)
+    >>> best.tolist(), worst.tolist()
+    ([0, 2], [3, 1])
+    """
+    best = np.lexsort((-sizes, -values))[:count]
+    rest = np.lexsort((-sizes, values))
     worst = rest[~np.isin(rest, best)][:count]
     return best, worst
 
@@ -289,11 +302,20 @@ def _users(
     who, values = served(reports, main)
     kept = np.zeros(0, np.int32)
     if len(who):
-        best, worst = extremes(who, values, min(10, most // 4))
+        best, worst = extremes(values, _sizes(relevant, who), min(10, most // 4))
         kept = np.intersect1d(who[np.concatenate([best, worst])], users)
     rest = np.setdiff1d(users, kept)
     chosen = np.random.default_rng(seed).choice(rest, max(most - len(kept), 0), replace=False)
     return np.sort(np.concatenate([kept, chosen])).astype(np.int32), True
+
+
+def _sizes(relevant: SeenItems | None, users: np.ndarray) -> np.ndarray:
+    """How many test items users have."""
+    return np.zeros(len(users), int) if relevant is None else np.diff(relevant.indptr)[users]
+
+
+def _lengths(report: Report) -> list[int]:
+    return [k for name in report.names if (k := split_value_name(name).k) is not None]
 
 
 def _main(reports: Mapping[str, Report]) -> str:

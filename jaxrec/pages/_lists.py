@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,6 +17,7 @@ from jaxrec.pages._document import packed
 from jaxrec.pages._evidence import Evidence, extremes, ordered_histories, served
 from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._parts import counted, number, paragraph, table
+from jaxrec.pytrees import structure_of
 from jaxrec.text import printable
 
 MOST_HISTORY = 200
@@ -84,13 +87,20 @@ def likeness(model: FittedModel, items: np.ndarray) -> np.ndarray | None:
     >>> likeness(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), np.array([0])) is None
     True
     """
-    similarities = getattr(model.scorer, "similarities", None)
-    if similarities is None:
+    if not hasattr(model.scorer, "similarities"):
         return None
     try:
-        return np.asarray(similarities(jnp.asarray(items, jnp.int32)))
+        return np.asarray(
+            _similarities(model.scorer, jnp.asarray(items, jnp.int32), structure=structure_of(model.scorer))
+        )
     except JaxrecError:  # as a scorer says that it has none
         return None
+
+
+@functools.partial(jax.jit, static_argnames="structure")
+def _similarities(scorer: Any, items: jax.Array, *, structure: int) -> jax.Array:
+    """In one program; `structure` tells classes apart whose pytrees look alike."""
+    return scorer.similarities(items)
 
 
 def lists_data(evidence: Evidence, found: Shown) -> dict[str, Any]:
@@ -185,10 +195,10 @@ def _served(evidence: Evidence) -> Html | None:
     who, values = served(evidence.reports, evidence.main)
     if not len(who):
         return None
-    best, worst = extremes(who, values, _EXTREMES)
-    place = {int(user): at for at, user in enumerate(evidence.users)}
     sizes = np.diff(evidence.history.indptr)
-    tests = np.zeros(len(sizes)) if evidence.relevant is None else np.diff(evidence.relevant.indptr)
+    tests = np.zeros(len(sizes), int) if evidence.relevant is None else np.diff(evidence.relevant.indptr)
+    best, worst = extremes(values, tests[who], _EXTREMES)
+    place = {int(user): at for at, user in enumerate(evidence.users)}
     tables = []
     for caption, rows in (("Most served", best), ("Least served", worst)):
         body = []
@@ -222,8 +232,6 @@ def _from_similarities(
     model: FittedModel, lists: np.ndarray, histories: Sequence[np.ndarray], similar_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Similar items [p, SIMILAR], and the places in the history nearest to each listed item [n, k, REASONS]."""
-    if likeness(model, np.zeros(1, np.int32)) is None:
-        return None
     listed = np.unique(lists[lists >= 0])
     asked = np.union1d(listed, similar_of).astype(np.int32)
     similar = np.full((len(similar_of), min(SIMILAR, model.num_items)), -1, np.int32)
@@ -234,6 +242,8 @@ def _from_similarities(
     for user, at in zip(*np.nonzero(lists >= 0), strict=True):
         where.setdefault(int(lists[user, at]), []).append((int(user), int(at)))
     for items, rows in _in_chunks(model, asked):
+        if rows is None:
+            return None
         for item, row in zip(items.tolist(), rows, strict=True):
             for user, at in where.get(item, ()):
                 reasons[user, at] = _nearest(row[histories[user]])
@@ -242,14 +252,13 @@ def _from_similarities(
     return similar, reasons
 
 
-def _in_chunks(model: FittedModel, items: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _in_chunks(model: FittedModel, items: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Items with their similarities to all, some at a time; the last ones are padded, so one program serves all."""
     size = max(1, min(len(items), _BYTES // (4 * model.num_items)))
     for start in range(0, len(items), size):
         some = items[start : start + size]
         rows = likeness(model, np.pad(some, (0, size - len(some))))
-        assert rows is not None
-        yield some, rows[: len(some)]
+        yield some, None if rows is None else rows[: len(some)]
 
 
 def _nearest(likeness_to: np.ndarray) -> np.ndarray:

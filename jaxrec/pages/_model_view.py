@@ -56,10 +56,21 @@ def spectrum_of(evidence: Evidence) -> Spectrum | None:
     matrix = normalized_biadjacency(biadjacency(data))
     nodes = data.num_users + data.num_items
     if min(matrix.shape) <= _DENSE:
-        _, values, items = np.linalg.svd(to_scipy(matrix).toarray(), full_matrices=False)
-        return Spectrum(np.clip(values.astype(np.float64), 0, 1), items.T, True, nodes)
+        values, items = _dense(to_scipy(matrix).astype(np.float64))
+        return Spectrum(values, items, True, nodes)
     _, values, items = truncated_svd(matrix, _LEADING, jax.random.key(evidence.seed))
     return Spectrum(np.clip(np.asarray(values, np.float64), 0, 1), np.asarray(items).T, False, nodes)
+
+
+def _dense(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+    """All singular values above rounding, and the vectors of the columns, from the Gram matrix of the smaller side."""
+    by_row = matrix.shape[0] <= matrix.shape[1]
+    gram = (matrix @ matrix.T if by_row else matrix.T @ matrix).toarray()
+    squares, vectors = np.linalg.eigh(gram)
+    kept = squares[::-1] > 1e-12
+    values = np.sqrt(np.clip(squares[::-1][kept], 0, 1))
+    vectors = vectors[:, ::-1][:, kept]
+    return values, (matrix.T @ vectors) / values if by_row else vectors
 
 
 def responses_of(evidence: Evidence, spectrum: Spectrum) -> dict[str, np.ndarray]:

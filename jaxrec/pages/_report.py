@@ -177,7 +177,12 @@ def _lead(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
 
 def _alerts(alerts: Sequence[Alert], missing: Sequence[str]) -> Html:
     items = [
-        tag("li", tag("strong", f"{alert.severity.capitalize()}: {alert.check}. "), alert.text, class_=alert.severity)
+        tag(
+            "li",
+            tag("strong", f"{alert.severity.capitalize()}: {alert.check}. "),
+            alert.text,
+            class_=f"is-{alert.severity}",
+        )
         for alert in alerts
     ]
     fired = {alert.check for alert in alerts}

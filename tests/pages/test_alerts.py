@@ -64,17 +64,10 @@ def test_equal_times_of_different_users_are_no_tie():
 
 
 def test_constant_scores():
-    varied = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]])
-    assert alerts.constant_scores("mf", varied) is None
-    assert "for 1 of 2 users" in alerts.constant_scores("mf", np.array([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]]))
-    hidden = np.array([[2.0, -np.inf, 2.0]])  # an item that is never recommended is no choice either
-    assert "for 1 of 1 user" in alerts.constant_scores("mf", hidden)
-
-
-def test_constant_lists():
-    told = lambda tied: alerts.constant_lists("mf", Report(np.arange(8), {}, counts={"tied_lists": tied}))  # noqa: E731
-    assert told(0) is None
-    assert told(1).startswith("1 of 8 lists of mf (12%) has one score")
+    assert alerts.constant_scores("mf", np.array([[3.0, 2.0, 1.0], [1.0, 1.0, 0.0]])) is None
+    assert alerts.constant_scores("mf", np.array([[3.0, 2.0], [4.0, 4.0]])).startswith("1 of 2 lists of mf (50%) has")
+    padded = np.array([[2.0, 2.0, -np.inf], [2.0, -np.inf, -np.inf], [-np.inf] * 3])
+    assert alerts.constant_scores("mf", padded).startswith("1 of 3 lists")  # one place, or none, is no list of ties
 
 
 def test_short_lists():

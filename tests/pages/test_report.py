@@ -1,8 +1,8 @@
 """The report as a whole: its sections, what is text, what is left out, and figures as the library has them."""
 
 import base64
-import html
 import dataclasses
+import html
 import itertools
 import json
 import re
