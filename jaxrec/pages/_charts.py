@@ -15,7 +15,7 @@ from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._scale import Scale, spanning, tick_text
 
 WIDTH = 420.0
-_LETTER = 6.3  # the mean width of a letter of 11 units, for labels that must not meet
+_LETTER = 6.8  # the mean width of a letter of 12.5 units, for labels that must not meet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,7 +298,7 @@ def _placed(label: str, x: float, y: float, taken: list[tuple[float, ...]], boun
     for across, down, where in (
         (9, 4, "start"), (-9, 4, "end"), (0, -11, "middle"), (0, 19, "middle"),
         (9, -9, "start"), (9, 17, "start"), (-9, -9, "end"), (-9, 17, "end"),
-        (14, -20, "start"), (14, 28, "start"), (-14, -20, "end"), (-14, 28, "end"), (0, -24, "middle"), (0, 32, "middle"),
+        (14, -20, "start"), (14, 28, "start"), (-14, -20, "end"), (-14, 28, "end"),
     ):  # fmt: skip
         start = x + across - {"start": 0.0, "middle": wide / 2, "end": wide}[where]
         box = (start, y + down - 10, start + wide, y + down + 2)

@@ -17,6 +17,7 @@ from jaxrec.pages._evidence import Evidence
 from jaxrec.pages._marks import key_of
 from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._parts import figure, grid, number, paragraph, percent, table
+from jaxrec.pages._scale import tick_text
 from jaxrec.protocols import FiltersGraph, VectorScorer
 from jaxrec.spectral import truncated_svd
 
@@ -139,7 +140,7 @@ def _spectrum_figure(spectrum: Spectrum) -> Html:
         return figure(chart, caption, table(["rank", "singular value"], rows, caption="Every eighth"))
     zeros = max(spectrum.nodes - 2 * len(spectrum.values), 0)
     counts, edges = np.histogram(spectrum.eigenvalues(), bins=_BINS, range=(-1, 1))
-    bars = [(f"{edge:+.1f}".replace("-", "−"), float(count)) for edge, count in zip(edges, counts, strict=False)]
+    bars = [(tick_text(round(float(edge), 1)), float(count)) for edge, count in zip(edges, counts, strict=False)]
     chart = bar_chart(bars, name="Eigenvalues of the adjacency.", x_label="eigenvalue, from", y_label="how many")
     ends = zip(itertools.pairwise(edges), counts, strict=True)
     rows = [[f"{low:+.1f} to {high:+.1f}", f"{count:,}"] for (low, high), count in ends]

@@ -142,7 +142,7 @@ def test_labels_of_a_scatter_do_not_lie_on_each_other():
     svg = scatter_chart(near, name="n", x_label="x", y_label="y")
     boxes = []
     for x, y, where, text in re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="label halo (\w+)">([^<]*)', svg):
-        wide = len(text) * 6.3
+        wide = len(text) * 6.8
         start = float(x) - {"start": 0, "middle": wide / 2, "end": wide}[where]
         boxes.append((start, float(y) - 10, start + wide, float(y) + 2))
     assert len(boxes) == 5
