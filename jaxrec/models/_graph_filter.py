@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -89,10 +89,10 @@ class GraphFilter(SolvedModel, nn.Module):
         smooth = eigenvalues[: -(-size // 2)] ** 2
         total = jnp.zeros_like(smooth)
         for term in self.terms:
-            gain_of = getattr(term, "gain_of", None)
+            gain_of: Any = getattr(term, "gain_of", None)
             if not callable(gain_of):
                 raise JaxrecError(f"the term {term!r} has no gain_of, so the filter has no response to show")
-            total = total + gain_of(smooth)
+            total += jnp.asarray(gain_of(smooth))
         place = np.arange(size)
         return total[np.minimum(place, size - 1 - place)]
 

@@ -65,7 +65,7 @@ def spaces(evidence: Evidence) -> dict[str, np.ndarray]:
     for label, entry in evidence.entries.items():
         scorer: Any = entry.model.scorer
         if isinstance(scorer, VectorScorer):
-            found[label] = np.asarray(unit(np.asarray(scorer.items)[:, : int(scorer.dim)]))
+            found[label] = np.asarray(unit(scorer.items[:, : int(scorer.dim)]))
     return found
 
 

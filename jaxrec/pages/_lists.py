@@ -206,7 +206,7 @@ def _served(evidence: Evidence) -> Html | None:
             user = int(who[at])
             name = printable(str(evidence.first.users.ids[user]))
             link = tag("button", name, type="button", data_user=place[user]) if user in place else name
-            body.append([link, f"{sizes[user]:,}", f"{int(tests[user]):,}", number(values[at])])
+            body.append([link, f"{sizes[user]:,}", f"{int(tests[user]):,}", number(float(values[at]))])
         if body:
             head = ["user", "history", "test items", f"mean {evidence.main}"]
             tables.append(table(head, body, caption=caption))

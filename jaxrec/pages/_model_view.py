@@ -114,7 +114,7 @@ def spectral_view(evidence: Evidence) -> Html:
     spectrum = spectrum_of(evidence)
     if spectrum is None:
         return joined(heading, paragraph("The graph is too small for a spectrum."))
-    figures = [_spectrum_figure(spectrum)]
+    figures: list[Html | None] = [_spectrum_figure(spectrum)]
     responses, smooth = responses_of(evidence, spectrum), smoothness_of(evidence, spectrum)
     figures.append(_response_figure(evidence, spectrum, responses))
     figures.append(_smoothness_figure(evidence, spectrum, smooth))

@@ -50,13 +50,14 @@ def test_a_page_over_two_runs(cli, runs, tmp_path):
 
 def test_text_names_the_file_and_the_alerts(cli, runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = cli("report", runs / "itemknn", "-k", "3", "--title", "Ours & theirs", "--main", "recall@3")
+    result = cli("report", runs / "popularity", "-k", "3", "--title", "Ours & theirs", "--main", "recall@3")
     assert result.out.startswith("report.html: ")
-    assert "warning: " in result.out or "note: " in result.out
-    assert "measuring itemknn (1 of 1)" in result.err
+    assert "warning: 12 of 12 lists of popularity (100%) have one score from first to last" in result.out
+    assert "of the places of popularity go to the 3 most popular items" in result.out
+    assert "measuring popularity (1 of 1)" in result.err
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h1>Ours &amp; theirs</h1>" in html
-    assert "itemknn has the highest recall@3" in html
+    assert "popularity has the highest recall@3" in html
 
 
 def test_where_the_data_are_gone_the_page_says_what_it_lacks(cli, runs, tmp_path):
@@ -91,7 +92,7 @@ def test_runs_of_different_splits_are_refused_with_the_remedy(cli, runs, tmp_pat
 
 def test_mistakes_are_one_line(cli, runs, tmp_path):
     one = runs / "itemknn"
-    assert "Missing from jaxrec report" in cli("report").error
+    assert cli("report").error == "report needs at least one run folder, got 0"
     assert "named twice" in cli("report", one, one).error
     assert "must end in .html, .htm" in cli("report", one, "--out", tmp_path / "a.pdf").error
     assert "in a folder that does not exist" in cli("report", one, "--out", tmp_path / "no" / "a.html").error
