@@ -86,7 +86,7 @@ def measured(
     >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
     >>> model = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))
     >>> measured({"knn": model}, split, k=2)["knn"].report.names[:2]
-    ('recall@2', 'recall_known@2')
+    ('recall@2', 'precision@2')
     """
     space = default_space(split)
     groups = popularity_groups(split.fitted)

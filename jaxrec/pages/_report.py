@@ -116,7 +116,7 @@ def report(
     >>> models = {"knn": jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))}
     >>> page = report(measured(models, split, k=3), split, k=3)
     >>> [alert.check for alert in page.alerts], "https://" in page.html
-    (['items with one interaction', 'share of popular items'], False)
+    (['constant scores', 'items with one interaction'], False)
     """
     made = {label: one if isinstance(one, Entry) else Entry(one) for label, one in entries.items()}
     evidence = gather(

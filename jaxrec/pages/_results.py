@@ -268,7 +268,7 @@ def activity_quarters(counts: np.ndarray, ids: np.ndarray | None = None) -> Grou
     """Users in up to four groups of nearly equal size by how many interactions they have in training.
 
     >>> activity_quarters(np.array([1, 2, 3, 40])).names
-    ('1', '2', '3', '4 or more')
+    ('0', '1', '2', '3–39', '40 or more')
     """
     some = counts[counts > 0]
     bounds = sorted({int(x) for x in np.quantile(some, [0.25, 0.5, 0.75], method="higher")} - {int(some.min())})
