@@ -174,7 +174,9 @@ def interactions_of(model: FittedModel) -> Interactions:
     seen = SeenItems(np.asarray(model.seen.indptr), np.asarray(model.seen.items))
     user = np.repeat(np.arange(seen.num_users, dtype=np.int32), np.diff(seen.indptr))
     columns = dict(model.item_columns)
-    return Interactions(user, np.asarray(seen.items), model.users, model.items, titles=model.titles, item_columns=columns)
+    return Interactions(
+        user, np.asarray(seen.items), model.users, model.items, titles=model.titles, item_columns=columns
+    )
 
 
 def gather(

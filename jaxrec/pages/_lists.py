@@ -263,9 +263,14 @@ def _in_chunks(model: FittedModel, items: np.ndarray) -> Iterator[tuple[np.ndarr
 
 def _nearest(likeness_to: np.ndarray) -> np.ndarray:
     """The places of the nearest items of a history, those with a similarity above 0."""
-    best = np.argsort(-likeness_to, kind="stable")[:REASONS]
-    best = np.where(likeness_to[best] > 0, best, -1)
-    return np.pad(best, (0, REASONS - len(best)), constant_values=-1)
+    best = np.full(REASONS, -1)
+    left = likeness_to.copy()
+    for place in range(min(REASONS, len(left))):
+        at = left.argmax()
+        if not left[at] > 0:
+            break
+        best[place], left[at] = at, -np.inf
+    return best
 
 
 def _most_similar(row: np.ndarray, item: int, count: int) -> np.ndarray:

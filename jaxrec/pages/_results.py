@@ -93,7 +93,7 @@ def _means(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
     body = [[row[0].mean, *(_cell(cell) for cell in row[1:])] for row in rows]
     lead = paragraph(
         f"{len(first.users):,} users with a test item. Lists are of {first.catalogue or 'the whole catalog'}, without "
-        f"those that a user has in {first.masked or 'training'}. Distances are Euclidean, in {_space(first)}."
+        f"those that a user has in {first.masked or 'training'}. {_space(first)}"
     )
     return joined(tag("h3", "Means over users"), lead, table(head, body, caption="Test part", stacked=True, foot=notes))
 
@@ -110,7 +110,7 @@ def _shorter(text: str) -> str:
 
 
 def _space(report: Report) -> str:
-    return f"one space for all runs ({report.space})" if report.space else "no common space, so there are none"
+    return f"Distances are the same for all runs: {report.space}." if report.space else "There are no distances."
 
 
 def _trainings(evidence: Evidence, label: str) -> int:
