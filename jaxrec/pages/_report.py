@@ -96,7 +96,7 @@ def report(
       item_categories: what the map of the items is colored by, see `jaxrec.evaluation.category_table`; by default the
         column of the items with the fewest labels, or popularity.
       comparisons: all rows of one call of `jaxrec.reports.compare_reports` over the same reports; by default they are
-        made here, with 2,000 resamples.
+        made here, with 2,000 resamples or as many as the correction needs.
       left_out: further things that the page lacks, in words.
       most_users, most_items: how many are shown; of more a sample.
       seed: of the samples and of the bootstrap.
