@@ -264,9 +264,10 @@ def _nearest(likeness_to: np.ndarray) -> np.ndarray:
 
 
 def _most_similar(row: np.ndarray, item: int, count: int) -> np.ndarray:
-    row = row.copy()
-    row[item] = -np.inf
-    least = np.partition(row, len(row) - count)[len(row) - count]
-    few = np.flatnonzero(row >= least)  # with all that are equal to the last one, of which the first items stay
-    few = few[np.lexsort((few, -row[few]))][:count]
-    return np.where(row[few] > 0, few, -1)
+    near = np.flatnonzero(row > 0)  # few where the weights are sparse
+    near = near[near != item]
+    if len(near) > 4 * count:
+        least = np.partition(row[near], len(near) - count)[len(near) - count]
+        near = near[row[near] >= least]  # with all that are equal to the last one, of which the first items stay
+    near = near[np.lexsort((near, -row[near]))][:count]
+    return np.pad(near, (0, count - len(near)), constant_values=-1)

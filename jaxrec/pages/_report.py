@@ -26,7 +26,7 @@ from jaxrec.pages._results import compared, results
 from jaxrec.pages._training import training
 from jaxrec.statistics._comparison import Comparison
 
-MOST_USERS, MOST_ITEMS = 2000, 5000
+MOST_USERS, MOST_ITEMS = 1000, 3000
 """How many users and items a page shows; of more it shows a sample, and says so."""
 
 WITHOUT_DATA = (
