@@ -164,7 +164,8 @@ def _lead(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
         return paragraph(runs)
     best = max(means, key=means.__getitem__)
     low, high = reports[best].interval(main)
-    told = f" {best} has the highest {main}: {number(means[best])}, 95% interval {number(low)} to {number(high)}."
+    what = f"{best} has the highest {main}:" if len(means) > 1 else f"Its {main} is"
+    told = f" {what} {number(means[best])}, 95% interval {number(low)} to {number(high)}."
     pairs = {frozenset((row.a, row.b)): row for row in comparisons if row.metric == main}
     own = {label: pairs[frozenset((best, label))] for label in means if frozenset((best, label)) in pairs}
     alike = [label for label, row in own.items() if not row.significant]
