@@ -38,6 +38,7 @@ __all__ = [
     "EmbeddingTables",
     "Encoded",
     "EpochEvent",
+    "FiltersGraph",
     "FoldIn",
     "Histories",
     "HistoryScorer",
@@ -533,6 +534,31 @@ class AddsItems(Protocol):
         Args:
           scorer: of the fitted model, for its I items.
           data: who has what, of all items; the new ones come behind the I old ones.
+        """
+        ...
+
+
+@runtime_checkable
+class FiltersGraph(Protocol):
+    """A model that is a linear filter of the graph: what it makes of each frequency can be drawn.
+
+    >>> from jaxrec.models import EASE, LightGCN
+    >>> isinstance(LightGCN(), FiltersGraph), isinstance(EASE(), FiltersGraph)
+    (True, False)
+    """
+
+    def response(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gain of each frequency.
+
+        Args:
+          eigenvalues: [n] of the normalized adjacency A~, in -1..1, descending; 1 is the smoothest. They are those of a
+            bipartite graph, so with each its negative is there.
+
+        Returns:
+          [n], up to what the model makes of degrees besides.
+
+        Raises:
+          JaxrecError: a part of the model is no linear filter.
         """
         ...
 

@@ -19,6 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
 # Modules whose package has another name.
 PACKAGES = {
+    "axe_playwright_python": "axe-playwright-python",
     "mlflow": "mlflow-skinny",
     "orbax": "orbax-checkpoint",
     "sklearn": "scikit-learn",

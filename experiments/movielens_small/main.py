@@ -22,8 +22,16 @@ from experiments.movielens_small.config import CHOSEN, GRIDS
 from jaxrec.api import default_space, title_of
 from jaxrec.files import write_whole
 from jaxrec.fitting import Trial, plain_description
+from jaxrec.pages import METRICS, Entry, report
 from jaxrec.ranking import ItemSpace
-from jaxrec.reports import Report, average_reports, compare_reports, comparison_table, paired_difference
+from jaxrec.reports import (
+    Report,
+    average_reports,
+    compare_reports,
+    comparison_table,
+    paired_difference,
+    popularity_groups,
+)
 from jaxrec.statistics import Comparison
 
 COLUMNS = (
@@ -95,7 +103,9 @@ def compare(options: Options) -> int:
     print("\n" + "\n".join(findings))
     show_users(split, models)
     write(options.out, split, models, reports, rows, seconds, findings, time.perf_counter() - started)
+    page = write_report(options.out, split, models, reports, rows)
     print(f"\nRun folder: {options.out} ({time.perf_counter() - started:.0f} s in all)")
+    print(f"Report: {page}, for a browser")
     return 0
 
 
@@ -103,7 +113,8 @@ def evaluate(model: jaxrec.FittedModel, split: jaxrec.Split, space: ItemSpace) -
     """Evaluate on the test part, without the warning about ties that popularity and random cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return jaxrec.evaluate(model, split, space=space)
+        groups = popularity_groups(split.fitted)
+        return jaxrec.evaluate(model, split, metrics=METRICS, space=space, item_groups=groups)
 
 
 def conclusions(reports: Mapping[str, Report], rows: Sequence[Comparison]) -> list[str]:
@@ -166,7 +177,9 @@ def write(
                 "best_epoch": models[name].info["best_epoch"],
                 "valid": models[name].info["valid"],
                 "test": {metric: reports[name].mean(metric) for metric in COLUMNS},
-                "intervals": {metric: reports[name].interval(metric) for metric in reports[name].per_user},
+                "intervals": {
+                    metric: reports[name].interval(metric) for metric in COLUMNS if metric in reports[name].per_user
+                },
                 "trainings": reports[name].runs,
                 "seeds": reports[name].to_dict()["seeds"],
                 "seconds": seconds[name],
@@ -175,6 +188,20 @@ def write(
         },
     }
     write_whole(out / "metrics.json", (json.dumps(document, indent=1) + "\n").encode())
+
+
+def write_report(
+    out: pathlib.Path,
+    split: jaxrec.Split,
+    models: Mapping[str, jaxrec.FittedModel],
+    reports: Mapping[str, Report],
+    rows: Sequence[Comparison],
+) -> pathlib.Path:
+    """Write the page over the six models, with the tests that were made already, and return its path."""
+    entries = {name: Entry(model, reports[name], command="make run") for name, model in models.items()}
+    path = out / "report.html"
+    report(entries, split, name="movielens-small", comparisons=rows).write(path)
+    return path
 
 
 def tune() -> int:

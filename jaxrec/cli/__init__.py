@@ -25,6 +25,7 @@ COMMANDS = (
     ("blend", "blend", "the models of several run folders as one, with learnt weights"),
     ("evaluate", "evaluate", "measure the model of a run folder again"),
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
+    ("report", "report", "one page over several runs: alerts, data, results, lists, the model's view"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
     ("similar", "similar", "the most similar items of an item"),
@@ -54,8 +55,8 @@ status is 0, 2 after a mistake (which one line names), 75 after SIGTERM, or 130 
 environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
-  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate and
-                            recommend --all do so on Linux, where it makes large products up to a third faster)
+  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate, report
+                            and recommend --all do so on Linux: large products are up to a third faster)
 
 example:
   jaxrec fit movielens-small --model lightgcn --out runs/first
@@ -178,7 +179,7 @@ def _is_heavy(name: str, rest: Sequence[str]) -> bool:
     """Whether a command computes long enough to pay for a second start of Python (0.7 s)."""
     if "-h" in rest or "--help" in rest:
         return False
-    return name in ("fit", "tune", "blend", "evaluate") or (name == "recommend" and "--all" in rest)
+    return name in ("fit", "tune", "blend", "evaluate", "report") or (name == "recommend" and "--all" in rest)
 
 
 def _help() -> str:

@@ -73,7 +73,7 @@ def run(argv: Sequence[str]) -> None:
         "paired bootstrap over users, Holm's correction over all rows. It compares trained models; a claim about "
         "methods needs several seeds of each.",
     )
-    labels = _labels(command.runs)
+    labels = labels_of(command.runs, "compare")
     reference = None if command.reference is None else _label_of(command.reference, labels, command.runs)
     files = [
         (writable(flag, name), draw)
@@ -87,8 +87,9 @@ def run(argv: Sequence[str]) -> None:
     key = random_key(command.seed, "--seed")
     check_options(key, command.resamples, command.level, "percentile", command.memory_mb)
     models = [command.restored(folder) for folder in command.runs]
-    seeds = {label: _seeds(folder, command.quiet) for label, folder in zip(labels, command.runs, strict=True)}
-    parts, described = _one_split(command, models)
+    stored = [read_metrics(folder, command.quiet) for folder in command.runs]
+    seeds = {label: seeds_of(figures) for label, figures in zip(labels, stored, strict=True)}
+    parts, described = one_split(command, models, "compare")
     for text in (*parts.train.notes, *parts.notes):
         note(text, command.quiet)
     k = list_lengths(command.k, parts, command.quiet)
@@ -156,9 +157,18 @@ def run(argv: Sequence[str]) -> None:
     emit(document, text, command.json)
 
 
-def _labels(runs: Sequence[str]) -> list[str]:
-    if len(runs) < 2:
-        raise JaxrecError(f"compare needs at least two run folders, got {len(runs)}")
+def labels_of(runs: Sequence[str], command: str, least: int = 2) -> list[str]:
+    """The labels of run folders: the names of the folders, or where two agree their paths.
+
+    Raises:
+      JaxrecError: fewer folders than the command needs, or one twice.
+
+    >>> labels_of(["runs/mf", "runs/ease"], "compare")
+    ['mf', 'ease']
+    """
+    if len(runs) < least:
+        needs = "two run folders" if least == 2 else "one run folder"
+        raise JaxrecError(f"{command} needs at least {needs}, got {len(runs)}")
     if len({pathlib.Path(folder).resolve() for folder in runs}) < len(runs):
         raise JaxrecError("a run folder is named twice; name each once")
     names = [pathlib.Path(folder).resolve().name for folder in runs]
@@ -175,21 +185,31 @@ def _label_of(reference: str, labels: Sequence[str], runs: Sequence[str]) -> str
     )
 
 
-def _one_split(command: CompareCommand, models: Sequence[FittedModel]) -> tuple[Split, dict[str, Any]]:
-    """The split of the runs, whose test parts and fitted interactions must be the same."""
+def one_split(command: Any, models: Sequence[FittedModel], name: str) -> tuple[Split, dict[str, Any]]:
+    """The split of the runs of a command, whose test parts and fitted interactions must be the same.
+
+    Args:
+      command: its options: `runs`, `data`, `data_and_split` and `kinds()`.
+      models: of the run folders.
+      name: of the command, for messages.
+
+    Raises:
+      MismatchError: a model of ratings, or runs of different splits.
+      JaxrecError: see `split_of`.
+    """
     made: dict[Any, tuple[Split, dict[str, Any]]] = {}
     first: tuple[str, Split, Any, dict[str, Any]] | None = None
     for folder, model in zip(command.runs, models, strict=True):
         if model.info["task"] == "rating":
-            raise MismatchError(f"{folder!r} predicts ratings, and compare is for models that rank")
+            raise MismatchError(f"{folder!r} predicts ratings, and {name} is for models that rank")
         source = model.info.get("source")
-        name = source.get("fingerprint") if isinstance(source, dict) else None
-        if name not in made:
+        mark = source.get("fingerprint") if isinstance(source, dict) else None
+        if mark not in made:
             # The options are for folders that do not say their split; `data_dir` is for all.
             own = command.data_and_split
             options = own if source is None else DataOptions(data_dir=own.data_dir)
-            made[name] = split_of(folder, model, command.data, options, command.kinds())
-        parts, described = made[name]
+            made[mark] = split_of(folder, model, command.data, options, command.kinds())
+        parts, described = made[mark]
         fitted = parts.train if model.info["fitted_on"] == "train" else parts.fitted
         if first is None:
             first = folder, parts, fitted, described
@@ -216,9 +236,9 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return "".join(f", {name} is {a!r} and {b!r}" for name, (a, b) in pairs.items() if a != b)
 
 
-def _seeds(folder: str, quiet: bool) -> dict[str, Any]:
-    """What a run folder says of several seeds."""
-    seeds = read_metrics(folder, quiet).get("seeds")
+def seeds_of(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figures of a run folder say of several seeds."""
+    seeds = figures.get("seeds")
     return seeds if isinstance(seeds, dict) and isinstance(seeds.get("runs"), list) else {}
 
 

@@ -14,7 +14,7 @@ from jaxrec.models._filter_graph import FilterParts, reciprocals
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.scorers import Band, Lane, Series
 from jaxrec.sparse import spmm
-from jaxrec.spectral import chebyshev_coefficients
+from jaxrec.spectral import chebyshev_coefficients, chebyshev_response
 
 __all__ = ["Bands", "ChebyshevSeries", "LowPass", "OneHop", "Plateau", "Sharpened", "UserLowPass"]
 
@@ -56,6 +56,16 @@ class OneHop:
         """It needs no vectors."""
         return 0
 
+    def gain_of(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gains of eigenvalues [n] of P, descending, up to the exponents of degrees.
+
+        Raises:
+          JaxrecError: another power than 1, which no gains describe.
+        """
+        if self.power != 1:
+            raise JaxrecError(f"OneHop with power {self.power:g} is no linear filter and has no response")
+        return self.weight * eigenvalues
+
     def put(self, parts: FilterParts) -> None:
         """One lane."""
         users = self.weight * parts.graph.user_degrees ** jnp.float32(-self.users)
@@ -88,6 +98,10 @@ class LowPass:
         _check_finite(self, ("weight", "own", "scored"))
         _check_rank(self.rank)
 
+    def gain_of(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gains of eigenvalues [n] of P, descending, up to the exponents of degrees."""
+        return _first(eigenvalues, self.rank) * self.weight
+
     def put(self, parts: FilterParts) -> None:
         """One band, of equal gains."""
         gains = parts.gains(jnp.full(self.rank, self.weight, jnp.float32))
@@ -119,6 +133,10 @@ class UserLowPass:
     def __post_init__(self) -> None:
         _check_finite(self, ("weight", "users", "scored"))
         _check_rank(self.rank)
+
+    def gain_of(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gains of eigenvalues [n] of P, descending, up to the exponents of degrees."""
+        return _first(eigenvalues, self.rank) * self.weight
 
     def put(self, parts: FilterParts) -> None:
         """One band, whose items have what their users' vectors sum to."""
@@ -165,6 +183,11 @@ class Bands:
     def rank(self) -> int:
         """How many vectors have a gain."""
         return self.ends[-1]
+
+    def gain_of(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gains of eigenvalues [n] of P, descending, up to the exponents of degrees."""
+        band = jnp.searchsorted(jnp.asarray(self.ends), jnp.arange(eigenvalues.shape[0]), side="right")
+        return jnp.asarray((*self.gains, 0.0), eigenvalues.dtype)[band]
 
     def put(self, parts: FilterParts) -> None:
         """One band of a scorer, with a gain for each vector."""
@@ -256,12 +279,22 @@ class ChebyshevSeries:
         """It needs no vectors."""
         return 0
 
+    def gain_of(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gains of eigenvalues [n] of P, descending, up to the exponents of degrees: those of the series."""
+        coefficients = self.weight * chebyshev_coefficients(self.response, self.order, (0.0, 1.0))
+        return chebyshev_response(coefficients, eigenvalues, (0.0, 1.0))
+
     def put(self, parts: FilterParts) -> None:
         """One series; the eigenvalues of P lie in 0..1."""
         coefficients = self.weight * chebyshev_coefficients(self.response, self.order, (0.0, 1.0))
         graph = parts.graph
         scales = 1 / graph.user_degrees, graph.item_degrees**-0.5
         parts.series.append(Series(coefficients, *scales, parts.own(self.own), parts.scored(self.scored)))
+
+
+def _first(eigenvalues: jax.Array, rank: int) -> jax.Array:
+    """1 for the first eigenvalues, and 0 for the others."""
+    return (jnp.arange(eigenvalues.shape[0]) < rank).astype(eigenvalues.dtype)
 
 
 def _check_finite(term: Any, names: tuple[str, ...]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
@@ -68,6 +71,30 @@ class GraphFilter(SolvedModel, nn.Module):
         if not self.tolerance > 0:
             raise JaxrecError(f"tolerance must be positive, got {self.tolerance}")
         super().__post_init__()
+
+    def response(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gain of each frequency, the sum of those of the terms, which filter P and so do not see the sign.
+
+        Args:
+          eigenvalues: [n] of A~, descending, with each its negative.
+
+        Raises:
+          JaxrecError: a term that is no linear filter, or has no `gain_of`.
+
+        >>> model = GraphFilter(terms=(OneHop(), LowPass(rank=1, weight=0.5)))
+        >>> model.response(jnp.array([1.0, 0.5, -0.5, -1.0])).tolist()
+        [1.5, 0.25, 0.25, 1.5]
+        """
+        size = eigenvalues.shape[0]
+        smooth = eigenvalues[: -(-size // 2)] ** 2
+        total = jnp.zeros_like(smooth)
+        for term in self.terms:
+            gain_of: Any = getattr(term, "gain_of", None)
+            if not callable(gain_of):
+                raise JaxrecError(f"the term {term!r} has no gain_of, so the filter has no response to show")
+            total += jnp.asarray(gain_of(smooth))
+        place = np.arange(size)
+        return total[np.minimum(place, size - 1 - place)]
 
     def __call__(self, adjacency: SparseOperator) -> FilterScorer:
         """The scorer, from a normalized adjacency [N, N]."""

@@ -110,6 +110,17 @@ class LightGCN(EmbeddingModel):
         """(a_0, ..., a_L)."""
         return self.layer_weights or (1 / (self.layers + 1),) * (self.layers + 1)
 
+    def response(self, eigenvalues: jax.Array) -> jax.Array:
+        """The gain of each frequency: a_0 + a_1 x + ... + a_L x^L for eigenvalues x of A~, [n].
+
+        >>> LightGCN(layers=1).response(jnp.array([1.0, 0.0, -1.0])).tolist()  # (1 + x) / 2
+        [1.0, 0.5, 0.0]
+        """
+        gains = jnp.zeros_like(eigenvalues)
+        for weight in reversed(self.weights_of_layers):
+            gains = gains * eigenvalues + weight
+        return gains
+
     def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
         """The rows of a batch, as taken from `self(adjacency)`, without the tables of all nodes.
 

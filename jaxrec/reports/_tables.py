@@ -88,7 +88,7 @@ def comparison_table(
     paired bootstrap over users). It is about users, for these trained models.
     Trainings: mf 1, random 1. A claim about methods needs at least 5 seeds of each model that a seed changes.
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**", trainings)
+    head, rows, notes = table_content(reports, names, extra, level, comparisons, reference, lower, "**", trainings)
     return "\n".join([aligned_text([head, *([cell.text("**", "**") for cell in row] for row in rows)]), *notes])
 
 
@@ -113,7 +113,9 @@ def comparison_markdown(
     |---|---|
     | random | 0.5000 ±.0000 |
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "**bold**", trainings)
+    head, rows, notes = table_content(
+        reports, names, extra, level, comparisons, reference, lower, "**bold**", trainings
+    )
     texts = [head[1:], *([cell.text("**", "**") for cell in row] for row in rows)]
     cells = [[text.replace("|", r"\|") for text in row] for row in texts]
     lines = [" | ".join(["|", *cells[0]]) + " |", "|" + "---|" * len(head)]
@@ -146,7 +148,7 @@ def comparison_latex(
     \bottomrule
     \end{tabular}
     """
-    head, rows, notes = _content(reports, names, extra, level, comparisons, reference, lower, "bold", trainings)
+    head, rows, notes = table_content(reports, names, extra, level, comparisons, reference, lower, "bold", trainings)
     # Markup goes around what is escaped already: the means, which are numbers.
     texts = [
         [dataclasses.replace(cell, mean=_latex(cell.mean), rest=_latex(cell.rest)) for cell in row] for row in rows
@@ -162,8 +164,18 @@ def comparison_latex(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Cell:
-    """One cell: what may be bold, whether it is and has a dagger, and what follows."""
+class Cell:
+    """One cell: what may be bold, whether it is and has a dagger, and what follows.
+
+    Attributes:
+      mean: the mean, or the text of another column.
+      rest: its interval over users and its spread over seeds.
+      best: whether it is the best mean of its column.
+      differs: whether it has a dagger.
+
+    >>> Cell("0.5000", " ±.1000", best=True, differs=True).text("**", "**")
+    '**0.5000**† ±.1000'
+    """
 
     mean: str
     rest: str = ""
@@ -171,10 +183,11 @@ class _Cell:
     differs: bool = False
 
     def text(self, start: str, end: str, dagger: str = "†") -> str:
+        """The cell as text, with marks around the best mean."""
         return (f"{start}{self.mean}{end}" if self.best else self.mean) + (dagger if self.differs else "") + self.rest
 
 
-def _content(
+def table_content(
     reports: Mapping[str, Report],
     names: Sequence[str],
     extra: Mapping[str, Mapping[str, str]] | None,
@@ -184,8 +197,12 @@ def _content(
     lower: Collection[str] | None,
     bold: str,
     trainings: Mapping[str, int] | None,
-) -> tuple[list[str], list[list[_Cell]], list[str]]:
-    """The head, the rows, and the sentences below the table."""
+) -> tuple[list[str], list[list[Cell]], list[str]]:
+    """The head, the rows, and the sentences below a table, as `comparison_table` describes them.
+
+    Args:
+      bold: how the sentences call a bold mean; the others as in `comparison_table`.
+    """
     if not reports:
         raise JaxrecError("reports is empty; pass at least one")
     check_level(level)
@@ -205,7 +222,7 @@ def _content(
             other = reference if reference is not None else next((one for one in order if one != label), None)
             p = p_values.get((name, frozenset((label, other))), math.nan)
             mean = number_text(means[label])
-            column[label] = _Cell(
+            column[label] = Cell(
                 mean,
                 _users(report, name, level) + _seeds(report, name),
                 # Means that read alike are bold alike.
@@ -216,9 +233,9 @@ def _content(
     further = extra or {}
     rows = [
         [
-            _Cell(label),
+            Cell(label),
             *(columns[name][label] for name in names),
-            *(_Cell(one.get(label, "")) for one in further.values()),
+            *(Cell(one.get(label, "")) for one in further.values()),
         ]
         for label in reports
     ]

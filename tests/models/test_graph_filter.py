@@ -109,6 +109,42 @@ def test_terms_add_up_and_share_what_they_can():
     close(scores_of(scorer), sum(scores_of(scorer_of(term)) for term in terms))
 
 
+PLAIN = {"own": 0.0, "scored": 0.0}  # exponents with which the term is a function of P alone
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        OneHop(weight=0.7, scored=0.5),
+        LowPass(weight=0.5, rank=RANK, **PLAIN),
+        Bands(gains=(2.0, 0.5), ends=(2, RANK), **PLAIN),
+        ChebyshevSeries(response=Sharpened(0.3), order=2, own=0.0, scored=0.0),
+    ],
+    ids=lambda term: type(term).__name__,
+)
+def test_the_response_is_what_the_filter_makes_of_each_frequency(term):
+    eigenvalues = np.concatenate([VALUES, -VALUES[::-1]]).astype(np.float32)
+    gains = np.asarray(GraphFilter(terms=(term, term)).response(jnp.asarray(eigenvalues)))
+    np.testing.assert_allclose(gains, gains[::-1], rtol=1e-6)  # P is the square of A~, so the sign is lost
+    vectors = RIGHT[: len(VALUES)]
+    expected = UNIT @ vectors.T @ np.diag(gains[: len(VALUES)]) @ vectors
+    np.testing.assert_allclose(scores_of(scorer_of(term, term)), expected, atol=2e-5)
+
+
+def test_what_is_no_linear_filter_has_no_response():
+    with pytest.raises(JaxrecError, match="OneHop with power 2 is no linear filter"):
+        GraphFilter(terms=(OneHop(power=2.0),)).response(jnp.array([1.0, -1.0]))
+
+    class Silent:
+        rank = 0
+
+        def put(self, parts):
+            """Nothing."""
+
+    with pytest.raises(JaxrecError, match="has no gain_of, so the filter has no response to show"):
+        GraphFilter(terms=(Silent(),)).response(jnp.array([1.0, -1.0]))
+
+
 def test_a_weight_of_another_size_compiles_nothing():
     scores_of(scorer_of(OneHop(weight=0.3), LowPass(rank=3)))
     before = SCORES._cache_size()

@@ -118,6 +118,16 @@ def test_weights_on_one_layer_give_the_power_of_the_adjacency(key):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_response_is_what_propagation_makes_of_each_eigenvector(model):
+    values, vectors = np.linalg.eigh(normal())
+    tables = np.repeat(vectors[:, [0, 3, -1]], [1, 1, 2], axis=1).astype(np.float32)  # three frequencies, DIM columns
+    variables = {"params": {"user_embedding": tables[:USERS], "item_embedding": tables[USERS:]}}
+    propagated = np.concatenate(model.apply(variables, DATA.adjacency))
+    gains = np.asarray(model.response(jnp.asarray(values[[0, 3, -1, -1]], jnp.float32)))
+    np.testing.assert_allclose(propagated, tables * gains, atol=1e-6)
+
+
 def test_nodes_without_an_edge_keep_their_share_of_layer_0(key):
     model = LightGCN(dim=DIM, layers=3, num_users=USERS, num_items=ITEMS)
     variables = model.init(key, DATA.adjacency)
