@@ -167,7 +167,7 @@ class Reflected(MF):
 
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, sparse=True)], ids=["dense", "sparse"])
 def test_tables_of_its_own_are_trained_row_by_row(optimizer, data):
-    how = {"epochs": 3, "batch_size": 32, "key": jax.random.key(0)}
+    how = {"loss": BPR(), "epochs": 3, "batch_size": 32, "key": jax.random.key(0)}
     own = jaxrec.fit(Reflected(dim=3), data, optimizer=optimizer, **how)
     records = [record["loss"] for record in own.info["records"]]
     assert records[-1] < records[0]

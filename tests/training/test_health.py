@@ -43,7 +43,7 @@ def test_a_training_in_which_nothing_moves_is_an_error(optimizer):
 def test_users_who_have_every_item_teach_nothing():
     whole = jaxrec.from_arrays([0, 0, 1, 1], [0, 1, 0, 1])
     with pytest.raises(JaxrecError, match="4 interactions an epoch are of users who have every item"):
-        jaxrec.fit(jaxrec.MF(dim=2), whole, epochs=1, key=KEY)
+        jaxrec.fit(jaxrec.MF(dim=2), whole, loss=BPR(), epochs=1, key=KEY)
 
 
 def test_a_pause_within_a_training_is_none():

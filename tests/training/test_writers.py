@@ -62,7 +62,7 @@ def test_tensorboard_has_a_run_for_each_stage_with_the_figures_of_every_epoch(tm
         assert {step for _, step, _ in scalars} == {record["epoch"] for record in records}
         (settings,) = texts.values()
         assert "|model.dim|2|" in settings
-        assert "|training.loss|BPR|" in settings
+        assert "|training.loss|InBatchSoftmax|" in settings
 
 
 def test_tensorboard_has_a_run_for_each_member(tmp_path):
