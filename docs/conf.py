@@ -1,0 +1,102 @@
+"""How the documentation is built: `make docs`, or `python -m sphinx -W -b html docs build/docs`."""
+
+import hashlib
+import os
+import pathlib
+import sys
+
+DOCS = pathlib.Path(__file__).parent
+ROOT = DOCS.parent
+CACHE = ROOT / ".cache" / "docs"
+sys.path[:0] = [str(DOCS / "_ext"), str(ROOT)]
+
+# What the kernels of the notebooks inherit: nothing is written into the home folder, and a program that two notebooks
+# need is compiled once.
+os.environ.update(
+    IPYTHONDIR=str(CACHE / "ipython"),
+    JUPYTER_CONFIG_DIR=str(CACHE / "jupyter"),
+    JUPYTER_DATA_DIR=str(CACHE / "jupyter"),
+    JUPYTER_RUNTIME_DIR=str(CACHE / "jupyter"),
+    JUPYTER_PLATFORM_DIRS="1",
+    MPLCONFIGDIR=str(CACHE / "matplotlib"),
+    MPLBACKEND="module://matplotlib_inline.backend_inline",
+    JAX_COMPILATION_CACHE_DIR=str(CACHE / "programs"),
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+    JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
+    JAX_PLATFORMS=os.environ.get("JAX_PLATFORMS", "cpu"),
+    PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+)
+
+import jaxrec
+from jaxrec.fitting import versions
+
+
+def sources() -> str:
+    """A hash of what a notebook's output depends on besides its own cells."""
+    made = hashlib.sha256(repr(sorted(versions().items())).encode())
+    for folder in ("jaxrec", "experiments", "examples"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            made.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return made.hexdigest()[:16]
+
+
+project = "jaxrec"
+author = "jaxrec contributors"
+copyright = author
+version = release = jaxrec.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "pages_beside",
+    "api_pages",
+    "tables",
+]
+exclude_patterns = ["_ext", "_static"]
+root_doc = "index"
+
+# Text in Markdown with formulas between dollar signs; headings are targets of links.
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Notebooks are run by the build. jupyter-cache looks at their code alone, so the folder has a hash of the rest.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(CACHE / "notebooks" / sources())
+nb_execution_raise_on_error = True
+nb_execution_timeout = 180
+nb_execution_show_tb = True
+nb_kernel_rgx_aliases = {".*": "python3"}
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+python_maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+
+html_theme = "sphinx_book_theme"
+html_title = f"jaxrec {version}"
+html_static_path = ["_static"]
+html_css_files = ["jaxrec.css"]
+html_show_search_summary = False  # a page that is opened from disk may not fetch others
+html_show_sphinx = False
+html_copy_source = True
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "navigation_with_keys": False,
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
