@@ -38,17 +38,19 @@ class Row:
 
 
 def rows_of(path: pathlib.Path) -> list[Row]:
-    """The rows of a file that has `dataset` and `rows`; none of a file of another form."""
+    """The rows of a file that has `rows`, each with a name and a data set; none of a file of another form."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, Mapping) or not {"dataset", "rows"} <= set(content):
+    found = content.get("rows") if isinstance(content, Mapping) else None
+    if not isinstance(found, list) or not all("row" in row for row in found):
         return []
     made = []
-    for row in content["rows"]:
+    for row in found:
+        part = row.get("part", "test")
         made.append(
             Row(
                 path.relative_to(ROOT).as_posix(),
-                str(content["dataset"]),
-                str(row["row"]),
+                str(row.get("dataset", content.get("dataset", ""))),
+                str(row["row"]) + ("" if part == "test" else f" (held out: {part})"),
                 tuple(row.get("classes", ())),
                 {name: value for name, value in row.items() if "@" in name and isinstance(value, (int, float))},
                 row.get("intervals", {}),

@@ -1,0 +1,87 @@
+"""Fit and measure every row once, and write the figures with their seconds, the date and the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import tyro
+
+import jaxrec
+from experiments.overview.config import LOSSES, MODELS, SEED
+from jaxrec.fitting import plain_description, versions
+
+METRICS = ("recall", "ndcg")
+LENGTHS = (10, 20)
+NAMES = [f"{metric}@{k}" for k in LENGTHS for metric in METRICS]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Measure every model and every loss on movielens-small.
+
+    Attributes:
+      out: the JSON file.
+      rows: names of rows; all by default.
+      processor: how the file names the machine.
+    """
+
+    out: pathlib.Path = pathlib.Path("runs/overview/movielens-small.json")
+    rows: tuple[str, ...] = ()
+    processor: str = f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print a line for each row, and write the file."""
+    options = tyro.cli(Options, args=argv, prog="python -m experiments.overview")
+    split = jaxrec.split(jaxrec.load("movielens-small"), "user_temporal", test=0.2, valid=0.1)
+    every = {**MODELS, **LOSSES}
+    unknown = sorted(set(options.rows) - every.keys())
+    if unknown:
+        print(f"error: no row is named {unknown[0]!r}; the rows are {', '.join(every)}")
+        return 2
+    rows = []
+    for name in options.rows or every:
+        rows.append({"row": name, **measured(*every[name], split)})
+        print(f"{name}: ndcg@10 {rows[-1]['ndcg@10']:.4f}, {rows[-1]['seconds']:.1f} s", flush=True)
+    document = {
+        "dataset": "movielens-small",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": options.processor,
+        "versions": versions(),
+        "rows": rows,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    jaxrec.files.write_whole(options.out, (json.dumps(document, indent=1) + "\n").encode())
+    return 0
+
+
+def measured(model: Any, options: jaxrec.TrainingOptions | None, split: jaxrec.Split) -> dict[str, Any]:
+    """The figures of one row, its seconds from the split to the last figure, its settings and its classes."""
+    start = time.perf_counter()
+    fitted = jaxrec.fit(model, split, options, key=jax.random.key(SEED))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lists of equal scores, which popularity may give
+        report = jaxrec.evaluate(fitted, split, k=LENGTHS, metrics=METRICS, space=None)
+    seconds = time.perf_counter() - start
+    classes = [type(model).__name__, *([] if options is None else [type(options.loss).__name__])]
+    return {
+        **{name: round(report.mean(name), 5) for name in NAMES},
+        "intervals": {name: [round(bound, 5) for bound in report.interval(name)] for name in NAMES},
+        "seconds": round(seconds, 1),
+        "best_epoch": fitted.info.get("best_epoch"),
+        "classes": classes,
+        "settings": {
+            "model": plain_description(model),
+            **({} if options is None else {"options": plain_description(options)}),
+        },
+    }
