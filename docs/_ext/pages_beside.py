@@ -28,8 +28,8 @@ def page_of(path: str) -> str | None:
     """The page of the site that a file of the repository became, without an ending."""
     if path in PROJECT:
         return PROJECT[path]
-    if path == "README.md":
-        return "index"
+    if path in ("README.md", "experiments"):
+        return "index" if path == "README.md" else "experiments/index"
     found = re.fullmatch(r"experiments/(\w+)(/README\.md)?/?", path)
     if found and (ROOT / "experiments" / found[1] / "README.md").is_file():
         return f"experiments/{found[1]}"
