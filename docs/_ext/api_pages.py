@@ -147,7 +147,8 @@ def resolve(
     elif (one := reference.find(target)) is not None:
         place, anchor = one.room, one.path
     else:
-        return None if target.startswith("jaxrec.") and "._" not in target else content
+        variable = len(target.rpartition(".")[2]) == 1  # of a type, which no page has
+        return None if target.startswith("jaxrec.") and "._" not in target and not variable else content
     uri = app.builder.get_relative_uri(node.get("refdoc", env.docname), f"api/{place}")
     made = nodes.reference("", "", internal=True, refuri=f"{uri}#{anchor}")
     made += content

@@ -18,10 +18,10 @@ def to_rst(lines: Iterable[str], known: Collection[str] = ()) -> list[str]:
     made: list[str] = []
     rows: list[str] = []
     example, formula = False, None
-    for line in lines:
+    for line in _listed_references(list(lines)):
         stripped = line.strip()
         indent = len(line) - len(line.lstrip())
-        if stripped.startswith("| ") and stripped.endswith("|") and not example:
+        if re.fullmatch(r"\|( .*|-+\|.*)\|", stripped) and not example:
             rows.append(line)
             continue
         if rows:
@@ -39,6 +39,17 @@ def to_rst(lines: Iterable[str], known: Collection[str] = ()) -> list[str]:
             formula = None
             made.append(" " * indent + escaped(stripped, known))
     return made + (_table(rows, known) if rows else [])
+
+
+def _listed_references(lines: list[str]) -> list[str]:
+    """The section "References" as a list where its entries have indented further lines."""
+    start = next((at for at, line in enumerate(lines) if line.strip() == "References:"), len(lines))
+    end = next((at for at in range(start + 1, len(lines)) if lines[at][:1].strip()), len(lines))
+    own = lines[start + 1 : end]
+    if not any(line.startswith("    ") for line in own):
+        return lines
+    listed = [line if not line.strip() or line.startswith("    ") else f"  - {line.strip()}" for line in own]
+    return [*lines[: start + 1], *listed, *lines[end:]]
 
 
 def escaped(text: str, known: Collection[str] = ()) -> str:

@@ -61,7 +61,7 @@ def _target(found: re.Match[str], source: str, page: str) -> str:
     if path.startswith("jaxrec/") and path.endswith(".py") and "/_" not in path:
         return f"/api/{path.removesuffix('.py').replace('/', '.')}.rst"
     if path.startswith("examples/") and path.endswith(".py"):
-        return f"/{PROJECT['examples/README.md']}.md#{pathlib.Path(path).name.replace('.', '-').replace('_', '-')}"
+        return f"/{PROJECT['examples/README.md']}.md#{pathlib.Path(path).name.replace('.', '')}"
     return os.path.relpath(ROOT / path, ROOT / "docs" / os.path.dirname(page)) + anchor
 
 

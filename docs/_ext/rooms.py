@@ -86,7 +86,7 @@ def faults(found: list[Symbol]) -> list[str]:
     lines = []
     for symbol in found:
         kind = symbol.kind
-        if kind == "data":
+        if kind == "data" or _is_foreign(symbol.thing):
             continue
         text = inspect.getdoc(symbol.thing) or ""
         if not text:
@@ -95,6 +95,11 @@ def faults(found: list[Symbol]) -> list[str]:
             lines.append(f"{symbol.path}: no example")
         lines += [f"{symbol.path}{member}: {what}" for member, what in _untyped(symbol.thing, kind)]
     return lines
+
+
+def _is_foreign(thing: Any) -> bool:
+    """Whether another library defines it, such as the matrices of JAX."""
+    return (getattr(thing, "__module__", None) or "").partition(".")[0] in ("jax", "numpy", "scipy", "networkx")
 
 
 def _wants_example(thing: Any) -> bool:
@@ -112,7 +117,8 @@ def _untyped(thing: Any, kind: str) -> list[tuple[str, str]]:
     lines = []
     for name, member in vars(thing).items():
         function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
-        if isinstance(function, types.FunctionType) and not name.startswith("_"):
+        # The arguments of tests are fixtures, which pytest finds by their names.
+        if isinstance(function, types.FunctionType) and not name.startswith(("_", "test_")):
             lines += _without_types(f".{name}", function, bound=not isinstance(member, staticmethod))
     return lines
 

@@ -35,8 +35,8 @@ def principal_plane(vectors: npt.ArrayLike) -> np.ndarray:
 
     Source: Pearson, "On lines and planes of closest fit to systems of points in space", Philosophical Magazine 1901.
 
-    >>> principal_plane([[0.0, 0.0], [0.0, 4.0], [0.0, 2.0]]).round(3).tolist()
-    [[-2.0, 0.0], [2.0, 0.0], [0.0, 0.0]]
+    >>> principal_plane([[0.0, 0.0], [0.0, 6.0], [0.0, 3.0], [0.0, 7.0]]).round(3).tolist()
+    [[4.0, 0.0], [-2.0, 0.0], [1.0, 0.0], [-3.0, 0.0]]
     """
     x = np.asarray(vectors, np.float64)
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
