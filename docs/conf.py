@@ -1,6 +1,7 @@
 """How the documentation is built: `make docs`, or `python -m sphinx -W -b html docs build/docs`."""
 
 import hashlib
+import importlib.util
 import os
 import pathlib
 import sys
@@ -30,6 +31,12 @@ os.environ.update(
 import jaxrec
 from jaxrec.fitting import versions
 
+# MathJax 3 in one file, which loads nothing else; the package brings it along, so that it is not in the repository.
+_PACKAGE = importlib.util.find_spec("sphinx-mathjax-offline")
+assert _PACKAGE is not None, "the formulas need MathJax: pip install 'jaxrec[docs]'"
+assert _PACKAGE.origin is not None
+MATHJAX = pathlib.Path(_PACKAGE.origin).parent / "static" / "mathjax" / "tex-svg.js"
+
 
 def sources() -> str:
     """A hash of what a notebook's output depends on besides its own cells."""
@@ -51,7 +58,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "sphinx_design",
     "pages_beside",
@@ -88,7 +94,8 @@ python_use_unqualified_type_names = True
 
 html_theme = "sphinx_book_theme"
 html_title = f"jaxrec {version}"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(MATHJAX)]
+mathjax_path = MATHJAX.name
 html_css_files = ["jaxrec.css"]
 html_show_search_summary = False  # a page that is opened from disk may not fetch others
 html_show_sphinx = False

@@ -32,7 +32,9 @@ GRAPH = training(5e-3, 1e-3)
 
 def with_loss(loss: Loss) -> tuple[Any, jaxrec.TrainingOptions]:
     """Return matrix factorization of width 64 with a loss, and options that are the same for all losses."""
-    options = jaxrec.TrainingOptions(loss=loss, optimizer=Adam(5e-3), regularizer=SquaredL2(1e-3), epochs=120)
+    options = jaxrec.TrainingOptions(
+        loss=loss, optimizer=Adam(5e-3), regularizer=SquaredL2(1e-3), batch_size=2048, epochs=40
+    )
     return jaxrec.MF(dim=64), options
 
 

@@ -41,7 +41,7 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print a line for each row, and write the file."""
+    """Measure what the file does not have yet, print a line for each row, and write it there."""
     options = tyro.cli(Options, args=argv, prog="python -m experiments.overview")
     split = jaxrec.split(jaxrec.load("movielens-small"), "user_temporal", test=0.2, valid=0.1)
     every = {**MODELS, **LOSSES}
@@ -49,20 +49,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"error: no row is named {unknown[0]!r}; the rows are {', '.join(every)}")
         return 2
-    rows = []
-    for name in options.rows or every:
-        rows.append({"row": name, **measured(*every[name], split)})
-        print(f"{name}: ndcg@10 {rows[-1]['ndcg@10']:.4f}, {rows[-1]['seconds']:.1f} s", flush=True)
-    document = {
-        "dataset": "movielens-small",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": options.processor,
-        "versions": versions(),
-        "rows": rows,
-    }
+    rows: dict[str, dict[str, Any]] = {}
+    if options.out.exists():
+        rows = {row["row"]: row for row in json.loads(options.out.read_text())["rows"]}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    jaxrec.files.write_whole(options.out, (json.dumps(document, indent=1) + "\n").encode())
+    for name in options.rows or every:
+        if name in rows and rows[name]["settings"] == json.loads(json.dumps(settings_of(*every[name]))):
+            continue
+        rows[name] = {"row": name, **measured(*every[name], split)}
+        print(f"{name}: ndcg@10 {rows[name]['ndcg@10']:.4f}, {rows[name]['seconds']:.1f} s", flush=True)
+        document = {
+            "dataset": "movielens-small",
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "machine": options.processor,
+            "versions": versions(),
+            "rows": [rows[each] for each in every if each in rows],
+        }
+        jaxrec.files.write_whole(options.out, (json.dumps(document, indent=1) + "\n").encode())
     return 0
+
+
+def settings_of(model: Any, options: jaxrec.TrainingOptions | None) -> dict[str, Any]:
+    """The settings of one row, as plain JSON values."""
+    return {"model": plain_description(model), **({} if options is None else {"options": plain_description(options)})}
 
 
 def measured(model: Any, options: jaxrec.TrainingOptions | None, split: jaxrec.Split) -> dict[str, Any]:
@@ -80,8 +89,5 @@ def measured(model: Any, options: jaxrec.TrainingOptions | None, split: jaxrec.S
         "seconds": round(seconds, 1),
         "best_epoch": fitted.info.get("best_epoch"),
         "classes": classes,
-        "settings": {
-            "model": plain_description(model),
-            **({} if options is None else {"options": plain_description(options)}),
-        },
+        "settings": settings_of(model, options),
     }
