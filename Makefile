@@ -27,7 +27,7 @@ bench: $(VENV)/installed-bench ## time jaxrec and its peers on Gowalla and ML-10
 	$(BIN)/python -m experiments.bench --out $(BENCH)
 
 docs: $(VENV)/installed-docs ## build the documentation, and run all code in it; open build/docs/index.html
-	$(BIN)/python -m sphinx -W --keep-going --nitpicky -q -b html docs build/docs
+	$(BIN)/python -m sphinx -W --keep-going --nitpicky -q -j auto -b html docs build/docs
 
 test: $(VENV)/installed-test ## run the tests, without the slow ones
 	$(BIN)/python -m pytest $(TESTS)

@@ -11,6 +11,10 @@ ROOT = DOCS.parent
 CACHE = ROOT / ".cache" / "docs"
 sys.path[:0] = [str(DOCS / "_ext"), str(ROOT)]
 
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 # What the kernels of the notebooks inherit: nothing is written into the home folder, and a program that two notebooks
 # need is compiled once.
 os.environ.update(
@@ -24,14 +28,22 @@ os.environ.update(
     JAX_COMPILATION_CACHE_DIR=str(CACHE / "programs"),
     JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
+    # Most of the time is compiling programs that run once, on little data; without optimization it takes half as long.
+    XLA_FLAGS=os.environ.get("XLA_FLAGS", QUICK),
     JAX_PLATFORMS=os.environ.get("JAX_PLATFORMS", "cpu"),
     PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
 )
 
 # A kernel says at its start that it talks over TCP; its log is for errors.
-_KERNEL = CACHE / "ipython" / "profile_default" / "ipython_kernel_config.py"
-_KERNEL.parent.mkdir(parents=True, exist_ok=True)
-_KERNEL.write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+_PROFILE = CACHE / "ipython" / "profile_default"
+(_PROFILE / "startup").mkdir(parents=True, exist_ok=True)
+(_PROFILE / "ipython_kernel_config.py").write_text('c.IPKernelApp.log_level = "ERROR"\n', encoding="utf-8")
+# A warning is shown without the line that it comes from, whose file has another name on every machine.
+(_PROFILE / "startup" / "warnings.py").write_text(
+    "import warnings\n\n"
+    "warnings.formatwarning = lambda message, category, *place, **line: f'{category.__name__}: {message}\\n'\n",
+    encoding="utf-8",
+)
 
 import jaxrec
 from jaxrec.fitting import versions
