@@ -41,6 +41,7 @@ _PROFILE = CACHE / "ipython" / "profile_default"
 # A warning is shown without the line that it comes from, whose file has another name on every machine.
 (_PROFILE / "startup" / "warnings.py").write_text(
     "import warnings\n\n"
+    "warnings.filterwarnings('ignore', message='IProgress not found')\n"  # Optuna's bar in a notebook
     "warnings.formatwarning = lambda message, category, *place, **line: f'{category.__name__}: {message}\\n'\n",
     encoding="utf-8",
 )
@@ -57,7 +58,7 @@ MATHJAX = pathlib.Path(_PACKAGE.origin).parent / "static" / "mathjax" / "tex-svg
 
 def sources() -> str:
     """A hash of what a notebook's output depends on besides its own cells."""
-    made = hashlib.sha256(repr(sorted(versions().items())).encode())
+    made = hashlib.sha256(repr(sorted(versions().items())).encode() + pathlib.Path(__file__).read_bytes())
     for folder in ("jaxrec", "experiments", "examples"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             made.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -117,11 +118,13 @@ html_css_files = ["jaxrec.css"]
 html_show_search_summary = False  # a page that is opened from disk may not fetch others
 html_show_sphinx = False
 html_copy_source = True
+html_sidebars = {"_modules/**": []}  # to draw the whole tree beside each source takes half of the build's time
 html_theme_options = {
     "show_navbar_depth": 1,
     "use_download_button": True,
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
+    "navbar_persistent": [],
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -12,6 +12,8 @@ from jaxrec.cli import main
 ROOT = pathlib.Path(jaxrec.__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if page.relative_to(ROOT).parts[1:2] not in (("api",), ("experiments",), ("project",))]
+# Pages of the site that lie beside the code: their commands are jobs, so only what they start is looked for.
+BESIDE = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("experiments/*/README.md"))]
 
 # What no test runs, by how the command starts, with the reason.
 NOT_RUN = {
@@ -19,7 +21,11 @@ NOT_RUN = {
     "pip install ": "changes the environment, and asks a package index",
     "python -m experiments.": "a job of minutes or hours; tests/experiments runs each of them small",
     "python -W default::DeprecationWarning your_program.py": "a program of the reader's",
-    "JAXREC_DATA=/path/to/data ": "needs Gowalla",
+    "JAXREC_DATA=": "needs large data",
+    "export JAXREC_": "sets a folder of the reader's",
+    "grep ": "looks at the sources",
+    "git clone . ../before ": "makes a second copy of the repository",
+    "time ": "measures; the command without it is run, or has a reason of its own",
     "JAX_PLATFORMS=cpu ": "sets a variable that is read when Python starts; the command without it is run",
     "CUDA_VISIBLE_DEVICES=1 ": "needs two GPUs",
     "jaxrec explore ": "serves until it is stopped; tests of the explorer start and stop it",
@@ -43,12 +49,10 @@ def commands_of(page):
     """The commands between fences of bash, without comments, lines that go on joined."""
     text = page.read_text(encoding="utf-8")
     lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
-    lines = re.sub(r"<<'END'\n.*?^END$", "", lines, flags=re.DOTALL | re.MULTILINE).replace("\\\n", " ")
-    return [
-        " ".join(shlex.split(line, comments=True, posix=False))
-        for line in lines.splitlines()
-        if line.split("#")[0].strip()
-    ]
+    lines = re.sub(r"<<'END'\n.*?^END$", "", lines, flags=re.DOTALL | re.MULTILINE)
+    lines = re.sub(r"(^|\s+)#\s.*$", "", lines, flags=re.MULTILINE).replace("\\\n", " ")
+    lines = re.sub(r"(['\"])[^'\"]*\1", lambda found: found[0].replace("\n", " "), lines)  # programs in quotes
+    return [" ".join(line.split()) for line in lines.splitlines() if line.strip()]
 
 
 def reason_not_to_run(command):
@@ -118,14 +122,24 @@ def test_the_commands_of_a_page_run(page, beside, capsys):
 
 
 def test_every_command_is_one_of_jaxrec_or_has_a_reason_not_to_run():
-    found = [command for page in PAGES for command in commands_of(page)]
+    found = [command for page in [*PAGES, *BESIDE] for command in commands_of(page)]
     assert sum(command.startswith("jaxrec ") for command in found) > 30
     left = [command for command in found if not command.startswith("jaxrec ") and reason_not_to_run(command) is None]
     assert left == []
 
 
+def test_every_experiment_that_is_started_is_there():
+    found = " ".join(command for page in [*PAGES, *BESIDE] for command in commands_of(page))
+    started = set(re.findall(r"python -m (experiments[.\w]*)", found))
+    assert len(started) > 10
+    places = [ROOT / name.replace(".", "/") for name in sorted(started)]
+    assert [
+        place for place in places if not (place / "__main__.py").is_file() and not place.with_suffix(".py").is_file()
+    ] == []
+
+
 def test_every_reason_is_needed():
-    found = [command for page in PAGES for command in commands_of(page)]
+    found = [command for page in [*PAGES, *BESIDE] for command in commands_of(page)]
     spare = [start for start in NOT_RUN if not any(command.startswith(start) for command in found)]
     assert [start for start in spare if not start.startswith("jaxrec explore")] == []
 
