@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in options.rows or every:
         if name in rows and rows[name]["settings"] == json.loads(json.dumps(settings_of(*every[name]))):
             continue
-        rows[name] = {"row": name, **measured(*every[name], split)}
+        rows[name] = {"row": name, **measured(split, *every[name])}
         print(f"{name}: ndcg@10 {rows[name]['ndcg@10']:.4f}, {rows[name]['seconds']:.1f} s", flush=True)
         document = {
             "dataset": "movielens-small",
@@ -74,7 +74,7 @@ def settings_of(model: Any, options: jaxrec.TrainingOptions | None) -> dict[str,
     return {"model": plain_description(model), **({} if options is None else {"options": plain_description(options)})}
 
 
-def measured(model: Any, options: jaxrec.TrainingOptions | None, split: jaxrec.Split) -> dict[str, Any]:
+def measured(split: jaxrec.Split, model: Any, options: jaxrec.TrainingOptions | None) -> dict[str, Any]:
     """The figures of one row, its seconds from the split to the last figure, its settings and its classes."""
     start = time.perf_counter()
     fitted = jaxrec.fit(model, split, options, key=jax.random.key(SEED))

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jaxrec.errors import JaxrecError
 from jaxrec.files import whole_file
 
@@ -64,7 +66,13 @@ def panel_in(ax: Axes | None, size: tuple[float, float]) -> Any:
 
 
 def panels_in(
-    ax: Axes | Sequence[Axes] | None, rows: int, columns: int, size: tuple[float, float], **shared: bool
+    ax: Axes | Sequence[Axes] | None,
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    *,
+    sharex: bool = False,
+    sharey: bool = False,
 ) -> list[Any]:
     """So many panels: those that are given, or those of a new figure.
 
@@ -72,7 +80,8 @@ def panels_in(
       ax: of the caller: one where one is needed, or a sequence of them.
       rows, columns: of panels.
       size: of a new figure, in inches.
-      shared: `sharex`, `sharey` of a new figure.
+      sharex: whether the panels of a new figure have one axis of x.
+      sharey: the same of y.
 
     Raises:
       JaxrecError: another number of panels than are needed.
@@ -80,8 +89,8 @@ def panels_in(
     made = figure_class()
     if ax is None:
         figure = made(figsize=size, layout="constrained")
-        return list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
-    given = list(ax.ravel()) if hasattr(ax, "ravel") else list(ax) if isinstance(ax, Sequence) else [ax]
+        return list(figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).ravel())
+    given = list(np.ravel(np.asarray(ax, object)))
     if len(given) != rows * columns:
         raise JaxrecError(f"ax has {len(given)} panel(s) and {rows * columns} are needed; pass so many, or none")
     return given
