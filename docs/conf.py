@@ -106,7 +106,6 @@ autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # a list; as objects they would be targets of other words
 napoleon_use_rtype = False
-suppress_warnings = ["toc.empty_glob"]  # pages that not every version has
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
