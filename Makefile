@@ -13,7 +13,7 @@ TARGET ?= all
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
+.PHONY: help run bench docs test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ run: $(VENV)/installed-data ## train and compare six models on movielens-small; 
 
 bench: $(VENV)/installed-bench ## time jaxrec and its peers on Gowalla and ML-100K; results in runs/bench.json
 	$(BIN)/python -m experiments.bench --out $(BENCH)
+
+docs: $(VENV)/installed-docs ## build the documentation, and run all code in it; open build/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going --nitpicky -q -j auto -b html docs build/docs
 
 test: $(VENV)/installed-test ## run the tests, without the slow ones
 	$(BIN)/python -m pytest $(TESTS)
@@ -66,7 +69,7 @@ hooks: $(VENV)/installed-lint ## run the linters in git: style at each commit, t
 	$(BIN)/pre-commit install
 
 clean: ## remove the environments, run folders and caches
-	rm -rf $(VENV) .venv-lowest .venv-newest runs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
+	rm -rf $(VENV) .venv-lowest .venv-newest runs build docs/api docs/experiments docs/project .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker files record the installed extras, so that a second call does nothing.
@@ -81,6 +84,10 @@ $(VENV)/installed-data: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) -e '.[docs]'
 	@touch $@
 
 # uv resolves the lowest versions of direct dependencies; indirect ones are the newest that fit.

@@ -51,4 +51,10 @@ def _rows(values: Any, decimals: int) -> list[str]:
     array = np.atleast_1d(np.asarray(values, np.float64))
     if array.ndim == 1:
         array = array[None, :]
-    return [", ".join(f"{value:.{decimals}f}" for value in row) for row in array]
+    return [", ".join(_number(value, decimals) for value in row) for row in array]
+
+
+def _number(value: float, decimals: int) -> str:
+    """The digits of a number; one that is whole to that many digits is written as a whole number."""
+    text = f"{value:.{decimals}f}"
+    return f"{float(text) + 0.0:.0f}" if float(text).is_integer() else text

@@ -5,6 +5,7 @@ from typing import Any
 from jaxrec._moved import old_name
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS, Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import evaluate_scorer
+from jaxrec.evaluation._item_groups import measure_item_groups
 from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import measure_lists
 from jaxrec.evaluation._ratings import evaluate_rating_scorer, predict_pairs
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate_scorer_sampled",
     "higher_is_better",
     "judgments",
+    "measure_item_groups",
     "measure_lists",
     "predict_pairs",
     "resolve_metrics",

@@ -27,6 +27,11 @@ def test_a_check_allows_half_a_unit_of_the_last_digit_and_no_more():
     assert "DIFFERENT" in markdown([Check("s", "n", 1, 2)])
 
 
+def test_whole_numbers_are_printed_as_whole_numbers():
+    text = markdown([Check("s", "n", [1, 0, 0.5], [1.0000001, -0.0, 0.5], 1)])
+    assert "| 1, 0, 0.5 | 1, 0, 0.500 |" in text
+
+
 def test_the_second_graph_goes_on_in_the_stream_of_the_first():
     first, second = draw_graphs()
     assert len(first.edges) == 7

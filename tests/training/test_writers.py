@@ -205,10 +205,12 @@ def test_every_callback_has_a_name_and_is_made_without_arguments(monkeypatch, tm
 
 def test_the_learning_curve_is_drawn_after_the_last_stage_and_for_each_member(tmp_path, monkeypatch):
     drawn = []
-    from jaxrec import plots
+    from jaxrec.plots import _training
 
-    whole = plots.learning_curve
-    monkeypatch.setattr(plots, "learning_curve", lambda records, **how: drawn.append(records) or whole(records, **how))
+    whole = _training.learning_curve
+    monkeypatch.setattr(
+        _training, "learning_curve", lambda records, **how: drawn.append(records) or whole(records, **how)
+    )
     curve = LearningCurve(tmp_path / "curve.png")
     model = fit(curve)
     assert drawn[-1] == model.info["records"]

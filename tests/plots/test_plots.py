@@ -98,7 +98,7 @@ def test_the_trade_off_curves_run_from_the_large_dot_with_a_cross_at_each_point(
     diverse = report([0.0, 0.0, 0.0, 0.5], [1.2, 1.2, 1.4, 1.4])
     points = [CurvePoint(1.0, own), CurvePoint(0.5, diverse)]
     (panel,) = trade_off_curves({"mf": points}).axes
-    dots = [line for line in panel.lines if line.get_marker() == "o"]
+    dots = [line for line in panel.lines if line.get_markersize() == 8]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(own.mean("ild@20"), own.mean("ndcg@20"))]
     # Rows that were written earlier give the same figure.
     rows = json.loads(json.dumps(curve_rows(points, ["ild@20", "ndcg@20"])))
