@@ -163,9 +163,10 @@ def test_users_who_are_held_out_are_measured_by_their_fold_in():
     """On the checkerboard the held-out users' lists must be of their own parity, whatever the model."""
     board = BOARD.select(BOARD.user < 16)
     split = jaxrec.split(board, "user_kfold", folds=4, test=0.2, valid=0.2, key=jax.random.key(0))
+    training = {"loss": "bpr", "epochs": 40, "optimizer": Adam(0.05), "batch_size": 32}
     for model, how in (
-        (jaxrec.LightGCN(dim=8, layers=2), {"epochs": 40, "optimizer": Adam(0.05), "batch_size": 32}),
-        (jaxrec.MF(dim=4), {"epochs": 40, "optimizer": Adam(0.05), "batch_size": 32}),
+        (jaxrec.LightGCN(dim=8, layers=2), training),
+        (jaxrec.MF(dim=4), training),
         (jaxrec.NMF(dim=2), {}),
         (jaxrec.UserKNN(neighbors=3), {}),
         (jaxrec.EASE(l2=2.0), {}),
@@ -232,7 +233,7 @@ def test_another_k_or_number_of_users_compiles_nothing(name):
 
 
 def test_embeddings_are_in_the_order_asked_and_give_the_scores():
-    fitted = jaxrec.fit(jaxrec.MF(dim=4, bias=True), TITLED, epochs=1, key=jax.random.key(0))
+    fitted = jaxrec.fit(jaxrec.MF(dim=4, bias=True), TITLED, loss="bpr", epochs=1, key=jax.random.key(0))
     found = jaxrec.embeddings(fitted, users=["3", 0], items=["film 4", 101])
     assert found.users.shape == found.items.shape == (2, 6)
     assert found.dim == 4

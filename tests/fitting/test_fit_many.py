@@ -40,7 +40,7 @@ def assert_same(member, alone):
 
 SHORT = {"epochs": 3, "validation": Validation(every=1, patience=0), "refit": False}
 MODELS = {
-    "mf": (MF(dim=4), {}, {}),
+    "mf": (MF(dim=4), {"loss": BPR()}, {}),
     "rows": (
         MF(dim=4, bias=True),
         {"loss": SquaredError(), "reduction": "sum", **SHORT},
@@ -152,7 +152,7 @@ def test_a_member_whose_loss_is_not_finite_is_named():
 
 
 def test_the_lists_of_numbers_of_0_1_still_work_and_warn():
-    options = dataclasses.replace(OPTIONS, **SHORT)
+    options = dataclasses.replace(OPTIONS, loss=BPR(), **SHORT)
     with pytest.warns(DeprecationWarning, match="l2 is a name of 0.1.*pass regularizer="):
         old = jaxrec.fit_many(MF(dim=4), SPLIT, options, keys=KEYS[:2], l2=[0.0, 0.1])
     assert [each.options.regularizer for each in old] == [SquaredL2(0.0), SquaredL2(0.1)]

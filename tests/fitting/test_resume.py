@@ -117,7 +117,7 @@ def test_a_tolerance_goes_on_comparing(tmp_path):
     [
         ({"epochs": 6}, "is another one: epochs was 5 and is 6; pass what it was started with"),
         ({"optimizer": SGD(0.1)}, r"optimizer was 'Adam' and is 'SGD'"),
-        ({"loss": Logistic()}, "loss was 'BPR' and is 'Logistic'"),
+        ({"loss": Logistic()}, "loss was 'InBatchSoftmax' and is 'Logistic'"),
         ({"validation": jaxrec.Validation(every=3, patience=2)}, "validation.every was 2 and is 3"),
     ],
 )
