@@ -11,11 +11,14 @@ CHOSEN_FOR = {
     "mf": jaxrec.MF(),
     "lightgcn, 1 layer": jaxrec.LightGCN(layers=1),
     "lightgcn, 2 layers": jaxrec.LightGCN(layers=2),
+    "lightgcn, 3 layers": jaxrec.LightGCN(layers=3),
 }
 SOLVED = {"itemknn": jaxrec.ItemKNN(), "ease": jaxrec.EASE()}
 
 LOSSES: dict[str, Loss] = {
     "bpr": BPR(),
+    "in-batch, as it comes": InBatchSoftmax(),
+    "in-batch, prior 0.8": InBatchSoftmax(logit_adjustment=0.8),
     "adaptive temperature": AdaptiveTemperature(logit_adjustment=0.2),
     "64 negatives, t .15": SampledSoftmax(temperature=0.15),
     **{
