@@ -87,6 +87,7 @@ def run(argv: Sequence[str]) -> None:
         emit(
             {"url": url, "runs": dict(zip(labels, command.runs, strict=True)), "left_out": left_out}, url, command.json
         )
+        sys.stdout.flush()  # who reads it from a pipe waits for the address
         note("Ctrl-C ends it", command.quiet)
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         config = uvicorn.Config(
