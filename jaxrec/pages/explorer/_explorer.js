@@ -121,9 +121,6 @@
   };
   const entry = (item, buttons) => {
     const line = element("li", undefined, item.hit ? { class: "hit" } : {});
-    line.append(element("span", (item.hit ? "✓ " : "") + item.title));
-    if (item.hit) line.append(element("span", " (hit)"));
-    if (item.why) line.append(element("span", item.why.length ? `near ${item.why.map((one) => one.title).join("; ")}` : "near nothing in the history", { class: "why" }));
     if (buttons) {
       const place = element("span", undefined, { class: "acts" });
       place.append(
@@ -132,6 +129,9 @@
         button("≈", () => showSimilar(item, true), `Similar items: ${named(item)}`));
       line.append(place);
     }
+    line.append(element("span", (item.hit ? "✓ " : "") + item.title));
+    if (item.hit) line.append(element("span", " (hit)"));
+    if (item.why) line.append(element("span", item.why.length ? `near ${item.why.map((one) => one.title).join("; ")}` : "near nothing in the history", { class: "why" }));
     return line;
   };
   const distance = (list) => (list.distance === null ? "no distance" : `distance ${list.distance.toFixed(3)}`);

@@ -106,6 +106,7 @@ def _lists(served: Mapping[str, Any]) -> Html:
         hint,
         _runs(served["runs"]),
         _rules(served["categories"]),
+        paragraph("Beside an item: + adds it to the basket, − excludes it, ≈ shows similar items.", note=True),
         tag("p", "", id="told", role="status", aria_live="polite"),
         tag("p", tag("button", "Save the lists as CSV", type="button", id="save", disabled=True)),
         tag("div", id="view"),
@@ -138,7 +139,7 @@ def _rules(categories: Sequence[str]) -> Html:
             class_="search",
         ),
         tag("h3", "Excluded items"),
-        paragraph("The button beside an item of a list excludes it; here it is let in again.", note=True),
+        paragraph("The button − beside an item of a list excludes it; here it is let in again.", note=True),
         tag("ul", id="excluded", class_="matches", aria_label="Excluded items"),
         id="rules",
     )
