@@ -72,7 +72,9 @@ def served(app):
     """The address of an application that a thread serves by uvicorn."""
     import uvicorn
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # by it asyncio sends at once
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
     config = uvicorn.Config(
         app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, access_log=False
     )

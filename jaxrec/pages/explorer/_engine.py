@@ -27,7 +27,7 @@ from jaxrec.protocols import Reranker
 from jaxrec.ranking._candidate_rule import CandidateRule
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._reranking import MMR, GreedyDPP, rerank
-from jaxrec.ranking._topk import SHORT_LIST, recommend_lists
+from jaxrec.ranking._topk import FEW_USERS, SHORT_LIST, recommend_lists
 
 RERANKERS = {"mmr": MMR, "dpp": GreedyDPP}
 """What the diversity slider may act through; both choose greedily, so a longer choice begins with a shorter one."""
@@ -68,6 +68,11 @@ class Job:
         rule = None if self.among is None else self.among.tobytes()
         how = (self.reranker, self.diversity) if self.diversity > 0 else None
         return self.run, self.user is None, self.filter_seen, rule, how
+
+    @property
+    def candidates(self) -> np.ndarray | None:
+        """The items that may stand, int [n]; None for all."""
+        return None if self.among is None else np.flatnonzero(self.among)
 
 
 class Ranked(NamedTuple):
@@ -163,24 +168,26 @@ class Engine:
         return best, row[best]
 
     def _by_scores(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
+        """Items and scores [n, width] in the order of the model, of so many jobs at a time as few users may be."""
+        rank = self._of_baskets if jobs[0].user is None else self._of_users
+        parts = [rank(jobs[start : start + FEW_USERS]) for start in range(0, len(jobs), FEW_USERS)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _of_users(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
         job, model = jobs[0], self.models[jobs[0].run]
-        among = None if job.among is None else np.flatnonzero(job.among)
-        if job.user is not None:
-            users = np.array([one.user for one in jobs], np.int32)
-            seen = model.seen if job.filter_seen else None
-            parts = [
-                recommend_lists(
-                    model.scorer, users[start : start + SHORT_LIST], self.width, seen=seen, candidates=among
-                )
-                for start in range(0, len(users), SHORT_LIST)
-            ]
-            return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        users = np.array([one.user for one in jobs], np.int32)
+        seen = model.seen if job.filter_seen else None
+        return recommend_lists(model.scorer, users, self.width, seen=seen, candidates=job.candidates)
+
+    def _of_baskets(self, jobs: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
+        job, model = jobs[0], self.models[jobs[0].run]
         given = NewHistories(tuple(range(len(jobs))), tuple(np.sort(one.history) for one in jobs), None, ())
-        rule = CandidateRule(candidates=among)
+        rule = CandidateRule(candidates=job.candidates)
         found = lists_of_new_users(
             model, given, self.width, mask=job.filter_seen, unknown="popular", rule=rule, memory_mb=256
         )
-        return tuple(np.stack(part) for part in zip(*(found.lists[at] for at in given.names), strict=True))  # pyright: ignore[reportReturnType]
+        rows = [found.lists[at] for at in given.names]
+        return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
     def _refusal(self, label: str, job: Job) -> Refused | None:
         model = self.models[label]

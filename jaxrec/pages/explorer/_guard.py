@@ -1,4 +1,4 @@
-"""What every request passes first: the Host header, the length of the query; and the headers of every response."""
+"""What every request passes first: the Host header, the length of query and headers; and the headers of every response."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Guard:
     Args:
       app: that is guarded.
       hosts: names without ports, in lower case.
-      limits: of which `query_bytes` counts here.
+      limits: of which `query_bytes` and `header_bytes` count here.
     """
 
     def __init__(self, app: App, hosts: Collection[str], limits: Limits) -> None:
@@ -74,6 +74,9 @@ class Guard:
         size, most = len(scope["query_string"]), self._limits.query_bytes
         if size > most:
             return 414, f"the query string has {size:,} bytes; send at most {most:,}, or a body by POST"
+        size, most = sum(len(name) + len(value) for name, value in scope["headers"]), self._limits.header_bytes
+        if size > most:
+            return 431, f"the headers have {size:,} bytes; send at most {most:,}"
         return None
 
 

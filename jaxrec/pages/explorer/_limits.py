@@ -30,6 +30,7 @@ class Limits:
     Attributes:
       body_bytes: of a body, by its Content-Length and as it comes.
       query_bytes: of the part of an address after the question mark.
+      header_bytes: of all headers together.
       body_seconds: until a body is whole.
       history: items of a basket.
       exclude: items that are excluded.
@@ -45,6 +46,7 @@ class Limits:
 
     body_bytes: int = 256 * 1024
     query_bytes: int = 8192
+    header_bytes: int = 16 * 1024
     body_seconds: float = 10.0
     history: int = 256
     exclude: int = 1000
