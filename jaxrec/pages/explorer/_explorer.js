@@ -129,7 +129,7 @@
         button("≈", () => showSimilar(item, true), `Similar items: ${named(item)}`));
       line.append(place);
     }
-    line.append(element("span", (item.hit ? "✓ " : "") + item.title));
+    line.append(element("span", (item.hit ? "✓ " : "") + item.title, { class: "title" }));
     if (item.hit) line.append(element("span", " (hit)"));
     if (item.why) line.append(element("span", item.why.length ? `near ${item.why.map((one) => one.title).join("; ")}` : "near nothing in the history", { class: "why" }));
     return line;

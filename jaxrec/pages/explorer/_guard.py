@@ -1,4 +1,4 @@
-"""What every request passes first: the Host header, the length of query and headers; and the headers of every response."""
+"""What every request passes first: its host, and the length of query and headers; and the headers of all responses."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import pathlib
 import shutil
 
 import pytest
@@ -58,7 +57,7 @@ def opened(browser, address):
 
 
 def titles_of(tab, run):
-    return tab.locator(f'#view .card[data-run="{run}"] li > span:not(.acts):not(.why)').all_inner_texts()
+    return tab.locator(f'#view .card[data-run="{run}"] li .title').all_inner_texts()
 
 
 def told(tab, words):
@@ -195,7 +194,7 @@ def test_the_lists_are_saved_as_rows(opened, tmp_path):
     path = tmp_path / "lists.csv"
     waited.value.save_as(path)
     assert waited.value.suggested_filename == "lists.csv"
-    rows = list(csv.reader(pathlib.Path(path).open(encoding="utf-8", newline="")))
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     assert rows[0] == ["user", "run", "rank", "item", "title", "score"]
     assert [row[4] for row in rows if row[1] == "knn"] == [one.removeprefix("✓ ") for one in titles_of(tab, "knn")]
 
