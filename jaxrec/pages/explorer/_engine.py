@@ -64,10 +64,14 @@ class Job:
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
-        """What jobs of one call have in common."""
+        """What jobs of one call have in common: the run, the kind, and what may stand."""
         rule = None if self.among is None else self.among.tobytes()
-        how = (self.reranker, self.diversity) if self.diversity > 0 else None
-        return self.run, self.user is None, self.filter_seen, rule, how
+        return self.run, self.user is None, self.filter_seen, rule
+
+    @property
+    def how(self) -> tuple[str, float] | None:
+        """The re-ranker and the diversity; None for the order of the model."""
+        return (self.reranker, self.diversity) if self.diversity > 0 else None
 
     @property
     def candidates(self) -> np.ndarray | None:
@@ -142,11 +146,14 @@ class Engine:
         Raises:
           JaxrecError: a model that cannot serve baskets, or scores that are not finite.
         """
-        job = jobs[0]
         items, scores = self._by_scores(jobs)
-        if job.diversity > 0 and self.spaces[job.run] is not None:
-            how = RERANKERS[job.reranker](trade_off=1 - job.diversity)
-            items, scores = _chosen(items, scores, self.spaces[job.run], how)  # pyright: ignore[reportArgumentType]
+        space = self.spaces[jobs[0].run]
+        rows: dict[tuple[str, float], list[int]] = {}
+        for at, job in enumerate(jobs):
+            if job.how is not None:
+                rows.setdefault(job.how, []).append(at)
+        for (word, diversity), at in rows.items() if space is not None else ():
+            items[at], scores[at] = _chosen(items[at], scores[at], space, RERANKERS[word](trade_off=1 - diversity))
         deep = np.arange(self.width)[None] < np.array([one.k for one in jobs])[:, None]
         items = np.where(deep, items, -1)
         distances = [None] * len(jobs) if self.space is None else _distances(items, self.space)

@@ -45,7 +45,7 @@ def blocked():
 
 def test_what_waits_with_one_key_is_one_call(blocked):
     worker, calls, gate = blocked
-    one, two = worker._put([job(1), job(5, reranker="dpp", diversity=0.5)], None), worker._put([job(2)], None)
+    one, two = worker._put([job(1), job(5, filter_seen=False)], None), worker._put([job(2)], None)
     gate.set()
     assert one.result(10) == [10, 50]
     assert two.result(10) == [20]
@@ -98,7 +98,8 @@ def test_lists_do_not_depend_on_who_waits_beside(models, user):
     def made(at):
         who = at % 20
         history = np.asarray(seen.of(who)) if user else np.arange(who % 7 + 1, dtype=np.int32)
-        return Job("lightgcn", who if user else None, history, k=2 + at % 3, diversity=0.4, why=True)
+        how = {"diversity": (0.4, 0.0, 0.8)[at % 3], "reranker": ("mmr", "dpp")[at % 2], "why": True}
+        return Job("lightgcn", who if user else None, history, k=2 + at % 3, **how)
 
     jobs = [made(at) for at in range(70)]
     alone = [engine.answered([one])[0] for one in jobs]
