@@ -24,7 +24,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_read(cli):
         (["--host", "example.org"], "--host 'example.org' is no address; pass one such as 127.0.0.1 or ::1"),
         (["--host", ""], "--host '' is no address"),
         (["--port", "0"], "no-such-run"),
-        (["--port", "0", "no-such-run"], "a run folder is named twice"),
+        (["no-such-run", "--port", "0"], "a run folder is named twice"),
         (["--port", "0", "--kind", "Model"], "write package.module:Class"),
     ],
 )

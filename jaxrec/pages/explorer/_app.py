@@ -24,6 +24,11 @@ from jaxrec.pages.explorer._page import page, page_policy
 from jaxrec.pages.explorer._parameters import Parameter, Switch, from_json, from_query, shown
 from jaxrec.pages.explorer._worker import Worker
 
+DEFAULT_K = 10
+"""Places of a list, where a request does not say."""
+DEFAULT_FOUND = 12
+"""Users or items that a search gives, where a request does not say."""
+
 
 class Explorer:
     """What answers requests: the thread of the models, the catalog, and the page.
@@ -85,13 +90,16 @@ class Explorer:
         item, runs = self.catalog.item(values["item"]), answers.runs_of(values.get("run", ()), self.labels)
         if len(self.catalog.item_ids) < 2:
             raise Refused("there is one item alone, and so none that is similar to it")
-        one = functools.partial(self.engine.similar, item=item, k=values.get("k", min(10, self.of_similar["k"].most)))  # pyright: ignore[reportAttributeAccessIssue]
+        k = values.get("k", min(DEFAULT_K, len(self.catalog.item_ids) - 1, self.limits.k))
+        one = functools.partial(self.engine.similar, item=item, k=k)
         found = await self.worker.call(lambda: {run: one(run) for run in runs})
         return JSONResponse(answers.similar(item, found, self.catalog))
 
     async def _searched(self, request: Request, find: Callable[[str, int], Any]) -> Any:
         values = from_query(request.scope["query_string"], self.of_search)
-        return await self.worker.call(lambda: find(values.get("q", ""), values.get("limit", 12)))
+        return await self.worker.call(
+            lambda: find(values.get("q", ""), values.get("limit", min(DEFAULT_FOUND, self.limits.found)))
+        )
 
     async def _ranked(
         self, request: Request, parameters: Mapping[str, Parameter]
@@ -102,7 +110,7 @@ class Explorer:
             values = from_json(await self._body(request), parameters)
         else:
             values = from_query(request.scope["query_string"], parameters)
-        values.setdefault("k", min(10, parameters["k"].most))  # pyright: ignore[reportAttributeAccessIssue]
+        values.setdefault("k", min(DEFAULT_K, len(self.catalog.item_ids), self.limits.k))
         wanted = answers.Wanted(**values)
         jobs = answers.jobs_of(wanted, self.catalog, self.labels)
         return wanted, jobs, await self.worker.lists(jobs)

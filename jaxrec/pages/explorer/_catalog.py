@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,17 +65,24 @@ class Catalog:
     category: np.ndarray
     left_out: tuple[str, ...]
 
-    def __post_init__(self) -> None:
+    @functools.cached_property
+    def _users_in_order(self) -> tuple[list[str], list[int]]:
+        """The ids of users in lower case, ascending, and whose they are."""
         order = sorted(range(len(self.user_ids)), key=lambda at: (self.user_ids[at].casefold(), at))
-        fields: dict[str, Any] = {
-            "_users_in_order": order,
-            "_names_in_order": [self.user_ids[at].casefold() for at in order],
-            "_lowered": [title.casefold() for title in self.titles],
-            "_lowered_ids": [name.casefold() for name in self.item_ids],
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-        self.model.users.find(""), self.model.items.find("")  # their tables are made once, before threads ask
+        return [self.user_ids[at].casefold() for at in order], order
+
+    @functools.cached_property
+    def _texts_of_items(self) -> tuple[list[str], list[str]]:
+        """The titles and the ids of items in lower case."""
+        return [title.casefold() for title in self.titles], [name.casefold() for name in self.item_ids]
+
+    def warm(self) -> Catalog:
+        """Make the tables of searches, which several threads may ask afterwards."""
+        self.find_users("", 1)
+        self.find_items("", 1)
+        self.model.users.find("")
+        self.model.items.find("")
+        return self
 
     def user(self, name: str) -> int:
         """The place of a user.
@@ -116,17 +124,14 @@ class Catalog:
 
     def find_users(self, words: str, most: int) -> Found:
         """The users whose id begins with some text, in the order of their ids."""
-        start, names = words.strip().casefold(), self._names_in_order  # pyright: ignore[reportAttributeAccessIssue]
+        start, (names, order) = words.strip().casefold(), self._users_in_order
         first = bisect.bisect_left(names, start)
         last = bisect.bisect_right(names, start + "\U0010ffff")
-        order: list[int] = self._users_in_order  # pyright: ignore[reportAttributeAccessIssue]
         return Found(order[first : min(last, first + most)], last - first)
 
     def find_items(self, words: str, most: int) -> Found:
         """The items with some text in their title, or with this id: a whole match first, then popular ones."""
-        text = words.strip().casefold()
-        titles: list[str] = self._lowered  # pyright: ignore[reportAttributeAccessIssue]
-        ids: list[str] = self._lowered_ids  # pyright: ignore[reportAttributeAccessIssue]
+        text, (titles, ids) = words.strip().casefold(), self._texts_of_items
         matches = [at for at, title in enumerate(titles) if text in title or ids[at] == text]
 
         def order(at: int) -> tuple[int, int, int]:
@@ -219,7 +224,7 @@ def catalog_of(
         labels=labels,
         category=np.asarray(table) > 0,
         left_out=tuple(told),
-    )
+    ).warm()
 
 
 def _history_rows(data: Interactions) -> tuple[np.ndarray, np.ndarray]:

@@ -152,8 +152,10 @@ class Engine:
         for at, job in enumerate(jobs):
             if job.how is not None:
                 rows.setdefault(job.how, []).append(at)
-        for (word, diversity), at in rows.items() if space is not None else ():
-            items[at], scores[at] = _chosen(items[at], scores[at], space, RERANKERS[word](trade_off=1 - diversity))
+        if space is not None:
+            for (word, diversity), at in rows.items():
+                how = RERANKERS[word](trade_off=1 - diversity)
+                items[at], scores[at] = _chosen(items[at], scores[at], space, how)
         deep = np.arange(self.width)[None] < np.array([one.k for one in jobs])[:, None]
         items = np.where(deep, items, -1)
         distances = [None] * len(jobs) if self.space is None else _distances(items, self.space)

@@ -16,13 +16,12 @@ _MOST_FIELDS = 20_000  # of a query string, which is cut by its bytes before
 
 
 class Parameter(Protocol):
-    """What one parameter may be.
+    """What one parameter may be."""
 
-    Attributes:
-      several: whether it is a list, which a query string writes as the parameter again and again.
-    """
-
-    several: bool
+    @property
+    def several(self) -> bool:
+        """Whether it is a list, which a query string writes as the parameter again and again."""
+        ...
 
     def read(self, text: str) -> Any:
         """The value that a text of a query string stands for; the text itself where it stands for none."""
