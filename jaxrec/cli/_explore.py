@@ -22,7 +22,7 @@ from jaxrec.cli._run_folder import RunOptions
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError
 from jaxrec.pages._evidence import Entry
-from jaxrec.pages.explorer._guard import LOOPBACK
+from jaxrec.pages.explorer._guard import LOOPBACK, host_of
 from jaxrec.pages.explorer._mount import NEEDS, explorer_app
 
 _KEPT_ALIVE = 60  # seconds without a request until a connection is closed
@@ -65,6 +65,7 @@ def run(argv: Sequence[str]) -> None:
         import uvicorn
     except ModuleNotFoundError:
         raise JaxrecError(NEEDS) from None
+    hosts = (*LOOPBACK, *_names(command))
     with _listening(command.host, command.port) as listener:
         command.start()
         models = {label: command.restored(folder) for label, folder in zip(labels, command.runs, strict=True)}
@@ -77,14 +78,15 @@ def run(argv: Sequence[str]) -> None:
             name=name,
             item_categories=categories_asked(command.item_categories, list(models.values()), parts),
             left_out=left_out,
-            hosts=(*LOOPBACK, command.host, *command.allow_host),
+            hosts=hosts,
         )
         for text in left_out:
             note(f"left out: {text}", command.quiet)
         address, port = listener.getsockname()[:2]
         url = f"http://{f'[{address}]' if ':' in address else address}:{port}/"
         if not ipaddress.ip_address(address).is_loopback:
-            note(f"{address} is no loopback address: whoever reaches this machine can read these runs", command.quiet)
+            told = f"{address} is no loopback address: whoever reaches this machine can read these runs"
+            note(f"{told}, under the names {', '.join(hosts)}", command.quiet)
         emit(
             {"url": url, "runs": dict(zip(labels, command.runs, strict=True)), "left_out": left_out}, url, command.json
         )
@@ -109,6 +111,18 @@ def run(argv: Sequence[str]) -> None:
         gc.freeze()  # the models stay: the collector looks at them neither between requests nor for a second at the end
         # It ends at SIGINT and SIGTERM, and raises the signal again for `main`.
         server.run(sockets=[listener])
+
+
+def _names(command: ExploreCommand) -> list[str]:
+    """The names under which the page may be asked for, beside those of the loopback address.
+
+    Raises:
+      JaxrecError: one with a port or a path.
+    """
+    for name in command.allow_host:
+        if host_of(f"[{name}]" if ":" in name and "." not in name else name) != name.lower() or "/" in name:
+            raise JaxrecError(f"--allow-host is {name!r}; pass a name alone, without a port, such as films.example")
+    return [command.host, *command.allow_host]
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -177,7 +177,7 @@ def search(name: str, label: str, hint: str) -> Html:
     """A field with the matches below it as buttons.
 
     >>> search("user", "A user", "Type.").count("user-")
-    6
+    5
     """
     field = tag(
         "input",
