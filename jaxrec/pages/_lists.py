@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,7 +15,6 @@ from jaxrec.pages._document import packed
 from jaxrec.pages._evidence import Evidence, extremes, ordered_histories, served
 from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._parts import counted, number, paragraph, table
-from jaxrec.pytrees import structure_of
 from jaxrec.text import printable
 
 MOST_HISTORY = 200
@@ -87,20 +84,13 @@ def likeness(model: FittedModel, items: np.ndarray) -> np.ndarray | None:
     >>> likeness(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)), np.array([0])) is None
     True
     """
-    if not hasattr(model.scorer, "similarities"):
+    similarities = getattr(model.scorer, "similarities", None)
+    if similarities is None:
         return None
     try:
-        return np.asarray(
-            _similarities(model.scorer, jnp.asarray(items, jnp.int32), structure=structure_of(model.scorer))
-        )
+        return np.asarray(similarities(jnp.asarray(items, jnp.int32)))
     except JaxrecError:  # as a scorer says that it has none
         return None
-
-
-@functools.partial(jax.jit, static_argnames="structure")
-def _similarities(scorer: Any, items: jax.Array, *, structure: int) -> jax.Array:
-    """In one program; `structure` tells classes apart whose pytrees look alike."""
-    return scorer.similarities(items)
 
 
 def lists_data(evidence: Evidence, found: Shown) -> dict[str, Any]:
@@ -278,9 +268,10 @@ def nearest(likeness_to: np.ndarray) -> np.ndarray:
 
 
 def _most_similar(row: np.ndarray, item: int, count: int) -> np.ndarray:
-    row = row.copy()
-    row[item] = -np.inf
-    least = np.partition(row, len(row) - count)[len(row) - count]
-    few = np.flatnonzero(row >= least)  # with all that are equal to the last one, of which the first items stay
-    few = few[np.lexsort((few, -row[few]))][:count]
-    return np.where(row[few] > 0, few, -1)
+    near = np.flatnonzero(row > 0)  # few where the weights are sparse
+    near = near[near != item]
+    if len(near) > 4 * count:
+        least = np.partition(row[near], len(near) - count)[len(near) - count]
+        near = near[row[near] >= least]  # with all that are equal to the last one, of which the first items stay
+    near = near[np.lexsort((near, -row[near]))][:count]
+    return np.pad(near, (0, count - len(near)), constant_values=-1)

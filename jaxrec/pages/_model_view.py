@@ -136,7 +136,7 @@ def _spectrum_figure(spectrum: Spectrum) -> Html:
             y_include=[0.0, 1.0],
         )  # fmt: skip
         rows = [[f"{at:g}", number(value)] for at, value in points[::8]]
-        caption = f"The {len(points)} smoothest frequencies of {spectrum.nodes:,} nodes, the rest was not computed."
+        caption = f"The {len(points)} smoothest frequencies of {spectrum.nodes:,} nodes; the rest was not computed."
         return figure(chart, caption, table(["rank", "singular value"], rows, caption="Every eighth"))
     zeros = max(spectrum.nodes - 2 * len(spectrum.values), 0)
     counts, edges = np.histogram(spectrum.eigenvalues(), bins=_BINS, range=(-1, 1))

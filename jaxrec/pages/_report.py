@@ -26,7 +26,7 @@ from jaxrec.pages._results import compared, results
 from jaxrec.pages._training import training
 from jaxrec.statistics._comparison import Comparison
 
-MOST_USERS, MOST_ITEMS = 2000, 5000
+MOST_USERS, MOST_ITEMS = 1000, 3000
 """How many users and items a page shows; of more it shows a sample, and says so."""
 
 WITHOUT_DATA = (
@@ -96,7 +96,7 @@ def report(
       item_categories: what the map of the items is colored by, see `jaxrec.evaluation.category_table`; by default the
         column of the items with the fewest labels, or popularity.
       comparisons: all rows of one call of `jaxrec.reports.compare_reports` over the same reports; by default they are
-        made here, with 2,000 resamples.
+        made here, with 2,000 resamples or as many as the correction needs.
       left_out: further things that the page lacks, in words.
       most_users, most_items: how many are shown; of more a sample.
       seed: of the samples and of the bootstrap.
@@ -164,7 +164,8 @@ def _lead(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
         return paragraph(runs)
     best = max(means, key=means.__getitem__)
     low, high = reports[best].interval(main)
-    told = f" {best} has the highest {main}: {number(means[best])}, 95% interval {number(low)} to {number(high)}."
+    what = f"{best} has the highest {main}:" if len(means) > 1 else f"Its {main} is"
+    told = f" {what} {number(means[best])}, 95% interval {number(low)} to {number(high)}."
     pairs = {frozenset((row.a, row.b)): row for row in comparisons if row.metric == main}
     own = {label: pairs[frozenset((best, label))] for label in means if frozenset((best, label)) in pairs}
     alike = [label for label, row in own.items() if not row.significant]

@@ -53,9 +53,13 @@ def compared(reports: Mapping[str, Report], seed: int) -> list[Comparison]:
     """Every pair of runs in every value of the table, with Holm's correction; none for a single run."""
     if len(reports) < 2:
         return []
-    columns = columns_of(next(iter(reports.values())))
+    first = next(iter(reports.values()))
+    columns = columns_of(first)
+    tests = math.comb(len(reports), 2) * sum(name in first.per_user for name in columns)
+    # So many that the lowest p is still significant after the correction.
+    resamples = max(_RESAMPLES, math.ceil(tests / (1 - LEVEL)))
     try:
-        return compare_reports(reports, jax.random.key(seed), names=columns, resamples=_RESAMPLES, level=LEVEL)
+        return compare_reports(reports, jax.random.key(seed), names=columns, resamples=resamples, level=LEVEL)
     except JaxrecError:  # nothing that two users have a value of
         return []
 

@@ -57,7 +57,7 @@ def test_text_names_the_file_and_the_alerts(cli, runs, tmp_path, monkeypatch):
     assert "measuring popularity (1 of 1)" in result.err
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h1>Ours &amp; theirs</h1>" in html
-    assert "popularity has the highest recall@3" in html
+    assert "Its recall@3 is" in html
 
 
 def test_where_the_data_are_gone_the_page_says_what_it_lacks(cli, runs, tmp_path):

@@ -13,7 +13,9 @@ import pytest
 from hostile import ENDING, MARKUP
 
 import jaxrec
+from jaxrec import registry
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.fitting._plan import is_trained
 from jaxrec.pages import Entry, measured, report
 from jaxrec.pages._data_card import at_least, periods
 from jaxrec.pages._item_map import neighbors_alike, projected
@@ -286,3 +288,19 @@ def test_a_page_is_written_whole_and_says_its_size(page, tmp_path):
     assert size == (tmp_path / "a.html").stat().st_size
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == page.html
     assert f"{size:,} bytes" in page._repr_html_()
+
+
+@pytest.mark.slow
+def test_every_model_of_the_library_has_a_report(split):
+    made = {}
+    for name in registry.BUILT_IN["model"]:
+        model = registry.make("model", name) if name != "nmf" else jaxrec.NMF(dim=4)
+        how = {"epochs": 2} if is_trained(model) else {}
+        made[name] = jaxrec.fit(model, split, key=jax.random.key(0), **how)
+    members = [
+        jaxrec.fit(each, split, refit=False, key=jax.random.key(0)) for each in (jaxrec.ItemKNN(), jaxrec.EASE())
+    ]
+    made["blend"] = jaxrec.blend(members, split, key=jax.random.key(0))
+    page = report(measured(made, split, k=3), split, k=3)
+    assert data_of(page)["runs"] == list(made)
+    assert {"itemknn", "ease", "mf", "blend"} <= set(data_of(page)["similar"])
