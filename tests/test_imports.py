@@ -9,6 +9,7 @@ import jaxrec
 
 PACKAGE = pathlib.Path(jaxrec.__file__).parent
 HEAVY = {"matplotlib", "pandas", "polars", "pyarrow", "networkx", "orbax", "pooch", "tyro", "rich", "sklearn"}
+HEAVY |= {"starlette", "uvicorn"}
 
 
 def imported_by(path):

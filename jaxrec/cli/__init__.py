@@ -26,6 +26,7 @@ COMMANDS = (
     ("evaluate", "evaluate", "measure the model of a run folder again"),
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
     ("report", "report", "one page over several runs: alerts, data, results, lists, the model's view"),
+    ("explore", "explore", "a page over several runs that answers, and JSON endpoints for programs"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
     ("similar", "similar", "the most similar items of an item"),

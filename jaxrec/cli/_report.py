@@ -79,7 +79,7 @@ def run(argv: Sequence[str]) -> None:
             raise JaxrecError(f"{flag} must be at least 1, got {value}")
     command.start()
     models = {label: command.restored(folder) for label, folder in zip(labels, command.runs, strict=True)}
-    parts, described, why = _split(command, list(models.values()))
+    parts, described, why = found_split(command, list(models.values()), "report")
     left_out = [] if not why else [f"The data: {why}"]
     for text in left_out:
         note(text, command.quiet)
@@ -107,7 +107,7 @@ def run(argv: Sequence[str]) -> None:
         title=command.title or "",
         k=min(k),
         main=command.main,
-        item_categories=_categories(command, models, parts),
+        item_categories=categories_asked(command.item_categories, list(models.values()), parts),
         left_out=left_out,
         most_users=command.most_users,
         most_items=command.most_items,
@@ -131,15 +131,24 @@ def run(argv: Sequence[str]) -> None:
     emit(document, "\n".join(lines), command.json)
 
 
-def _split(command: ReportCommand, models: Sequence[FittedModel]) -> tuple[Split | None, dict[str, Any], str]:
-    """The split of the runs with what is said of it; or None with the reason why there is none."""
+def found_split(command: Any, models: Sequence[FittedModel], name: str) -> tuple[Split | None, dict[str, Any], str]:
+    """The split of the runs of a command with what is said of it; or None with the reason why there is none.
+
+    Args:
+      command: its options: `runs`, `data`, `data_and_split` and `kinds()`.
+      models: of the run folders.
+      name: of the command, for messages.
+
+    Raises:
+      MismatchError: runs of different data or splits.
+    """
     sources = [model.info.get("source") for model in models]
     known: dict[str, Any] = next((dict(source) for source in sources if isinstance(source, dict)), {})
     unsaid = [folder for folder, source in zip(command.runs, sources, strict=True) if not isinstance(source, dict)]
     if unsaid and command.data is None:
         return None, known, f"{unsaid[0]!r} does not say which data and split it is of; name them with --data"
     try:
-        parts, described = one_split(command, models, "report")
+        parts, described = one_split(command, models, name)
     except (MissingFileError, DownloadError) as error:
         marks = {source.get("fingerprint") for source in sources if isinstance(source, dict)}
         if len(marks) > 1:
@@ -170,8 +179,8 @@ def _command(folder: str) -> str:
     return "" if kept is None else shlex.join(["jaxrec", "fit", *kept.argv])
 
 
-def _categories(command: ReportCommand, models: dict[str, FittedModel], parts: Split | None) -> Any:
-    if command.item_categories is None:
+def categories_asked(asked: str | None, models: Sequence[FittedModel], parts: Split | None) -> Any:
+    """What `--item-categories` names: a column, or what a file says; None where it is not given."""
+    if asked is None:
         return None
-    data = interactions_of(next(iter(models.values()))) if parts is None else parts.train
-    return read_categories(command.item_categories, data)
+    return read_categories(asked, interactions_of(models[0]) if parts is None else parts.train)

@@ -208,17 +208,8 @@ def gather(
       JaxrecError: no entry, or a model that predicts ratings.
       MismatchError: models of other users or items.
     """
-    if not entries:
-        raise JaxrecError("entries is empty; pass at least one run")
-    models = {label: entry.model for label, entry in entries.items()}
+    models = models_of(entries, "a report")
     first = next(iter(models.values()))
-    for label, model in models.items():
-        if model.info.get("task") == "rating":
-            raise JaxrecError(f"{label!r} predicts ratings, and a report is for models that rank; leave it out")
-        same = np.array_equal(model.users.ids, first.users.ids) and np.array_equal(model.items.ids, first.items.ids)
-        if not same:
-            other = next(iter(models))
-            raise MismatchError(f"{label!r} has other users or items than {other!r}; fit both with the same data")
     if split is not None:
         first.check_catalogue(split.train, "the split")
     shown = [] if split is None or split.fold_in is None else [split.fold_in]
@@ -248,13 +239,43 @@ def gather(
         lists=lists,
         scores=scores,
         popularity=np.bincount(data.item, minlength=data.num_items),
-        categories=_categories(data, item_categories),
+        categories=categories_of(data, item_categories),
         k=k,
         main=main,
         sampled_users=sampled,
         most_items=most_items,
         seed=seed,
     )
+
+
+def models_of(entries: Mapping[str, Entry], what: str) -> dict[str, FittedModel]:
+    """The models of a page by their labels, once they rank and have the same users and items.
+
+    Args:
+      entries: label to run.
+      what: they are for, for messages.
+
+    Raises:
+      JaxrecError: no entry, or a model that predicts ratings.
+      MismatchError: models of other users or items.
+
+    >>> models_of({}, "a report")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: entries is empty; pass at least one run
+    """
+    if not entries:
+        raise JaxrecError("entries is empty; pass at least one run")
+    models = {label: entry.model for label, entry in entries.items()}
+    first = next(iter(models.values()))
+    for label, model in models.items():
+        if model.info.get("task") == "rating":
+            raise JaxrecError(f"{label!r} predicts ratings, and {what} is for models that rank; leave it out")
+        same = np.array_equal(model.users.ids, first.users.ids) and np.array_equal(model.items.ids, first.items.ids)
+        if not same:
+            other = next(iter(models))
+            raise MismatchError(f"{label!r} has other users or items than {other!r}; fit both with the same data")
+    return models
 
 
 def served(reports: Mapping[str, Report], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -325,7 +346,13 @@ def _main(reports: Mapping[str, Report]) -> str:
     return next((name for name in names if name.startswith("ndcg@") and "[" not in name), next(iter(names), "ndcg@10"))
 
 
-def _categories(data: Interactions, asked: Categories | None) -> tuple[tuple[str, ...], np.ndarray] | None:
+def categories_of(data: Interactions, asked: Categories | None) -> tuple[tuple[str, ...], np.ndarray] | None:
+    """Labels and a table bool [I, C] of the categories that are asked for; None takes the column with the fewest.
+
+    >>> data = Interactions.from_arrays([0, 0], [5, 6], item_columns={"genre": {5: "war", 6: "war|drama"}})
+    >>> categories_of(data, None)[0]
+    ('drama', 'war')
+    """
     if asked is not None:
         matrix, names = category_table(asked, data)
         return tuple(map(str, names or range(matrix.shape[1]))), matrix

@@ -236,7 +236,7 @@ def _from_similarities(
             return None
         for item, row in zip(items.tolist(), rows, strict=True):
             for user, at in where.get(item, ()):
-                reasons[user, at] = _nearest(row[histories[user]])
+                reasons[user, at] = nearest(row[histories[user]])
             if row_of[item] >= 0:
                 similar[row_of[item]] = _most_similar(row, item, similar.shape[1])
     return similar, reasons
@@ -251,8 +251,12 @@ def _in_chunks(model: FittedModel, items: np.ndarray) -> Iterator[tuple[np.ndarr
         yield some, None if rows is None else rows[: len(some)]
 
 
-def _nearest(likeness_to: np.ndarray) -> np.ndarray:
-    """The places of the nearest items of a history, those with a similarity above 0."""
+def nearest(likeness_to: np.ndarray) -> np.ndarray:
+    """The places of the nearest items of a history, those with a similarity above 0; -1 where there are fewer.
+
+    >>> nearest(np.array([0.1, -0.5, 0.9])).tolist(), nearest(np.array([0.0])).tolist()
+    ([2, 0], [-1, -1])
+    """
     best = np.full(REASONS, -1)
     left = likeness_to.copy()
     for place in range(min(REASONS, len(left))):
