@@ -51,7 +51,7 @@ def embeddings(
 
     >>> import jax, jaxrec
     >>> data = jaxrec.from_arrays(["u", "u", "v", "w"], ["a", "b", "b", "c"])
-    >>> model = jaxrec.fit(jaxrec.MF(dim=4), data, epochs=1, key=jax.random.key(0))
+    >>> model = jaxrec.fit(jaxrec.MF(dim=4), data, loss="bpr", epochs=1, key=jax.random.key(0))
     >>> found = embeddings(model, users=["v"], items=["a", "b"])
     >>> found.users.shape, found.items.shape
     ((1, 4), (2, 4))

@@ -128,7 +128,8 @@ def with_settings(model: Any, options: TrainingOptions, values: Mapping[str, Any
       JaxrecError: values that are refused, or do not go together.
 
     >>> import jaxrec
-    >>> model, options = with_settings(jaxrec.MF(), TrainingOptions(), {"model.dim": 8, "negatives.num": 2})
+    >>> options = TrainingOptions(loss="bpr")
+    >>> model, options = with_settings(jaxrec.MF(), options, {"model.dim": 8, "negatives.num": 2})
     >>> model.dim, options.negatives
     (8, Uniform(num=2))
     """
@@ -176,9 +177,9 @@ def plain(value: Any) -> Any:
 def label(value: Any) -> str:
     """A value in short: an object by its class and the options that are not the defaults.
 
-    >>> from jaxrec.losses import InBatchSoftmax
-    >>> label(InBatchSoftmax(temperature=0.2)), label("dot"), label(None)
-    ('InBatchSoftmax(temperature=0.2)', "'dot'", 'None')
+    >>> from jaxrec.losses import SampledSoftmax
+    >>> label(SampledSoftmax(temperature=0.2)), label("dot"), label(None)
+    ('SampledSoftmax(temperature=0.2)', "'dot'", 'None')
     """
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrec.fitting import TrainingOptions
+from jaxrec.losses import BPR
 from jaxrec.protocols import Batch, Encoded
 from jaxrec.pytrees import structure_of
 from jaxrec.sampling import contains
@@ -37,6 +40,7 @@ class NegativesConformance(OptionsConformance):
 
     negatives: ClassVar[Any]
     field = "negatives"
+    options: ClassVar[TrainingOptions] = dataclasses.replace(OptionsConformance.options, loss=BPR())
 
     @staticmethod
     @functools.cache

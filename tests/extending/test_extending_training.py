@@ -45,7 +45,7 @@ def place(thing):
 @pytest.mark.parametrize("kind", PARTS)
 def test_it_takes_part_in_fit_evaluate_and_storage(kind, split, tmp_path):
     thing, _, usual = PARTS[kind]
-    shared = jaxrec.TrainingOptions(epochs=2, batch_size=32)
+    shared = jaxrec.TrainingOptions(loss=BPR(), epochs=2, batch_size=32)
     given = {kind: thing}
     fitted = jaxrec.fit(jaxrec.MF(dim=4), split, shared, key=jax.random.key(0), **given)
     other = jaxrec.fit(jaxrec.MF(dim=4), split, shared, key=jax.random.key(0), **{kind: usual})
@@ -64,7 +64,8 @@ def test_it_takes_part_in_fit_evaluate_and_storage(kind, split, tmp_path):
 def test_the_command_line_takes_it_with_its_own_flags(kind, ratings, cli, tmp_path):
     thing, flags, _ = PARTS[kind]
     run = tmp_path / "run"
-    document = cli("fit", ratings, *FIT, "--out", run, f"--{kind}", place(thing), *flags).json
+    drawn = ("--loss", "bpr") if kind == "negatives" else ()
+    document = cli("fit", ratings, *FIT, "--out", run, *drawn, f"--{kind}", place(thing), *flags).json
     assert getattr(jaxrec.restore(run, kinds=[type(thing)]).options, kind) == thing
     again = cli("evaluate", run, "-k", "3", "--no-distances", "--kind", place(thing)).json
     assert again["mean"] == document["test"]

@@ -192,7 +192,7 @@ def test_row_sparse_steps_move_what_dense_steps_move_with_the_hardest():
 @pytest.mark.parametrize("model", [MF(dim=3), LightGCN(dim=3, layers=1)])
 @pytest.mark.parametrize("negatives", ["popularity", "in_batch", "hardest", Hardest(of=6, num=3, similarity="cosine")])
 def test_models_train_with_every_sampler(model, negatives):
-    fitted = jaxrec.fit(model, world(), negatives=negatives, epochs=2, batch_size=16, key=jax.random.key(0))
+    fitted = jaxrec.fit(model, world(), loss="bpr", negatives=negatives, epochs=2, batch_size=16, key=jax.random.key(0))
     assert math.isfinite(fitted.info["records"][-1]["loss"])
 
 
