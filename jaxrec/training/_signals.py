@@ -51,6 +51,7 @@ def deferred_signals(wanted: bool = True) -> Iterator[Signals]:
     Signals that the process ignores stay ignored. Outside the main thread Python has no say in signals, so nothing is
     deferred there.
 
+    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     >>> with deferred_signals() as signals:
     ...     signal.raise_signal(signal.SIGINT)
     ...     came = signals.asked
@@ -58,6 +59,7 @@ def deferred_signals(wanted: bool = True) -> Iterator[Signals]:
     ...         signals.deliver()
     >>> came, signals.asked
     (True, False)
+    >>> _ = signal.signal(signal.SIGINT, before)
     """
     before: dict[int, Any] = {}
     if wanted and threading.current_thread() is threading.main_thread():
