@@ -5,12 +5,20 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from browsing import chromium
 from hostile import ENDING, MARKUP
 from worlds import middle
 
 import jaxrec
 from jaxrec.pages import Entry, measured, report
 from jaxrec.training import Adam
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, or the test is skipped."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,10 @@
 """The explorer in a browser: a basket changes the lists, the slider raises the distance, nothing leaves the server."""
 
 import csv
-import os
-import shutil
 
 import pytest
+from browsing import PHONE
 from hostile import ENDING, MARKUP
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PHONE = {"width": 390, "height": 844}
-
-if CHROMIUM is None:
-    pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason='no Playwright: pip install "jaxrec[browser]"')
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium of the system; as root it runs only without its sandbox."""
-    words = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=words)
-        yield started
-        started.close()
 
 
 @pytest.fixture
