@@ -12,6 +12,7 @@ import jaxrec
 from experiments.bench.config import Options
 from experiments.bench.data import ranking_split
 from experiments.bench.timing import Row, by_turns
+from jaxrec.losses import BPR
 
 SEEDS = 8
 UNIT = "s for all seeds"
@@ -21,7 +22,7 @@ def run(options: Options) -> list[Row]:
     """Measure each way, without validation, so that all do the same work."""
     data = ranking_split(options).train if options.quick else jaxrec.load("ml-100k")
     seeds, epochs = (2, 1) if options.quick else (SEEDS, options.seeds_epochs)
-    model, how = jaxrec.LightGCN(dim=options.factors), jaxrec.TrainingOptions(epochs=epochs)
+    model, how = jaxrec.LightGCN(dim=options.factors), jaxrec.TrainingOptions(loss=BPR(), epochs=epochs)
     keys = [jax.random.key(seed) for seed in range(seeds)]
     last: dict[str, list[jaxrec.FittedModel]] = {}
 

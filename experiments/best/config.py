@@ -35,7 +35,7 @@ PUBLISHED: Mapping[str, tuple[str, dict[str, tuple[float, float]]]] = {
 def softmax(prior: float, epochs: int, temperature: float = 0.12) -> jaxrec.TrainingOptions:
     """Return the recipe of experiments/time_to_recall with other numbers."""
     return jaxrec.TrainingOptions(
-        loss=InBatchSoftmax(temperature=temperature, chunks=16, logit_adjustment=prior),
+        loss=InBatchSoftmax(temperature, chunks=16, accidental_hits="keep", logit_adjustment=prior),
         optimizer=Adam(2e-2),
         regularizer=None,
         batch_size=8192,

@@ -15,7 +15,7 @@ import optax
 import jaxrec
 from jaxrec.api import default_space
 from jaxrec.errors import NonFiniteLossError
-from jaxrec.losses import Logistic, NormL2, SquaredError, SquaredL2
+from jaxrec.losses import BPR, Logistic, NormL2, SquaredError, SquaredL2
 from jaxrec.reports import Report, comparison_markdown
 from jaxrec.sampling import shuffled_batches
 from jaxrec.training import SGD, Batch, Objective, init_state, make_step, train_data
@@ -48,7 +48,7 @@ def train_mf(data: jaxrec.Interactions, scale: float) -> tuple[list[Mapping[str,
 
 def train_lightgcn(split: jaxrec.Split) -> list[Mapping[str, Any]]:
     """Train the notebook's LightGCN: width 128, averaged layers, BPR and RecBole's L2 of the initial embeddings."""
-    options = jaxrec.TrainingOptions(regularizer=NormL2(1e-2), epochs=20, validation=None)
+    options = jaxrec.TrainingOptions(loss=BPR(), regularizer=NormL2(1e-2), epochs=20, validation=None)
     model = jaxrec.fit(jaxrec.LightGCN(dim=128, layers=3), split, options, key=jax.random.key(0))
     return model.info["records"]
 
@@ -81,7 +81,7 @@ def train_svdpp() -> list[str]:
 
 def compare(split: jaxrec.Split) -> str:
     """Evaluate rankings on real data, as Markdown: ranking models, and rating models used for ranking."""
-    implicit = jaxrec.TrainingOptions(epochs=100)
+    implicit = jaxrec.TrainingOptions(loss=BPR(), epochs=100)
     rating = jaxrec.TrainingOptions(
         loss=SquaredError(),
         optimizer=SGD(0.01),

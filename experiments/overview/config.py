@@ -62,7 +62,7 @@ MODELS: Mapping[str, tuple[Any, jaxrec.TrainingOptions | None]] = {
 LOSSES: Mapping[str, tuple[Any, jaxrec.TrainingOptions]] = {
     "MF, BPR": with_loss(BPR()),
     "MF, logistic": with_loss(Logistic()),
-    "MF, softmax": with_loss(InBatchSoftmax(temperature=0.2, logit_adjustment=0.8)),
+    "MF, softmax": with_loss(InBatchSoftmax(temperature=0.2, accidental_hits="keep", logit_adjustment=0.8)),
     "MF, sampled softmax": with_loss(SampledSoftmax(temperature=0.2)),
     "MF, BSL": with_loss(BilateralSoftmax(temperature=0.2, positive_temperature=0.2, logit_adjustment=0.8)),
     "MF, PSL": with_loss(PairwiseSoftmax(temperature=0.1, logit_adjustment=0.8)),

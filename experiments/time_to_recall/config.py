@@ -31,7 +31,7 @@ RECIPES = {
     "softmax": Recipe(
         jaxrec.LightGCN(dim=128, layers=1),
         jaxrec.TrainingOptions(
-            loss=InBatchSoftmax(temperature=0.12, chunks=16, logit_adjustment=0.8),
+            loss=InBatchSoftmax(temperature=0.12, chunks=16, accidental_hits="keep", logit_adjustment=0.8),
             optimizer=Adam(2e-2),
             regularizer=None,
             batch_size=8192,
