@@ -10,7 +10,7 @@ from asking import asked
 import jaxrec
 
 PAGE = pathlib.Path(jaxrec.__file__).parents[1] / "docs" / "serving.md"
-EXAMPLE = re.compile(r"```text\nGET (.*?)\n```\n\n```(json|csv)\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"```text\nGET (.*?)\n```\n\n```(json|text)\n(.*?)```", re.DOTALL)
 
 
 def rounded(value):
