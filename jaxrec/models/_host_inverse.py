@@ -1,4 +1,4 @@
-"""The dense inverse of a penalized Gram matrix on the host, in place by LAPACK, in as little memory as it takes."""
+"""The dense inverse of a penalized Gram matrix on the host, in place, in as little memory as it takes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ HostRows = Any
 
 _ROWS = 512  # of a dense matrix that are made or moved at a time
 _WORTH = 1e12  # multiplications that the detour over the users must save
+_LAPACK = 16_384  # rows of the largest matrix that LAPACK inverts whole: 1 GB
+_COLUMNS = 8192  # of the products that a sweep subtracts at a time
 
 
 def host_rows(matrix: SparseOperator) -> HostRows:
@@ -111,7 +113,10 @@ def dense_gram(x: HostRows) -> Float[np.ndarray, "Q Q"]:
 
 
 def invert(matrix: Float[np.ndarray, "Q Q"]) -> Float[np.ndarray, "Q Q"]:
-    """Invert a symmetric positive definite float32 matrix in its own memory, by LAPACK's spotrf and spotri.
+    """Invert a symmetric positive definite float32 matrix in its own memory.
+
+    Up to 16,384 rows by LAPACK's spotrf and spotri. Above, by `swept`, because spotrf of OpenBLAS 0.3.30 with threads
+    ends the process on a matrix of 4 GB.
 
     Raises:
       JaxrecError: a matrix that is not positive definite in float32.
@@ -119,17 +124,67 @@ def invert(matrix: Float[np.ndarray, "Q Q"]) -> Float[np.ndarray, "Q Q"]:
     >>> invert(np.array([[2.0, 0.0], [0.0, 4.0]], np.float32)).round(3).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
+    return _mirrored(_of_lapack(matrix, len(matrix)) if len(matrix) <= _LAPACK else swept(matrix))
+
+
+def _of_lapack(matrix: np.ndarray, size: int) -> np.ndarray:
+    """The inverse of a matrix, or of a block of one of `size` rows, in its memory where it is whole: upper triangle."""
     from scipy.linalg import get_lapack_funcs
 
     potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
     # LAPACK counts by columns, and the transpose of a symmetric matrix is itself.
     factor, failed = potrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
-        raise JaxrecError(
-            f"the penalized Gram matrix of {len(matrix):,} rows is not positive definite in float32; raise l2"
-        )
+        raise JaxrecError(f"the penalized Gram matrix of {size:,} rows is not positive definite in float32; raise l2")
     inverse, _ = potri(factor, lower=1, overwrite_c=1)
-    return _mirrored(inverse.T)
+    return inverse.T
+
+
+def swept(matrix: Float[np.ndarray, "Q Q"], *, block: int = 2048) -> Float[np.ndarray, "Q Q"]:
+    """Invert a symmetric positive definite matrix in its own memory by sweeps of blocks; only its upper triangle counts.
+
+    The sweep of the rows k takes A_kk to -A_kk^(-1), A_ik to A_ik A_kk^(-1), and A_ij to A_ij - A_ik A_kk^(-1) A_kj,
+    for i and j besides k; after a sweep of all blocks the matrix is -A^(-1). Each A_kk is a Schur complement, and so
+    positive definite. All sweeps cost Q^3 operations, as many as the Cholesky factor and the inverse from it.
+
+    Args:
+      matrix: float32 [Q, Q], row after row; it is overwritten.
+      block: rows of a sweep.
+
+    Returns:
+      The inverse in the upper triangle of the same array; below it is what is left of the work.
+
+    Raises:
+      JaxrecError: a matrix that is not positive definite in float32.
+
+    References:
+      Goodnight, A Tutorial on the SWEEP Operator, The American Statistician 33, 1979.
+
+    >>> np.triu(swept(np.array([[2.0, 1.0], [1.0, 1.0]], np.float32), block=1)).round(3).tolist()
+    [[1.0, -1.0], [0.0, 2.0]]
+    """
+    size = len(matrix)
+    parts = [slice(start, min(start + block, size)) for start in range(0, size, block)]
+    for pivot in parts:
+        panel = np.empty((size, pivot.stop - pivot.start), matrix.dtype)
+        panel[: pivot.start], panel[pivot.stop :] = matrix[: pivot.start, pivot], matrix[pivot, pivot.stop :].T
+        panel[pivot] = 0
+        inverse = _mirrored(_of_lapack(_whole(matrix[pivot, pivot]), size))
+        times = panel @ inverse
+        for some in parts:
+            for start in range(some.start, size, _COLUMNS) if some is not pivot else ():
+                others = slice(start, min(start + _COLUMNS, size))
+                matrix[some, others] -= times[some] @ panel[others].T
+        matrix[: pivot.start, pivot], matrix[pivot, pivot.stop :] = times[: pivot.start], times[pivot.stop :].T
+        matrix[pivot, pivot] = -inverse
+    for some in parts:
+        np.negative(matrix[some, some.start :], out=matrix[some, some.start :])
+    return matrix
+
+
+def _whole(corner: np.ndarray) -> np.ndarray:
+    """A symmetric matrix of its own memory from the upper triangle of a block."""
+    return _mirrored(np.triu(corner))
 
 
 def _mirrored(matrix: np.ndarray) -> np.ndarray:
