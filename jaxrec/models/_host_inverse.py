@@ -141,7 +141,7 @@ def _of_lapack(matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def swept(matrix: Float[np.ndarray, "Q Q"], *, block: int = 2048) -> Float[np.ndarray, "Q Q"]:
-    """Invert a symmetric positive definite matrix in its own memory by sweeps of blocks; only its upper triangle counts.
+    """Invert a symmetric positive definite matrix in its own memory by sweeps of blocks, from its upper triangle.
 
     The sweep of the rows k takes A_kk to -A_kk^(-1), A_ik to A_ik A_kk^(-1), and A_ij to A_ij - A_ik A_kk^(-1) A_kj,
     for i and j besides k; after a sweep of all blocks the matrix is -A^(-1). Each A_kk is a Schur complement, and so

@@ -95,6 +95,7 @@ class IALS(SolvedModel, nn.Module):
       l2: lambda, above 0.
       frequency: nu; 0 penalizes all vectors alike, 1 those of active users and popular items more.
       iterations: how many.
+      power_iterations: of the singular vectors that the users start near; 0 starts with random values.
       degree_exponent: e; above 0, popular items rank higher than the inner product says.
       confidence: c of a rating or count, such as `LinearConfidence()`, and any other frozen dataclass object that maps
         ratings to weights; None for 1 for all pairs that occur, whatever their ratings.
@@ -114,7 +115,7 @@ class IALS(SolvedModel, nn.Module):
     >>> model = IALS(dim=2, unobserved=0.01, l2=0.001, num_users=2, num_items=3)
     >>> scorer = model.apply(model.init(jax.random.key(0)), adjacency)
     >>> scorer.scores(jnp.array([0])).round(1).tolist()
-    [[1.0, 1.0, 0.0]]
+    [[1.0, 1.0, -0.0]]
     """
 
     serves_new_users: ClassVar[bool] = True
@@ -125,6 +126,7 @@ class IALS(SolvedModel, nn.Module):
     l2: float = 0.01
     frequency: float = 1.0
     iterations: int = 10
+    power_iterations: int = 1
     degree_exponent: float = 0.0
     confidence: Callable[[jax.Array], jax.Array] | None = dataclasses.field(
         default=None, metadata={"flag": None, "choice": "confidence"}
@@ -137,6 +139,8 @@ class IALS(SolvedModel, nn.Module):
         for name in ("dim", "iterations"):
             if getattr(self, name) < 1:
                 raise JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.power_iterations < 0:
+            raise JaxrecError(f"power_iterations must be at least 0, got {self.power_iterations}")
         check_penalties(self.unobserved, self.l2, self.frequency)
         if self.confidence is not None and not (
             callable(self.confidence) and dataclasses.is_dataclass(self.confidence)
@@ -192,6 +196,7 @@ class IALS(SolvedModel, nn.Module):
             l2=self.l2,
             frequency=self.frequency,
             iterations=self.iterations,
+            power_iterations=self.power_iterations,
         )
         items = made.items * _powers(adjacency, num_users, self.degree_exponent)[:, None]
         return FactorScorer(made.users, items, dim=self.dim)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import implicit_als, implicit_als_objective
-from jaxrec.factorization._implicit import _plan, _positive_solve
+from jaxrec.factorization._implicit import _plan, _positive_solve, _start
 from jaxrec.sparse import from_dense, operator
 
 ROWS, COLUMNS = 40, 24
@@ -59,7 +59,7 @@ DIMS = [1, 2, 7, 8, 31, 64, 200, *(pytest.param(dim, marks=pytest.mark.slow) for
 @pytest.mark.parametrize("dim", DIMS)
 def test_the_scores_and_the_objective_are_those_of_dense_als(dim):
     c, key = weights(), jax.random.key(dim)
-    made = implicit_als(from_dense(c), dim, key, iterations=2, **NUMBERS)
+    made = implicit_als(from_dense(c), dim, key, iterations=2, power_iterations=0, scale=0.1, **NUMBERS)
     users, items = dense_als(c, dim, key, 2, **NUMBERS)
     np.testing.assert_allclose(made.users @ made.items.T, users @ items.T, rtol=1e-3, atol=1e-4)
     expected = dense_objective(c, users, items, **NUMBERS)
@@ -87,6 +87,37 @@ def test_no_iteration_raises_the_objective():
     values = np.array([implicit_als_objective(x, each.users, each.items, **NUMBERS) for each in made])
     assert (np.diff(values) < 1e-5 * values[0]).all()
     assert values[-1] < 0.99 * values[0]
+
+
+@pytest.mark.parametrize("dim", [1, 3, 24])
+def test_the_start_is_near_the_leading_singular_vectors(dim):
+    """All of them at 24 columns, of which one has no entry: the last singular value is 0."""
+    c = weights()
+    sums = [c.sum(axis, dtype=np.float64, keepdims=True) for axis in (1, 0)]
+    roots = [np.where(each > 0, np.where(each > 0, each, 1) ** -0.4, 0) for each in sums]
+    left, values, _ = np.linalg.svd(roots[0] * c * roots[1])
+    expected = left[:, :dim] * np.sqrt(values[:dim])
+    expected *= 0.5 / np.sqrt(np.square(expected).sum() / ROWS)
+    made = _start(operator(from_dense(c)), jax.random.key(2), jnp.float32(0.5), dim=dim, power_iterations=60)
+    np.testing.assert_allclose(made @ made.T, expected @ expected.T, atol=2e-3 * np.square(expected).max())
+    assert not np.any(made[3])
+
+
+def test_without_any_weight_the_start_and_all_vectors_are_zero():
+    x = operator(from_dense(weights()))
+    nothing = type(x)(0 * x.data, x.rows, x.columns, x.indptr, (0 * x.data, *x.transposed[1:]), x.shape)
+    made = implicit_als(nothing, 4, jax.random.key(0), **NUMBERS)
+    assert not np.any(made.users)
+    assert not np.any(made.items)
+
+
+def test_one_iteration_from_the_start_goes_further_than_from_random_values():
+    x = operator(from_dense(weights()))
+    first, random = (
+        implicit_als(x, 8, jax.random.key(0), iterations=1, power_iterations=power, **NUMBERS) for power in (1, 0)
+    )
+    values = [implicit_als_objective(x, made.users, made.items, **NUMBERS) for made in (first, random)]
+    assert values[0] < values[1]
 
 
 def test_vectors_are_in_the_eigenbasis_of_the_items_and_empty_rows_are_zero():
@@ -125,7 +156,7 @@ def test_a_few_lengths_hold_all_rows(dim):
     plan = _plan(lengths, dim)
     rungs = [length for length, _ in plan]
     assert rungs == sorted(set(rungs))
-    assert len(rungs) <= 8
+    assert len(rungs) <= 10
     assert rungs[-1] >= lengths.max()
     assert all(block >= 1 and length % 8 == 0 for length, block in plan)
 
@@ -135,6 +166,7 @@ def test_a_few_lengths_hold_all_rows(dim):
     [
         ({"dim": 0}, "dim must be a whole number of at least 1, got 0"),
         ({"iterations": 0}, "iterations must be a whole number of at least 1, got 0"),
+        ({"power_iterations": -1}, "power_iterations must be a whole number of at least 0, got -1"),
         ({"l2": 0.0}, "l2 must be a finite number above 0, got 0.0"),
         ({"unobserved": -1.0}, "unobserved must be a finite number of at least 0, got -1.0"),
         ({"frequency": -0.5}, "frequency must be a finite number of at least 0, got -0.5"),

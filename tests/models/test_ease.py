@@ -142,6 +142,32 @@ def test_both_ways_to_the_inverse_are_that_of_float64(invert):
     np.testing.assert_allclose(got, exact, atol=2e-6 * exact.max())
 
 
+@pytest.mark.parametrize(("size", "block"), [(1, 4), (8, 4), (37, 5), (300, 64)])
+def test_the_sweeps_of_a_large_matrix_give_its_inverse(monkeypatch, size, block):
+    """Whole blocks, a last one that is shorter, products in several pieces, and nothing read below the diagonal."""
+    rng = np.random.default_rng(size)
+    half = rng.normal(size=(size, 2 * size)).astype(np.float32)
+    matrix = half @ half.T + np.eye(size, dtype=np.float32)
+    exact = np.linalg.inv(matrix.astype(np.float64))
+    monkeypatch.setattr(_host_inverse, "_COLUMNS", 7)
+    upper = np.triu(matrix)
+    swept = _host_inverse.swept(upper, block=block)
+    assert swept is upper
+    np.testing.assert_allclose(np.triu(swept), np.triu(exact), atol=3e-6 * np.abs(exact).max())
+    monkeypatch.setattr(_host_inverse, "_LAPACK", 0)
+    place = matrix.ctypes.data
+    inverse = _host_inverse.invert(matrix)
+    np.testing.assert_allclose(inverse, exact, atol=3e-6 * np.abs(exact).max())
+    assert inverse.ctypes.data == place
+
+
+def test_a_matrix_that_is_not_positive_definite_is_refused_by_both_ways(monkeypatch):
+    for most in (4, 0):
+        monkeypatch.setattr(_host_inverse, "_LAPACK", most)
+        with pytest.raises(JaxrecError, match="of 2 rows is not positive definite in float32; raise l2"):
+            _host_inverse.invert(np.array([[1.0, 2.0], [2.0, 1.0]], np.float32))
+
+
 def test_a_wide_matrix_is_inverted_over_its_rows_where_that_fits(monkeypatch):
     x, ridge = scipy.sparse.csr_array(wide_x()), np.ones(1100, np.float32)
     taken = []
