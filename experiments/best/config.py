@@ -48,7 +48,7 @@ EMBEDDING: Mapping[str, tuple[jaxrec.LightGCN, jaxrec.TrainingOptions]] = {
     "yelp2018": (jaxrec.LightGCN(dim=256, layers=1), softmax(0.6, 6)),
 }
 IALS = {
-    "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.002, degree_exponent=0.15, iterations=5),
+    "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.003, degree_exponent=0.15, iterations=2),
     "yelp2018": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.01, iterations=5),
 }
 MEMBERS = {
@@ -144,7 +144,7 @@ def grid(dataset: str) -> dict[str, dict[str, Row]]:
             for hidden in ((48, 24), (64, 32))
         },
         "embedding": {f"prior {prior:g}": Row(model, softmax(prior, options.epochs)) for prior in (0.6, 0.75, 0.9)},
-        "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.005, 0.01)},
+        "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.003, 0.005, 0.01)},
         "ease": {f"l2 {l2:g}": Row(jaxrec.EASE(l2=l2)) for l2 in (100.0, 300.0, 1000.0)},
         "everything": {
             f"the first {count}": Row(ranker(dataset, members=members[:count])) for count in range(1, len(members) + 1)

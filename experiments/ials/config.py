@@ -10,7 +10,7 @@ CHOSEN = {
     "gowalla": {256: (0.003, 0.15), 1024: (0.003, 0.15)},
     "yelp2018": {1024: (0.01, 0.0)},
 }
-ITERATIONS = 5
+ITERATIONS = 2
 
 
 def ials(dim: int, l2: float, degree_exponent: float = 0.0, *, iterations: int = ITERATIONS) -> Row:
