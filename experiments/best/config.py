@@ -48,7 +48,7 @@ EMBEDDING: Mapping[str, tuple[jaxrec.LightGCN, jaxrec.TrainingOptions]] = {
     "yelp2018": (jaxrec.LightGCN(dim=256, layers=1), softmax(0.6, 6)),
 }
 IALS = {
-    "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.003, degree_exponent=0.15, iterations=2),
+    "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.003, degree_exponent=0.15, iterations=3),
     "yelp2018": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.01, iterations=5),
 }
 MEMBERS = {
