@@ -49,7 +49,7 @@ EMBEDDING: Mapping[str, tuple[jaxrec.LightGCN, jaxrec.TrainingOptions]] = {
 }
 IALS = {
     "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.003, degree_exponent=0.15, iterations=3),
-    "yelp2018": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.01, iterations=5),
+    "yelp2018": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.005, iterations=2),
 }
 MEMBERS = {
     "gowalla": (
