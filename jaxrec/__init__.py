@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         metrics,
         models,
         pages,
+        progress,
         protocols,
         pytrees,
         ranking,
@@ -113,7 +114,7 @@ _ROOMS = (
         "sparse",
         "spectral",
     ),
-    *("protocols", "pytrees", "registry", "scorers", "serving", "statistics", "training"),
+    *("progress", "protocols", "pytrees", "registry", "scorers", "serving", "statistics", "training"),
 )
 _NAMES = {
     "api": "CrossValidation Embeddings Recommendations add_items cross_validate embeddings evaluate"

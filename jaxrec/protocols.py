@@ -629,6 +629,12 @@ class StageInfo:
         """How many models are trained together."""
         return len(self.epochs)
 
+    @property
+    def label(self) -> str:
+        """The model and the stage, as a person reads them: "8 x MF, fit"."""
+        several = f"{self.members} x " if self.members > 1 else ""
+        return ", ".join(part for part in (f"{several}{self.model}".rstrip(), self.name) if part)
+
 
 @dataclasses.dataclass(frozen=True)
 class EpochEvent:

@@ -17,6 +17,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._options import TrainingOptions
+from jaxrec.progress import work
 from jaxrec.reports._report import Report
 from jaxrec.text import aligned_text, number_text
 
@@ -99,16 +100,18 @@ def cross_validate(
     """
     reports, epochs, first = [], [], None
     split_key, fit_key = jax.random.split(key)
-    for at, split in enumerate(_splits(data, splitter, split_key)):
-        first = split if first is None else first
-        if not split.train.same_catalog(first.train):
-            raise MismatchError(
-                f"split {at} has other users or items than the first; make all splits from one data set"
-            )
-        fitted = fit(model, split, options, key=jax.random.fold_in(fit_key, at), callbacks=callbacks)
-        by_default = evaluate_ratings if fitted.info["task"] == "rating" else evaluate
-        reports.append((measure or by_default)(fitted, split))
-        epochs.append(int(fitted.info["best_epoch"]))
+    with work("cross-validation"):  # of splits that may be without an end
+        for at, split in enumerate(_splits(data, splitter, split_key)):
+            first = split if first is None else first
+            if not split.train.same_catalog(first.train):
+                raise MismatchError(
+                    f"split {at} has other users or items than the first; make all splits from one data set"
+                )
+            with work(f"split {at + 1}"):
+                fitted = fit(model, split, options, key=jax.random.fold_in(fit_key, at), callbacks=callbacks)
+                by_default = evaluate_ratings if fitted.info["task"] == "rating" else evaluate
+                reports.append((measure or by_default)(fitted, split))
+            epochs.append(int(fitted.info["best_epoch"]))
     if len(reports) < 2:
         raise JaxrecError(
             f"the splitter gives {len(reports)} split; use one with several rounds, such as UserKFold(folds=5) or "

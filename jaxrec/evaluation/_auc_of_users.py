@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import os
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import AUC
+from jaxrec.progress import work
 from jaxrec.protocols import Metric, UserScores
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._topk import allowed_items, check_seen, mask_seen, on_device, tile_plan
@@ -148,13 +150,12 @@ def measure_scores(
     # A loop over users within a program uses one core, so each core gets calls of its own; `map` keeps their order,
     # and with it which error is raised.
     starts = range(0, len(users), size)
-    if workers == 1:
-        for start in starts:
-            one_call(start)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(one_call, starts):
-                pass
+    with work("measuring scores", len(users), unit="users") as told, contextlib.ExitStack() as stack:
+        done = map(one_call, starts)
+        if workers > 1:
+            done = stack.enter_context(concurrent.futures.ThreadPoolExecutor(workers)).map(one_call, starts)
+        for start, _ in zip(starts, done, strict=True):
+            told.reach(min(start + size, len(users)))
     return values
 
 

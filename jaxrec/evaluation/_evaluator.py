@@ -18,6 +18,7 @@ from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import count_undefined, measure_lists, value_names
 from jaxrec.evaluation._training_statistics import TrainingStatistics, statistics_of_seen
 from jaxrec.metrics._diversity import Distance
+from jaxrec.progress import work
 from jaxrec.protocols import Reranker
 from jaxrec.ranking._candidate_rule import CandidateRule
 from jaxrec.ranking._item_vectors import ItemSpace
@@ -28,6 +29,7 @@ from jaxrec.reports._report import Report
 from jaxrec.types import Scorer
 
 _TIE_DEPTH = 10  # lists are ranked this deep at least, since the first few places may tie in a sound model
+_RANKING, _MEASURING, _OVER_SCORES = 3, 1, 12  # about how long each takes, for the time that is left
 
 
 def evaluate_scorer(
@@ -156,16 +158,21 @@ def evaluate_scorer(
         memory_mb=memory_mb,
     )
     chosen = None if reranker is None else chosen_reranker(reranker, distance=distance)
-    lists, tied = _rank(scorer, judged, chosen, rerank_depth)
-    if 2 * tied > len(lists):
-        warnings.warn(
-            f"{tied:,} of {len(lists):,} lists have one score from first to last: the scorer does not tell items "
-            "apart, and the order of the item indices decides; these figures say nothing about it",
-            UserWarning,
-            stacklevel=2,
-        )
-    report = measure_lists(lists, judged)
-    of_scores = measure_scores(judged.of("scores"), scorer, judged.users, judged.relevant, **judged.among)
+    over_scores = judged.of("scores")
+    with work("evaluating", _RANKING + _MEASURING + (_OVER_SCORES if over_scores else 0)):
+        with work("", share=_RANKING):
+            lists, tied = _rank(scorer, judged, chosen, rerank_depth)
+        if 2 * tied > len(lists):
+            warnings.warn(
+                f"{tied:,} of {len(lists):,} lists have one score from first to last: the scorer does not tell items "
+                "apart, and the order of the item indices decides; these figures say nothing about it",
+                UserWarning,
+                stacklevel=2,
+            )
+        with work("", share=_MEASURING):
+            report = measure_lists(lists, judged)
+        with work("", share=_OVER_SCORES):
+            of_scores = measure_scores(over_scores, scorer, judged.users, judged.relevant, **judged.among)
     per_user = {**report.per_user, **of_scores}
     rule, num_items = judged.rule, judged.num_items
     order = [name for one in judged.metrics for name in value_names(one, judged.cutoffs) if name in per_user]
@@ -174,7 +181,7 @@ def evaluate_scorer(
         per_user={name: per_user[name] for name in dict.fromkeys([*order, *per_user])},
         counts={
             **report.counts,
-            **count_undefined(judged.of("scores"), judged.cutoffs, of_scores),
+            **count_undefined(over_scores, judged.cutoffs, of_scores),
             "test_pairs_masked": common_pairs(judged.relevant, judged.seen, num_items=num_items),
             **rule.counts(judged.relevant, num_items),
             "tied_lists": tied,

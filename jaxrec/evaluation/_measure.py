@@ -21,6 +21,7 @@ from jaxrec.evaluation._judgments import Judgments
 from jaxrec.metrics._diversity import Distance, distance_name, pair_distances
 from jaxrec.metrics._exposure import exposure
 from jaxrec.metrics._novelty import long_tail
+from jaxrec.progress import work
 from jaxrec.protocols import AllLists, Metric, UserList
 from jaxrec.ranking._item_vectors import ItemSpace
 from jaxrec.reports._report import Report
@@ -200,22 +201,24 @@ def _of_users(lists: np.ndarray, judged: Judgments) -> dict[str, np.ndarray]:
     # Rows are halved until they are empty, so as often as the longest has binary digits.
     halvings = np.int32(int(judged.sizes.max()).bit_length())
     parts = []
-    for start in range(0, len(users), tile):
-        missing = max(start + tile - len(users), 0)
-        some_lists, some_popular, some_history = (
-            None
-            if made is None
-            else np.pad(made[start : start + tile], ((0, missing), (0, 0)), constant_values=made.dtype.type(fill))
-            for made, fill in ((lists, -1), (popular, -1), (history, 0))
-        )
-        some_users = np.pad(users[start : start + tile], (0, missing))
-        values = _measure_tile(
-            some_lists, some_users, some_popular, some_history, tables, halvings,
-            metrics=metrics, cutoffs=cutoffs, distance=distance,
-        )  # fmt: skip
-        parts.append({name: array[: tile - missing] for name, array in jax.device_get(values).items()})
-        if _FAULT in parts[-1]:
-            _check_distances(parts[-1][_FAULT], users[start : start + tile], distance)
+    with work("measuring", len(users), unit="users") as told:
+        for start in range(0, len(users), tile):
+            missing = max(start + tile - len(users), 0)
+            some_lists, some_popular, some_history = (
+                None
+                if made is None
+                else np.pad(made[start : start + tile], ((0, missing), (0, 0)), constant_values=made.dtype.type(fill))
+                for made, fill in ((lists, -1), (popular, -1), (history, 0))
+            )
+            some_users = np.pad(users[start : start + tile], (0, missing))
+            values = _measure_tile(
+                some_lists, some_users, some_popular, some_history, tables, halvings,
+                metrics=metrics, cutoffs=cutoffs, distance=distance,
+            )  # fmt: skip
+            parts.append({name: array[: tile - missing] for name, array in jax.device_get(values).items()})
+            if _FAULT in parts[-1]:
+                _check_distances(parts[-1][_FAULT], users[start : start + tile], distance)
+            told.advance(tile - missing)
     # A dictionary comes back from a compiled program with its names sorted; the caller's order reads better.
     names = [name for metric in metrics for name in value_names(metric, cutoffs)]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}

@@ -32,6 +32,7 @@ from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import check_key, is_trained
 from jaxrec.fitting._validation import Validation, ranking_measuring
+from jaxrec.progress import work
 from jaxrec.training import Deadline
 
 CLOCK = time.monotonic
@@ -151,15 +152,16 @@ def auto(
     fit_key, blend_key, fold_key = jax.random.split(key, 3)
     search = _Search(split, validation, seconds, fold_key, blend=blend, refit=refit, clock=CLOCK)
     made = [built(candidate) for candidate in candidates]
-    for at, candidate in enumerate(candidates):
-        later = sum(not isinstance(model, str) and is_trained(model) for model in made[at + 1 :])
-        with compiling() as compiled:
-            own_key = jax.random.fold_in(fit_key, at)
-            row = search.consider(candidate, made[at], later, callbacks, compiled, key=own_key)
-            row = dataclasses.replace(row, settings=candidate.described())
-        search.table.append(row)
-        if on_try is not None:
-            on_try(row)
+    with work(f"auto, {seconds:g} seconds", len(candidates), unit="models"):
+        for at, candidate in enumerate(candidates):
+            later = sum(not isinstance(model, str) and is_trained(model) for model in made[at + 1 :])
+            with compiling() as compiled, work(candidate.name, share=1):
+                own_key = jax.random.fold_in(fit_key, at)
+                row = search.consider(candidate, made[at], later, callbacks, compiled, key=own_key)
+                row = dataclasses.replace(row, settings=candidate.described())
+            search.table.append(row)
+            if on_try is not None:
+                on_try(row)
     if not search.kept:
         reasons = "; ".join(f"{row.model}: {row.why}" for row in search.table[:3])
         raise JaxrecError(f"no candidate could be fitted in {seconds:g} seconds ({reasons}); give it more time")
@@ -334,7 +336,8 @@ class _Search:
                 chosen, make, why = ranked[:1], None, "no time was left for the refit of all members of the blend"
         models = [one.fitted for one in chosen]
         if refitted:
-            models = [fit_again(model, self.split, "all" if self.refit == "all" else True) for model in models]
+            with work("fitting again"):
+                models = [fit_again(model, self.split, "all" if self.refit == "all" else True) for model in models]
         model = models[0] if make is None else make(models)
         told: dict[str, Any] = {
             "seconds": self.seconds,

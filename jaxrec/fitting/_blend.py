@@ -37,6 +37,7 @@ from jaxrec.fitting._plan import check_key
 from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.fitting._versions import versions
 from jaxrec.models import with_sizes
+from jaxrec.progress import work
 
 FOLDS = 2
 """Figures of validation are cross-fitted over so many parts of the users."""
@@ -137,7 +138,8 @@ def blend(
     )
     seen = members[0].seen
     if weights is None:
-        calibrations, found, told, valid, _ = learnt_blend(members, split, how, validation, key=key)
+        with work("learning weights"):
+            calibrations, found, told, valid, _ = learnt_blend(members, split, how, validation, key=key)
     else:
         calibrations = how.calibrations or (LogSoftmax(),) * len(members)
         found, told = given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
@@ -335,11 +337,13 @@ def described(members: Sequence[FittedModel], calibrations: Sequence[Any], weigh
 
 def _again(members: Sequence[FittedModel], split: Split, refit: Any) -> list[FittedModel]:
     out = []
-    for at, member in enumerate(members):
-        try:
-            out.append(fit_again(member, split, "all" if refit == "all" else True))
-        except JaxrecError as error:
-            raise JaxrecError(f"member {at + 1} of the blend cannot be fitted again: {error}") from None
+    with work("fitting again", len(members), unit="members"):
+        for at, member in enumerate(members):
+            try:
+                with work("", share=1):
+                    out.append(fit_again(member, split, "all" if refit == "all" else True))
+            except JaxrecError as error:
+                raise JaxrecError(f"member {at + 1} of the blend cannot be fitted again: {error}") from None
     return out
 
 

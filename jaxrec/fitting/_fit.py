@@ -31,6 +31,7 @@ from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.models._base import model_scorer
 from jaxrec.models._fold_in import fold_in_of
+from jaxrec.progress import heard, work
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
 from jaxrec.training import (
@@ -94,7 +95,7 @@ def fit(
       init: a fitted model of the same kind, to start from: users and items that it knows, by their ids, start with
         its rows, and new ones are drawn as ever. `info["warm_start"]` counts both.
       callbacks: told of every epoch, see `jaxrec.protocols.Callback`; a function of an event will do.
-      progress: show a bar on standard error.
+      progress: show the progress of each stage, with the time left, on standard error; see `jaxrec.progress`.
       log: a file that gets one line of JSON an epoch; an old one is replaced, but for a fit that is resumed.
       checkpoint: where to keep what it takes to go on after a stop, see `jaxrec.Checkpoint`. Ctrl-C and SIGTERM then
         wait for the end of the epoch, which is kept first.
@@ -185,7 +186,7 @@ def fit_many(
       learning_rate, l2, temperature: names of 0.1; pass lists of optimizers, regularizers and losses.
       init: a fitted model that all members start from, see `fit`.
       callbacks: told of every epoch of every member.
-      progress: show a bar on standard error; its loss is of the first member that has not stopped.
+      progress: as for `fit`; its loss is of the first member that has not stopped.
       log: a file that gets one line of JSON an epoch and member; an old one is replaced, but for fits that are resumed.
       checkpoint, resume, other_machine: as for `fit`, for all members together.
 
@@ -259,7 +260,7 @@ def _run(
             if log is not None:
                 _begin_log(log, keeper, len(keys))
                 told.append(JsonLines(log))
-            told += [ProgressBar()] if progress else []
+            told += [ProgressBar()] if progress or heard() else []
             how = {"start": start, "callbacks": told, "several": several, "keeper": keeper}
             run = functools.partial(_trained, plan, options, keys, **how)
         else:
@@ -384,7 +385,8 @@ def _solved(
     shown = shown_users(plan.shown, part)
     for key in keys:
         init_key, _ = jax.random.split(key)
-        solution = model.solve(tables, init_key)
+        with work(f"{type(model).__name__}, {name}: solving"):
+            solution = model.solve(tables, init_key)
         given = (model, solution.variables, solution.scorer, tables, plan.task, None)
         scorer = served(solution.scorer, functools.partial(fold_in_of, *given), shown)
         before = time.perf_counter()

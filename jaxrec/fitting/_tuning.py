@@ -22,6 +22,7 @@ from jaxrec.fitting._plan import check_key, check_model, is_trained, make_plan
 from jaxrec.fitting._search_space import Range, applying, checked_space, label, listed, plain, value_at, with_settings
 from jaxrec.fitting._searches import Exhaustive, OptunaSearch, Proposal, combinations
 from jaxrec.fitting._study import Study, Trial, best_of
+from jaxrec.progress import work
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 
 _LISTS = ("loss", "regularizer", "negatives", "optimizer")
@@ -120,14 +121,18 @@ def tune(
         search = _optuna(runner, space, trials, prune=True if prune is None else prune, file=file, name=name)
     done = list(search.past)
     try:
-        while len(done) < search.trials:
-            batch = range(len(done), min(len(done) + together, search.trials))
-            proposals = [search.ask(number, batch) for number in batch]
-            for proposal, trial in zip(proposals, runner.run(proposals), strict=True):
-                search.tell(proposal, trial)
-                done.append(trial)
-                if on_trial is not None:
-                    on_trial(trial)
+        with work("tuning", search.trials, unit="trials") as told:
+            told.reach(len(done))
+            while len(done) < search.trials:
+                batch = range(len(done), min(len(done) + together, search.trials))
+                proposals = [search.ask(number, batch) for number in batch]
+                with work("", share=len(batch)):
+                    trials_over = runner.run(proposals)
+                for proposal, trial in zip(proposals, trials_over, strict=True):
+                    search.tell(proposal, trial)
+                    done.append(trial)
+                    if on_trial is not None:
+                        on_trial(trial)
     finally:
         search.close()
     best = best_of(done, runner.measuring.higher_is_better)
@@ -294,12 +299,14 @@ class _Runner:
 
     def _alone(self, setting: _Setting, pruning: _Pruning) -> list[list[Any]]:
         infos = []
-        for key in self.keys:
-            callbacks = [*self.callbacks, *([] if infos else [pruning])]
-            fitted = fit(setting.model, self.data, setting.options, key=key, callbacks=callbacks)
-            infos.append(fitted.info)
-            if pruning.pruned:
-                break
+        with work("", len(self.keys)):
+            for key in self.keys:
+                callbacks = [*self.callbacks, *([] if infos else [pruning])]
+                with work("", share=1):
+                    fitted = fit(setting.model, self.data, setting.options, key=key, callbacks=callbacks)
+                infos.append(fitted.info)
+                if pruning.pruned:
+                    break
         return [infos]
 
     def _together(self, settings: list[_Setting], pruning: _Pruning) -> list[list[Any]]:

@@ -20,6 +20,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K
 from jaxrec.evaluation._training_statistics import Categories, category_table
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.progress import work
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._topk import Lengths, recommend_lists
 from jaxrec.reports._groups import popularity_groups
@@ -226,7 +227,11 @@ def gather(
     how: dict[str, Any] = {"seen": history, "memory_mb": memory_mb}
     # As deep as what was measured, so that the programs that measured it serve again.
     depth = max([k, *(cut for report in reports.values() for cut in _lengths(report) if cut <= first.num_items)])
-    ranked = {label: recommend_lists(model.scorer, users, depth, **how) for label, model in models.items()}
+    ranked = {}
+    with work("", len(models)):
+        for label, model in models.items():
+            with work(label, share=1):
+                ranked[label] = recommend_lists(model.scorer, users, depth, **how)
     lists = {label: items[:, :k] for label, (items, _) in ranked.items()}
     scores = {label: values[:, :k] for label, (_, values) in ranked.items()}
     data = interactions_of(first) if split is None else split.fitted

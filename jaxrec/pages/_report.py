@@ -24,6 +24,7 @@ from jaxrec.pages._model_view import popularity_view, spectral_view
 from jaxrec.pages._parts import counted, listed, number, paragraph
 from jaxrec.pages._results import compared, results
 from jaxrec.pages._training import training
+from jaxrec.progress import work
 from jaxrec.statistics._comparison import Comparison
 
 MOST_USERS, MOST_ITEMS = 1000, 3000
@@ -119,27 +120,32 @@ def report(
     (['constant scores', 'items with one interaction'], False)
     """
     made = {label: one if isinstance(one, Entry) else Entry(one) for label, one in entries.items()}
-    evidence = gather(
-        made,
-        split,
-        k=k,
-        main=main,
-        item_categories=item_categories,
-        most_users=most_users,
-        most_items=most_items,
-        seed=seed,
-        memory_mb=memory_mb,
-    )
-    for label, one in evidence.reports.items():
-        if main is not None and main not in one.per_user:
-            raise JaxrecError(f"main is {main!r}, and {label!r} has {', '.join(one.per_user)}; name one of them")
-    rows = compared(evidence.reports, seed) if comparisons is None else list(comparisons)
-    alerts = alerts_of(evidence)
-    missing = (*(WITHOUT_DATA if split is None else ()), *left_out)
-    found = shown(evidence)
-    drawn, of_map = map_data(evidence, found)
-    data: dict[str, Any] = {**lists_data(evidence, found), "map": drawn}
-    view = joined(tag("h3", "Map of the items"), of_map, spectral_view(evidence), popularity_view(evidence))
+    with work("the page", 4):
+        with work("lists", share=1):
+            evidence = gather(
+                made,
+                split,
+                k=k,
+                main=main,
+                item_categories=item_categories,
+                most_users=most_users,
+                most_items=most_items,
+                seed=seed,
+                memory_mb=memory_mb,
+            )
+        for label, one in evidence.reports.items():
+            if main is not None and main not in one.per_user:
+                raise JaxrecError(f"main is {main!r}, and {label!r} has {', '.join(one.per_user)}; name one of them")
+        with work("", share=1):
+            rows = compared(evidence.reports, seed) if comparisons is None else list(comparisons)
+        alerts = alerts_of(evidence)
+        missing = (*(WITHOUT_DATA if split is None else ()), *left_out)
+        with work("map of the items", share=1):
+            found = shown(evidence)
+            drawn, of_map = map_data(evidence, found)
+            data: dict[str, Any] = {**lists_data(evidence, found), "map": drawn}
+        with work("the model's view", share=1):
+            view = joined(tag("h3", "Map of the items"), of_map, spectral_view(evidence), popularity_view(evidence))
     sections = [
         Section("alerts", "Alerts", _alerts(alerts, missing)),
         Section("data", "Data card", data_card(evidence, name)),

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Key, Shaped
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.graph import biadjacency
+from jaxrec.progress import work
 from jaxrec.spectral import truncated_svd
 from jaxrec.types import Array
 
@@ -127,8 +128,9 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
         )
     wanted, rank = rank, min(rank, min(users, items) - 1)
     seed = tuple(np.asarray(jax.random.key_data(key)).ravel().tolist())
-    _, s, vt = truncated_svd(biadjacency(train), rank, key)
-    rows = np.asarray((vt * s[:, None]).T, np.float32)
+    with work("item vectors"):
+        _, s, vt = truncated_svd(biadjacency(train), rank, key)
+        rows = np.asarray((vt * s[:, None]).T, np.float32)
     length = np.linalg.norm(rows, axis=1)
     known = trained & (length > _NO_DIRECTION * float(s[0]))
     vectors = np.where(known[:, None], rows / np.where(known, length, 1)[:, None], 0)

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from jaxrec import registry
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
+from jaxrec.progress import work
 from jaxrec.protocols import Reranker
 from jaxrec.pytrees import is_number, options, static, structure_of
 from jaxrec.ranking._item_vectors import ItemSpace
@@ -302,15 +303,17 @@ def rerank(
     # Numbers become arrays, so that Python's and NumPy's are one program.
     traced = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if is_number(leaf) else leaf, rule)
     parts = []
-    for start in range(0, len(lists), tile):
-        missing = max(start + tile - len(lists), 0)
-        pad = ((0, missing), (0, 0))
-        some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
-        values = np.pad(scores[start : start + tile], pad)
-        *made, bad = _rerank_tile(some, values, table, traced, k=int(k), structure=structure_of(traced))
-        if (bad := np.asarray(bad)).any():
-            raise DataError(f"{rule.fault} of list {start + int(np.argmax(bad))}")
-        parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
+    with work("re-ranking", len(lists), unit="lists") as told:
+        for start in range(0, len(lists), tile):
+            missing = max(start + tile - len(lists), 0)
+            pad = ((0, missing), (0, 0))
+            some = np.pad(lists[start : start + tile].astype(np.int32), pad, constant_values=-1)
+            values = np.pad(scores[start : start + tile], pad)
+            *made, bad = _rerank_tile(some, values, table, traced, k=int(k), structure=structure_of(traced))
+            if (bad := np.asarray(bad)).any():
+                raise DataError(f"{rule.fault} of list {start + int(np.argmax(bad))}")
+            parts.append(tuple(np.asarray(array)[: tile - missing] for array in made))
+            told.advance(tile - missing)
     if not parts:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

@@ -22,6 +22,7 @@ from jaxrec._checks import number
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.progress import work
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, plain_top_k, top_k, top_k_by_item
 from jaxrec.types import Array, Scorer
@@ -100,17 +101,19 @@ def recommend_lists(
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
     size, kind = tile * tiles, structure_of(scorer)  # users in one call
-    for start in range(0, len(users), size):
-        part = users[start : start + size]
-        padded = np.pad(part, (0, size - len(part)))
-        if few:
-            left = _left_for(part, seen, allowed, num_items)
-            call = _rank_few(scorer, padded, left, k=width, structure=kind)
-        else:
-            call = _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
-        found = jax.device_get(call)  # waiting bounds the memory: several in flight would each hold a tile of scores
-        items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
-        check_finite(part, found[2][: len(part)])
+    with work("ranking", len(users), unit="users") as told:
+        for start in range(0, len(users), size):
+            part = users[start : start + size]
+            padded = np.pad(part, (0, size - len(part)))
+            if few:
+                left = _left_for(part, seen, allowed, num_items)
+                call = _rank_few(scorer, padded, left, k=width, structure=kind)
+            else:
+                call = _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
+            found = jax.device_get(call)  # waiting bounds the memory: several in flight each hold a tile of scores
+            items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
+            check_finite(part, found[2][: len(part)])
+            told.advance(len(part))
     return items, scores
 
 

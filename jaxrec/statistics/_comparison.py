@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.progress import work
 from jaxrec.statistics._resampling import ColumnBootstrap, IntervalMethod, as_values, bootstrap_columns, check_options
 
 
@@ -158,7 +159,8 @@ def compare_models(
             for model in (a, b):
                 if (model, metric) not in means:
                     means[model, metric] = float(values[model][metric][counts].mean())
-        results.append(bootstrap_columns("per_user", columns, key, resamples, level, method, memory_mb))
+        with work("comparing"):
+            results.append(bootstrap_columns("per_user", columns, key, resamples, level, method, memory_mb))
     whole = ColumnBootstrap(*(np.concatenate(field) for field in zip(*results, strict=True)))
     corrected = holm(whole.p)
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from jaxrec._checks import number, whole
 from jaxrec.errors import JaxrecError
+from jaxrec.progress import heard, shown, work
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 
 if TYPE_CHECKING:
@@ -196,9 +198,11 @@ def log_line(stage: str, member: int, members: int, record: EpochRecord) -> str:
 
 
 class ProgressBar(Callback):
-    """A bar on standard error, with the loss and the metric that is watched.
+    """Progress of a stage with the time left, the loss and the metric that is watched, on standard error.
 
-    Of several members it shows the first that reports an epoch. `jaxrec.fit(..., progress=True)` adds one.
+    A terminal gets one line that rewrites itself, a log a few plain lines; within `jaxrec.progress.heard_by` the
+    listener is told. Of several members it shows the first that reports an epoch. `jaxrec.fit(..., progress=True)` adds
+    one.
 
     >>> from jaxrec.training import EpochRecord
     >>> bar = ProgressBar()
@@ -208,47 +212,28 @@ class ProgressBar(Callback):
     """
 
     def start(self, stage: StageInfo) -> None:
-        """Show the bar."""
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        label = (
-            f"{stage.model}, {stage.name}" if stage.members == 1 else f"{stage.members} x {stage.model}, {stage.name}"
-        )
-        self._task = self._bar.add_task(label, total=max(stage.epochs), note="")
+        """Begin to show the stage."""
+        self._open = contextlib.ExitStack()
+        if not heard():
+            self._open.enter_context(shown())
+        unit = "epochs at most" if stage.monitor else "epochs"  # what is validated may stop early
+        self._work = self._open.enter_context(work(stage.label, max(stage.epochs), unit=unit))
+        self._work.reach(stage.done)
         self._monitor, self._valid, self._done = stage.monitor, "", stage.done
-        self._bar.start()
 
     def __call__(self, event: EpochEvent) -> None:
-        """Move the bar."""
+        """Say that an epoch is over."""
         record = event.record
         if record.epoch <= self._done:
             return
         self._done = record.epoch
         if self._monitor in record.valid:
-            self._valid = f"  {self._monitor} {record.valid[self._monitor]:.4f}"
-        self._bar.update(self._task, completed=record.epoch, note=f"loss {record.train['loss']:.4f}{self._valid}")
+            self._valid = f", {self._monitor} {record.valid[self._monitor]:.4f}"
+        self._work.reach(record.epoch, f"loss {record.train['loss']:.4f}{self._valid}")
 
     def finish(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """The stage is over."""
+        self._open.close()
 
 
 def scalars_of(event: EpochEvent) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxrec._checks import whole
 from jaxrec.errors import JaxrecError, NonFiniteLossError
+from jaxrec.progress import work
 from jaxrec.protocols import Callback, EpochEvent, Negatives, StageInfo
 from jaxrec.pytrees import structure_of
 from jaxrec.training._epoch import member_of, run_epoch, run_epoch_of_many
@@ -234,7 +235,8 @@ def train(
             return [member.result(compile_seconds) for member in members]
     started = time.perf_counter()
     structure = structure_of((step, negatives))
-    epoch = program.lower(state, step, negatives, data, batch_size=batch_size, structure=structure).compile()
+    with work(f"{stage.label}, compiling"):
+        epoch = program.lower(state, step, negatives, data, batch_size=batch_size, structure=structure).compile()
     compile_seconds += time.perf_counter() - started
 
     def of(states: TrainState, at: int) -> TrainState:

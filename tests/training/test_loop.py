@@ -1,7 +1,9 @@
 """The loop over epochs: the best state, when it stops, a loss that is not finite, and callbacks."""
 
 import dataclasses
+import itertools
 import json
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import pytest
 
 import jaxrec
 from jaxrec.errors import JaxrecError, NonFiniteLossError
+from jaxrec.progress import LogLines, _display
 from jaxrec.protocols import EpochEvent, StageInfo
 from jaxrec.pytrees import options, stack
 from jaxrec.training import (
@@ -229,11 +232,26 @@ def test_what_is_not_finite_is_null_in_the_log(tmp_path):
 
 
 def test_a_bar_writes_to_standard_error_only(capfd, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # standard error is no terminal here
-    run(epochs=4, callbacks=[ProgressBar()], validate=peak(2))
+    shown = threading.Event()
+
+    class AtOnce(LogLines):
+        def waits(self):
+            return itertools.repeat(0.001)
+
+        def show(self, *what):
+            super().show(*what)
+            shown.set()
+
+    def wait(event):
+        assert shown.wait(60)
+
+    monkeypatch.setattr(_display, "usual_display", AtOnce)
+    run(epochs=4, callbacks=[ProgressBar(), wait], validate=peak(2))
     out, err = capfd.readouterr()
     assert out == ""
-    assert "fit" in err
+    assert "progress: fit, " in err
+    assert " of 4 epochs" in err
+    assert err.splitlines()[-1].startswith("progress: fit: over after ")
     assert "score" in err
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxrec.errors import DownloadError, MissingFileError
+from jaxrec.progress import Work, work
 
 _FREE_BYTES, _MOST_TIMES = 64 << 20, 100  # what an archive may unpack to, whatever its size, and in sizes of it
 _DEEPEST = 64  # folders in one another
@@ -290,7 +291,8 @@ def _download(file: File, path: Path, remedy: str, retries: int, wait: float, ti
     logging.getLogger(__name__).info("downloading %s", file.address)
     for attempt in range(retries + 1):
         try:
-            with _quiet_pooch():
+            with _quiet_pooch(), work(f"downloading {path.name}", unit="MB") as told:
+                downloader.progressbar = _Megabytes(told)
                 pooch.retrieve(
                     file.address,
                     known_hash=None,  # checked below, where both values can be told
@@ -307,6 +309,26 @@ def _download(file: File, path: Path, remedy: str, retries: int, wait: float, ti
                 raise DownloadError(f"download of {file.address} failed: {_reason(error)}{tries}; {remedy}") from error
             time.sleep(wait)
     _check_download(path, file, file.address, remedy)
+
+
+class _Megabytes:
+    """What pooch tells of a download: bytes, in the form of a progress bar."""
+
+    def __init__(self, told: Work) -> None:
+        self._told = told
+        self.total = 0
+
+    def update(self, size: int) -> None:
+        """So many bytes more."""
+        self._told.total = self.total / 1e6 or None  # a server may not say it
+        self._told.advance(size / 1e6)
+
+    def reset(self) -> None:
+        """Begin anew; pooch does so at the end."""
+        self._told.reach(0)
+
+    def close(self) -> None:
+        """The download is over."""
 
 
 def _check_download(path: Path, file: File, address: str, remedy: str) -> None:
