@@ -20,13 +20,13 @@ __all__ = ["COMMANDS", "huge_pages", "main"]
 
 # Name, module of jaxrec.cli, and what `jaxrec --help` says.
 COMMANDS = (
-    ("fit", "fit", "train a model on a data set or a file, measure it, and leave a run folder"),
-    ("tune", "tune", "search for the settings of a model that are best on the validation part"),
+    ("fit", "fit", "train a model on a data set or a file, and measure it"),
+    ("tune", "tune", "search for the settings of a model that validate best"),
     ("blend", "blend", "the models of several run folders as one, with learnt weights"),
     ("evaluate", "evaluate", "measure the model of a run folder again"),
     ("compare", "compare", "measure several run folders on one split, with paired tests"),
-    ("report", "report", "one page over several runs: alerts, data, results, lists, the model's view"),
-    ("explore", "explore", "a page over several runs that answers, and JSON endpoints for programs"),
+    ("report", "report", "one page over several runs: alerts, data, results, lists"),
+    ("explore", "explore", "a page over several runs that answers, and JSON endpoints"),
     ("score", "score", "the metrics of lists that any system has made"),
     ("recommend", "recommend", "the best items for users, in their ids and titles"),
     ("similar", "similar", "the most similar items of an item"),
@@ -34,6 +34,7 @@ COMMANDS = (
     ("export", "export", "a model as files and programs that are served without jaxrec"),
     ("datasets", "datasets", "the data sets that fit knows by name"),
     ("doctor", "doctor", "versions, devices, memory settings, data folders"),
+    ("completion", "completion", "a script by which a shell completes commands and options"),
 )
 
 _EVERYWHERE = ("--json", "--quiet")  # switches that every command has, so they may come before it too
@@ -41,25 +42,52 @@ _EVERYWHERE = ("--json", "--quiet")  # switches that every command has, so they 
 _HELP = """\
 usage: jaxrec COMMAND ...
 
+{commands}
+
+examples:
+  jaxrec fit movielens-small --model lightgcn --out runs/first
+  jaxrec recommend runs/first --user 42 -k 10
+
+jaxrec COMMAND --help has the options of a command; --help-all has all there is.
+"""
+
+_HELP_ALL = """\
+usage: jaxrec COMMAND ...
+
 Recommender models on your own ratings.
 
 commands:
 {commands}
 
-  jaxrec COMMAND --help     the options of a command
+help:
+  jaxrec COMMAND --help     the options that one needs first, on one screen
+  jaxrec COMMAND --help-all
+                            all options of a command
   jaxrec --version          the version
 
-Results go to standard output, as one JSON document with --json; notes and progress go to standard error. The exit
-status is 0, 2 after a mistake (which one line names), 75 after SIGTERM, or 130 after Ctrl-C. Fits with
---checkpoint-every are kept at the end of the epoch before they exit so, and `jaxrec fit --resume RUN` goes on.
+output:
+  Results go to standard output, as one JSON document with --json. Notes and
+  progress go to standard error: on a terminal one line with the time left,
+  in a log a few plain lines; --quiet leaves both out, --json the progress.
+  Help is bold on a terminal; NO_COLOR and FORCE_COLOR are obeyed.
+
+exit status:
+  0                         done
+  2                         a mistake, which one line names
+  75, 130                   stopped by SIGTERM or Ctrl-C; a fit with
+                            --checkpoint-every is kept at the end of the epoch,
+                            and `jaxrec fit --resume RUN` goes on
 
 environment:
-  JAXREC_DATA               a folder with data sets, looked at before the cache and before a download
+  JAXREC_DATA               a folder with data sets, looked at before the cache
+                            and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
-  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (fit, evaluate, report
-                            and recommend --all do so on Linux: large products are up to a third faster)
+  JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=
+                            glibc.malloc.hugetlb=1 (fit, evaluate, report and
+                            recommend --all do so on Linux: large products are
+                            up to a third faster)
 
-example:
+examples:
   jaxrec fit movielens-small --model lightgcn --out runs/first
   jaxrec recommend runs/first --user 42 -k 10
 """
@@ -115,10 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], may_restart: bool) -> int:
     if not words:
-        print(_help(), end="", file=sys.stderr)
+        print(_help_text(), end="", file=sys.stderr)
         return 2
-    if words[0] in ("-h", "--help", "help"):
-        print(_help(), end="")
+    if words[0] in ("-h", "--help", "help", "--help-all"):
+        from jaxrec.cli._terminal import print_help
+
+        print_help(_help_text(_HELP_ALL if words[0] == "--help-all" else _HELP).rstrip("\n"))
         return 0
     if words[0] == "--version":
         import jaxrec
@@ -137,8 +167,16 @@ def _run(words: list[str], may_restart: bool) -> int:
         restart_with_huge_pages()
     with _interrupts_at_once(may_restart):
         command = importlib.import_module(f"jaxrec.cli._{modules[name]}")
-    command.run(rest)
+    with _progress(rest):
+        command.run(rest)
     return 0
+
+
+def _progress(rest: Sequence[str]) -> contextlib.AbstractContextManager[None]:
+    """Show the progress of long work on standard error, where neither --json nor --quiet is given."""
+    from jaxrec.progress import heard_by, shown
+
+    return heard_by(None) if set(_EVERYWHERE) & set(rest) else shown()
 
 
 def _command_first(words: list[str], modules: Collection[str]) -> tuple[str, list[str]]:
@@ -178,13 +216,13 @@ def _interrupts_at_once(own_process: bool) -> Iterator[None]:
 
 def _is_heavy(name: str, rest: Sequence[str]) -> bool:
     """Whether a command computes long enough to pay for a second start of Python (0.7 s)."""
-    if "-h" in rest or "--help" in rest:
+    if {"-h", "--help", "--help-all"} & set(rest):
         return False
     return name in ("fit", "tune", "blend", "evaluate", "report") or (name == "recommend" and "--all" in rest)
 
 
-def _help() -> str:
-    return _HELP.format(commands="\n".join(f"  {name:<25} {text}" for name, _, text in COMMANDS))
+def _help_text(text: str = _HELP) -> str:
+    return text.format(commands="\n".join(f"  {name:<12}{about}" for name, _, about in COMMANDS))
 
 
 def _fail(message: str, status: int = 2) -> int:

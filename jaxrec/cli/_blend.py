@@ -11,6 +11,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.cli._fit import list_lengths, measure_test
+from jaxrec.cli._help import Guide
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import Switch, class_of, optional, parse
@@ -30,7 +31,7 @@ class BlendCommand(RunOptions):
     """The options of `blend`.
 
     Attributes:
-      runs: two or more run folders of one split, of fits with --no-refit.
+      runs: two or more run folders of one split; of fits with --no-refit.
       out: the run folder of the blend; by default a new one, runs/DATA-blend.
       weights: a number for each run, in place of learnt ones.
       calibration: how the scores of the runs are made comparable: one name for all, or one for each; softmax, share or
@@ -39,13 +40,13 @@ class BlendCommand(RunOptions):
       candidates: learn the weights on the so many best items of each run; by default on all items.
       l2: the penalty of the weights.
       refit: fit the members again on training and validation part; weights and calibrations stay.
-      all_data: fit the members on all parts, the test part too, for use; the figures are of validation.
-      seed: of the halves of the users that figures of validation are cross-fitted on.
+      all_data: fit the members on all parts; the test part too, for use. The figures are of validation.
+      seed: of the halves of the users; figures of validation are cross-fitted on them.
       k: lengths of the lists that are measured.
       no_test: do not measure the test part.
       no_distances: leave the distances within the lists out.
       memory_mb: the most that the scores of a chunk of users may take while lists are measured, in MiB.
-      data: where the data are now, if not where they were at the fit; for folders of jaxrec.save, the data.
+      data: where the data are now, if elsewhere than at the fit; for folders of jaxrec.save, the data.
     """
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...")]
@@ -65,6 +66,18 @@ class BlendCommand(RunOptions):
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
+GUIDE = Guide(
+    "Blend the models of run folders: weights on their calibrated scores are learnt on the validation part, which the "
+    "models must not have seen (jaxrec fit ... --no-refit); then the models are fitted again on both parts.",
+    first=("out", "weights", "calibration", "all_data", "k", "seed", "data", "json"),
+    examples=(
+        "jaxrec fit movielens-small --model ease --no-refit --out runs/ease",
+        "jaxrec fit movielens-small --model itemknn --no-refit --out runs/knn",
+        "jaxrec blend runs/ease runs/knn --out runs/blend",
+    ),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec blend`; see `BlendCommand` for the options."""
     started = time.perf_counter()
@@ -72,8 +85,7 @@ def run(argv: Sequence[str]) -> None:
         BlendCommand,
         argv,
         "blend",
-        "Blend the models of run folders: weights on their calibrated scores are learnt on the validation part, which "
-        "the models must not have seen (jaxrec fit ... --no-refit); then the models are fitted again on both parts.",
+        GUIDE,
     )
     if len(command.runs) < 2:
         raise JaxrecError(f"a blend is of two run folders or more, got {len(command.runs)}; name further ones")

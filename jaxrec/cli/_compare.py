@@ -12,6 +12,7 @@ from tyro import conf
 from jaxrec.api._evaluate import default_space, evaluate
 from jaxrec.cli._figures import read_metrics
 from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._help import Guide
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note, writable, write_text
 from jaxrec.cli._parsing import Switch, optional, parse
@@ -21,6 +22,7 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, resolve_metrics
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.progress import work
 from jaxrec.reports._comparisons import compare_reports
 from jaxrec.reports._tables import comparison_latex, comparison_markdown, comparison_table
 from jaxrec.reports._values import split_value_name
@@ -33,19 +35,19 @@ class CompareCommand(RunOptions):
     """What `compare` has.
 
     Attributes:
-      runs: the run folders, of models with the same test part that were fitted on the same interactions.
+      runs: run folders with one test part; their models were fitted on the same interactions.
       k: lengths of the lists.
       metrics: names of metrics, or package.module:Class.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       resamples: of the bootstrap over users.
       level: the probability of the intervals; 1 less it is the level of the tests.
-      reference: the run with which the table of means compares the others, as it is named here or by the name of its
-        folder; by default each mean is compared with the best other one of its column.
+      reference: the run that the table compares the others with; as it is named here, or by the name of its folder. By
+        default each mean is compared with the best other one of its column.
       latex: a file for the table of means, with booktabs.
       markdown: the same in Markdown.
       seed: of the bootstrap.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      data: where the data are now, if not where they were at the fit; for folders of jaxrec.save, the data.
+      data: where the data are now, if elsewhere than at the fit; for folders of jaxrec.save, the data.
     """
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN RUN ...")]
@@ -63,15 +65,22 @@ class CompareCommand(RunOptions):
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
+GUIDE = Guide(
+    "Measure the models of several run folders on the test part of their split, and test every pair of them: paired "
+    "bootstrap over users, Holm's correction over all rows. It compares trained models; a claim about methods needs "
+    "several seeds of each.",
+    first=("k", "metrics", "reference", "latex", "markdown", "resamples", "data", "json"),
+    examples=("jaxrec compare runs/mf runs/ease --latex table.tex",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec compare`; see `CompareCommand` for the options."""
     command = parse(
         CompareCommand,
         argv,
         "compare",
-        "Measure the models of several run folders on the test part of their split, and test every pair of them: "
-        "paired bootstrap over users, Holm's correction over all rows. It compares trained models; a claim about "
-        "methods needs several seeds of each.",
+        GUIDE,
     )
     labels = labels_of(command.runs, "compare")
     reference = None if command.reference is None else _label_of(command.reference, labels, command.runs)
@@ -94,14 +103,14 @@ def run(argv: Sequence[str]) -> None:
         note(text, command.quiet)
     k = list_lengths(command.k, parts, command.quiet)
     space = None if command.no_distances else default_space(parts)
-    reports = {
-        label: evaluate(
-            model, parts, k=k, metrics=metrics_of(command.metrics), space=space, memory_mb=command.memory_mb
-        )
-        for label, model in zip(labels, models, strict=True)
-    }
+    metrics, reports = metrics_of(command.metrics), {}
+    with work("comparing", len(models), unit="runs"):
+        for label, model in zip(labels, models, strict=True):
+            with work(label, share=1):
+                how: dict[str, Any] = {"k": k, "metrics": metrics, "space": space, "memory_mb": command.memory_mb}
+                reports[label] = evaluate(model, parts, **how)
     first = next(iter(reports.values()))
-    asked = resolve_metrics(metrics_of(command.metrics))
+    asked = resolve_metrics(metrics)
     unasked = {name for metric in asked for name in metric.also} - {metric.name for metric in asked}
     names = [name for name in first.names if split_value_name(name).name not in unasked]
     rows = compare_reports(reports, key, names=names, resamples=command.resamples, level=command.level)

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import OutputOptions, optional, parse
 from jaxrec.data.datasets._catalog import DataSet, datasets
@@ -21,15 +22,23 @@ class DatasetsCommand(OutputOptions):
     """The options of `datasets`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, searched first.
+      data_dir: a folder that holds the folders of data sets; it is searched first.
     """
 
     data_dir: Annotated[str | None, optional("FOLDER")] = None
 
 
+GUIDE = Guide(
+    "The data sets that fit knows by name, with their counts and terms, and where they were found. Nothing is "
+    "downloaded.",
+    first=("data_dir", "json"),
+    examples=("jaxrec datasets",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec datasets`; see `DatasetsCommand` for the options."""
-    command = parse(DatasetsCommand, argv, "datasets", "The data sets that fit knows by name. Nothing is downloaded.")
+    command = parse(DatasetsCommand, argv, "datasets", GUIDE)
     places = folders(command.data_dir)
     found = []
     for record in datasets():

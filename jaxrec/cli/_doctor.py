@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from jaxrec.cli._datasets import folders, locate
+from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import CACHE, OFF, TUNABLE, devices, huge_pages
 from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import OutputOptions, optional, parse
@@ -33,7 +34,7 @@ class DoctorCommand(OutputOptions):
     """The options of `doctor`.
 
     Attributes:
-      data_dir: a folder that holds the folders of data sets, searched first.
+      data_dir: a folder that holds the folders of data sets; it is searched first.
       cache_dir: a folder for compiled programs; by default the environment variable JAXREC_CACHE, or none.
     """
 
@@ -41,9 +42,16 @@ class DoctorCommand(OutputOptions):
     cache_dir: Annotated[str | None, optional("FOLDER")] = None
 
 
+GUIDE = Guide(
+    "Versions, devices, memory settings, data folders and caches of this machine.",
+    first=("data_dir", "cache_dir", "json"),
+    examples=("jaxrec doctor",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec doctor`; see `DoctorCommand` for the options."""
-    command = parse(DoctorCommand, argv, "doctor", "Versions, devices, memory settings, data folders and caches.")
+    command = parse(DoctorCommand, argv, "doctor", GUIDE)
     found = diagnose(command.data_dir, command.cache_dir)
     emit(found, _text(found), command.json)
 

@@ -10,6 +10,7 @@ from tyro import conf
 
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
 from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._help import Guide
 from jaxrec.cli._labels import read_categories, read_labels
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note
@@ -30,21 +31,21 @@ class EvaluateCommand(RerankingOptions, RunOptions):
 
     Attributes:
       run: the run folder.
-      part: "test", or "valid" for a model that was not fitted on the validation part.
+      part: the part that is measured; valid is for a model that was not fitted on the validation part.
       k: lengths of the lists.
       metrics: names of metrics, or package.module:Class; by default recall, precision and ndcg, or rmse and mae of a
         model of ratings.
       mask: what a user has already and is left out of their list: earlier parts, the training part alone, or nothing.
       exclude: items, by id or title, that are recommended to nobody.
       candidates: items, by id or title, that alone may be recommended.
-      user_groups: `activity`, for groups of users by how many training interactions they have, or a .csv file with
-        lines `user,group`.
-      item_groups: `popularity`, for the head and the tail of the items, or a .csv file with lines `item,group`.
+      user_groups: activity, or a .csv file with lines `user,group`; activity makes groups of users by how many training
+        interactions they have.
+      item_groups: popularity, or a .csv file with lines `item,group`; popularity makes a head and a tail of the items.
       item_categories: for miscalibration and category_coverage: a column of the items such as `genres`, or a .csv file
         with lines `item,category`.
       no_distances: leave the distances within the lists out, which need a decomposition of the training matrix.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      data: where the data are now, if not where they were at the fit; for a folder of jaxrec.save, the data.
+      data: where the data are now, if elsewhere than at the fit; for a folder of jaxrec.save, the data.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
@@ -54,13 +55,23 @@ class EvaluateCommand(RerankingOptions, RunOptions):
     mask: Literal["earlier", "train", "nothing"] = "earlier"
     exclude: Annotated[Words, optional("ITEM ...")] = ()
     candidates: Annotated[Words, optional("ITEM ...")] = ()
-    user_groups: Annotated[str | None, optional("activity|FILE")] = None
-    item_groups: Annotated[str | None, optional("popularity|FILE")] = None
+    user_groups: Annotated[str | None, optional("GROUPS")] = None
+    item_groups: Annotated[str | None, optional("GROUPS")] = None
     item_categories: Annotated[str | None, optional("COLUMN|FILE")] = None
     no_distances: Switch = False
     memory_mb: int = 256
     data: Annotated[str | None, optional("DATA")] = None
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
+
+
+GUIDE = Guide(
+    "Measure the model of a run folder on the split that it was fitted on. Nothing in the folder changes.",
+    first=("k", "metrics", "part", "candidates", "user_groups", "item_groups", "reranker", "data", "json"),
+    examples=(
+        "jaxrec evaluate runs/first --metrics recall ndcg auc",
+        "jaxrec evaluate runs/first --user-groups activity --item-groups popularity",
+    ),
+)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -69,7 +80,7 @@ def run(argv: Sequence[str]) -> None:
         with_reranker(EvaluateCommand, argv),
         argv,
         "evaluate",
-        "Measure the model of a run folder on the split that it was fitted on. Nothing in the folder changes.",
+        GUIDE,
     )
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None

@@ -15,6 +15,7 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.cli._compare import labels_of
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import optional, parse
 from jaxrec.cli._report import categories_asked, found_split
@@ -39,7 +40,7 @@ class ExploreCommand(RunOptions):
       allow_host: further names under which the page may be asked for, as the Host header has them.
       item_categories: a column of the items such as `genres`, or a .csv file with lines `item,category`; by default the
         column with the fewest labels.
-      data: where the data are now, if not where they were at the fit; for folders of jaxrec.save, the data.
+      data: where the data are now, if elsewhere than at the fit; for folders of jaxrec.save, the data.
     """
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...")]
@@ -51,14 +52,21 @@ class ExploreCommand(RunOptions):
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
+GUIDE = Guide(
+    "A page over the runs that answers: choose a user or put a basket together, and see the lists of all runs, with a "
+    "slider for diversity, candidate rules and reasons. JSON endpoints serve programs. Ctrl-C ends it.",
+    first=("port", "host", "allow_host", "item_categories", "data"),
+    examples=("jaxrec explore runs/lightgcn runs/mf",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec explore`; see `ExploreCommand` for the options."""
     command = parse(
         ExploreCommand,
         argv,
         "explore",
-        "A page over the runs that answers: choose a user or put a basket together, and see the lists of all runs, "
-        "with a slider for diversity, candidate rules and reasons. JSON endpoints serve programs. Ctrl-C ends it.",
+        GUIDE,
     )
     labels = labels_of(command.runs, "explore", least=1)
     try:

@@ -8,10 +8,12 @@ from typing import Annotated
 
 from tyro import conf
 
+from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Switch, optional, parse
 from jaxrec.cli._run_folder import RunOptions, device
+from jaxrec.progress import work
 from jaxrec.serving._export import export
 
 
@@ -23,7 +25,7 @@ class ExportCommand(RunOptions):
       run: the run folder.
       out: the folder of the artifact: new, empty, or with an artifact, which is replaced.
       k: the longest list that the compiled top-k gives.
-      index: write an approximate index of the items too, and measure its recall; for models with vectors.
+      index: write an approximate index of the items too; its recall is measured. For models with vectors.
     """
 
     run: Annotated[str, conf.Positional, conf.arg(metavar="RUN")]
@@ -32,12 +34,21 @@ class ExportCommand(RunOptions):
     index: Switch = False
 
 
+GUIDE = Guide(
+    "Write a model as files and programs that are served without jaxrec.",
+    first=("out", "k", "index"),
+    examples=("jaxrec export runs/first --out served",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec export`; see `ExportCommand` for the options."""
-    command = parse(ExportCommand, argv, "export", "A model as files and programs that are served without jaxrec.")
+    command = parse(ExportCommand, argv, "export", GUIDE)
     use_cache(command.cache_dir)
     device()
-    written = export(command.restored(command.run), command.out, k=command.k, index=command.index)
+    model = command.restored(command.run)
+    with work("exporting"):
+        written = export(model, command.out, k=command.k, index=command.index)
     for text in written.notes:
         note(text, command.quiet)
     manifest = written.manifest

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import pathlib
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,6 +14,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
 from jaxrec.cli._resume import (
@@ -40,6 +40,7 @@ from jaxrec.fitting._publishing import log_path
 from jaxrec.fitting._storage import restore
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
+from jaxrec.progress import work
 from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
@@ -55,9 +56,9 @@ class FitCommand(ComputeOptions):
     """Options for every model.
 
     Attributes:
-      data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
-      model: its name, or package.module:Class for one of your own; it decides which further options there are. `auto`
-        tries several models within a stated time, and keeps the best or their blend.
+      data: a name of `jaxrec datasets`, or a file of interactions; ratings or clicks, see jaxrec.read.
+      model: its name, or package.module:Class; it decides which further options there are, and `--model NAME --help`
+        shows them. `auto` tries several models within a stated time, and keeps the best or their blend.
       out: the run folder; by default a new one, runs/DATA-MODEL.
       checkpoint_every: epochs between two checkpoints in the run folder, so that the run can be resumed after any stop;
         none by default. SIGTERM (exit status 75) and Ctrl-C (130) then wait for the end of the epoch, which is kept.
@@ -80,9 +81,7 @@ class FitCommand(ComputeOptions):
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[
-        str, conf.arg(metavar="{" + ",".join([*registry.BUILT_IN["model"], *registry.BUILT_IN["recipe"]]) + "}")
-    ] = "lightgcn"
+    model: Annotated[str, conf.arg(metavar="NAME")] = "lightgcn"
     out: Annotated[str | None, optional("RUN")] = None
     checkpoint_every: Annotated[int | None, optional("N")] = None
     resume: Annotated[str | None, optional("RUN")] = None
@@ -234,6 +233,17 @@ class Choices:
             base.__name__, nested, bases=(base,), frozen=True, kw_only=True, namespace={"__doc__": base.__doc__}
         )
 
+    def named(self) -> dict[str, str]:
+        """The groups whose options are those of these choices, and the flag and word that chose each.
+
+        >>> Choices(["ratings.csv", "--model", "mf"]).named()
+        {'model_options': '--model mf', 'loss_options': '--loss softmax'}
+        """
+        loss = (
+            {"loss_options": f"--loss {registry.name_of('loss', self.parts['loss'])}"} if "loss" in self.parts else {}
+        )
+        return {"model_options": f"--model {self.model_word}", **loss}
+
     def made(self, command: Any) -> tuple[Any, dict[str, Any]]:
         """The model, or the recipe, and the flags that it comes from."""
         given, flags = values_of(command.model_options), values_of(command.model_options)
@@ -364,7 +374,6 @@ def run(argv: Sequence[str]) -> None:
         log = log_path(folder) if choices.trained else None
         how: dict[str, Any] = {
             "init": start,
-            "progress": not command.quiet and sys.stderr.isatty(),
             "log": log,
             "callbacks": callbacks,
             **checkpoints_of(command, folder, again is not None, this.began),
@@ -417,12 +426,13 @@ def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
     choices = Choices(argv)
     name = choices.model_word
     words = ", ".join([*registry.names("model"), *registry.names("recipe")])
-    description = (
-        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {words}, or "
-        f"package.module:Class. Below are the options of {name}; "
-        "`jaxrec fit --model NAME --help` shows those of another. `jaxrec fit --resume RUN` goes on with a run."
+    guide = Guide(
+        f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {words}.",
+        first=("model", "epochs", "min_rating", "k_core", "test", "k", "seed", "out"),
+        examples=("jaxrec fit movielens-small --model ease --out runs/ease",),
+        named=choices.named(),
     )
-    return choices, parse(choices.command(), argv, f"fit --model {name}", description)
+    return choices, parse(choices.command(), argv, f"fit --model {name}", guide)
 
 
 def list_lengths(asked: Sequence[int], parts: Split, quiet: bool) -> tuple[int, ...]:
@@ -458,7 +468,12 @@ def measure_test(command: Any, models: Sequence[FittedModel], parts: Split, k: t
     if models[0].info["task"] == "rating":
         return [evaluate_ratings(model, parts) for model in models]
     space = None if command.no_distances else default_space(parts)  # once for all models
-    return [evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb) for model in models]
+    reports = []
+    with work("measuring the test part", len(models), unit="models" if len(models) > 1 else ""):
+        for model in models:
+            with work("", share=1):
+                reports.append(evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb))
+    return reports
 
 
 def _draw(model: FittedModel, path: pathlib.Path, quiet: bool) -> None:

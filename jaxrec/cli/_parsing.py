@@ -17,7 +17,9 @@ import tyro
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec.cli._help import LONG, SHORT, Guide, long_help, short_help
 from jaxrec.cli._memory import devices, use_cache
+from jaxrec.cli._terminal import help_width, print_help
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
 T = TypeVar("T")
@@ -46,8 +48,8 @@ class OutputOptions:
     """What every command has.
 
     Attributes:
-      json: print one JSON document on standard output.
-      quiet: no progress bar and no notes on standard error.
+      json: print one JSON document on standard output; no progress is shown.
+      quiet: no progress and no notes on standard error.
     """
 
     json: Switch = False
@@ -71,30 +73,35 @@ class ComputeOptions(OutputOptions):
         devices()
 
 
-def parse(options: type[T], argv: Sequence[str], command: str, description: str) -> T:
+def parse(options: type[T], argv: Sequence[str], command: str, guide: Guide) -> T:
     """Make the options of a command from its words.
 
     Args:
       options: a dataclass; its fields are the flags, its docstring the help.
       argv: the words after the command's name.
       command: its name, with what else stands before `--help` in a hint.
-      description: what the help starts with.
+      guide: what the help says beside the options.
 
     Raises:
       JaxrecError: words that make no options, told in one line.
       SystemExit: with status 0, after the help was asked for and printed.
 
-    >>> parse(OutputOptions, ["--json"], "doctor", "").json
+    >>> parse(OutputOptions, ["--json"], "doctor", Guide("Versions.")).json
     True
-    >>> parse(OutputOptions, ["--jsn"], "doctor", "")
+    >>> parse(OutputOptions, ["--jsn"], "doctor", Guide("Versions."))
     Traceback (most recent call last):
         ...
     jaxrec.errors.JaxrecError: Unrecognized options: --jsn; Perhaps you meant: --json ...; see `jaxrec doctor --help`
     """
+    name = command.split()[0]
+    for flags, helping in (((LONG,), long_help), (SHORT, short_help)):
+        if any(flag in argv for flag in flags):
+            print_help(helping(options, name, guide, help_width()))
+            raise SystemExit(0)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(options, args=list(argv), prog=f"jaxrec {command.split()[0]}", description=description)
+            return tyro.cli(options, args=list(argv), prog=f"jaxrec {name}", description=guide.about)
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -11,6 +11,7 @@ from tyro import conf
 
 from jaxrec.api._lookup import item_indices, title_of
 from jaxrec.api._predict import predict
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit
 from jaxrec.cli._parsing import Words, expand, optional, parse
 from jaxrec.cli._run_folder import RunOptions
@@ -33,13 +34,21 @@ class PredictCommand(RunOptions):
     item: Annotated[Words, optional("ITEM ...")] = ()
 
 
+GUIDE = Guide(
+    "The score of each pair of a user and an item: a rating for a model trained with --loss mse. The first user goes "
+    "with the first item, the second with the second.",
+    first=("user", "item", "json"),
+    examples=('jaxrec predict runs/first --user 42 42 --item "Toy Story" Heat',),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec predict`; see `PredictCommand` for the options."""
     command = parse(
         PredictCommand,
         argv,
         "predict",
-        'The score of each pair of a user and an item: a rating for a model trained with "--loss mse".',
+        GUIDE,
     )
     users, items = expand(command.user, "--user"), expand(command.item, "--item")
     if not users or not items:

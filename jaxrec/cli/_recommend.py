@@ -10,6 +10,7 @@ from tyro import conf
 
 from jaxrec.api._new_items import add_items, owners_of, titles_of
 from jaxrec.api._recommend import recommend
+from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
@@ -31,15 +32,15 @@ class RecommendCommand(RerankingOptions, RunOptions):
       run: the run folder.
       user: ids of users.
       all: all users of the data.
-      history: what one user has who is not in the data, items by id or title; the list is of "new".
-      new_users: a file of what several such users have, as jaxrec.read takes it: user, item and, for a model of
+      history: the items of one user who is not in the data; by id or title. The list is of "new".
+      new_users: a file of what several such users have; as jaxrec.read takes it: user, item and, for a model of
         ratings, rating.
       new_items: a file of who has items that are not in the data, as jaxrec.read takes it: item, and a user whom the
         model knows; they are recommended like the others, see jaxrec.add_items.
       columns: of the files of new users and new items: the role of each column in order, - for none, or the column of
         each role by name or position from 0 ("user=customer item=sku"); the roles are those of `jaxrec fit`.
       k: the length of a list.
-      out: a file for the lists, .csv, .json or .parquet, instead of standard output.
+      out: a file for the lists, .csv, .json or .parquet; instead of standard output.
       seen: include the user's own items.
       unknown: treatment of users without an interaction in the fitted part: an error, no list, or the popular items.
       exclude: items, by id or title, that are never recommended.
@@ -65,13 +66,25 @@ class RecommendCommand(RerankingOptions, RunOptions):
     spreadsheet_safe: Switch = False
 
 
+GUIDE = Guide(
+    "The best items for users, in their own ids and titles. Name users by one of --user, --all, --history and "
+    "--new-users. Among ids, @FILE stands for the lines of a file.",
+    first=("user", "all", "history", "new_users", "k", "out", "exclude", "candidates", "reranker", "json"),
+    examples=(
+        "jaxrec recommend runs/first --user 42 -k 10",
+        'jaxrec recommend runs/first --history "Heat (1995)" "Alien (1979)"',
+        "jaxrec recommend runs/first --all --out lists.csv",
+    ),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec recommend`; see `RecommendCommand` for the options."""
     command = parse(
         with_reranker(RecommendCommand, argv),
         argv,
         "recommend",
-        "The best items for users, in their own ids and titles.",
+        GUIDE,
     )
     ways = {"--user": command.user, "--all": command.all, "--history": command.history}
     given = [flag for flag, value in {**ways, "--new-users": command.new_users}.items() if value]

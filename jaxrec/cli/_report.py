@@ -14,6 +14,7 @@ from tyro import conf
 from jaxrec.cli._compare import labels_of, one_split
 from jaxrec.cli._figures import read_metrics
 from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._help import Guide
 from jaxrec.cli._labels import read_categories
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import optional, parse
@@ -26,6 +27,9 @@ from jaxrec.evaluation._catalog import DEFAULT_K
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.pages._evidence import Entry, interactions_of, measured
 from jaxrec.pages._report import MOST_ITEMS, MOST_USERS, report
+from jaxrec.progress import work
+
+_PAGE = 2  # what the page takes, in measured runs, for the time that is left
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +37,8 @@ class ReportCommand(RunOptions):
     """The options of `report`.
 
     Attributes:
-      runs: the run folders, of models with the same test part that were fitted on the same interactions.
-      out: the file, which a browser opens from the disk.
+      runs: run folders with one test part; their models were fitted on the same interactions.
+      out: the page; a browser opens it from the disk.
       title: of the page; by default it names the data.
       k: lengths of the lists that are measured; the lists that are shown have the shortest.
       main: the value that runs are ordered by, such as recall@20; by default nDCG at the shortest length.
@@ -44,7 +48,7 @@ class ReportCommand(RunOptions):
       most_items: how many items the map and the similar items have; of more the most popular.
       seed: of the samples and of the bootstrap.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      data: where the data are now, if not where they were at the fit; for folders of jaxrec.save, the data.
+      data: where the data are now, if elsewhere than at the fit; for folders of jaxrec.save, the data.
     """
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...")]
@@ -61,6 +65,14 @@ class ReportCommand(RunOptions):
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 
+GUIDE = Guide(
+    "Write one self-contained page over the runs: alerts, the data, results with intervals and tests, training, lists "
+    "of single users with their reasons, and the model's view. Nothing in the run folders changes.",
+    first=("out", "title", "k", "main", "item_categories", "data", "json"),
+    examples=("jaxrec report runs/lightgcn runs/mf --out report.html",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec report`; see `ReportCommand` for the options."""
     started = time.perf_counter()
@@ -68,8 +80,7 @@ def run(argv: Sequence[str]) -> None:
         ReportCommand,
         argv,
         "report",
-        "Write one self-contained page over the runs: alerts, the data, results with intervals and tests, training, "
-        "lists of single users with their reasons, and the model's view. Nothing in the run folders changes.",
+        GUIDE,
     )
     labels = labels_of(command.runs, "report", least=1)
     path = writable("--out", command.out, [".html", ".htm"])
@@ -83,37 +94,39 @@ def run(argv: Sequence[str]) -> None:
     left_out = [] if not why else [f"The data: {why}"]
     for text in left_out:
         note(text, command.quiet)
-    entries = {label: Entry(model) for label, model in models.items()}
-    k = command.k
-    if parts is not None:
-        k = list_lengths(command.k, parts, command.quiet)
-        entries = _measured(command, models, parts, k)
-        left_out += [
-            f"{label}: it was fitted on all parts, so nothing measures it"
-            for label, entry in entries.items()
-            if entry.report is None and len(parts.test)
-        ]
-    entries = {
-        label: dataclasses.replace(
-            entry, figures=read_metrics(folder, command.quiet), command=_command(folder), folder=folder
-        )
-        for (label, entry), folder in zip(entries.items(), command.runs, strict=True)
-    }
-    name = str(described.get("data", ""))
-    page = report(
-        entries,
-        parts,
-        name=pathlib.PurePath(name).name if pathlib.PurePath(name).is_absolute() else name,
-        title=command.title or "",
-        k=min(k),
-        main=command.main,
-        item_categories=categories_asked(command.item_categories, list(models.values()), parts),
-        left_out=left_out,
-        most_users=command.most_users,
-        most_items=command.most_items,
-        seed=command.seed,
-        memory_mb=command.memory_mb,
-    )
+    with work("report", len(models) + _PAGE):
+        entries = {label: Entry(model) for label, model in models.items()}
+        k = command.k
+        if parts is not None:
+            k = list_lengths(command.k, parts, command.quiet)
+            entries = _measured(command, models, parts, k)
+            left_out += [
+                f"{label}: it was fitted on all parts, so nothing measures it"
+                for label, entry in entries.items()
+                if entry.report is None and len(parts.test)
+            ]
+        entries = {
+            label: dataclasses.replace(
+                entry, figures=read_metrics(folder, command.quiet), command=_command(folder), folder=folder
+            )
+            for (label, entry), folder in zip(entries.items(), command.runs, strict=True)
+        }
+        name = str(described.get("data", ""))
+        with work("", share=_PAGE):
+            page = report(
+                entries,
+                parts,
+                name=pathlib.PurePath(name).name if pathlib.PurePath(name).is_absolute() else name,
+                title=command.title or "",
+                k=min(k),
+                main=command.main,
+                item_categories=categories_asked(command.item_categories, list(models.values()), parts),
+                left_out=left_out,
+                most_users=command.most_users,
+                most_items=command.most_items,
+                seed=command.seed,
+                memory_mb=command.memory_mb,
+            )
     size = page.write(path)
     seconds = time.perf_counter() - started
     document = {
@@ -164,12 +177,12 @@ def _measured(
 ) -> dict[str, Entry]:
     """The runs with what is measured of each; one that was fitted on the test part has nothing."""
     entries = {}
-    for at, (label, model) in enumerate(models.items()):
-        if not len(parts.test) or model.info["fitted_on"] == "all data":
-            entries[label] = Entry(model)
-            continue
-        note(f"measuring {label} ({at + 1} of {len(models)})", command.quiet)
-        entries |= measured({label: model}, parts, k=k, memory_mb=command.memory_mb)
+    for label, model in models.items():
+        with work(f"measuring {label}", share=1):
+            if not len(parts.test) or model.info["fitted_on"] == "all data":
+                entries[label] = Entry(model)
+            else:
+                entries |= measured({label: model}, parts, k=k, memory_mb=command.memory_mb)
     return entries
 
 

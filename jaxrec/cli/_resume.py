@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from tyro import conf
 
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_of
 from jaxrec.cli._source import placed
@@ -117,7 +118,12 @@ def resumed(argv: Sequence[str]) -> tuple[Run, ResumeCommand, list[str]] | None:
     if not any(word == "--resume" or word.startswith("--resume=") for word in argv):
         return None
     own, others = _divided(argv)
-    command = parse(ResumeCommand, own, "fit", "Go on with a run that was stopped.")
+    guide = Guide(
+        "Go on with a run that was stopped, with the options that it was started with.",
+        first=("resume", "other_machine", "quiet"),
+        examples=("jaxrec fit --resume runs/long",),
+    )
+    command = parse(ResumeCommand, own, "fit", guide)
     run = read_run(command.resume)
     if run is None:
         raise RunFolderError(

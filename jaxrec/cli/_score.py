@@ -11,6 +11,7 @@ from tyro import conf
 
 from jaxrec.api._cells import existing
 from jaxrec.api._rankings import evaluate_rankings
+from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
@@ -52,9 +53,16 @@ class ScoreCommand(ComputeOptions):
     spreadsheet_safe: Switch = False
 
 
+GUIDE = Guide(
+    "The metrics of ranked lists in a file, whatever system made them.",
+    first=("truth", "train", "k", "metrics", "order", "item_features", "per_user", "json"),
+    examples=("jaxrec score lists.csv --truth test.csv --train train.csv -k 10 20",),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec score`; see `ScoreCommand` for the options."""
-    command = parse(ScoreCommand, argv, "score", "The metrics of ranked lists in a file, whatever system made them.")
+    command = parse(ScoreCommand, argv, "score", GUIDE)
     per_user = None if command.per_user is None else writable("--per-user", command.per_user)
     use_cache(command.cache_dir)
     report = evaluate_rankings(

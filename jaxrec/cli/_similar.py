@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.api._recommend import similar_items
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Words, expand, optional, parse
 from jaxrec.cli._run_folder import RunOptions
@@ -30,13 +31,20 @@ class SimilarCommand(RunOptions):
     k: Annotated[int, conf.arg(aliases=("-k",))] = 10
 
 
+GUIDE = Guide(
+    "The most similar items of an item, by the embeddings or item weights of the model.",
+    first=("item", "k", "json"),
+    examples=('jaxrec similar runs/first --item "Toy Story" -k 5',),
+)
+
+
 def run(argv: Sequence[str]) -> None:
     """Run `jaxrec similar`; see `SimilarCommand` for the options."""
     command = parse(
         SimilarCommand,
         argv,
         "similar",
-        "The most similar items of an item, by the embeddings or item weights of the model.",
+        GUIDE,
     )
     items = expand(command.item, "--item")
     if not items:

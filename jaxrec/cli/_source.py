@@ -21,6 +21,7 @@ from jaxrec.data.reading._readers import read, read_split
 from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
+from jaxrec.progress import work
 from jaxrec.registry import name_of, names
 
 _FILE_OPTIONS = (
@@ -62,7 +63,8 @@ class DataOptions:
         default last, and keep of a published split. With last, a split by time moves a repeated pair towards the test.
       duplicates: the name of 0.1 for --repeats.
       min_rating: keep ratings of at least this; by default the bound of a named data set, and all ratings of a file.
-      k_core: every user and item keeps at least this many interactions; by default the bound of a named data set.
+      k_core: keep users and items with so many interactions or more; again and again, until all of them have. By
+        default the bound of a named data set.
       k_core_on: "data" applies the k-core before the split, "train" to the training part alone.
       split: user_temporal, user_random, user_order, random, global_temporal, leave_one_out, user_kfold or
         predefined, or package.module:Class; by default predefined where the data carry a published split,
@@ -130,10 +132,12 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
         given = [f"--{key.replace('_', '-')}" for key in _FILE_OPTIONS if getattr(options, key)]
         if given:
             raise JaxrecError(f"{given[0]} is for files, and {name} is a named data set; write ./{name} for a file")
-        data = load(name, raw=True, data_dir=options.data_dir)
+        with work(f"reading {name}"):
+            data = load(name, raw=True, data_dir=options.data_dir)
         steps = known[name].preparation or Preparation(deduplicate=False)
     else:
-        data = _read_files(name, options, list(known))
+        with work(f"reading {pathlib.PurePath(name).name}"):
+            data = _read_files(name, options, list(known))
         steps = Preparation(deduplicate=data.part is None)
     if options.raw:
         steps = Preparation(deduplicate=False)

@@ -11,6 +11,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.cli._fit import NONE, Choices, TrainingFlags
+from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
@@ -26,23 +27,24 @@ class TuneCommand(ComputeOptions):
     """Options for every model.
 
     Attributes:
-      data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
-      model: its name, or package.module:Class for one of your own; it decides which further options there are.
-      search: the flags to search, each as FLAG=LOW:HIGH, FLAG=LOW:HIGH:log, FLAG=LOW:HIGH:STEP of whole numbers, or
-        FLAG=VALUE,VALUE,...; flags that are not searched keep their values.
-      trials: how many settings are tried, drawn by Optuna, first those of the flags; without it all combinations of
-        values.
-      study: a file that keeps the trials, drawn ones or all combinations, by Optuna; the same command continues them.
+      data: a name of `jaxrec datasets`, or a file of interactions; ratings or clicks, see jaxrec.read.
+      model: its name, or package.module:Class; it decides which further options there are, and `--model NAME --help`
+        shows them.
+      search: FLAG=LOW:HIGH, or FLAG=VALUE,VALUE, for each flag; also FLAG=LOW:HIGH:log, and FLAG=LOW:HIGH:STEP of whole
+        numbers. Flags that are not searched keep their values.
+      trials: how many settings are drawn and tried; by Optuna, first those of the flags. Without it all combinations of
+        values are tried.
+      study: a file that keeps the trials; the same command continues them.
       name: of the study in the file.
-      seed: of the search, initial values, shuffling and negatives.
-      seeds: how many times each setting is trained, with SEED, SEED + 1 and so on; the mean counts.
+      seed: of search, initial values, shuffling and negatives.
+      seeds: how often each setting is trained; with SEED, SEED + 1 and so on, and the mean counts.
       prune: stop settings early that are worse than the median of the earlier ones; only with --trials.
       together: train so many settings that differ in numbers only by one program; for accelerators.
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
-    search: Annotated[tuple[str, ...], optional("FLAG=RANGE ...")] = ()
+    model: Annotated[str, conf.arg(metavar="NAME")] = "lightgcn"
+    search: Annotated[tuple[str, ...], optional("RANGE ...")] = ()
     trials: Annotated[int | None, optional("N")] = None
     study: Annotated[str | None, optional("FILE")] = None
     name: Annotated[str, conf.arg(metavar="NAME")] = "study"
@@ -69,11 +71,7 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError(
             f"{word} chooses models and settings itself; tune one of {', '.join(registry.names('model'))}"
         )
-    description = (
-        "Search for the settings of a model that are best on the validation part of DATA; the test part is not read. "
-        f"Below are the options of {word}; `jaxrec tune --model NAME --help` shows those of another."
-    )
-    command = parse(choices.command(TuneCommand), argv, f"tune --model {word}", description)
+    command = parse(choices.command(TuneCommand), argv, f"tune --model {word}", _guide(choices))
     model, _ = choices.made(command)
     options, given = choices.options(command)
     callbacks = [registry.make("callback", class_of("callback", each)) for each in given.get("callbacks", ())]
@@ -118,6 +116,16 @@ def run(argv: Sequence[str]) -> None:
         "versions": versions(),
     }
     emit(document, f"{study}\n\nthe best, fitted and measured on the test part:\n{line}", command.json)
+
+
+def _guide(choices: Choices) -> Guide:
+    """What the help says of a search over the options of a model."""
+    return Guide(
+        "Search for the settings of a model that are best on the validation part of DATA; the test part is not read.",
+        first=("model", "search", "trials", "study", "seed", "seeds", "min_rating", "k_core", "json"),
+        examples=("jaxrec tune movielens-small --model ease --search l2=10,100,1000",),
+        named=choices.named(),
+    )
 
 
 def flags_of(choices: Choices, words: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -28,6 +28,8 @@ NOT_RUN = {
     "time ": "measures; the command without it is run, or has a reason of its own",
     "JAX_PLATFORMS=cpu ": "sets a variable that is read when Python starts; the command without it is run",
     "CUDA_VISIBLE_DEVICES=1 ": "needs two GPUs",
+    "mkdir -p ~/.local": "makes a folder of the reader's",
+    "jaxrec completion bash >": "writes to that folder; tests/cli/test_cli_completion.py runs the script in bash",
     "jaxrec explore ": "serves until it is stopped; tests of the explorer start and stop it",
 }
 
