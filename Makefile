@@ -8,12 +8,13 @@ TESTS ?= -n auto
 LOWEST_PYTHON ?= python3.11
 NEWEST_PYTHON ?= python3.13
 TORCH_INDEX ?=
+PROJECT_URL ?=
 SECONDS ?= 600
 TARGET ?= all
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench docs test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
+.PHONY: help run bench docs dist test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +29,12 @@ bench: $(VENV)/installed-bench ## time jaxrec and its peers on Gowalla and ML-10
 
 docs: $(VENV)/installed-docs ## build the documentation, and run all code in it; open build/docs/index.html
 	$(BIN)/python -m sphinx -W --keep-going --nitpicky -q -j auto -b html docs build/docs
+
+dist: $(VENV)/installed-dist ## build the source archive and the wheel in dist, check them, and use the wheel in an empty environment
+	rm -rf dist
+	PROJECT_URL=$(PROJECT_URL) $(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python .ci/try_wheel.py dist
 
 test: $(VENV)/installed-test ## run the tests, without the slow ones
 	$(BIN)/python -m pytest $(TESTS)
@@ -69,7 +76,7 @@ hooks: $(VENV)/installed-lint ## run the linters in git: style at each commit, t
 	$(BIN)/pre-commit install
 
 clean: ## remove the environments, run folders and caches
-	rm -rf $(VENV) .venv-lowest .venv-newest runs build docs/api docs/experiments docs/project .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
+	rm -rf $(VENV) .venv-lowest .venv-newest runs build dist docs/api docs/experiments docs/project .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker files record the installed extras, so that a second call does nothing.
@@ -88,6 +95,10 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
+$(VENV)/installed-dist: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) -e '.[dist]'
 	@touch $@
 
 # uv resolves the lowest versions of direct dependencies; indirect ones are the newest that fit.
