@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar, dataclass_transform
 
@@ -89,8 +90,17 @@ def register(cls: type[T]) -> type[T]:
     meta = tuple(field.name for field in fields if field.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
 
+    # A field may be a descriptor that counts what is not stored: a leaf is what is stored. Slots are descriptors too.
+    ways = {name: vars(cls).get(name) for name in data}
+    counted = {
+        name
+        for name, way in ways.items()
+        if hasattr(way, "__set__") and not isinstance(way, types.MemberDescriptorType)
+    }
+
     def flatten(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(thing, name) for name in data), tuple(getattr(thing, name) for name in meta)
+        leaves = tuple(vars(thing)[name] if name in counted else getattr(thing, name) for name in data)
+        return leaves, tuple(getattr(thing, name) for name in meta)
 
     def flatten_with_keys(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         values, structure = flatten(thing)

@@ -285,7 +285,7 @@ def drop(
     if isinstance(x, SparseOperator):
         order = transposed_order(x) if order is None else order
         # A symmetric matrix is not symmetric any more when entries are gone, so it gets a transpose of its own.
-        data, *places = x.transposed or (x.data, x.rows, x.columns, x.indptr)
+        data, *places = x.transposed or (x.data, x.stored_rows, x.columns, x.indptr)
         dropped = _drop_entries(data, rate, key)
         return dataclasses.replace(x, data=dropped[order], transposed=(dropped, *places))
     if isinstance(x, (jax.Array, np.ndarray)):

@@ -97,5 +97,5 @@ def scaled_rows(matrix: SparseOperator, scale: jax.Array) -> SparseOperator:
     [10.0, 20.0, 3.0]
     """
     backward = matrix.T
-    turned = (backward.data * scale[backward.columns], backward.rows, backward.columns, backward.indptr)
+    turned = (backward.data * scale[backward.columns], backward.stored_rows, backward.columns, backward.indptr)
     return dataclasses.replace(matrix, data=matrix.data * scale[matrix.rows], transposed=turned)
