@@ -62,7 +62,8 @@ class Labels:
         if self.integers:
             value, good = parse_integers(buffer, starts, ends)
             if good.all():
-                self.parts.append(value)
+                small = value.astype(np.int32)
+                self.parts.append(small if np.array_equal(small, value) else value)
                 return
             self.integers = False
             if self.parts:
@@ -85,8 +86,10 @@ class Labels:
           DataError: one number written in two ways.
         """
         every = np.concatenate(self.parts)
+        self.parts.clear()
         if self.integers:
-            return *factorize(every), []
+            ids, index = factorize(every)
+            return ids.astype(np.int64), index, []
         texts = [text.decode() for text in self.table]
         order = np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.int64)
         place = np.empty(len(texts), dtype=np.int32)
@@ -156,7 +159,7 @@ class Times:
         self.decimal, self.time_format = decimal, time_format
         self.unit = time_format if time_format in UNITS else None
         self.dates: bool | None = True if time_format is not None and self.unit is None else None
-        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.parts: list[tuple[np.ndarray, np.ndarray | None]] = []  # no second one where all of it is 0
         self.notes: list[str] = []
 
     def add(self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
@@ -182,7 +185,7 @@ class Times:
                 what = "is not a finite number"
             remedy = f"state time_format (time_format='%d.%m.%Y'), or {leave}"
             raise piece.error(int(starts[at]), f"timestamp {shown(text)} {what}; {remedy}")
-        self.parts.append((first, second))
+        self.parts.append((first, second if second.any() else None))
 
     def _parse(
         self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray
@@ -199,7 +202,11 @@ class Times:
 
     def finish(self) -> tuple[np.ndarray, str | None]:
         """The times of all pieces and their unit."""
-        first, second = (np.concatenate([part[at] for part in self.parts]) for at in (0, 1))
+        first = np.concatenate([part for part, _ in self.parts])
+        if not self.dates and self.unit is None and all(part is None for _, part in self.parts):
+            return first, None
+        second = np.concatenate([np.zeros(len(part), np.int64) if rest is None else rest for part, rest in self.parts])
+        self.parts.clear()
         if self.dates:
             times, unit = in_finest_unit(first, second)
             self.notes.append(f"dates became Unix {UNIT_NAMES[unit]}")
