@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
 from reference import propagation as slow
 
-from jaxrec import graph
+from jaxrec import graph, sparse
+from jaxrec.data import SeenItems, generate, seen_items
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
+from jaxrec.training import train_data
 
 USERS, ITEMS = 5, 6
 
@@ -211,3 +213,32 @@ def test_names_that_do_not_fit_raise():
         graph.to_networkx(r, ["u", "v"], ["a"])
     with pytest.raises(MismatchError, match="share the name 'a'"):
         graph.to_networkx(r, ["a"], ["a"])
+
+
+@pytest.mark.parametrize("rows", [None, True])
+@given(st.lists(st.tuples(st.integers(0, USERS - 1), st.integers(0, ITEMS - 1)), min_size=1, max_size=40))
+def test_the_operator_of_the_pairs_is_that_of_the_matrices_bit_for_bit(rows, pairs):
+    data = interactions(pairs)
+    expected = sparse.operator(graph.normalized_adjacency(graph.biadjacency(data)), symmetric=True)
+    made = graph.adjacency_operator(seen_items(data), ITEMS, rows=rows)
+    for name in ("data", "rows", "columns", "indptr"):
+        one, other = (np.asarray(getattr(matrix, name)) for matrix in (expected, made))
+        assert one.dtype == other.dtype
+        assert one.tobytes() == other.tobytes()
+    assert made.shape == expected.shape
+    assert (made.stored_rows is None) == (rows is None)
+    assert made.transposed is None
+
+
+def test_the_bits_hold_on_a_power_law_too():
+    data = generate(500, 300, 30_000, jax.random.key(0))
+    expected = sparse.operator(graph.normalized_adjacency(graph.biadjacency(data)), symmetric=True)
+    made = train_data(data).adjacency
+    for name in ("data", "rows", "columns", "indptr"):
+        assert np.asarray(getattr(made, name)).tobytes() == np.asarray(getattr(expected, name)).tobytes()
+
+
+def test_an_adjacency_of_more_entries_than_pointers_count_is_refused():
+    items = np.broadcast_to(np.int32(0), 2**30)  # of four bytes in all
+    with pytest.raises(MismatchError, match="a matrix of 2,147,483,648 entries"):
+        graph.adjacency_operator(SeenItems(np.array([0, 2**30], np.int32), items), 1)

@@ -68,6 +68,16 @@ class SparseOperator:
         """`rows` as it was given: None where it is not stored, as a part of another operator takes it."""
         return vars(self)["rows"]
 
+    def with_data(self, data: jax.Array, transposed: Any) -> SparseOperator:
+        """The same places with other entries, rows stored or not as here; `dataclasses.replace` would store them.
+
+        >>> eye = operator(from_dense(jnp.eye(2)), symmetric=True)
+        >>> eye.with_data(2 * eye.data, None).data.tolist()
+        [2.0, 2.0]
+        """
+        places: Any = (self.stored_rows, self.columns, self.indptr)
+        return SparseOperator(data, *places, transposed, self.shape)
+
     @property
     def T(self) -> SparseOperator:
         """The transpose, at no cost."""

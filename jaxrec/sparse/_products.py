@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -171,7 +170,8 @@ def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> Sparse
     nothing = lambda leaf: (  # noqa: E731
         jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
     )
-    return dataclasses.replace(jax.tree.map(nothing, matrix), data=d_data)
+    zeros = jax.tree.map(nothing, matrix)
+    return zeros.with_data(d_data, zeros.transposed)
 
 
 def fits_native(data: jax.Array, indptr: jax.Array, columns: jax.Array) -> bool:
