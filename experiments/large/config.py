@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-import jaxrec
-from jaxrec.losses import BPR
-from jaxrec.training import Adam
+from jaxrec import PowerLaw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +32,18 @@ SIZES = {
     "1e8": Size(2_000_000, 500_000, 100_000_000, 65_536),
 }
 
-LAW = jaxrec.PowerLaw(communities=100)
-
-MODEL = jaxrec.LightGCN(dim=64, layers=3)
+LAW = PowerLaw(communities=100)
 
 
-def options(size: Size, epochs: int) -> jaxrec.TrainingOptions:
-    """Give the training of a size: as the paper of LightGCN has it, but for the batch."""
-    return jaxrec.TrainingOptions(
+def training(size: Size, epochs: int) -> tuple[Any, Any]:
+    """Give the model and its training: as the paper of LightGCN has them, but for the batch."""
+    # What only trains is imported here, since a process that reads has no use for its memory.
+    import jaxrec
+    from jaxrec.losses import BPR
+    from jaxrec.training import Adam
+
+    model = jaxrec.LightGCN(dim=64, layers=3)
+    return model, jaxrec.TrainingOptions(
         loss=BPR(),
         optimizer=Adam(1e-3),
         batch_size=size.batch_size,

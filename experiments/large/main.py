@@ -14,9 +14,9 @@ from typing import Any
 import jax
 
 import jaxrec
-from experiments.large.config import LAW, MODEL, SIZES, Size, options
+from experiments.large import config
+from experiments.large.config import LAW, SIZES, Size
 from experiments.large.measured import measured
-from jaxrec.training import train_data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,6 +91,8 @@ def mapped(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
 
 def graph(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the file, then lay out what a training needs: the figures are of the second, the peak of both."""
+    from jaxrec.training import train_data
+
     data = jaxrec.read(folder / "interactions.parquet")
     with measured() as figures:
         tables = jax.block_until_ready(train_data(data))
@@ -101,8 +103,9 @@ def fit(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the file and train LightGCN."""
     with measured() as figures:
         data = jaxrec.read(folder / "interactions.parquet", columns={"rating": None, "timestamp": None})
-        model = jaxrec.fit(MODEL, data, options(size, epochs), key=jax.random.key(1), progress=True)
-    return {**figures, "losses": [record["loss"] for record in model.info["records"]]}
+        model, options = config.training(size, epochs)
+        fitted = jaxrec.fit(model, data, options, key=jax.random.key(1), progress=True)
+    return {**figures, "losses": [record["loss"] for record in fitted.info["records"]]}
 
 
 PARTS: dict[str, Callable[[Size, pathlib.Path, int], dict[str, Any]]] = {

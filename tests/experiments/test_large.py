@@ -13,7 +13,9 @@ def figures(capsys):
 
 
 def test_every_part_runs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(main, "MODEL", jaxrec.LightGCN(dim=8, layers=1))
+    small = lambda size, epochs: (jaxrec.MF(dim=4), config_training(size, epochs)[1])  # noqa: E731
+    config_training = config.training
+    monkeypatch.setattr(config, "training", small)
     words = [*main.PARTS, "--size", "1e4", "--folder", str(tmp_path), "--here"]
     assert main.main(words) == 0
     found = figures(capsys)

@@ -12,7 +12,7 @@ from jaxrec.data.reading._growing import Growing
 from jaxrec.data.reading._notes import is_absent
 from jaxrec.errors import DataError
 
-_FEWEST = 1 << 20  # ids that wait until they are looked up among those that are known
+_FEWEST = 1 << 18  # ids that wait until they are looked up among those that are known
 # What `is_absent` may be true of, white space around it included; a text that is not ASCII may have other white space.
 _LIKELY_ABSENT = r"(?i)^\s*([-+]?nan|null|none|n/a|#n/a|#na|<na>|<null>|\(null\)|\\n|na|nat|<nat>)?\s*$"
 
@@ -143,7 +143,10 @@ class Ids:
         place[order.to_numpy()] = np.arange(len(known), dtype=np.int32)
         self._codes.column.change(0, self._codes.column.size, place.take)
         known = known.take(order)
-        return known.to_numpy() if pyarrow.types.is_integer(known.type) else texts_of(known, self._label, self._role)
+        whole = pyarrow.types.is_integer(known.type)
+        ids = known.to_numpy() if whole else texts_of(known, self._label, self._role)
+        ids.setflags(write=False)  # so that the map of ids needs no copy
+        return ids
 
 
 class Titles:

@@ -115,7 +115,7 @@ def read_parts(
                 table.add(part)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
-        del part
+        pyarrow.default_memory_pool().release_unused()
         try:
             user_ids, item_ids, titles, unit, notes = table.finish()
         except DataError as error:

@@ -14,7 +14,6 @@ from jaxrec.data.reading._dates import fine_unit, in_unit_of, parse_texts
 from jaxrec.data.reading._frames import decimals_of_floats, finite_times, no_times
 from jaxrec.data.reading._growing import Growing, Store
 from jaxrec.data.reading._notes import low_count
-from jaxrec.data.reading._text_parsing import Piece
 from jaxrec.data.reading._values import Times
 from jaxrec.errors import DataError
 
@@ -195,15 +194,7 @@ class StatedTimes(TimeColumn):
         if values.dtype.kind in "iu" and self._format in UNITS:
             self._column.append(values.astype(np.int64))
             return
-        # Read as a file with a value a line is.
-        each = [str(value).strip().replace("\n", " ").encode("utf-8", "replace") for value in values.tolist()]
-        data = b"".join(text + b"\n" for text in each)
-        sizes = np.array([len(text) for text in each], np.int64)
-        ends = np.cumsum(sizes + 1) - 1
-        try:
-            self._texts.add(Piece(data, start, "row"), np.frombuffer(data + b"\0", np.uint8), ends - sizes, ends)
-        except DataError as error:
-            raise DataError(str(error).replace("row:", "row ", 1)) from None
+        self._texts.add_texts(values.tolist(), start)
 
     def finish(self) -> tuple[str | None, list[str]]:
         """See `TimeColumn`."""

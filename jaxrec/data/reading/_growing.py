@@ -16,7 +16,7 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError
 from jaxrec.files import whole_file
 
-CHUNK = 1 << 20  # rows that are worked on at a time
+CHUNK = 1 << 18  # rows that are worked on at a time
 _HEADER = 128  # bytes of an .npy file before its values, room for any length
 
 Change = Callable[[np.ndarray], np.ndarray]

@@ -95,7 +95,7 @@ def read(
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
         columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
-        read into them with pyarrow a million rows at a time; what other readers give is written at the end.
+        read into them with pyarrow a quarter of a million rows at a time; what other readers give is written at the end.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".

@@ -14,7 +14,7 @@ from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, UNITS, of_decimals
 from jaxrec.data.reading._dates import in_finest_unit, parse_iso, parse_stated
 from jaxrec.data.reading._notes import is_absent
-from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers
+from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers, with_room
 from jaxrec.errors import DataError
 
 MISSING = ("raise", "drop", "keep")
@@ -186,6 +186,21 @@ class Times:
             remedy = f"state time_format (time_format='%d.%m.%Y'), or {leave}"
             raise piece.error(int(starts[at]), f"timestamp {shown(text)} {what}; {remedy}")
         self.parts.append((first, second if second.any() else None))
+
+    def add_texts(self, values: Iterable[object], first: int) -> None:
+        """Read the values of rows from row `first` on, as a file with a value a line is read.
+
+        Raises:
+          DataError: a value that is no such time, with its row.
+        """
+        each = [str(value).strip().replace("\n", " ").encode("utf-8", "replace") for value in values]
+        data = b"".join(text + b"\n" for text in each)
+        sizes = np.array([len(text) for text in each], np.int64)
+        ends = np.cumsum(sizes + 1) - 1
+        try:
+            self.add(Piece(data, first, "row"), with_room(data), ends - sizes, ends)
+        except DataError as error:
+            raise DataError(str(error).replace("row:", "row ", 1)) from None
 
     def _parse(
         self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray
