@@ -68,9 +68,9 @@ def seen_items(*parts: Interactions) -> SeenItems:
         check_interactions(part, "a part")
     if not all(parts[0].same_catalog(other) for other in parts[1:]):
         raise MismatchError("the given interactions have different catalogs; take them from one split")
-    user, item = parts[0].user, parts[0].item
-    if len(parts) > 1:
-        user, item = (np.concatenate([getattr(part, side) for part in parts]) for side in ("user", "item"))
+    one = parts[0] if len(parts) == 1 else None  # whose columns need no copy
+    user = np.concatenate([part.user for part in parts]) if one is None else one.user
+    item = np.concatenate([part.item for part in parts]) if one is None else one.item
     return seen_from_pairs(user, item, parts[0].num_users, parts[0].num_items)
 
 

@@ -104,7 +104,7 @@ def scaled(block: SparseOperator, rows: jax.Array, columns: jax.Array) -> Sparse
     other = block.T
     back = (other.data * columns[other.rows] * rows[other.columns], other.stored_rows, other.columns, other.indptr)
     data = block.data * rows[block.rows] * columns[block.columns]
-    return SparseOperator(data, block.stored_rows, block.columns, block.indptr, back, block.shape)
+    return block.with_data(data, back)
 
 
 def reciprocals(values: jax.Array) -> jax.Array:

@@ -62,16 +62,16 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     entries = adjacency.data.shape[0] // 2
     num_items = adjacency.shape[0] - num_users
     data = jnp.ones_like(adjacency.data) if binary else adjacency.data
-    rows = adjacency.stored_rows
-    forward: tuple[Any, ...] = (
+    rows: Any = adjacency.stored_rows
+    forward = (
         data[:entries],
-        None if rows is None else rows[:entries],
+        rows if rows is None else rows[:entries],
         adjacency.columns[:entries] - num_users,
         adjacency.indptr[: num_users + 1],
     )
     backward = (
         data[entries:],
-        None if rows is None else rows[entries:] - num_users,
+        rows if rows is None else rows[entries:] - num_users,
         adjacency.columns[entries:],
         adjacency.indptr[num_users:] - entries,
     )

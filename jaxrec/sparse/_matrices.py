@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Integer, Shaped
 
 from jaxrec.errors import MismatchError
@@ -57,7 +58,10 @@ class SparseOperator:
     """
 
     data: jax.Array
-    rows: jax.Array = _RowOfEntry()  # pyright: ignore[reportAssignmentType]
+    if TYPE_CHECKING:
+        rows: jax.Array
+    else:
+        rows: jax.Array = _RowOfEntry()
     columns: jax.Array
     indptr: jax.Array
     transposed: tuple[jax.Array, jax.Array | None, jax.Array, jax.Array] | None
@@ -75,8 +79,8 @@ class SparseOperator:
         >>> eye.with_data(2 * eye.data, None).data.tolist()
         [2.0, 2.0]
         """
-        places: Any = (self.stored_rows, self.columns, self.indptr)
-        return SparseOperator(data, *places, transposed, self.shape)
+        rows: Any = self.stored_rows
+        return SparseOperator(data, rows, self.columns, self.indptr, transposed, self.shape)
 
     @property
     def T(self) -> SparseOperator:
@@ -98,7 +102,7 @@ def rows_of_entries(indptr: Integer[Array, " P1"], entries: int) -> Integer[Arra
     >>> rows_of_entries(np.array([0, 2, 2, 3], np.int32), 3).tolist()
     [0, 0, 2]
     """
-    if isinstance(indptr, jax.core.Tracer):
+    if isinstance(indptr, Tracer):
         each = jnp.arange(indptr.shape[0] - 1, dtype=indptr.dtype)
         return jnp.repeat(each, jnp.diff(indptr), total_repeat_length=entries)
     counts = np.diff(np.asarray(indptr))

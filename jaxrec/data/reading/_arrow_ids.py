@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -115,14 +116,13 @@ class Ids:
     def _plain(self, values: Any, start: int) -> Any:
         """Whole numbers of 64 bits, or texts with offsets of 64 bits: all ids together may have over 2 GB."""
         import pyarrow
-        import pyarrow.compute
 
         if pyarrow.types.is_floating(values.type):
             return pyarrow.array(as_ids(values.to_numpy(zero_copy_only=False), self._role, start))
         if not pyarrow.types.is_integer(values.type):
             return values.cast(pyarrow.large_string())
         if pyarrow.types.is_uint64(values.type) and len(values):
-            self._largest = max(self._largest, pyarrow.compute.max(values).as_py())
+            self._largest = max(self._largest, _compute().max(values).as_py())
         return values.cast(pyarrow.int64(), safe=False)
 
     def finish(self) -> np.ndarray:
@@ -131,14 +131,15 @@ class Ids:
         Raises:
           DataError: what `as_ids` refuses.
         """
-        import pyarrow.compute
 
         if self._error is not None:
             raise self._error
         if self._largest > np.iinfo(np.int64).max:
             raise DataError(f"{self._role} ids must fit in 64 signed bits, got {self._largest}; pass them as strings")
+        import pyarrow
+
         known = self._codes.merge()
-        order = pyarrow.compute.sort_indices(known)  # bytes of UTF-8 sort as the characters do
+        order = _compute().sort_indices(known)  # bytes of UTF-8 sort as the characters do
         place = np.empty(len(known), np.int32)
         place[order.to_numpy()] = np.arange(len(known), dtype=np.int32)
         self._codes.column.change(0, self._codes.column.size, place.take)
@@ -192,16 +193,15 @@ def absent_of(values: Any, label: str, role: str) -> np.ndarray:
     [False, True, True, True]
     """
     import pyarrow
-    import pyarrow.compute
 
     missing = np.asarray(values.is_null(nan_is_null=True))
     if pyarrow.types.is_floating(values.type) or pyarrow.types.is_integer(values.type):
         return missing
     encoded = values.cast(pyarrow.large_string()).dictionary_encode()
     distinct = encoded.dictionary
-    likely = pyarrow.compute.or_(
-        pyarrow.compute.match_substring_regex(distinct, _LIKELY_ABSENT),
-        pyarrow.compute.invert(pyarrow.compute.string_is_ascii(distinct)),
+    likely = _compute().or_(
+        _compute().match_substring_regex(distinct, _LIKELY_ABSENT),
+        _compute().invert(_compute().string_is_ascii(distinct)),
     )
     places = np.flatnonzero(np.asarray(likely))
     texts = [text.strip() for text in python_texts(distinct.take(places), label, role)]
@@ -217,11 +217,10 @@ def texts_of(texts: Any, label: str, role: str) -> np.ndarray:
     >>> texts_of(pyarrow.array(["a", "bc"], pyarrow.large_string()), "who", "user")
     array(['a', 'bc'], dtype='<U2')
     """
-    import pyarrow.compute
 
-    sizes = pyarrow.compute.binary_length(texts).to_numpy()
+    sizes = _compute().binary_length(texts).to_numpy()
     longest = int(sizes.max(initial=0))
-    ascii = pyarrow.compute.all(pyarrow.compute.string_is_ascii(texts)).as_py()
+    ascii = _compute().all(_compute().string_is_ascii(texts)).as_py()
     if not longest or not ascii or not is_wide(len(sizes), longest, int(sizes.sum())):
         return text_array(python_texts(texts, label, role))
     ends = np.cumsum(sizes)
@@ -252,13 +251,18 @@ def python_texts(texts: Any, label: str, role: str) -> list[str]:
         raise DataError(f"frame: column {label!r} ({role}) cannot be turned into an array: {error}") from None
 
 
+def _compute() -> Any:
+    """The functions of Arrow, which it makes when it is imported, so that type checkers know none of them."""
+    return importlib.import_module("pyarrow.compute")
+
+
 def _refuse_nul(distinct: Any, role: str) -> None:
     """Refuse what NumPy would cut: NUL characters at the end, which would make different ids equal."""
-    import pyarrow.compute
+    import pyarrow
 
     if pyarrow.types.is_integer(distinct.type):
         return
-    cut = pyarrow.compute.ends_with(distinct, "\0")
-    if pyarrow.compute.any(cut).as_py():
+    cut = _compute().ends_with(distinct, "\0")
+    if _compute().any(cut).as_py():
         first = distinct[int(np.flatnonzero(np.asarray(cut))[0])].as_py()
         raise DataError(f"{role} id {first!r} ends in a NUL character; remove it")

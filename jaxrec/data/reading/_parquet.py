@@ -26,8 +26,9 @@ from jaxrec.protocols import Reader
 class Parquet(Reader):
     """A Parquet table with one interaction a row; needs pyarrow or polars.
 
-    With pyarrow, columns of numbers, texts and dates are read a quarter of a million rows at a time, in the memory that the result
-    takes and the ids take once. Other columns (lists, binary, times of a day), and all with polars, are read whole.
+    With pyarrow, columns of numbers, texts and dates are read a quarter of a million rows at a time, in the memory that
+    the result takes and the ids take once. Other columns (lists, binary, times of a day) are read whole, and so are all
+    with polars.
 
     Attributes:
       columns: see `jaxrec.read`.

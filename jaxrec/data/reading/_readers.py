@@ -95,7 +95,7 @@ def read(
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
         columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
-        read into them with pyarrow a quarter of a million rows at a time; what other readers give is written at the end.
+        read into them with pyarrow, some rows at a time; what other readers give is written at the end.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
@@ -250,7 +250,9 @@ def _read_file(
                 raise DataError(f"{path}: the file is empty")
         reader = find_reader(path, stated) if found else _stated_reader(format, stated)
         maps = mapped is not None and "mapped" in options_of(type(reader))
-        data = (dataclasses.replace(reader, mapped=mapped) if maps else reader)(path)
+        if maps:
+            reader = dataclasses.replace(reader, mapped=mapped)  # pyright: ignore[reportArgumentType]
+        data = reader(path)
     if not isinstance(data, Interactions):
         raise DataError(f"{path}: the reader {reader!r} gave {type(data).__name__}; let it return Interactions")
     name = name_of("reader", reader)

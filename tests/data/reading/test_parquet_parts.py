@@ -105,7 +105,7 @@ def outcome(path, **options):
     return data.fingerprint(), data.notes, titles, data.time_unit, kinds, columns
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     tables(),
     st.integers(1, 14),
