@@ -63,7 +63,7 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     num_items = adjacency.shape[0] - num_users
     data = jnp.ones_like(adjacency.data) if binary else adjacency.data
     rows: Any = adjacency.stored_rows
-    forward = (
+    forward: Any = (
         data[:entries],
         rows if rows is None else rows[:entries],
         adjacency.columns[:entries] - num_users,
