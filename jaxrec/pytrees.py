@@ -14,7 +14,7 @@ import numpy as np
 from jaxrec._checks import check_kinds
 from jaxrec.errors import MismatchError
 
-__all__ = ["is_number", "options", "register", "stack", "static", "structure_of", "values_of"]
+__all__ = ["is_number", "options", "register", "stack", "static", "stored", "structure_of", "values_of"]
 
 T = TypeVar("T")
 
@@ -90,13 +90,7 @@ def register(cls: type[T]) -> type[T]:
     meta = tuple(field.name for field in fields if field.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
 
-    # A field may be a descriptor that counts what is not stored: a leaf is what is stored. Slots are descriptors too.
-    ways = {name: vars(cls).get(name) for name in data}
-    counted = {
-        name
-        for name, way in ways.items()
-        if hasattr(way, "__set__") and not isinstance(way, types.MemberDescriptorType)
-    }
+    counted = {name for name in data if _is_counted(cls, name)}
 
     def flatten(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         leaves = tuple(vars(thing)[name] if name in counted else getattr(thing, name) for name in data)
@@ -111,6 +105,24 @@ def register(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def stored(thing: Any, name: str) -> Any:
+    """The value of a field as it is stored: a descriptor may count what is not, and what is stored is the leaf.
+
+    >>> @dataclasses.dataclass
+    ... class One:
+    ...     by: float
+    >>> stored(One(1.0), "by")
+    1.0
+    """
+    return vars(thing)[name] if _is_counted(type(thing), name) else getattr(thing, name)
+
+
+def _is_counted(cls: type, name: str) -> bool:
+    """Whether a field is such a descriptor; those that `slots=True` makes are none."""
+    way = vars(cls).get(name)
+    return hasattr(way, "__set__") and not isinstance(way, types.MemberDescriptorType)
 
 
 def structure_of(tree: Any) -> int:

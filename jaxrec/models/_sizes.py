@@ -63,16 +63,17 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     num_items = adjacency.shape[0] - num_users
     data = jnp.ones_like(adjacency.data) if binary else adjacency.data
     rows: Any = adjacency.stored_rows
-    forward: Any = (
-        data[:entries],
-        rows if rows is None else rows[:entries],
-        adjacency.columns[:entries] - num_users,
-        adjacency.indptr[: num_users + 1],
-    )
     backward = (
         data[entries:],
         rows if rows is None else rows[entries:] - num_users,
         adjacency.columns[entries:],
         adjacency.indptr[num_users:] - entries,
     )
-    return SparseOperator(*forward, backward, (num_users, num_items))
+    return SparseOperator(
+        data[:entries],
+        rows if rows is None else rows[:entries],
+        adjacency.columns[:entries] - num_users,
+        adjacency.indptr[: num_users + 1],
+        backward,
+        (num_users, num_items),
+    )
