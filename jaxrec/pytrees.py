@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar, dataclass_transform
 
@@ -14,7 +13,7 @@ import numpy as np
 from jaxrec._checks import check_kinds
 from jaxrec.errors import MismatchError
 
-__all__ = ["is_number", "options", "register", "stack", "static", "stored", "structure_of", "values_of"]
+__all__ = ["Counted", "is_number", "options", "register", "stack", "static", "stored", "structure_of", "values_of"]
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ def register(cls: type[T]) -> type[T]:
     meta = tuple(field.name for field in fields if field.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
 
-    counted = {name for name in data if _is_counted(cls, name)}
+    counted = {name for name in data if isinstance(vars(cls).get(name), Counted)}
 
     def flatten(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         leaves = tuple(vars(thing)[name] if name in counted else getattr(thing, name) for name in data)
@@ -108,7 +107,7 @@ def register(cls: type[T]) -> type[T]:
 
 
 def stored(thing: Any, name: str) -> Any:
-    """The value of a field as it is stored: a descriptor may count what is not, and what is stored is the leaf.
+    """The value of a field as it is stored, without what `Counted` counts.
 
     >>> @dataclasses.dataclass
     ... class One:
@@ -116,13 +115,41 @@ def stored(thing: Any, name: str) -> Any:
     >>> stored(One(1.0), "by")
     1.0
     """
-    return vars(thing)[name] if _is_counted(type(thing), name) else getattr(thing, name)
+    return vars(thing)[name] if isinstance(vars(type(thing)).get(name), Counted) else getattr(thing, name)
 
 
-def _is_counted(cls: type, name: str) -> bool:
-    """Whether a field is such a descriptor; those that `slots=True` makes are none."""
-    way = vars(cls).get(name)
-    return hasattr(way, "__set__") and not isinstance(way, types.MemberDescriptorType)
+class Counted:
+    """A field of a frozen dataclass that may be None, and is then counted from the others where it is asked for.
+
+    The leaf of the pytree, and what a file holds, is what is stored. A subclass says how it is counted.
+
+    >>> class Double(Counted):
+    ...     def count(self, thing):
+    ...         return 2 * thing.half
+    >>> @register
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Pair:
+    ...     half: int
+    ...     whole: int = Double()
+    >>> Pair(3, None).whole, jax.tree.leaves(Pair(3, None))
+    (6, [3])
+    """
+
+    def count(self, thing: Any) -> Any:
+        """Count the value of the field."""
+        raise NotImplementedError
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, thing: Any, owner: Any = None) -> Any:
+        if thing is None:
+            raise AttributeError(self.name)  # the field has no default
+        value = vars(thing)[self.name]
+        return self.count(thing) if value is None else value
+
+    def __set__(self, thing: Any, value: Any) -> None:
+        vars(thing)[self.name] = value
 
 
 def structure_of(tree: Any) -> int:

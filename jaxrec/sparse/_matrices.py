@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Integer, Shaped
 
 from jaxrec.errors import MismatchError
-from jaxrec.pytrees import register
+from jaxrec.pytrees import Counted, register, stored
 
 if TYPE_CHECKING:
     from jax.experimental.sparse import BCOO
@@ -23,17 +23,11 @@ Array = jax.Array | np.ndarray
 _MOST_ENTRIES = 2**31 - 1
 
 
-class _RowOfEntry:
-    """The field `rows` of an operator: as it was given, or counted from `indptr` where None was given."""
+class _RowOfEntry(Counted):
+    """The field `rows` of an operator."""
 
-    def __get__(self, matrix: Any, owner: Any = None) -> Any:
-        if matrix is None:
-            raise AttributeError  # the field has no default
-        stored = matrix.stored_rows
-        return rows_of_entries(matrix.indptr, matrix.columns.shape[0]) if stored is None else stored
-
-    def __set__(self, matrix: Any, value: Any) -> None:
-        vars(matrix)["rows"] = value
+    def count(self, thing: Any) -> Any:
+        return rows_of_entries(thing.indptr, thing.columns.shape[0])
 
 
 @register
@@ -70,7 +64,7 @@ class SparseOperator:
     @property
     def stored_rows(self) -> jax.Array | None:
         """`rows` as it was given: None where it is not stored, as a part of another operator takes it."""
-        return vars(self)["rows"]
+        return stored(self, "rows")
 
     def with_data(self, data: jax.Array, transposed: Any) -> SparseOperator:
         """The same places with other entries, rows stored or not as here; `dataclasses.replace` would store them.

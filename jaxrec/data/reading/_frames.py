@@ -257,8 +257,8 @@ def _times(values: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray,
 def no_times(values: np.ndarray, name: str) -> DataError:
     """Make the error of a column whose values are no times.
 
-    >>> str(no_times(np.array(["noon"]), "when"))[:70]
-    "frame: column 'when' (timestamp) has dtype <U4 (the first is 'noon'); c"
+    >>> str(no_times(np.array(["noon"]), "when"))[:69]
+    "frame: column 'when' (timestamp) has dtype <U4 (the first is 'noon');"
     """
     first = short(repr(values.tolist()[0]))
     return DataError(
