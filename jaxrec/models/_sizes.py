@@ -63,6 +63,7 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     num_items = adjacency.shape[0] - num_users
     data = jnp.ones_like(adjacency.data) if binary else adjacency.data
     rows: Any = adjacency.stored_rows
+    mine: Any = rows if rows is None else rows[:entries]
     backward = (
         data[entries:],
         rows if rows is None else rows[entries:] - num_users,
@@ -71,7 +72,7 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     )
     return SparseOperator(
         data[:entries],
-        rows if rows is None else rows[:entries],
+        mine,
         adjacency.columns[:entries] - num_users,
         adjacency.indptr[: num_users + 1],
         backward,
