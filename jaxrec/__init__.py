@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         recommend,
         similar_items,
     )
-    from jaxrec.data import Interactions, prepare
+    from jaxrec.data import Interactions, PowerLaw, generate, prepare
     from jaxrec.data.datasets import datasets, load
     from jaxrec.data.reading import (
         from_frame,
@@ -119,7 +119,7 @@ _ROOMS = (
 _NAMES = {
     "api": "CrossValidation Embeddings Recommendations add_items cross_validate embeddings evaluate"
     " evaluate_rankings evaluate_ratings evaluate_sampled predict recommend similar_items",
-    "data": "Interactions prepare",
+    "data": "Interactions PowerLaw generate prepare",
     "data.datasets": "datasets load",
     "data.reading": "from_frame from_networkx from_scipy read read_split to_frame to_networkx to_scipy",
     "data.splitting": "Split split",

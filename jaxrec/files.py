@@ -70,7 +70,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         descriptor = open_new(temporary)
         try:
-            with open(descriptor, "wb") as file:
+            with open(descriptor, "w+b") as file:  # what was written can be read and changed until it has its name
                 locked(descriptor)  # while it is held, no other process takes the file for a left-over
                 if mode is not None and hasattr(os, "fchmod"):
                     os.fchmod(descriptor, stat.S_IMODE(mode))
@@ -159,7 +159,7 @@ def mode_of(path: pathlib.Path) -> int | None:
 
 
 def open_new(path: pathlib.Path) -> int:
-    """Make a file that must not be there, not even as a link, and open it for writing.
+    """Make a file that must not be there, not even as a link, and open it for reading and writing.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def open_new(path: pathlib.Path) -> int:
     ...     os.listdir(folder)
     ['new']
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.open(path, flags, 0o666)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxrec._checks import check_kinds
 from jaxrec.errors import MismatchError
 
-__all__ = ["is_number", "options", "register", "stack", "static", "structure_of", "values_of"]
+__all__ = ["Counted", "is_number", "options", "register", "stack", "static", "stored", "structure_of", "values_of"]
 
 T = TypeVar("T")
 
@@ -89,8 +89,11 @@ def register(cls: type[T]) -> type[T]:
     meta = tuple(field.name for field in fields if field.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in data)
 
+    counted = {name for name in data if isinstance(vars(cls).get(name), Counted)}
+
     def flatten(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(thing, name) for name in data), tuple(getattr(thing, name) for name in meta)
+        leaves = tuple(vars(thing)[name] if name in counted else getattr(thing, name) for name in data)
+        return leaves, tuple(getattr(thing, name) for name in meta)
 
     def flatten_with_keys(thing: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         values, structure = flatten(thing)
@@ -101,6 +104,52 @@ def register(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def stored(thing: Any, name: str) -> Any:
+    """The value of a field as it is stored, without what `Counted` counts.
+
+    >>> @dataclasses.dataclass
+    ... class One:
+    ...     by: float
+    >>> stored(One(1.0), "by")
+    1.0
+    """
+    return vars(thing)[name] if isinstance(vars(type(thing)).get(name), Counted) else getattr(thing, name)
+
+
+class Counted:
+    """A field of a frozen dataclass that may be None, and is then counted from the others where it is asked for.
+
+    The leaf of the pytree, and what a file holds, is what is stored. A subclass says how it is counted.
+
+    >>> class Double(Counted):
+    ...     def count(self, thing):
+    ...         return 2 * thing.half
+    >>> @register
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Pair:
+    ...     half: int
+    ...     whole: int = Double()
+    >>> Pair(3, None).whole, jax.tree.leaves(Pair(3, None))
+    (6, [3])
+    """
+
+    def count(self, thing: Any) -> Any:
+        """Count the value of the field."""
+        raise NotImplementedError
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, thing: Any, owner: Any = None) -> Any:
+        if thing is None:
+            raise AttributeError(self.name)  # the field has no default
+        value = vars(thing)[self.name]
+        return self.count(thing) if value is None else value
+
+    def __set__(self, thing: Any, value: Any) -> None:
+        vars(thing)[self.name] = value
 
 
 def structure_of(tree: Any) -> int:

@@ -1,5 +1,10 @@
 """The graph's matrices against dense NumPy and networkx, their round trips, and the messages of bad input."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import networkx as nx
@@ -11,7 +16,8 @@ from hypothesis import strategies as st
 from jax.experimental.sparse import BCOO
 from reference import propagation as slow
 
-from jaxrec import graph
+from jaxrec import graph, sparse
+from jaxrec.data import SeenItems, seen_items
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
@@ -211,3 +217,48 @@ def test_names_that_do_not_fit_raise():
         graph.to_networkx(r, ["u", "v"], ["a"])
     with pytest.raises(MismatchError, match="share the name 'a'"):
         graph.to_networkx(r, ["a"], ["a"])
+
+
+def assert_same_operator(made, expected, *, ulps):
+    """The same places to the bit, and the same entries within units of the last place."""
+    for name in ("rows", "columns", "indptr"):
+        one, other = (np.asarray(getattr(matrix, name)) for matrix in (made, expected))
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert made.shape == expected.shape
+    assert made.transposed is None
+    assert made.data.dtype == jnp.float32
+    # As the suite compiles, a root that is fused into a gather is rounded in another way than one that is not.
+    np.testing.assert_array_max_ulp(np.asarray(made.data), np.asarray(expected.data), ulps)
+
+
+@pytest.mark.parametrize("rows", [None, True])
+@given(st.lists(st.tuples(st.integers(0, USERS - 1), st.integers(0, ITEMS - 1)), min_size=1, max_size=40))
+def test_the_operator_of_the_pairs_is_that_of_the_matrices(rows, pairs):
+    data = interactions(pairs)
+    expected = sparse.operator(graph.normalized_adjacency(graph.biadjacency(data)), symmetric=True)
+    made = graph.adjacency_operator(seen_items(data), ITEMS, rows=rows)
+    assert_same_operator(made, expected, ulps=4)
+    assert (made.stored_rows is None) == (rows is None)
+
+
+@pytest.mark.slow
+def test_the_operator_of_the_pairs_has_the_bits_of_the_matrices_as_users_compile():
+    program = (
+        "import jax, jaxrec; from jaxrec import graph, sparse; from jaxrec.training import train_data\n"
+        "from test_graph import assert_same_operator\n"
+        "for sizes in ((500, 301, 30_000), (3_001, 2_000, 300_000)):\n"
+        "    data = jaxrec.generate(*sizes, jax.random.key(0))\n"
+        "    matrices = sparse.operator(graph.normalized_adjacency(graph.biadjacency(data)), symmetric=True)\n"
+        "    assert_same_operator(train_data(data).adjacency, matrices, ulps=0)\n"
+    )
+    tests = pathlib.Path(__file__).parent
+    paths = os.pathsep.join([str(tests.parent), str(tests)])
+    environ = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"PYTHONPATH": paths}
+    subprocess.run([sys.executable, "-c", program], env=environ, check=True)
+
+
+def test_an_adjacency_of_more_entries_than_pointers_count_is_refused():
+    items = np.broadcast_to(np.int32(0), 2**30)  # of four bytes in all
+    with pytest.raises(MismatchError, match="a matrix of 2,147,483,648 entries"):
+        graph.adjacency_operator(SeenItems(np.array([0, 2**30], np.int32), items), 1)

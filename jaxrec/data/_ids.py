@@ -14,12 +14,13 @@ from jaxrec.data._texts import text_array
 from jaxrec.errors import DataError, UnknownIdError
 
 
-def as_ids(values: Any, name: str) -> np.ndarray:
+def as_ids(values: Any, name: str, first: int = 0) -> np.ndarray:
     """Turn a sequence of ids into an int64 or a unicode array.
 
     Args:
       values: one-dimensional sequence of integers or of strings; integral floats count as integers.
       name: what the ids are of ("user", "item"), used in messages.
+      first: the position of the first of them, where they are a part of a column.
 
     Returns:
       Array [n] of dtype int64 or `<U`.
@@ -52,7 +53,7 @@ def as_ids(values: Any, name: str) -> np.ndarray:
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
             raise DataError(
-                f"{name} id {float(array[at])} at position {at} is not a whole number; "
+                f"{name} id {float(array[at])} at position {first + at} is not a whole number; "
                 "pass integers or strings without gaps"
             )
         return array.astype(np.int64)
@@ -204,10 +205,11 @@ class IdMap:
         ids = as_ids(self.ids, self.name)
         if ids is self.ids and ids.flags.writeable:
             ids = ids.copy()
-        values, counts = np.unique(ids, return_counts=True)
-        if len(values) != len(ids):
-            twice = _plain(values[counts > 1][0])
-            raise DataError(f"{self.name} id {twice!r} is listed more than once; ids must be unique")
+        if not (ids[1:] > ids[:-1]).all():  # ascending ids, as every reader gives them, need no sort
+            values, counts = np.unique(ids, return_counts=True)
+            if len(values) != len(ids):
+                twice = _plain(values[counts > 1][0])
+                raise DataError(f"{self.name} id {twice!r} is listed more than once; ids must be unique")
         ids.setflags(write=False)
         object.__setattr__(self, "ids", ids)
 

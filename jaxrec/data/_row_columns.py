@@ -49,8 +49,10 @@ def check_index(values: Any, size: int, name: str) -> np.ndarray:
     return array.astype(np.int32, copy=False)
 
 
-def check_rating(values: Any, size: int) -> np.ndarray:
+def check_rating(values: Any, size: int, first: int = 0) -> np.ndarray:
     """Check that `values` are `size` finite numbers, and return them as float32 [E].
+
+    Where they are a part of a column, `first` is the position of the first of them.
 
     >>> check_rating([5, 4], 2)
     array([5., 4.], dtype=float32)
@@ -72,7 +74,7 @@ def check_rating(values: Any, size: int) -> np.ndarray:
         raise DataError(f"rating has shape {small.shape}, expected ({size},): one rating for each interaction")
     if not np.isfinite(small).all():
         at = int(np.flatnonzero(~np.isfinite(small))[0])
-        raise DataError(f"rating at position {at} is {array[at]}; remove the row or give it a finite rating")
+        raise DataError(f"rating at position {first + at} is {array[at]}; remove the row or give it a finite rating")
     return small
 
 
@@ -91,8 +93,10 @@ def check_dates(values: Any, size: int) -> tuple[np.ndarray, str]:
     return finest(array)
 
 
-def check_timestamp(values: Any, size: int) -> np.ndarray:
+def check_timestamp(values: Any, size: int, first: int = 0) -> np.ndarray:
     """Check that `values` are `size` whole numbers or NumPy dates of whole seconds, and return them as int64 [E].
+
+    Where they are a part of a column, `first` is the position of the first of them.
 
     >>> check_timestamp([10, 20], 2)
     array([10, 20])
@@ -116,7 +120,7 @@ def check_timestamp(values: Any, size: int) -> np.ndarray:
         if not whole.all():
             at = int(np.flatnonzero(~whole)[0])
             raise DataError(
-                f"timestamp at position {at} is {array[at]}, which is not a whole number of 64 bits; "
+                f"timestamp at position {first + at} is {array[at]}, which is not a whole number of 64 bits; "
                 "round the times to whole seconds, or leave them out"
             )
     return array.astype(np.int64, copy=False)

@@ -68,8 +68,9 @@ def seen_items(*parts: Interactions) -> SeenItems:
         check_interactions(part, "a part")
     if not all(parts[0].same_catalog(other) for other in parts[1:]):
         raise MismatchError("the given interactions have different catalogs; take them from one split")
-    user = np.concatenate([part.user for part in parts])
-    item = np.concatenate([part.item for part in parts])
+    one = parts[0] if len(parts) == 1 else None  # whose columns need no copy
+    user = np.concatenate([part.user for part in parts]) if one is None else one.user
+    item = np.concatenate([part.item for part in parts]) if one is None else one.item
     return seen_from_pairs(user, item, parts[0].num_users, parts[0].num_items)
 
 
@@ -92,11 +93,21 @@ def seen_from_pairs(user: Array, item: Array, num_users: int, num_items: int) ->
     user, item = check_index(user, num_users, "user"), check_index(item, num_items, "item")
     if len(user) != len(item):
         raise MismatchError(f"user has {len(user)} entries and item has {len(item)}; they must be of one length")
+    if len(user) > np.iinfo(np.int32).max:
+        raise DataError(
+            f"{len(user):,} pairs, and int32 pointers count up to {np.iinfo(np.int32).max:,}; take a part of the data"
+        )
     # One integer a pair sorts many times faster than two keys (and than np.unique, which hashes); int64 holds U * I
-    # for any two int32 counts.
-    pair = np.sort(user.astype(np.int64) * num_items + item)
-    pair = pair[np.diff(pair, prepend=-1) > 0]
-    owner = pair // max(num_items, 1)
-    indptr = np.zeros(num_users + 1, dtype=np.int32)
-    np.cumsum(np.bincount(owner, minlength=num_users), out=indptr[1:])
-    return SeenItems(indptr, (pair - owner * num_items).astype(np.int32))
+    # for any two int32 counts. All is done in this one array: it is the largest that there is here.
+    pair = user.astype(np.int64)
+    pair *= num_items
+    pair += item
+    if not (pair[1:] > pair[:-1]).all():
+        pair.sort()
+        new = np.ones(len(pair), bool)
+        np.not_equal(pair[1:], pair[:-1], out=new[1:])
+        pair = pair if new.all() else pair[new]
+    starts = np.arange(num_users + 1, dtype=np.int64) * num_items
+    indptr = np.searchsorted(pair, starts).astype(np.int32)
+    np.remainder(pair, max(num_items, 1), out=pair)
+    return SeenItems(indptr, pair.astype(np.int32))

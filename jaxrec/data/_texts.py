@@ -29,13 +29,26 @@ def text_array(values: Sequence[str]) -> np.ndarray:
     dtype('O')
     """
     sizes = [len(value) for value in values]
-    wide = 4 * len(sizes) * max(sizes, default=0)
-    if wide <= max(_FAIR_BYTES, 8 * (sum(sizes) + _OBJECT_BYTES * len(sizes))):
+    if is_wide(len(sizes), max(sizes, default=0), sum(sizes)):
         return np.array(values, dtype=str)
     made = {value: np.str_(value) for value in dict.fromkeys(values)}
     out = np.empty(len(sizes), dtype=object)
     out[:] = [made[value] for value in values]
     return out
+
+
+def is_wide(count: int, longest: int, together: int) -> bool:
+    """Whether texts are to be an array as wide as the longest.
+
+    Args:
+      count: of the texts.
+      longest: characters of the longest.
+      together: characters of all.
+
+    >>> is_wide(1_000_000, 13, 13_000_000), is_wide(1_000_000, 1_000, 13_000_000)
+    (True, False)
+    """
+    return 4 * count * longest <= max(_FAIR_BYTES, 8 * (together + _OBJECT_BYTES * count))
 
 
 def as_texts(array: np.ndarray) -> np.ndarray:

@@ -52,17 +52,46 @@ def of_decimals(digits: np.ndarray, decimals: np.ndarray) -> tuple[np.ndarray, s
     """
     over = np.maximum(decimals - 18, 0)
     digits, decimals = digits // 10**over, decimals - over
-    most = int(decimals.max(initial=0))
-    if not most:
+    unit = decimal_unit(int(decimals.max(initial=0)), furthest(digits, decimals))
+    if unit is None:
         return digits, None, 0
-    whole = digits // 10**decimals
-    furthest = int(np.abs(whole).max(initial=0)) + 1
+    return scaled(digits, decimals, unit), unit, int((decimals > len(str(UNITS[unit])) - 1).sum())
+
+
+def furthest(digits: np.ndarray, decimals: np.ndarray) -> int:
+    """The largest distance of decimal numbers from 0, rounded up; see `of_decimals`.
+
+    >>> furthest(np.array([-25]), np.array([1]))
+    4
+    """
+    return int(np.abs(digits // 10**decimals).max(initial=0)) + 1
+
+
+def decimal_unit(most: int, furthest: int) -> str | None:
+    """The finest unit that decimal numbers of seconds need and 64 bits hold; None for whole numbers.
+
+    Args:
+      most: the largest number of decimals.
+      furthest: see `furthest`.
+
+    >>> decimal_unit(2, 4), decimal_unit(9, 10**12)
+    ('ms', 'us')
+    """
+    if not most:
+        return None
     fitting = [unit for unit, parts in UNITS.items() if furthest * parts <= _LARGEST]
-    unit = next((unit for unit in fitting if UNITS[unit] >= 10**most), fitting[-1] if fitting else "s")
+    return next((unit for unit in fitting if UNITS[unit] >= 10**most), fitting[-1] if fitting else "s")
+
+
+def scaled(digits: np.ndarray, decimals: np.ndarray, unit: str) -> np.ndarray:
+    """Turn decimal numbers of seconds into whole numbers of a unit, rounded down; see `of_decimals`.
+
+    >>> scaled(np.array([15, 3]), np.array([1, 0]), "ms")
+    array([1500, 3000])
+    """
     places = len(str(UNITS[unit])) - 1
     kept = np.minimum(decimals, places)
-    scaled = digits // 10 ** (decimals - kept) * 10 ** (places - kept)
-    return scaled, unit, int((decimals > places).sum())
+    return digits // 10 ** (decimals - kept) * 10 ** (places - kept)
 
 
 def in_unit(times: np.ndarray, unit: str, wanted: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import jax
@@ -180,14 +179,14 @@ def _descend(
     x: SparseOperator, residual: jax.Array, w: jax.Array, h: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Take one exact step in each component of w, from the residuals at the stored places: (w, new residuals)."""
-    pattern = dataclasses.replace(x, data=jnp.ones_like(x.data))
+    pattern = x.with_data(jnp.ones_like(x.data), x.transposed)
 
     def one(residual: jax.Array, factors: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         mine, other = factors
         # Within a block, the Gram matrix of each row's columns of h gives the change of the next gradients by a step.
         squares = (other[:, None, :] * other[None, :, :]).reshape(_BLOCK * _BLOCK, -1)
         gram = spmm(pattern, squares.T).T.reshape(_BLOCK, _BLOCK, -1)
-        gradient = weight * mine - spmm(dataclasses.replace(x, data=residual), other.T).T
+        gradient = weight * mine - spmm(x.with_data(residual, x.transposed), other.T).T
 
         def descend(f: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             moved, gradient = carry
@@ -208,7 +207,7 @@ def _multiply(
     x: SparseOperator, residual: jax.Array, w: jax.Array, h: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Apply one multiplicative update to w, from the residuals at the stored places: (w, new residuals)."""
-    predicted = dataclasses.replace(x, data=x.data - residual)
+    predicted = x.with_data(x.data - residual, x.transposed)
 
     def one(factors: tuple[jax.Array, jax.Array]) -> jax.Array:
         mine, other = factors

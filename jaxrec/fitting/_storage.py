@@ -27,6 +27,7 @@ from jaxrec.fitting._document import FORMAT, FORMAT_VERSION, MODEL, arrays_name,
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._owner import owned
 from jaxrec.fitting._publishing import Pending, settle, write_pending
+from jaxrec.pytrees import stored
 
 if TYPE_CHECKING:
     from jaxrec.fitting._options import TrainingOptions
@@ -211,7 +212,7 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if dataclasses.is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value)]
     if names is not None:
-        fields = {name: _pack(getattr(value, name), f"{path}.{name}", arrays) for name in names}
+        fields = {name: _pack(stored(value, name), f"{path}.{name}", arrays) for name in names}
         return {"kind": place_of(value), "fields": fields}
     if isinstance(value, tuple):
         return {"kind": "tuple", "fields": [_pack(part, f"{path}.{at}", arrays) for at, part in enumerate(value)]}

@@ -102,9 +102,9 @@ def scaled(block: SparseOperator, rows: jax.Array, columns: jax.Array) -> Sparse
     [6.0, 10.0]
     """
     other = block.T
-    back = (other.data * columns[other.rows] * rows[other.columns], other.rows, other.columns, other.indptr)
+    back = (other.data * columns[other.rows] * rows[other.columns], other.stored_rows, other.columns, other.indptr)
     data = block.data * rows[block.rows] * columns[block.columns]
-    return SparseOperator(data, block.rows, block.columns, block.indptr, back, block.shape)
+    return block.with_data(data, back)
 
 
 def reciprocals(values: jax.Array) -> jax.Array:

@@ -30,7 +30,6 @@ True
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from typing import TYPE_CHECKING, Any, Literal
@@ -285,9 +284,9 @@ def drop(
     if isinstance(x, SparseOperator):
         order = transposed_order(x) if order is None else order
         # A symmetric matrix is not symmetric any more when entries are gone, so it gets a transpose of its own.
-        data, *places = x.transposed or (x.data, x.rows, x.columns, x.indptr)
+        data, *places = x.transposed or (x.data, x.stored_rows, x.columns, x.indptr)
         dropped = _drop_entries(data, rate, key)
-        return dataclasses.replace(x, data=dropped[order], transposed=(dropped, *places))
+        return x.with_data(dropped[order], (dropped, *places))
     if isinstance(x, (jax.Array, np.ndarray)):
         return _drop_entries(x, rate, key)
     flags = {"indices_sorted": x.indices_sorted, "unique_indices": x.unique_indices}

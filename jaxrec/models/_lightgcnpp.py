@@ -118,8 +118,11 @@ class LightGCNPP(EmbeddingModel):
 
 def _scales(adjacency: SparseMatrix, alpha: float, beta: float) -> tuple[jax.Array, jax.Array]:
     """What turns A~ into D^(-alpha) A D^(-beta) from both sides, [N, 1] each; 0 for a node without an edge."""
-    rows = adjacency.rows if isinstance(adjacency, SparseOperator) else adjacency.indices[:, 0]
-    degrees = jnp.bincount(rows, length=adjacency.shape[0]).astype(jnp.float32)[:, None]
+    if isinstance(adjacency, SparseOperator):
+        counts = jnp.diff(adjacency.indptr)
+    else:
+        counts = jnp.bincount(adjacency.indices[:, 0], length=adjacency.shape[0])
+    degrees = counts.astype(jnp.float32)[:, None]
     safe = jnp.maximum(degrees, 1)
     own, theirs = (jnp.where(degrees > 0, safe ** (0.5 - exponent), 0) for exponent in (alpha, beta))
     return own, theirs

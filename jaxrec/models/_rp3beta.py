@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import flax.linen as nn
@@ -97,5 +96,5 @@ def scaled_rows(matrix: SparseOperator, scale: jax.Array) -> SparseOperator:
     [10.0, 20.0, 3.0]
     """
     backward = matrix.T
-    turned = (backward.data * scale[backward.columns], backward.rows, backward.columns, backward.indptr)
-    return dataclasses.replace(matrix, data=matrix.data * scale[matrix.rows], transposed=turned)
+    turned = (backward.data * scale[backward.columns], backward.stored_rows, backward.columns, backward.indptr)
+    return matrix.with_data(matrix.data * scale[matrix.rows], turned)

@@ -62,16 +62,19 @@ def user_item_block(adjacency: SparseOperator, num_users: int, *, binary: bool) 
     entries = adjacency.data.shape[0] // 2
     num_items = adjacency.shape[0] - num_users
     data = jnp.ones_like(adjacency.data) if binary else adjacency.data
-    forward = (
-        data[:entries],
-        adjacency.rows[:entries],
-        adjacency.columns[:entries] - num_users,
-        adjacency.indptr[: num_users + 1],
-    )
+    rows: Any = adjacency.stored_rows
+    mine: Any = rows if rows is None else rows[:entries]
     backward = (
         data[entries:],
-        adjacency.rows[entries:] - num_users,
+        rows if rows is None else rows[entries:] - num_users,
         adjacency.columns[entries:],
         adjacency.indptr[num_users:] - entries,
     )
-    return SparseOperator(*forward, backward, (num_users, num_items))
+    return SparseOperator(
+        data[:entries],
+        mine,
+        adjacency.columns[:entries] - num_users,
+        adjacency.indptr[: num_users + 1],
+        backward,
+        (num_users, num_items),
+    )

@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING
 
 from jaxrec._lazy import lazy_names
-from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, bcoo, from_dense, from_entries, operator
+from jaxrec.sparse._matrices import (
+    SparseMatrix,
+    SparseOperator,
+    bcoo,
+    check_entries,
+    from_dense,
+    from_entries,
+    operator,
+    reads_rows,
+)
 from jaxrec.sparse._products import gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
@@ -17,11 +26,13 @@ __all__ = [
     "SparseMatrix",
     "SparseOperator",
     "bcoo",
+    "check_entries",
     "from_dense",
     "from_entries",
     "gram",
     "map_gram_columns",
     "operator",
+    "reads_rows",
     "spmm",
     "spmm_rows",
 ]

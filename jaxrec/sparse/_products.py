@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import MismatchError
-from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, rows_of_entries
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def _bcoo_product(matrix: BCOO, x: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def _operator_product(matrix: SparseOperator, x: jax.Array) -> jax.Array:
-    return product_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, x)
+    return product_of_shape(matrix.shape)(matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr, x)
 
 
 def _product_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
@@ -171,7 +170,8 @@ def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> Sparse
     nothing = lambda leaf: (  # noqa: E731
         jnp.zeros_like(leaf) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(leaf.shape, jax.dtypes.float0)
     )
-    return dataclasses.replace(jax.tree.map(nothing, matrix), data=d_data)
+    zeros = jax.tree.map(nothing, matrix)
+    return zeros.with_data(d_data, zeros.transposed)
 
 
 def fits_native(data: jax.Array, indptr: jax.Array, columns: jax.Array) -> bool:
@@ -228,6 +228,7 @@ def product_of_shape(shape: tuple[int, int]):
         return native_product(shape, data, columns, indptr, x)
 
     def segments(data, rows, columns, indptr, x):
+        rows = rows_of_entries(indptr, data.shape[0]) if rows is None else rows
         return jax.ops.segment_sum(
             data[:, None] * x[columns], rows, num_segments=shape[0], indices_are_sorted=indptr.size > 0
         )
@@ -246,7 +247,7 @@ def product_of_shape(shape: tuple[int, int]):
             return jnp.moveaxis(out.reshape(shape[0], axis_size, x.shape[2]), 1, 0), True
         arguments = (data, rows, columns, indptr, x)
         batched = tuple(
-            array if is_batched else jnp.broadcast_to(array, (axis_size, *array.shape))
+            array if array is None or is_batched else jnp.broadcast_to(array, (axis_size, *array.shape))
             for array, is_batched in zip(arguments, in_batched, strict=True)
         )
         return jax.lax.map(lambda one: product(*one), batched), True

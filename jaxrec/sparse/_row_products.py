@@ -155,13 +155,13 @@ def _spread_of_shape(shape: tuple[int, int]):
 @jax.custom_vjp
 def _taken(matrix: SparseOperator, x: jax.Array, rows: jax.Array) -> jax.Array:
     """Compute (A x)[rows]."""
-    return _take_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, x, rows)
+    return _take_of_shape(matrix.shape)(matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr, x, rows)
 
 
 @jax.custom_vjp
 def _spread(matrix: SparseOperator, g: jax.Array, rows: jax.Array) -> jax.Array:
     """Compute A z, with z [Q, d] equal to g [R, d] at `rows`, repeated rows summed: the transpose of `_taken`."""
-    return _spread_of_shape(matrix.shape)(matrix.data, matrix.rows, matrix.columns, matrix.indptr, g, rows)
+    return _spread_of_shape(matrix.shape)(matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr, g, rows)
 
 
 _Residuals = tuple[SparseOperator, jax.Array, jax.Array]

@@ -191,7 +191,8 @@ def _symmetric(matrix: SparseMatrix) -> SparseOperator:
     if matrix.transposed is None:
         return matrix
     mine = (matrix.data, matrix.rows, matrix.columns, matrix.indptr)
-    for forward, backward in zip(mine, matrix.transposed, strict=True):
+    other = matrix.T
+    for forward, backward in zip(mine, (other.data, other.rows, other.columns, other.indptr), strict=True):
         if forward.shape != backward.shape or not np.allclose(forward, backward, rtol=1e-6, atol=0):
             raise MismatchError(f"the matrix of shape {matrix.shape} is not symmetric; eigenpairs need one that is")
     return SparseOperator(*mine, None, matrix.shape)

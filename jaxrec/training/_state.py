@@ -13,9 +13,9 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError
-from jaxrec.graph import biadjacency, normalized_adjacency
+from jaxrec.graph import adjacency_operator
 from jaxrec.pytrees import register
-from jaxrec.sparse import SparseOperator, operator
+from jaxrec.sparse import SparseOperator
 
 if TYPE_CHECKING:
     import optax
@@ -117,21 +117,23 @@ def train_data(interactions: Interactions, weight: np.ndarray | None = None) -> 
 
     Raises:
       JaxrecError: no interaction at all.
+      MismatchError: 2^30 pairs or more.
 
     >>> train_data(Interactions.from_arrays(["u", "u"], ["a", "b"])).seen.items.tolist()
     [0, 1]
     """
     if len(interactions) == 0:
         raise JaxrecError("there is no interaction to train on; loosen the filters or the split")
+    seen = seen_items(interactions)
     counts = np.bincount(interactions.item, minlength=interactions.num_items)
     with np.errstate(divide="ignore"):
         log_probability = np.log(counts / counts.sum()).astype(np.float32)
     return TrainData(
-        adjacency=operator(normalized_adjacency(biadjacency(interactions)), symmetric=True),
+        adjacency=adjacency_operator(seen, interactions.num_items),
         user=jnp.asarray(interactions.user),
         item=jnp.asarray(interactions.item),
         rating=None if interactions.rating is None else jnp.asarray(interactions.rating),
-        seen=jax.tree.map(jnp.asarray, seen_items(interactions)),
+        seen=jax.tree.map(jnp.asarray, seen),
         log_probability=jnp.asarray(log_probability),
         weight=None if weight is None else jnp.asarray(weight),
         order=None if interactions.order is None else jnp.asarray(interactions.order),

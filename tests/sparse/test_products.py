@@ -79,7 +79,14 @@ def as_transposed(dense):
     return sparse.operator(sparse.from_dense(dense.T)).T
 
 
-FORMS = [as_sorted, as_unsorted, as_padded, as_repeated, as_operator, as_transposed]
+def as_counted(dense):
+    """An operator that does not store the rows of its entries, either way."""
+    whole = as_operator(dense)
+    data, _, *places = whole.transposed
+    return sparse.SparseOperator(whole.data, None, whole.columns, whole.indptr, (data, None, *places), whole.shape)
+
+
+FORMS = [as_sorted, as_unsorted, as_padded, as_repeated, as_operator, as_transposed, as_counted]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -107,6 +114,27 @@ def test_every_width_gives_the_dense_product(width):
 @pytest.mark.parametrize("form", [as_sorted, as_operator])
 def test_the_product_works_outside_of_jit(form):
     np.testing.assert_allclose(sparse.spmm(form(DENSE), X), DENSE @ X, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_are_not_stored_are_counted_and_are_no_leaf():
+    whole, small = as_operator(DENSE), as_counted(DENSE)
+    assert len(jax.tree.leaves(small)) == len(jax.tree.leaves(whole)) - 2
+    assert small.stored_rows is None
+    assert small.T.T.stored_rows is None
+    for one, other in ((whole, small), (whole.T, small.T)):
+        np.testing.assert_array_equal(other.rows, one.rows)
+        np.testing.assert_array_equal(jax.jit(lambda matrix: matrix.rows)(other), one.rows)
+        assert other.rows.dtype == one.rows.dtype
+    # No platform but the CPU has a product that does without them; it counts them inside the program.
+    for platform in ("cpu", "cuda", "tpu"):
+        text = jax.jit(sparse.spmm).trace(small, X).lower(lowering_platforms=(platform,)).as_text()
+        assert (KERNEL in text) == (platform == "cpu")
+
+
+def test_more_entries_than_pointers_count_are_refused():
+    sparse.check_entries(2**31 - 1)
+    with pytest.raises(MismatchError, match=r"a matrix of 2,147,483,648 entries, .* leave interactions out"):
+        sparse.check_entries(2**31)
 
 
 @pytest.mark.parametrize("form", [as_padded, as_unsorted, as_repeated])
@@ -202,7 +230,7 @@ def test_symmetric_operators_keep_one_copy_and_have_the_same_gradient():
 XS = np.stack([X, 2 * X, -X, X[::-1]])
 
 
-@pytest.mark.parametrize("form", [as_sorted, as_unsorted, as_operator])
+@pytest.mark.parametrize("form", [as_sorted, as_unsorted, as_operator, as_counted])
 def test_vmap_over_x(form):
     matrix = form(DENSE)
     expected = np.einsum("mn,snd->smd", DENSE, XS)
@@ -240,10 +268,10 @@ def test_vmap_over_the_entries_of_a_bcoo(with_x):
     np.testing.assert_allclose(slopes, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("with_x", [False, True])
-def test_vmap_over_whole_operators(with_x):
+@pytest.mark.parametrize(("with_x", "form"), [(False, as_operator), (True, as_operator), (True, as_counted)])
+def test_vmap_over_whole_operators(with_x, form):
     several = [random_matrix(seed=0) * s for s in (1.0, 2.0, -1.0, 0.5)]
-    op = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[as_operator(dense) for dense in several])
+    op = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[form(dense) for dense in several])
     mapped = jax.jit(jax.vmap(sparse.spmm, in_axes=(0, 0 if with_x else None)))
     expected = [dense @ (x if with_x else X) for dense, x in zip(several, XS, strict=True)]
     np.testing.assert_allclose(mapped(op, XS if with_x else X), expected, rtol=1e-5, atol=1e-5)

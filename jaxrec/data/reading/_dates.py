@@ -152,8 +152,32 @@ def in_finest_unit(seconds: np.ndarray, nanoseconds: np.ndarray) -> tuple[np.nda
     >>> in_finest_unit(np.array([1]), np.array([250_000_000]))
     (array([1250]), 'ms')
     """
-    unit = next(unit for unit, parts in UNITS.items() if not (nanoseconds % (10**9 // parts)).any())
-    parts = UNITS[unit]
-    if len(seconds) and int(np.abs(seconds).max()) >= (2**63 - 1) // parts - 1:
+    unit = fine_unit([nanoseconds], int(np.abs(seconds).max(initial=0)))
+    return in_unit_of(seconds, nanoseconds, unit), unit
+
+
+def fine_unit(nanoseconds: Sequence[np.ndarray], furthest: int) -> str:
+    """The coarsest unit that loses nothing; see `in_finest_unit`.
+
+    Args:
+      nanoseconds: after whole seconds, in parts.
+      furthest: the largest distance of a second from 1970.
+
+    >>> fine_unit([np.array([0]), np.array([250_000_000])], 1)
+    'ms'
+    """
+    unit = next(
+        unit for unit, parts in UNITS.items() if not any((part % (10**9 // parts)).any() for part in nanoseconds)
+    )
+    if furthest >= (2**63 - 1) // UNITS[unit] - 1:
         raise DataError(f"timestamp has dates too far from 1970 for 64 bits in {unit}; round them, or leave them out")
-    return seconds * parts + nanoseconds // (10**9 // parts), unit
+    return unit
+
+
+def in_unit_of(seconds: np.ndarray, nanoseconds: np.ndarray, unit: str) -> np.ndarray:
+    """Put seconds and nanoseconds together in a unit.
+
+    >>> in_unit_of(np.array([1]), np.array([250_000_000]), "ms")
+    array([1250])
+    """
+    return seconds * UNITS[unit] + nanoseconds // (10**9 // UNITS[unit])

@@ -241,13 +241,7 @@ def _times(values: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray,
         notes.append(f"dates in {name!r} became Unix {UNIT_NAMES[unit]}")
         return times, unit
     if values.dtype.kind == "f":
-        number = values.astype(np.float64)
-        wrong = np.flatnonzero(~(np.isfinite(number) & (np.abs(number) < 2.0**63)))
-        if wrong.size:
-            raise DataError(
-                f"frame: column {name!r} (timestamp) has {values[wrong[0]]} in row {wrong[0]}; give it a finite time"
-            )
-        return _of_floats(number, name, notes)
+        return _of_floats(finite_times(values, name), name, notes)
     if values.dtype.kind in "iu":
         return (values.astype(np.int64) if values.dtype.kind == "i" else values), None
     if values.dtype.kind in "OUT" and all(isinstance(value, str) for value in values.tolist()):
@@ -257,15 +251,54 @@ def _times(values: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray,
             notes.append(f"dates in {name!r} became Unix {UNIT_NAMES[unit]}")
             return times, unit
         values = values[~good]
-    first = values.tolist()[0]
-    raise DataError(
-        f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {short(repr(first))}); convert it "
-        "to dates or to Unix seconds, for example with pandas.to_datetime, or pass columns={'timestamp': None}"
+    raise no_times(values, name)
+
+
+def no_times(values: np.ndarray, name: str) -> DataError:
+    """Make the error of a column whose values are no times.
+
+    >>> str(no_times(np.array(["noon"]), "when"))[:69]
+    "frame: column 'when' (timestamp) has dtype <U4 (the first is 'noon');"
+    """
+    first = short(repr(values.tolist()[0]))
+    return DataError(
+        f"frame: column {name!r} (timestamp) has dtype {values.dtype} (the first is {first}); "
+        "convert it to dates or to Unix seconds, for example with pandas.to_datetime, or pass "
+        "columns={'timestamp': None}"
     )
 
 
+def finite_times(values: np.ndarray, name: str, first: int = 0) -> np.ndarray:
+    """Give numbers as float64 [n], each of which must be finite and of 64 bits; `first` is the row of the first.
+
+    >>> finite_times(np.array([1.5], np.float32), "when")
+    array([1.5])
+    """
+    number = values.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(number) & (np.abs(number) < 2.0**63)))
+    if wrong.size:
+        at = int(wrong[0])
+        raise DataError(
+            f"frame: column {name!r} (timestamp) has {values[at]} in row {first + at}; give it a finite time"
+        )
+    return number
+
+
 def _of_floats(number: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, str | None]:
-    """Seconds with decimals, each as Python would write it: that is what was meant."""
+    times, unit, cut = of_decimals(*decimals_of_floats(number))
+    if unit is not None:
+        notes.append(f"times with decimals in {name!r}, taken for seconds, became whole numbers of {unit}")
+    if cut:
+        notes.append(f"{cut:,} times had more decimals than {unit} holds, which are cut off")
+    return times, unit
+
+
+def decimals_of_floats(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The digits of numbers as Python would write them, which is what was meant, and how many are decimals.
+
+    >>> decimals_of_floats(np.array([0.5, 3.0]))
+    (array([5, 3]), array([1, 0]))
+    """
     whole = np.floor(number) == number
     digits, decimals = np.where(whole, number, 0).astype(np.int64), np.zeros(len(number), dtype=np.int64)
     for at in np.flatnonzero(~whole).tolist():
@@ -275,12 +308,7 @@ def _of_floats(number: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndar
             int(exact.scaleb(min(shift, 12)).to_integral_value(decimal.ROUND_FLOOR)),
             min(shift, 12),
         )
-    times, unit, cut = of_decimals(digits, decimals)
-    if unit is not None:
-        notes.append(f"times with decimals in {name!r}, taken for seconds, became whole numbers of {unit}")
-    if cut:
-        notes.append(f"{cut:,} times had more decimals than {unit} holds, which are cut off")
-    return times, unit
+    return digits, decimals
 
 
 def _first_of_item(

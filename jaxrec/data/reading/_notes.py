@@ -9,6 +9,7 @@ import numpy as np
 from jaxrec.data._texts import is_text, some
 
 _ABSENT = re.compile(rb"[-+]?nan|null|none|n/a|#n/a|#na|<na>|<null>|\(null\)|\\n", re.IGNORECASE)
+_LONGEST_WORD = 6  # of those here
 _ABSENT_AS_WRITTEN = (b"NA", b"NaT", b"<NaT>")  # "na" and "nat" may be names
 
 
@@ -27,7 +28,11 @@ def absent_ids(ids: np.ndarray, role: str) -> list[str]:
     >>> absent_ids(np.array(["NULL", "ann"]), "user")
     ["user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')"]
     """
-    found = [text for text in ids.tolist() if is_absent(text.encode("utf-8", "replace"))] if is_text(ids) else []
+    if ids.dtype.kind == "U":  # of millions, few are as short as such a word
+        ids_looked_at = ids[np.strings.str_len(ids) <= _LONGEST_WORD]
+    else:
+        ids_looked_at = ids if is_text(ids) else ids[:0]
+    found = [text for text in ids_looked_at.tolist() if is_absent(str(text).encode("utf-8", "replace"))]
     told = f"{role} ids: {len(found):,} of {len(ids):,} are words for a missing value, kept as ids ({some(found, 3)})"
     return [told] if found else []
 
@@ -38,9 +43,14 @@ def low_ratings(ratings: np.ndarray | None) -> list[str]:
     >>> low_ratings(np.array([0, 1, 5], dtype=np.float32))
     ['1 of 3 ratings are 0 or less and are kept as interactions; min_rating leaves them out']
     """
-    low = 0 if ratings is None else int((ratings <= 0).sum())
-    if not low or ratings is None:
-        return []
-    return [
-        f"{low:,} of {len(ratings):,} ratings are 0 or less and are kept as interactions; min_rating leaves them out"
-    ]
+    return [] if ratings is None else low_count(int((ratings <= 0).sum()), len(ratings))
+
+
+def low_count(low: int, count: int) -> list[str]:
+    """The same of a count.
+
+    >>> low_count(0, 7)
+    []
+    """
+    told = f"{low:,} of {count:,} ratings are 0 or less and are kept as interactions; min_rating leaves them out"
+    return [told] if low else []

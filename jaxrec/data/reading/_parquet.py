@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._texts import short
 from jaxrec.data._times import UNITS
+from jaxrec.data.reading._arrow_table import kinds_are_plain, read_parts
 from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted_columns
 from jaxrec.data.reading._dates import check_format
 from jaxrec.data.reading._frames import absent_values, column_values, from_frame
-from jaxrec.data.reading._text_parsing import Piece
+from jaxrec.data.reading._growing import map_columns
 from jaxrec.data.reading._values import MISSING, Times
 from jaxrec.errors import DataError
 from jaxrec.protocols import Reader
@@ -24,11 +26,16 @@ from jaxrec.protocols import Reader
 class Parquet(Reader):
     """A Parquet table with one interaction a row; needs pyarrow or polars.
 
+    With pyarrow, columns of numbers, texts and dates are read a quarter of a million rows at a time, in the memory that
+    the result takes and the ids take once. Other columns (lists, binary, times of a day) are read whole, and so are all
+    with polars.
+
     Attributes:
       columns: see `jaxrec.read`.
       time_format: see `jaxrec.read`; of a column of numbers or texts.
       missing: see `jaxrec.read`. By default a null is refused, and a word such as NULL is an id, with a note: a table
         with nulls needs no words for them.
+      mapped: see `jaxrec.read`.
 
     >>> Parquet().reads("x.parquet", b"PAR1...")
     True
@@ -37,6 +44,7 @@ class Parquet(Reader):
     columns: Columns | None = None
     time_format: str | None = None
     missing: str | None = None
+    mapped: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         wanted_columns(self.columns)
@@ -67,6 +75,16 @@ class Parquet(Reader):
             raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
         found = find_columns(columns, wanted_columns(self.columns), str(path))
         taken: dict[str, Any] = {role: columns[at] for role, at in found.items()}
+        if library is not None and kinds_are_plain(library.read_schema(path), taken, self.time_format is not None):
+            note = f"columns: {describe(columns, found)}"
+            return read_parts(path, taken, note, self.time_format, self.missing, self.mapped)
+        data = self._whole(path, columns, found, taken, library)
+        return data if self.mapped is None else map_columns(data, self.mapped)
+
+    def _whole(
+        self, path: Path, columns: list[str], found: dict[str, int], taken: dict[str, Any], library: Any
+    ) -> Interactions:
+        """Read all rows as one frame."""
         try:
             if library is not None:
                 frame: Any = library.read_table(path, columns=list(taken.values()))
@@ -123,16 +141,8 @@ def _stated(values: np.ndarray, time_format: str) -> tuple[np.ndarray, str | Non
         raise DataError(f"the timestamps are dates already; leave time_format={time_format!r} out")
     if values.dtype.kind in "iu" and time_format in UNITS:
         return values.astype(np.int64), time_format
-    # Read as a file with a value a line is.
-    each = [str(value).strip().replace("\n", " ").encode("utf-8", "replace") for value in values.tolist()]
-    data = b"".join(text + b"\n" for text in each)
-    sizes = np.array([len(text) for text in each], np.int64)
-    ends = np.cumsum(sizes + 1) - 1
     times = Times(".", time_format)
-    try:
-        times.add(Piece(data, 0, "row"), np.frombuffer(data + b"\0", np.uint8), ends - sizes, ends)
-    except DataError as error:
-        raise DataError(str(error).replace("row:", "row ", 1)) from None
+    times.add_texts(values.tolist(), 0)
     return times.finish()
 
 

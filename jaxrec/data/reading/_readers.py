@@ -19,13 +19,14 @@ from jaxrec.data._texts import as_texts, text_array
 from jaxrec.data._times import common_unit
 from jaxrec.data.reading._columns import Columns
 from jaxrec.data.reading._formats import LightGCNText, UnsureFormatError, find_reader
+from jaxrec.data.reading._growing import check_mapped, map_columns
 from jaxrec.data.reading._item_files import add_items, sibling_item_file
 from jaxrec.data.reading._text_parsing import check_encoding
 from jaxrec.data.reading._unpacking import open_bytes, reading
 from jaxrec.data.reading._values import look_alike
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.protocols import Reader
-from jaxrec.registry import make, name_of
+from jaxrec.registry import make, name_of, options_of
 
 PathLike = str | os.PathLike[str]
 
@@ -44,6 +45,7 @@ def read(
     time_format: str | None = None,
     missing: Literal["raise", "drop", "keep"] | None = None,
     keep: Keep | None = None,
+    mapped: PathLike | None = None,
 ) -> Interactions:
     """Read interactions from a file, which may be gzip.
 
@@ -91,6 +93,9 @@ def read(
         "raise" refuses the file, and is the default of text; "drop" leaves such rows out, and "keep" takes the words
         for ids, both with a note. Parquet has nulls, so there words are ids by default, with a note.
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
+      mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
+        columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
+        read into them with pyarrow, some rows at a time; what other readers give is written at the end.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
@@ -117,9 +122,13 @@ def read(
         check_encoding(encoding)
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
     options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
-    data = _read_file(path, format, options)
+    if mapped is not None:
+        check_mapped(mapped)
+    # Rows that are left out leave columns in memory, so what is mapped is what is kept.
+    data, is_mapped = _read_file(path, format, options, mapped if keep is None else None)
     data = data if beside is None else add_items(data, beside, encoding)
-    return data if keep is None else deduplicate(data, keep)
+    data = data if keep is None else deduplicate(data, keep)
+    return data if mapped is None or is_mapped else map_columns(data, mapped)
 
 
 def read_split(
@@ -186,7 +195,7 @@ def read_split(
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
     options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
     format = _format_of_all(paths, format, options)
-    parts = {name: _read_file(path, format, options) for name, path in paths.items()}
+    parts = {name: _read_file(path, format, options)[0] for name, path in paths.items()}
     data = _separate(_join(parts), overlap, paths)
     return data if beside is None else add_items(data, beside, encoding)
 
@@ -229,8 +238,10 @@ def _item_file(items: Any, path: Path) -> Path | None:
     return sibling_item_file(path) if isinstance(items, str) and items == "auto" else _existing(items, "items")
 
 
-def _read_file(path: Path, format: str | Reader, options: Mapping[str, Any]) -> Interactions:
-    """Read one file, of a stated or found format."""
+def _read_file(
+    path: Path, format: str | Reader, options: Mapping[str, Any], mapped: PathLike | None = None
+) -> tuple[Interactions, bool]:
+    """Read one file, of a stated or found format; and whether the reader mapped its columns."""
     stated = {name: value for name, value in options.items() if value is not None}
     found = isinstance(format, str) and format == "auto"
     with reading(path):
@@ -238,12 +249,15 @@ def _read_file(path: Path, format: str | Reader, options: Mapping[str, Any]) -> 
             if not file.read(1):
                 raise DataError(f"{path}: the file is empty")
         reader = find_reader(path, stated) if found else _stated_reader(format, stated)
+        maps = mapped is not None and "mapped" in options_of(type(reader))
+        if maps:
+            reader = dataclasses.replace(reader, mapped=mapped)  # pyright: ignore[reportArgumentType]
         data = reader(path)
     if not isinstance(data, Interactions):
         raise DataError(f"{path}: the reader {reader!r} gave {type(data).__name__}; let it return Interactions")
     name = name_of("reader", reader)
     note = f"{len(data):,} interactions read from {path.name}, format {name} ({'found' if found else 'stated'})"
-    return dataclasses.replace(data, notes=(note, *data.notes))
+    return dataclasses.replace(data, notes=(note, *data.notes)), maps
 
 
 def _format_of_all(paths: Mapping[str, Path], format: str | Reader, options: Mapping[str, Any]) -> str | Reader:

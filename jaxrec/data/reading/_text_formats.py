@@ -94,7 +94,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     ratings = rating.finish() if "rating" in found else None
     times, unit = timestamp.finish() if "timestamp" in found else (None, None)
     if assumed:
-        _check_assumed(path, user_ids[user_index], ratings, times)
+        _check_assumed(path, user_ids, user_index, ratings, times)
     return Interactions(
         user_index,
         item_index,
@@ -143,14 +143,18 @@ def _without_id(
     return out
 
 
-def _check_assumed(path: Path, users: np.ndarray, ratings: np.ndarray | None, times: np.ndarray | None) -> None:
+def _check_assumed(
+    path: Path, ids: np.ndarray, index: np.ndarray, ratings: np.ndarray | None, times: np.ndarray | None
+) -> None:
     """Refuse the usual order of columns for a file without a header whose numbers tell of another order."""
     if ratings is not None and ratings.min() >= _EPOCH:
         raise DataError(
             f"{path}: the third column is a rating in the usual order, and all are times, {ratings[0]:.0f} and so on; "
             "state the columns, for example columns=('user', 'item', 'timestamp')"
         )
-    counting = len(users) > 2 and users.dtype.kind == "i" and bool((np.diff(users) == 1).all()) and users[0] in (0, 1)
+    # Rows that are counted have each number once, so the ids are as many as the rows, and in their order.
+    counting = len(ids) == len(index) > 2 and ids.dtype.kind == "i" and ids[0] in (0, 1)
+    counting = counting and bool((np.diff(ids) == 1).all()) and bool((index[1:] > index[:-1]).all())
     if counting and times is not None and np.abs(times).max() < _EPOCH:
         raise DataError(
             f"{path}: the first column only counts the rows, and the fourth holds no times; state the columns, for "

@@ -181,6 +181,15 @@ def _refuse_stray(row: list[str], delimiter: str, width: int, where: str) -> Non
                 )
 
 
+def with_room(data: bytes) -> np.ndarray:
+    """The bytes as uint8, with room after the end: the longest number may be looked for from the last value on.
+
+    >>> with_room(b"7").shape
+    (25,)
+    """
+    return np.frombuffer(data + bytes(24), dtype=np.uint8)
+
+
 def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Find the values in some lines, without those of empty lines and without white space around them.
 
@@ -192,7 +201,7 @@ def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.nda
     >>> starts, ends, lines
     (array([0, 3, 6, 8]), array([2, 4, 7, 9]), array([0, 2]))
     """
-    buffer = np.frombuffer(data + bytes(24), dtype=np.uint8)
+    buffer = with_room(data)
     text = buffer[: len(data)]
     if delimiter == b" ":
         inside = np.zeros(len(data) + 2, dtype=bool)

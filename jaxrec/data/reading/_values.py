@@ -14,7 +14,7 @@ from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, UNITS, of_decimals
 from jaxrec.data.reading._dates import in_finest_unit, parse_iso, parse_stated
 from jaxrec.data.reading._notes import is_absent
-from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers
+from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers, with_room
 from jaxrec.errors import DataError
 
 MISSING = ("raise", "drop", "keep")
@@ -62,7 +62,8 @@ class Labels:
         if self.integers:
             value, good = parse_integers(buffer, starts, ends)
             if good.all():
-                self.parts.append(value)
+                small = value.astype(np.int32)
+                self.parts.append(small if np.array_equal(small, value) else value)
                 return
             self.integers = False
             if self.parts:
@@ -85,8 +86,10 @@ class Labels:
           DataError: one number written in two ways.
         """
         every = np.concatenate(self.parts)
+        self.parts.clear()
         if self.integers:
-            return *factorize(every), []
+            ids, index = factorize(every)
+            return ids.astype(np.int64), index, []
         texts = [text.decode() for text in self.table]
         order = np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.int64)
         place = np.empty(len(texts), dtype=np.int32)
@@ -156,7 +159,7 @@ class Times:
         self.decimal, self.time_format = decimal, time_format
         self.unit = time_format if time_format in UNITS else None
         self.dates: bool | None = True if time_format is not None and self.unit is None else None
-        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.parts: list[tuple[np.ndarray, np.ndarray | None]] = []  # no second one where all of it is 0
         self.notes: list[str] = []
 
     def add(self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
@@ -182,7 +185,22 @@ class Times:
                 what = "is not a finite number"
             remedy = f"state time_format (time_format='%d.%m.%Y'), or {leave}"
             raise piece.error(int(starts[at]), f"timestamp {shown(text)} {what}; {remedy}")
-        self.parts.append((first, second))
+        self.parts.append((first, second if second.any() else None))
+
+    def add_texts(self, values: Iterable[object], first: int) -> None:
+        """Read the values of rows from row `first` on, as a file with a value a line is read.
+
+        Raises:
+          DataError: a value that is no such time, with its row.
+        """
+        each = [str(value).strip().replace("\n", " ").encode("utf-8", "replace") for value in values]
+        data = b"".join(text + b"\n" for text in each)
+        sizes = np.array([len(text) for text in each], np.int64)
+        ends = np.cumsum(sizes + 1) - 1
+        try:
+            self.add(Piece(data, first, "row"), with_room(data), ends - sizes, ends)
+        except DataError as error:
+            raise DataError(str(error).replace("row:", "row ", 1)) from None
 
     def _parse(
         self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray
@@ -199,7 +217,11 @@ class Times:
 
     def finish(self) -> tuple[np.ndarray, str | None]:
         """The times of all pieces and their unit."""
-        first, second = (np.concatenate([part[at] for part in self.parts]) for at in (0, 1))
+        first = np.concatenate([part for part, _ in self.parts])
+        if not self.dates and self.unit is None and all(part is None for _, part in self.parts):
+            return first, None
+        second = np.concatenate([np.zeros(len(part), np.int64) if rest is None else rest for part, rest in self.parts])
+        self.parts.clear()
         if self.dates:
             times, unit = in_finest_unit(first, second)
             self.notes.append(f"dates became Unix {UNIT_NAMES[unit]}")
