@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jaxrec._lazy import lazy_names
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, bcoo, from_dense, from_entries, operator
+from jaxrec.sparse._nodes import NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
 from jaxrec.sparse._products import gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
@@ -14,14 +15,20 @@ __getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 
 __all__ = [
     "BCOO",
+    "NodeOperator",
     "SparseMatrix",
     "SparseOperator",
     "bcoo",
+    "degrees_of",
     "from_dense",
     "from_entries",
     "gram",
+    "item_nodes",
+    "join_nodes",
     "map_gram_columns",
     "operator",
+    "part_nodes",
     "spmm",
     "spmm_rows",
+    "user_nodes",
 ]
