@@ -13,6 +13,7 @@ from jaxrec.sparse._matrices import (
     operator,
     reads_rows,
 )
+from jaxrec.sparse._nodes import NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
 from jaxrec.sparse._products import gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
@@ -23,16 +24,22 @@ __getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 
 __all__ = [
     "BCOO",
+    "NodeOperator",
     "SparseMatrix",
     "SparseOperator",
     "bcoo",
     "check_entries",
+    "degrees_of",
     "from_dense",
     "from_entries",
     "gram",
+    "item_nodes",
+    "join_nodes",
     "map_gram_columns",
     "operator",
+    "part_nodes",
     "reads_rows",
     "spmm",
     "spmm_rows",
+    "user_nodes",
 ]

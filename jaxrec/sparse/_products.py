@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import MismatchError
-from jaxrec.sparse._matrices import SparseMatrix, SparseOperator, rows_of_entries
+from jaxrec.sparse._matrices import SparseOperator, rows_of_entries
+from jaxrec.sparse._nodes import Adjacency, NodeOperator
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: SparseMatrix, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d"]:
+def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].
@@ -77,7 +78,8 @@ def spmm(matrix: SparseMatrix, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P
 
     Args:
       matrix: `SparseOperator` [P, Q], fast in both directions. A BCOO [P, Q] is laid out anew in every call: its
-        product is fast if its indices are flagged as sorted, its gradient is a plain segment sum.
+        product is fast if its indices are flagged as sorted, its gradient is a plain segment sum. A `NodeOperator`
+        multiplies in its own way.
       x: [Q, d] or [Q], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
 
     Returns:
@@ -99,10 +101,12 @@ def spmm(matrix: SparseMatrix, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P
         return spmm(wide, x.astype(jnp.float32)).astype(x.dtype)
     if isinstance(matrix, SparseOperator):
         return _operator_product(matrix, x)
+    if isinstance(matrix, NodeOperator):
+        return matrix.product(x)
     return _bcoo_product(matrix, x)
 
 
-def check_product(matrix: SparseMatrix, x: jax.Array) -> None:
+def check_product(matrix: Adjacency, x: jax.Array) -> None:
     """Refuse a dense table that does not fit a matrix.
 
     Raises:
@@ -114,8 +118,9 @@ def check_product(matrix: SparseMatrix, x: jax.Array) -> None:
         ...
     jaxrec.errors.MismatchError: matrix has shape (1, 2), so x must be [2, d], got (3, 1)
     """
-    if matrix.data.dtype != x.dtype:
-        raise MismatchError(f"matrix is {matrix.data.dtype} and x is {x.dtype}; convert one of them")
+    dtype = matrix.dtype if isinstance(matrix, NodeOperator) else matrix.data.dtype
+    if dtype != x.dtype:
+        raise MismatchError(f"matrix is {dtype} and x is {x.dtype}; convert one of them")
     if x.ndim not in (1, 2) or x.shape[0] != matrix.shape[1]:
         raise MismatchError(f"matrix has shape {matrix.shape}, so x must be [{matrix.shape[1]}, d], got {x.shape}")
 

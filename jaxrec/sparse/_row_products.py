@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
 from jaxrec.errors import MismatchError
-from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+from jaxrec.sparse._matrices import SparseOperator
+from jaxrec.sparse._nodes import Adjacency, NodeOperator
 from jaxrec.sparse._products import (
     check_product,
     entry_gradient,
@@ -28,7 +29,7 @@ BLOCK = 64
 _EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
+def spmm_rows(matrix: Adjacency, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
@@ -60,6 +61,8 @@ def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array
     rows = jnp.asarray(rows)
     if rows.ndim != 1 or not jnp.issubdtype(rows.dtype, jnp.integer):
         raise MismatchError(f"rows must be whole numbers [R], got {rows.dtype} {rows.shape}")
+    if isinstance(matrix, NodeOperator):
+        return matrix.product_rows(x, rows)
     if x.dtype in (jnp.bfloat16, jnp.float16) or not isinstance(matrix, SparseOperator):
         return spmm(matrix, x)[rows]
     return _taken(matrix, jnp.asarray(x), rows.astype(jnp.int32))

@@ -1,0 +1,25 @@
+"""Several devices: layouts and meshes, placements of users and items, the adjacency in parts, and bytes."""
+
+from jaxrec.parallel._bytes import Gathered, communicated_bytes, gathered_bytes
+from jaxrec.parallel._mesh import Layout, as_mesh, devices_for
+from jaxrec.parallel._operator import ShardedOperator, placement_for, sharded_operator
+from jaxrec.parallel._placed import PlacedModel, PlacedStep
+from jaxrec.parallel._placement import Placement, contiguous, in_place, place
+
+__all__ = [
+    "Gathered",
+    "Layout",
+    "PlacedModel",
+    "PlacedStep",
+    "Placement",
+    "ShardedOperator",
+    "as_mesh",
+    "communicated_bytes",
+    "contiguous",
+    "devices_for",
+    "gathered_bytes",
+    "in_place",
+    "place",
+    "placement_for",
+    "sharded_operator",
+]

@@ -1,0 +1,148 @@
+"""Layouts: how many devices share the rows, how many the columns, and the mesh of devices that this needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxrec._checks import whole
+from jaxrec.errors import JaxrecError
+
+AXES = ("rows", "columns")
+FAKE = "XLA_FLAGS=--xla_force_host_platform_device_count"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How tables and adjacency lie on several devices.
+
+    With `rows` each device has some rows of the tables and of the adjacency, and a product gathers the table first.
+    With `columns` each has some columns of the tables and the whole adjacency, and a product needs nothing of another
+    device. Both make a mesh of rows x columns devices.
+
+    Attributes:
+      rows: among how many devices the rows are split.
+      columns: among how many the columns.
+      blocks: a product gathers so many blocks of columns one after another. It takes less memory and more time: the
+        adjacency is read once for each block.
+
+    Raises:
+      JaxrecError: a number below 1.
+
+    >>> Layout(rows=4, columns=2).devices, str(Layout(rows=4, columns=2))
+    (8, '8 devices (4 x rows, 2 x columns)')
+    """
+
+    rows: int = 1
+    columns: int = 1
+    blocks: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns", "blocks"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+
+    @property
+    def devices(self) -> int:
+        """How many devices it takes."""
+        return self.rows * self.columns
+
+    def axes(self) -> tuple[str, ...]:
+        """The axes that more than one device shares."""
+        return tuple(axis for axis in AXES if getattr(self, axis) > 1)
+
+    def mesh(self, devices: Sequence[Any] | None = None) -> Mesh:
+        """The mesh of the first devices, or of those given.
+
+        Raises:
+          JaxrecError: there are too few.
+
+        >>> Layout().mesh().axis_names
+        ('rows', 'columns')
+        """
+        chosen = devices_for(self.devices) if devices is None else list(devices)
+        shape = (self.rows, self.columns)
+        return Mesh(np.array(chosen).reshape(shape), AXES, axis_types=(AxisType.Auto,) * 2)
+
+    def __str__(self) -> str:
+        ways = ", ".join(f"{getattr(self, axis)} x {axis}" for axis in self.axes())
+        several = "s" if self.devices > 1 else ""
+        blocks = f", {self.blocks} blocks of columns" if self.blocks > 1 else ""
+        return f"{self.devices} device{several}{f' ({ways}{blocks})' if ways else ''}"
+
+
+def devices_for(number: int) -> list[Any]:
+    """The first devices of JAX.
+
+    Raises:
+      JaxrecError: there are fewer; the message has the line that makes fake ones.
+
+    >>> len(devices_for(1))
+    1
+    """
+    found = jax.devices()
+    if number > len(found):
+        raise JaxrecError(
+            f"{number} devices are asked for and JAX has {len(found)} ({found[0].platform}); ask for {len(found)}, or "
+            f"start with {FAKE}={number} for fake ones on the CPU"
+        )
+    return found[:number]
+
+
+def as_mesh(given: int | Layout | Mesh) -> tuple[Mesh, Layout]:
+    """A mesh of jaxrec, with the axes rows and columns, and what it says in numbers.
+
+    Args:
+      given: a number of devices that share the rows; a layout; or a mesh of JAX with an axis "rows", "columns", or
+        both. Of a mesh whose axes are Explicit one with the same devices and Auto axes is made, since all programs
+        here leave the partitioning to the compiler.
+
+    Raises:
+      JaxrecError: too few devices, or a mesh with other axes.
+
+    >>> as_mesh(1)[1]
+    Layout(rows=1, columns=1, blocks=1)
+    """
+    if isinstance(given, Mesh):
+        odd = [name for name in given.axis_names if name not in AXES]
+        if odd or not given.axis_names:
+            raise JaxrecError(
+                f"mesh has the axes {', '.join(map(repr, given.axis_names)) or 'none'}; name them 'rows', for devices "
+                "that share the rows of the tables, and 'columns', for those that share their columns"
+            )
+        layout = Layout(**{name: given.shape[name] for name in given.axis_names})
+        devices = given.devices if given.axis_names[0] == "rows" else given.devices.T
+        return layout.mesh(devices.reshape(-1).tolist()), layout
+    if isinstance(given, Layout):
+        return given.mesh(), given
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)):
+        raise JaxrecError(
+            f"mesh is {given!r}; pass a number of devices, jaxrec.parallel.Layout(rows=4), or a jax.sharding.Mesh with "
+            "the axes 'rows' and 'columns'"
+        )
+    layout = Layout(rows=int(given))
+    return layout.mesh(), layout
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of what every device has as a whole.
+
+    >>> replicated(Layout().mesh()).is_fully_replicated
+    True
+    """
+    return NamedSharding(mesh, P())
+
+
+def put(array: Any, sharding: NamedSharding) -> jax.Array:
+    """An array of the host on the devices; each gets its own piece only.
+
+    >>> put(np.ones(2), replicated(Layout().mesh())).tolist()
+    [1.0, 1.0]
+    """
+    whole_array = np.asarray(array)
+    return jax.make_array_from_callback(whole_array.shape, sharding, lambda index: whole_array[index])
