@@ -142,6 +142,9 @@ class Loss(Protocol):
     takes_weights: ClassVar[bool] = False
     """Whether it weighs the rows by `Batch.weight`; a fit with weights refuses a loss that does not."""
 
+    compares_rows: ClassVar[bool] = False
+    """Whether it compares all rows of a batch with one another, B x B; then a mesh of devices shares the rows."""
+
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The mean over the rows that count, weighted by `batch.weight` where there is one: sum(w l) / sum(w).
 

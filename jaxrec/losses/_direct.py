@@ -114,6 +114,7 @@ class DirectAU(Loss):
     """
 
     takes_weights: ClassVar[bool] = True
+    compares_rows: ClassVar[bool] = True
 
     gamma: float = 1.0
     ranking: Literal["dot", "cosine"] = static(default="dot")

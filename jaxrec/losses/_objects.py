@@ -172,6 +172,7 @@ class InBatchSoftmax(Loss):
     """
 
     takes_weights: ClassVar[bool] = True
+    compares_rows: ClassVar[bool] = True
 
     temperature: float | None = None
     similarity: Similarity = static(default="cosine")

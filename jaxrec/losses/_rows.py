@@ -175,6 +175,7 @@ class CosineLoss(Loss):
     """
 
     takes_weights: ClassVar[bool] = True
+    compares_rows: ClassVar[bool] = True
 
     def default_negatives(self) -> Negatives | None:
         """None: the batch has them."""

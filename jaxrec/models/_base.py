@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxrec.training import TrainData
 
 Vectors = tuple[jax.Array, jax.Array]
+_SAYS = ("__call__", "embeddings", "encode", "penalty")  # how rows become vectors
 
 
 class EmbeddingModel(nn.Module):
@@ -49,6 +50,16 @@ class EmbeddingModel(nn.Module):
     draws_in_training: ClassVar[bool] = False
     """Whether `encode` takes a key as its last argument, for what it draws in every step, such as noise."""
 
+    mesh_axes: ClassVar[tuple[str, ...]] = ()
+    """Along which axes of a mesh of devices the tables may be split: "rows", "columns", or both.
+
+    "rows": users and items may stand in another order, with rows of zeros among them. Vectors are made of rows by
+    products with the adjacency, `sparse.join_nodes` and `sparse.part_nodes`, and nothing is drawn by the place of
+    a row.
+    "columns": of the adjacency nothing is used but products and `degrees_of`. A subclass with another `__call__`,
+    `embeddings`, `encode` or `penalty` has to say it again.
+    """
+
     @property
     def user_tables(self) -> tuple[str, ...]:
         """The parameters that have a row for each user, where vectors are rows of tables; see `EmbeddingTables`."""
@@ -60,14 +71,12 @@ class EmbeddingModel(nn.Module):
         return ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        def depth(name: str) -> int:
-            """How far up the class that says what `name` is stands; a mixin stands before the bases after it."""
-            return next((at for at, kind in enumerate(cls.__mro__) if name in vars(kind)), len(cls.__mro__))
-
-        vectors = min(depth("__call__"), depth("embeddings"))
+        if _depth(cls, "mesh_axes") > min(_depth(cls, name) for name in _SAYS):
+            cls.mesh_axes = ()
+        vectors = min(_depth(cls, "__call__"), _depth(cls, "embeddings"))
         # Flax wraps the methods of the class, so what is taken from here is put in before.
         for name in ("encode", "user_tables", "item_tables", "fold_in"):
-            if depth(name) > vectors:
+            if _depth(cls, name) > vectors:
                 setattr(cls, name, getattr(EmbeddingModel, name))
         super().__init_subclass__(**kwargs)
 
@@ -154,11 +163,19 @@ class SolvedModel:
     draws: ClassVar[bool] = False
     """Whether another key gives another model."""
 
+    mesh_axes: ClassVar[tuple[str, ...]] = ()
+    """Along which axes of a mesh of devices `solve` splits its work; then it takes the mesh as `mesh=`."""
+
     takes_weights: ClassVar[bool] = False
     """Whether `solve` weighs interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
 
     num_users: int | None
     num_items: int | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if _depth(cls, "mesh_axes") > _depth(cls, "solve"):
+            cls.mesh_axes = ()
+        super().__init_subclass__(**kwargs)
 
     def task(self, loss: Loss | None) -> Task:
         """What the model predicts; `loss` is the one that the fit names, or None."""
@@ -190,6 +207,11 @@ class SolvedModel:
         module: Any = self
         variables = module.init(key) if self.draws else {}
         return Solution(module.apply(variables, data.adjacency, method="scorer"), variables)
+
+
+def _depth(cls: type, name: str) -> int:
+    """How far up the class that says what `name` is stands; a mixin stands before the bases after it."""
+    return next((at for at, kind in enumerate(cls.__mro__) if name in vars(kind)), len(cls.__mro__))
 
 
 def solved_anew(model: Any, data: TrainData) -> Any:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -45,7 +45,7 @@ from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import FoldIn, Task
-from jaxrec.sparse import SparseMatrix, SparseOperator, bcoo, spmm
+from jaxrec.sparse import SparseMatrix, SparseOperator, bcoo, degrees_of, part_nodes, spmm
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -173,6 +173,8 @@ class GCN(EmbeddingModel):
     num_users: int | None = None
     num_items: int | None = None
 
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
+
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
         if self.dim < 1:
@@ -194,13 +196,14 @@ class GCN(EmbeddingModel):
         """
         num_users, _ = bound_sizes(self, adjacency)
         handed = jax.nn.relu(_convolved(adjacency, self.w0, loops=self.self_loops)) @ self.w1
-        x = _convolved(adjacency, handed, loops=self.self_loops)
-        return x[:num_users], x[num_users:]
+        return part_nodes(adjacency, _convolved(adjacency, handed, loops=self.self_loops), num_users)
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The rows of W0: (users [U, hidden], items [I, hidden])."""
         num_users, _ = bound_sizes(self)
-        return self.w0[:num_users], self.w0[num_users:]
+        if adjacency is None:
+            return self.w0[:num_users], self.w0[num_users:]
+        return part_nodes(adjacency, self.w0, num_users)
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The vector of a new user by both convolutions, from the hidden layer of the items as it was trained.
@@ -221,7 +224,7 @@ def _convolved(adjacency: SparseMatrix, x: jax.Array, *, loops: bool) -> jax.Arr
     """A~ x, or with self-loops (D + I)^(-1/2) (A + I) (D + I)^(-1/2) x."""
     if not loops:
         return spmm(adjacency, x)
-    degrees = jnp.bincount(_rows(adjacency), length=adjacency.shape[0]).astype(x.dtype)[:, None]
+    degrees = degrees_of(adjacency).astype(x.dtype)[:, None]
     # A~ holds 1 / sqrt(d_m d_n); scaled on both sides by sqrt(d / (d + 1)) it holds the roots of d + 1.
     scale = jnp.sqrt(degrees / (degrees + 1))
     return scale * spmm(adjacency, scale * x) + x / (degrees + 1)
@@ -327,10 +330,6 @@ def _weight(module: nn.Module, name: str, rows: int, columns: int) -> jax.Array:
     bound = columns**-0.5
     uniform = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)  # noqa: E731
     return module.param(name, uniform, (rows, columns), jnp.float32)
-
-
-def _rows(matrix: SparseMatrix) -> jax.Array:
-    return matrix.rows if isinstance(matrix, SparseOperator) else matrix.indices[:, 0]
 
 
 def _check_layer_options(module: nn.Module) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,18 @@ from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded, FoldIn, Task
-from jaxrec.sparse import SparseMatrix, SparseOperator, spmm, spmm_rows
+from jaxrec.sparse import (
+    NodeOperator,
+    SparseMatrix,
+    SparseOperator,
+    item_nodes,
+    join_nodes,
+    part_nodes,
+    spmm,
+    spmm_rows,
+    user_nodes,
+)
+from jaxrec.sparse._nodes import Adjacency
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -70,6 +81,8 @@ class LightGCN(EmbeddingModel):
     fold_in_noise: float = 0.1
     fold_in_unobserved: float = 0.1
 
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
+
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
         check_embedding_options(self, ("normal", "xavier", "svd"))
@@ -98,12 +111,12 @@ class LightGCN(EmbeddingModel):
         """
         num_users, _ = bound_sizes(self, adjacency)
         weights = self.weights_of_layers
-        x = jnp.concatenate([self.user_embedding, self.item_embedding])
+        x = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         total = weights[0] * x
         for weight in weights[1:]:
             x = spmm(adjacency, x)
             total = total + weight * x
-        return total[:num_users], total[num_users:]
+        return part_nodes(adjacency, total, num_users)
 
     @property
     def weights_of_layers(self) -> tuple[float, ...]:
@@ -138,15 +151,10 @@ class LightGCN(EmbeddingModel):
           The vectors of users and items [B, d] and of negatives [B, M, d], and the same rows before propagation.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        rows = jnp.concatenate([user, num_users + item, (num_users + negatives).reshape(-1)])
-        weights = self.weights_of_layers
-        x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
-        total = weights[0] * ego
-        for weight in weights[1:-1]:
-            x, taken = with_rows(spmm(adjacency, x), rows)
-            total = total + weight * taken
-        if self.layers:
-            total = total + weights[-1] * spmm_rows(adjacency, x, rows)
+        drawn = item_nodes(adjacency, negatives, num_users).reshape(-1)
+        rows = jnp.concatenate([user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn])
+        tables = join_nodes(adjacency, self.user_embedding, self.item_embedding)
+        total, ego = propagated_rows(adjacency, tables, rows, weights=self.weights_of_layers)
         return Encoded(*_by_role(total, negatives), _by_role(ego, negatives))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
@@ -175,6 +183,44 @@ class LightGCN(EmbeddingModel):
         if self.fold_in_noise == math.inf:
             return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
         return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
+
+
+def propagated_rows(
+    adjacency: Adjacency, x: jax.Array, rows: jax.Array, *, weights: tuple[float, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """Some rows of a_0 X + a_1 A~ X + ... + a_L A~^L X, and the same rows of X.
+
+    Args:
+      adjacency: A~ [N, N].
+      x: X [N, d].
+      rows: int32 [R].
+      weights: (a_0, ..., a_L).
+
+    Returns:
+      ([R, d], [R, d]).
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> edge = operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]])), symmetric=True)
+    >>> found = propagated_rows(edge, jnp.array([[3.0], [5.0]]), jnp.array([0]), weights=(1.0, 10.0))
+    >>> [each.tolist() for each in found]  # 3 + 10 * 5
+    [[[53.0]], [[3.0]]]
+    """
+    layers = len(weights) - 1
+    if isinstance(adjacency, NodeOperator) and adjacency.splits_rows and layers:
+        # The rows of each layer would be summed over the devices, while tables of a device are small.
+        own, total = x, weights[0] * x
+        for weight in weights[1:-1]:
+            x = spmm(adjacency, x)
+            total = total + weight * x
+        return adjacency.product_rows(weights[-1] * x, rows, total), own[rows]
+    x, ego = with_rows(x, rows)
+    total = weights[0] * ego
+    for weight in weights[1:-1]:
+        x, taken = with_rows(spmm(adjacency, x), rows)
+        total = total + weight * taken
+    if layers:
+        total = total + weights[-1] * spmm_rows(adjacency, x, rows)
+    return total, ego
 
 
 @functools.partial(jax.jit, static_argnames="weights")

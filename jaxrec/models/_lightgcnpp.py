@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import FoldIn, Task
-from jaxrec.sparse import SparseMatrix, SparseOperator, spmm
+from jaxrec.sparse import SparseMatrix, SparseOperator, degrees_of, join_nodes, part_nodes, spmm
 from jaxrec.vectors import unit
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class LightGCNPP(EmbeddingModel):
     num_users: int | None = None
     num_items: int | None = None
 
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
+
     def __post_init__(self) -> None:
         check_kinds(self)
         check_embedding_options(self, ("normal", "xavier", "svd"))
@@ -85,14 +87,13 @@ class LightGCNPP(EmbeddingModel):
           adjacency: A~ [N, N], see `LightGCN`; the exponents are put in place of its roots.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        ego = jnp.concatenate([self.user_embedding, self.item_embedding])
+        ego = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         own, theirs = _scales(adjacency, self.alpha, self.beta)
         x, total = ego, jnp.zeros_like(ego)
         for _ in range(self.layers):
             x = own * spmm(adjacency, theirs * unit(x))
             total = total + x
-        total = self.gamma * ego + (1 - self.gamma) / self.layers * total
-        return total[:num_users], total[num_users:]
+        return part_nodes(adjacency, self.gamma * ego + (1 - self.gamma) / self.layers * total, num_users)
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""
@@ -118,11 +119,7 @@ class LightGCNPP(EmbeddingModel):
 
 def _scales(adjacency: SparseMatrix, alpha: float, beta: float) -> tuple[jax.Array, jax.Array]:
     """What turns A~ into D^(-alpha) A D^(-beta) from both sides, [N, 1] each; 0 for a node without an edge."""
-    if isinstance(adjacency, SparseOperator):
-        counts = jnp.diff(adjacency.indptr)
-    else:
-        counts = jnp.bincount(adjacency.indices[:, 0], length=adjacency.shape[0])
-    degrees = counts.astype(jnp.float32)[:, None]
+    degrees = degrees_of(adjacency).astype(jnp.float32)[:, None]
     safe = jnp.maximum(degrees, 1)
     own, theirs = (jnp.where(degrees > 0, safe ** (0.5 - exponent), 0) for exponent in (alpha, beta))
     return own, theirs

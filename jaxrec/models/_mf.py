@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -18,7 +18,7 @@ from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import FactorScorer
-from jaxrec.sparse import SparseMatrix, spmm
+from jaxrec.sparse import SparseMatrix, part_nodes, spmm
 
 if TYPE_CHECKING:
     from jaxrec.data import Interactions
@@ -68,6 +68,8 @@ class MF(EmbeddingModel):
     num_items: int | None = None
     fold_in_noise: float = NOISE
     fold_in_unobserved: float = UNOBSERVED
+
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
 
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
@@ -209,9 +211,8 @@ def without_cold(users: jax.Array, items: jax.Array, adjacency: SparseMatrix, di
     """
     nodes = spmm(adjacency, jnp.ones((adjacency.shape[1],), users.dtype)) > 0
     embedded = jnp.arange(users.shape[1], dtype=jnp.int32) < dim
-    num_users = users.shape[0]
-    keep = nodes[:, None] | ~embedded[None, :]
-    return jnp.where(keep[:num_users], users, 0), jnp.where(keep[num_users:], items, 0)
+    keep = part_nodes(adjacency, nodes[:, None] | ~embedded[None, :], users.shape[0])
+    return jnp.where(keep[0], users, 0), jnp.where(keep[1], items, 0)
 
 
 def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:

@@ -46,6 +46,7 @@ class SimGCL(LightGCN):
     """
 
     draws_in_training: ClassVar[bool] = True
+    mesh_axes: ClassVar[tuple[str, ...]] = ("columns",)  # noise is drawn by the place of a node
 
     noise: float = 0.1
     contrast_weight: float = 0.5
@@ -104,6 +105,8 @@ class XSimGCL(SimGCL):
     >>> XSimGCL(layers=2, contrast_layer=1).weights_of_layers
     (0.0, 0.5, 0.5)
     """
+
+    mesh_axes: ClassVar[tuple[str, ...]] = ("columns",)
 
     noise: float = 0.2
     contrast_weight: float = 0.2

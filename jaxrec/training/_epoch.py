@@ -59,6 +59,8 @@ def train_epoch(
 
     state = TrainState(state.params, state.opt_state, key, state.step)
     state, infos = jax.lax.scan(body, state, (index, where, negative_keys))
+    held = getattr(step, "held", None)  # of a step on several devices, after which arrays lie where they lay
+    state = state if held is None else held(state)
     counts = infos.pop("count")
     skipped = jnp.sum(infos.pop("skipped"))
     share = counts / jnp.maximum(jnp.sum(counts), 1)

@@ -176,6 +176,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     stage: StageInfo | None = None,
     keeper: Keeper | None = None,
+    original: Callable[[Any], Any] | None = None,
 ) -> list[LoopResult]:
     """Train one model, or S models side by side, and keep the best state of each.
 
@@ -193,6 +194,8 @@ def train(
       callbacks: told of every epoch of every member; see `jaxrec.protocols.Callback`.
       stage: what the callbacks are told at the start.
       keeper: keeps the progress, and says where to start from. Ctrl-C and SIGTERM then wait for the end of the epoch.
+      original: gives a state in the order of the data, where the training has it in another one: for what callbacks
+        and the state of an error get.
 
     Returns:
       A result for each model. The seconds are those of all members together.
@@ -242,6 +245,9 @@ def train(
     def of(states: TrainState, at: int) -> TrainState:
         return member_of(states, at) if several else jax.tree.map(jnp.copy, states)
 
+    def given(states: TrainState, at: int) -> TrainState:
+        return of(states, at) if original is None else original(of(states, at))
+
     def progress() -> Progress:
         return Progress(state, tuple(member.progress() for member in members), states_of(callbacks), compile_seconds)
 
@@ -264,14 +270,15 @@ def train(
                 if not finite or not sound[at]:
                     what = "the optimizer's state" if finite else "the loss"
                     who = f"{what} of member {at}" if several else what
-                    raise _not_finite(member.number, info["loss"], of(good, at), who)
+                    raise _not_finite(member.number, info["loss"], given(good, at), who)
                 record = EpochRecord(member.number, seconds, info)
                 if monitoring.due(record.epoch, member.epochs):
                     params = member_of(state, at).params if several else state.params
                     record = monitoring.measured(record, at, params)
                 copied = functools.partial(of, state, at)
                 best = member.take(record, copied)
-                event = EpochEvent(record, functools.partial(_params_of, copied), at, best)
+                params_of = functools.partial(_params_of, functools.partial(given, state, at))
+                event = EpochEvent(record, params_of, at, best)
                 if tell(event) or record.epoch == member.epochs:
                     member.end(copied)
             if keeper is not None:
