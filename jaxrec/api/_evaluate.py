@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.data._interactions import Interactions
@@ -20,6 +21,7 @@ from jaxrec.evaluation._ratings import evaluate_rating_scorer
 from jaxrec.evaluation._training_statistics import Categories, training_statistics
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.metrics._diversity import Distance
+from jaxrec.parallel import Layout
 from jaxrec.protocols import Reranker
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._reranking import RERANK_DEPTH
@@ -49,6 +51,7 @@ def evaluate(
     reranker: Reranker | str | None = None,
     rerank_depth: int = RERANK_DEPTH,
     memory_mb: int = 256,
+    mesh: int | Layout | Mesh | None = None,
 ) -> Report:
     """Rank the whole catalogue for every user with a held-out item, and measure the lists.
 
@@ -93,6 +96,7 @@ def evaluate(
         or an object such as `jaxrec.ranking.MMR(0.7)`; None keeps the model's order.
       rerank_depth: how many items it chooses from, at least the longest k.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
+      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the report is that of one device.
 
     Returns:
       A report with per-user values, means, intervals and counts.
@@ -136,6 +140,7 @@ def evaluate(
         masked=masked,
         fitted=str(model.info.get("fitted_on", "")),
         catalogue=f"{model.num_items:,} items",
+        mesh=mesh,
     )
     return dataclasses.replace(report, user_ids=truth.users.ids[report.users])
 

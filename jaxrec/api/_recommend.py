@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._lookup import check_model, item_indices, title_of
@@ -19,6 +20,7 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, UnknownIdError
 from jaxrec.files import whole_file, whole_text, write_whole
+from jaxrec.parallel import Layout
 from jaxrec.ranking._block_topk import top_k
 from jaxrec.ranking._item_vectors import common_space
 from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, rerank
@@ -203,6 +205,7 @@ def recommend(
     rerank_depth: int = RERANK_DEPTH,
     memory_mb: int = 256,
     seen: bool | None = None,
+    mesh: int | Layout | Mesh | None = None,
 ) -> Recommendations:
     """Recommend the k best items to each user.
 
@@ -230,6 +233,8 @@ def recommend(
       rerank_depth: how many items it chooses from, at least k.
       memory_mb: bound of the scores of a chunk of users, in MiB.
       seen: the name of 0.1 for the contrary of `filter_seen`; deprecated.
+      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the lists are those of one device. It
+        is for users whom the model knows.
 
     Returns:
       The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
@@ -264,6 +269,10 @@ def recommend(
     if interactions is not None or history is not None:
         if users is not None or (interactions is not None and history is not None):
             raise JaxrecError("users, interactions and history exclude one another; pass one of them")
+        if mesh is not None:
+            raise JaxrecError(
+                "mesh is for users whom the model knows, and new users are served on one device; leave it out"
+            )
         # Known users need neither the models nor the training.
         from jaxrec.api._new_users import histories_of, lists_of_new_users
 
@@ -296,7 +305,7 @@ def recommend(
     rule = {"exclude": allowed.exclude, "candidates": allowed.candidates, "memory_mb": memory_mb}
     own = model.seen if filter_seen else None
     depth = k if reranker is None else rerank_depth
-    items, scores = recommend_lists(model.scorer, found[~cold], depth, seen=own, **rule)
+    items, scores = recommend_lists(model.scorer, found[~cold], depth, seen=own, **rule, mesh=mesh)
     if reranker is not None:
         items, scores = _reranked(model, items, scores, k, reranker)
     lists = dict(zip(np.flatnonzero(~cold).tolist(), zip(items, scores, strict=True), strict=True))

@@ -7,6 +7,7 @@ import time
 import warnings
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs
@@ -18,6 +19,7 @@ from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import count_undefined, measure_lists, value_names
 from jaxrec.evaluation._training_statistics import TrainingStatistics, statistics_of_seen
 from jaxrec.metrics._diversity import Distance
+from jaxrec.parallel import Layout
 from jaxrec.progress import work
 from jaxrec.protocols import Reranker
 from jaxrec.ranking._candidate_rule import CandidateRule
@@ -53,6 +55,7 @@ def evaluate_scorer(
     fitted: str = "",
     catalogue: str = "",
     facts: TrainingStatistics | None = None,
+    mesh: int | Layout | Mesh | None = None,
 ) -> Report:
     """Rank the whole catalog for every user with a test item, and measure the lists.
 
@@ -112,6 +115,8 @@ def evaluate_scorer(
       fitted: name of what the model was fitted on, for the report.
       catalogue: description of what could be recommended; by default all items.
       facts: `training`, as 0.1 named it.
+      mesh: several devices that share the users while they are ranked, see `recommend_lists`. The lists come to the
+        host in the order of the users and are measured there, so the report has the bits of one device.
 
     Returns:
       The report, with users in ascending order.
@@ -161,7 +166,7 @@ def evaluate_scorer(
     over_scores = judged.of("scores")
     with work("evaluating", _RANKING + _MEASURING + (_OVER_SCORES if over_scores else 0)):
         with work("", share=_RANKING):
-            lists, tied = _rank(scorer, judged, chosen, rerank_depth)
+            lists, tied = _rank(scorer, judged, chosen, rerank_depth, mesh)
         if 2 * tied > len(lists):
             warnings.warn(
                 f"{tied:,} of {len(lists):,} lists have one score from first to last: the scorer does not tell items "
@@ -215,14 +220,18 @@ def check_same_catalog(scorer: Scorer, truth: Interactions) -> None:
 
 
 def _rank(
-    scorer: Scorer, judged: Judgments, reranker: Reranker | None = None, rerank_depth: int = RERANK_DEPTH
+    scorer: Scorer,
+    judged: Judgments,
+    reranker: Reranker | None = None,
+    rerank_depth: int = RERANK_DEPTH,
+    mesh: int | Layout | Mesh | None = None,
 ) -> tuple[np.ndarray, int]:
     """The lists int32 [n, K] as deep as the metrics need them, and how many have one score from first to last."""
     shallow = depth = min(max(judged.cutoffs[-1], _TIE_DEPTH), judged.num_items)
     if reranker is not None:
         check_rerank_depth(rerank_depth, judged.cutoffs[-1])
         depth = min(max(depth, rerank_depth), judged.num_items)
-    lists, scores = recommend_lists(scorer, judged.users, depth, **judged.among)
+    lists, scores = recommend_lists(scorer, judged.users, depth, **judged.among, mesh=mesh)
     tied = _tied_lists(scores[:, :shallow])
     order = None if reranker is None else _reranked(lists, scores, judged, reranker, rerank_depth)
     if judged.depth(depth) > depth:

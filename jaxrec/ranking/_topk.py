@@ -16,12 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Bool, Float, Int
 
 from jaxrec._checks import number
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.parallel import Layout, as_mesh
+from jaxrec.parallel._mesh import replicated
 from jaxrec.progress import work
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, plain_top_k, top_k, top_k_by_item
@@ -47,6 +51,7 @@ def recommend_lists(
     exclude: npt.ArrayLike | None = None,
     candidates: npt.ArrayLike | None = None,
     memory_mb: float = 256,
+    mesh: int | Layout | Mesh | None = None,
 ) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     """Recommend the k best items of the whole catalog to each user.
 
@@ -65,7 +70,10 @@ def recommend_lists(
       exclude: item indices left out for all users.
       candidates: the only item indices that may be recommended; the whole catalog by default.
       memory_mb: limit in MiB for the buffers of scores and lists on the device, see `users_per_tile`. The memory of the
-        scorer itself (parameters, and temporaries larger than its scores) is not included.
+        scorer itself (parameters, and temporaries larger than its scores) is not included. With a mesh it is the limit
+        of each device.
+      mesh: several devices that share the users, tile by tile, see `jaxrec.parallel.as_mesh`. Each holds the scorer as
+        a whole. The lists and scores are those of one device, to the bit. Few users are ranked on one.
 
     Returns:
       items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. If a user has fewer than k items left, the
@@ -95,12 +103,18 @@ def recommend_lists(
     few = goes_with_few(num_items, int(k), memory_mb, len(users))
     width = min(SHORT_LIST, num_items) if few else int(k)
     tile, tiles = (_FEW, 1) if few else tile_plan(num_items, width, memory_mb, len(users))
+    devices = None if mesh is None or few else as_mesh(mesh)[0]
+    number_of = 1 if devices is None else devices.size
+    tiles = min(tiles, -(-len(users) // (tile * number_of))) if devices is not None else tiles
     scorer = on_device(scorer, tile, num_items)
     if seen is not None and not few:
         seen = SeenItems(*map(jax.device_put, seen)) if len(seen.items) else None
+    if devices is not None:
+        scorer, seen, allowed = jax.device_put((scorer, seen, allowed), replicated(devices))
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
-    size, kind = tile * tiles, structure_of(scorer)  # users in one call
+    own = tile * max(tiles, 1)  # users of a device in one call
+    size, kind = own * number_of, structure_of(scorer)
     with work("ranking", len(users), unit="users") as told:
         for start in range(0, len(users), size):
             part = users[start : start + size]
@@ -108,6 +122,9 @@ def recommend_lists(
             if few:
                 left = _left_for(part, seen, allowed, num_items)
                 call = _rank_few(scorer, padded, left, k=width, structure=kind)
+            elif devices is not None:
+                counts = np.clip(len(part) - own * np.arange(number_of), 0, own).astype(np.int32)
+                call = _rank_on(scorer, padded, counts, seen, allowed, k=width, tile=tile, structure=kind, mesh=devices)
             else:
                 call = _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
             found = jax.device_get(call)  # waiting bounds the memory: several in flight each hold a tile of scores
@@ -366,6 +383,45 @@ def _rank(
     structure: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rank the first `count` users: items [n, k], scores [n, k], and bool [n], True if a score is NaN or +inf."""
+    return _ranked(scorer, users, count, seen, allowed, k=k, tile=tile)
+
+
+@functools.partial(jax.jit, static_argnames=("k", "tile", "structure", "mesh"))
+def _rank_on(
+    scorer: Scorer,
+    users: jax.Array,
+    counts: jax.Array,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    *,
+    k: int,
+    tile: int,
+    structure: int,
+    mesh: Mesh,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`_rank` of the first `counts[j]` of the j-th part of the users on the j-th device."""
+
+    def own(users: jax.Array, count: jax.Array, *whole: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        scorer, seen, allowed = whole
+        return _ranked(scorer, users, count[0], seen, allowed, k=k, tile=tile)
+
+    parts, everywhere = P(mesh.axis_names), P()
+    specs = (parts, parts, everywhere, everywhere, everywhere)
+    # Loops of other lengths on other devices are no collectives, so what varies over devices need not be checked.
+    program = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=(parts,) * 3, check_vma=False)
+    return program(users, counts, scorer, seen, allowed)
+
+
+def _ranked(
+    scorer: Scorer,
+    users: jax.Array,
+    count: jax.Array,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    *,
+    k: int,
+    tile: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     by_blocks = goes_by_blocks(int(scorer.num_items), k)
     item_axis = 0 if by_blocks else 1
 
