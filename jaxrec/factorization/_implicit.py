@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, Key
 
 from jaxrec._checks import number, whole
@@ -58,6 +59,7 @@ def implicit_als(
     iterations: int = 10,
     power_iterations: int = 1,
     scale: float = 0.3,
+    mesh: Mesh | None = None,
 ) -> IALSResult:
     r"""Factorize who has what, where every pair that does not occur counts a little as 0.
 
@@ -88,6 +90,8 @@ def implicit_als(
       iterations: how many.
       power_iterations: of the start; 0 starts the users with normal values of standard deviation `scale` / sqrt(d).
       scale: the root of the mean of the squared lengths that the users' vectors start with.
+      mesh: several devices that share the rows of both sides, see `jaxrec.parallel.as_mesh`: each solves its own, for
+        the vectors of the other side, which are gathered. Sums are of other orders, so the last bits may differ.
 
     Returns:
       The vectors of users and items.
@@ -123,16 +127,20 @@ def implicit_als(
     if not (np.isfinite(weights).all() and weights.min() >= 0):
         raise JaxrecError(f"the weights must be finite and not negative, got {weights.min()} to {weights.max()}")
     num_users, num_items = x.shape
+    users = _start(x, key, jnp.float32(scale), dim=dim, power_iterations=power_iterations)
+    if mesh is not None and mesh.size > 1:
+        from jaxrec.factorization._implicit_mesh import solved_on
+
+        return IALSResult(*solved_on(mesh, x, users, penalties, iterations))
     # Both sides have the larger number of rows, so that they share the programs of their blocks.
     size = max(x.shape)
     users_side, items_side = _side(x, size), _side(x.T, size)
-    plan = _plan(np.concatenate([np.diff(x.indptr), np.diff(x.T.indptr)]), dim)
-    users = _start(x, key, jnp.float32(scale), dim=dim, power_iterations=power_iterations)
+    plan = rungs_of(np.concatenate([np.diff(x.indptr), np.diff(x.T.indptr)]), dim)
     items = jnp.zeros((0, dim), jnp.float32)
     for _ in range(iterations):
-        users, spectrum = _rotated(users)
+        users, spectrum = rotated(users)
         items = _solved(users, spectrum, items_side, plan, penalties, num_items)
-        items, spectrum = _rotated(items)
+        items, spectrum = rotated(items)
         users = _solved(items, spectrum, users_side, plan, penalties, num_users)
     return IALSResult(users, items)
 
@@ -183,7 +191,7 @@ def _powers_of_sums(x: SparseOperator) -> jax.Array:
 
 def _orthonormal(table: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Orthonormal columns [n, d] of the same span, by the eigenvectors of the Gram matrix; and the singular values."""
-    turned, spectrum = _rotated(table)
+    turned, spectrum = rotated(table)
     values = jnp.sqrt(jnp.maximum(spectrum, 1e-9 * jnp.max(spectrum)))
     return turned / jnp.where(values > 0, values, 1)[None, :], values
 
@@ -215,10 +223,10 @@ def _side(x: SparseOperator, size: int) -> _Side:
     return _Side(jnp.asarray(indptr), x.columns, x.data, jnp.asarray(order), lengths[order], x.shape[1])
 
 
-def _plan(lengths: np.ndarray, dim: int) -> tuple[tuple[int, int], ...]:
+def rungs_of(lengths: np.ndarray, dim: int) -> tuple[tuple[int, int], ...]:
     """The lengths that rows are padded to, with the rows of a block: those of the least work, at most `_RUNGS`.
 
-    >>> _plan(np.array([0, 3, 3, 8, 700]), 64)
+    >>> rungs_of(np.array([0, 3, 3, 8, 700]), 64)
     ((8, 4), (768, 1))
     """
     lengths = lengths[lengths > 0]
@@ -249,8 +257,12 @@ def _plan(lengths: np.ndarray, dim: int) -> tuple[tuple[int, int], ...]:
 
 
 @jax.jit
-def _rotated(table: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A table [n, d] in the eigenbasis of its Gram matrix, and the eigenvalues [d]."""
+def rotated(table: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A table [n, d] in the eigenbasis of its Gram matrix, and the eigenvalues [d].
+
+    >>> rotated(jnp.eye(2))[1].tolist()
+    [1.0, 1.0]
+    """
     spectrum, basis = jnp.linalg.eigh(jnp.matmul(table.T, table, precision="highest"))
     return jnp.matmul(table, basis, precision="highest"), jnp.maximum(spectrum, 0)
 
@@ -277,8 +289,7 @@ def _solved(
     return out[:rows]
 
 
-@functools.partial(jax.jit, static_argnames=("length", "block"), donate_argnums=0)
-def _bucket(
+def solve_bucket(
     out: jax.Array,
     table: jax.Array,
     spectrum: jax.Array,
@@ -293,7 +304,14 @@ def _bucket(
     length: int,
     block: int,
 ) -> jax.Array:
-    """Solve the rows `order[bounds[0]:bounds[1]]`, of at most `length` entries, block by block."""
+    """Solve the rows `order[bounds[0]:bounds[1]]`, of at most `length` entries, block by block; not jitted.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> side, penalties = _side(operator(from_dense(jnp.ones((1, 1)))), 1), check_penalties(0.0, 0.5, 0.0)
+    >>> given = (jnp.ones((1, 1)), jnp.ones(1), *side[:4], jnp.array([0, 1], jnp.int32), jnp.float32(1), penalties)
+    >>> f"{solve_bucket(jnp.zeros((1, 1)), *given, length=8, block=1).item():.3f}"  # 1 / (1 + .5)
+    '0.667'
+    """
     first, last = bounds[0], bounds[1]
 
     # One block after another: what is independent might run at once, and the factorizations of LAPACK then wait for
@@ -311,6 +329,9 @@ def _bucket(
         return out.at[jnp.where(place < last, rows, out.shape[0])].set(solved, mode="drop")
 
     return jax.lax.fori_loop(0, (last - first + block - 1) // block, body, out)
+
+
+_bucket = jax.jit(solve_bucket, static_argnames=("length", "block"), donate_argnums=0)
 
 
 def solve_rows(

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
@@ -120,6 +121,7 @@ class IALS(SolvedModel, nn.Module):
 
     serves_new_users: ClassVar[bool] = True
     draws: ClassVar[bool] = True
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows",)
 
     dim: int = 64
     unobserved: float = 0.1
@@ -151,8 +153,8 @@ class IALS(SolvedModel, nn.Module):
             )
         super().__post_init__()
 
-    def solve(self, data: TrainData, key: jax.Array) -> Solution:
-        """The solution, see `jaxrec.protocols.Solved`."""
+    def solve(self, data: TrainData, key: jax.Array, mesh: Mesh | None = None) -> Solution:
+        """The solution, see `jaxrec.protocols.Solved`; the devices of a mesh share the rows of users and items."""
         variables, weights = self.init(key), None
         if self.confidence is not None:
             if data.rating is None:
@@ -162,7 +164,7 @@ class IALS(SolvedModel, nn.Module):
                 )
             made = np.asarray(self.confidence(data.rating), np.float32)
             weights = operator(from_entries(made, np.asarray(data.user), np.asarray(data.item), bound_sizes(self)))
-        return Solution(self.apply(variables, data.adjacency, weights, method="scorer"), variables)
+        return Solution(self.apply(variables, data.adjacency, weights, mesh, method="scorer"), variables)
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The p of a new user that minimizes the objective, with q as it was fitted."""
@@ -172,7 +174,12 @@ class IALS(SolvedModel, nn.Module):
         return ImplicitUsers(scorer.items, vectors, jnp.sum(jnp.square(vectors), axis=0), penalties, self.confidence)
 
     @nn.compact
-    def __call__(self, adjacency: SparseOperator | None = None, weights: SparseOperator | None = None) -> FactorScorer:
+    def __call__(
+        self,
+        adjacency: SparseOperator | None = None,
+        weights: SparseOperator | None = None,
+        mesh: Mesh | None = None,
+    ) -> FactorScorer:
         """The scorer, from a normalised adjacency [N, N] and, where pairs differ, their weights c [U, I].
 
         Without an adjacency only the start is drawn, as `init` does.
@@ -197,13 +204,19 @@ class IALS(SolvedModel, nn.Module):
             frequency=self.frequency,
             iterations=self.iterations,
             power_iterations=self.power_iterations,
+            mesh=mesh,
         )
         items = made.items * _powers(adjacency, num_users, self.degree_exponent)[:, None]
         return FactorScorer(made.users, items, dim=self.dim)
 
-    def scorer(self, adjacency: SparseOperator | None = None, weights: SparseOperator | None = None) -> FactorScorer:
+    def scorer(
+        self,
+        adjacency: SparseOperator | None = None,
+        weights: SparseOperator | None = None,
+        mesh: Mesh | None = None,
+    ) -> FactorScorer:
         """What ranking and prediction need of the model."""
-        return self(adjacency, weights)
+        return self(adjacency, weights, mesh)
 
 
 def _powers(adjacency: SparseOperator, num_users: int, exponent: float) -> jax.Array:

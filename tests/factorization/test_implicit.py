@@ -7,7 +7,7 @@ import pytest
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import implicit_als, implicit_als_objective
-from jaxrec.factorization._implicit import _plan, _positive_solve, _start
+from jaxrec.factorization._implicit import _positive_solve, _start, rungs_of
 from jaxrec.sparse import from_dense, operator
 
 ROWS, COLUMNS = 40, 24
@@ -153,7 +153,7 @@ def test_systems_of_every_size_are_solved(size):
 @pytest.mark.parametrize("dim", [4, 64, 1000])
 def test_a_few_lengths_hold_all_rows(dim):
     lengths = np.random.default_rng(0).zipf(1.5, 5000).clip(max=3000) - 1
-    plan = _plan(lengths, dim)
+    plan = rungs_of(lengths, dim)
     rungs = [length for length, _ in plan]
     assert rungs == sorted(set(rungs))
     assert len(rungs) <= 10
