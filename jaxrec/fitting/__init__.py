@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxrec.fitting._described import plain_description
     from jaxrec.fitting._fit import fit, fit_many
     from jaxrec.fitting._fitted import FittedModel
+    from jaxrec.fitting._mesh_plan import DataSizes, StepPlan, layout_for, step_plan
     from jaxrec.fitting._old_options import FitOptions
     from jaxrec.fitting._options import TrainingOptions
     from jaxrec.fitting._search_space import FloatRange, IntRange, with_settings
@@ -28,10 +29,12 @@ __all__ = [
     "Auto",
     "Blend",
     "Candidate",
+    "DataSizes",
     "FitOptions",
     "FittedModel",
     "FloatRange",
     "IntRange",
+    "StepPlan",
     "Study",
     "TrainingOptions",
     "Trial",
@@ -43,9 +46,11 @@ __all__ = [
     "fit",
     "fit_again",
     "fit_many",
+    "layout_for",
     "plain_description",
     "restore",
     "save",
+    "step_plan",
     "tune",
     "versions",
     "with_settings",
@@ -64,6 +69,7 @@ __getattr__ = lazy_names(
         "jaxrec.fitting._described": "plain_description",
         "jaxrec.fitting._fit": "fit fit_many",
         "jaxrec.fitting._fitted": "FittedModel",
+        "jaxrec.fitting._mesh_plan": "DataSizes StepPlan layout_for step_plan",
         "jaxrec.fitting._old_options": "FitOptions",
         "jaxrec.fitting._options": "TrainingOptions",
         "jaxrec.fitting._versions": "versions",

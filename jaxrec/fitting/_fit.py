@@ -6,11 +6,13 @@ import dataclasses
 import functools
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from jaxrec import registry
 from jaxrec.data._interactions import Interactions
@@ -20,6 +22,8 @@ from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
+from jaxrec.fitting._mesh import MeshTraining, on_host
+from jaxrec.fitting._mesh_plan import mesh_for, told_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import FitPlan, check_key, check_model, is_trained, make_plan
@@ -31,6 +35,7 @@ from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.models._base import model_scorer
 from jaxrec.models._fold_in import fold_in_of
+from jaxrec.parallel import Layout, placement_for
 from jaxrec.progress import heard, work
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
@@ -76,6 +81,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
     other_machine: bool = False,
+    mesh: int | Layout | Mesh | None = None,
 ) -> FittedModel:
     """Train or solve a model.
 
@@ -102,12 +108,16 @@ def fit(
       resume: the folder of an earlier call's `checkpoint`. With the same arguments, on the same machine, the fit goes
         on from its newest checkpoint, and gives the bits of one that was never stopped.
       other_machine: resume also with other devices, cores or versions, where equal bits cannot be promised.
+      mesh: several devices to train on, see `jaxrec.parallel.Layout`: a number of them, a layout, or a mesh of JAX with
+        the axes "rows" and "columns". The draws are those of one device, and what comes back, and what is kept in
+        checkpoints, is of no mesh. `info["mesh"]` says what was used.
 
     Returns:
       The fitted model.
 
     Raises:
-      JaxrecError: no interaction, a task that needs ratings without any, options out of range or without use.
+      JaxrecError: no interaction, a task that needs ratings without any, options out of range or without use; fewer
+        devices than `mesh` asks for, or a model that cannot be split so.
       MismatchError: a model whose sizes are set and differ from the data's; an `init` of another kind or width;
         `resume` with other arguments or data, or on another machine.
       RunFolderError: checkpoints that cannot be read or written.
@@ -130,7 +140,7 @@ def fit(
     options = options_of(model, options, given)
     kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
     how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
-    return _run(model, data, [options], [key], None, init=init, weights=arrays, **how)[0]
+    return _run(model, data, [options], [key], None, init=init, weights=arrays, mesh=mesh, **how)[0]
 
 
 def fit_many(
@@ -160,6 +170,7 @@ def fit_many(
     checkpoint: Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
     other_machine: bool = False,
+    mesh: int | Layout | Mesh | None = None,
 ) -> list[FittedModel]:
     """Fit a model S times at once, with other seeds or other settings, in one program that is compiled once.
 
@@ -189,6 +200,7 @@ def fit_many(
       progress: as for `fit`; its loss is of the first member that has not stopped.
       log: a file that gets one line of JSON an epoch and member; an old one is replaced, but for fits that are resumed.
       checkpoint, resume, other_machine: as for `fit`, for all members together.
+      mesh: None; members together are trained on one device, and `fit` takes a mesh.
 
     Returns:
       S fitted models, in the order of the keys. In `options` each has its own settings; `info["together"]` is S, and
@@ -223,7 +235,7 @@ def fit_many(
     each = members_of(options, lists, len(keys))
     kept = {"checkpoint": checkpoint, "resume": resume, "other_machine": other_machine}
     how: dict[str, Any] = {"callbacks": callbacks, "progress": progress, "log": log, "started": started, **kept}
-    return _run(model, data, each, keys, len(keys), init=init, weights=arrays, **how)
+    return _run(model, data, each, keys, len(keys), init=init, weights=arrays, mesh=mesh, **how)
 
 
 def _run(
@@ -242,9 +254,16 @@ def _run(
     checkpoint: Checkpoint | None,
     resume: str | os.PathLike[str] | None,
     other_machine: bool,
+    mesh: int | Layout | Mesh | None = None,
 ) -> list[FittedModel]:
     """Fit one model (`together` is None), or several in one program."""
-    plan, several = make_plan(model, data, options[0], weights), together is not None
+    several, why = together is not None, ""
+    plan, devices = make_plan(model, data, options[0], weights), None
+    if mesh is not None:
+        devices, why = mesh_for(mesh, plan, options, several)
+        plan = make_plan(model, data, options[0], weights, devices[0])
+        if progress:
+            print(f"{devices[1]}: {why}", file=sys.stderr)
     start = None if init is None else warm_start(init, plan.model, plan.split)
     tell_dislikes(plan.split.fitted, plan.task)
     told = [registry.make("callback", callback) for callback in callbacks]
@@ -255,16 +274,17 @@ def _run(
     if other_machine and resume is None:
         raise JaxrecError("other_machine=True goes with resume; leave it out, or name the folder to resume")
     same = described(plan, options, keys, several, start) if kept else {}
-    with keeping(checkpoint, resume, other_machine, same, several) as keeper:
+    place = "" if devices is None else str(devices[1])
+    with keeping(checkpoint, resume, other_machine, same, several, place) as keeper:
         if is_trained(model):
             if log is not None:
                 _begin_log(log, keeper, len(keys))
                 told.append(JsonLines(log))
             told += [ProgressBar()] if progress or heard() else []
-            how = {"start": start, "callbacks": told, "several": several, "keeper": keeper}
+            how = {"start": start, "callbacks": told, "several": several, "keeper": keeper, "devices": devices}
             run = functools.partial(_trained, plan, options, keys, **how)
         else:
-            run = functools.partial(_solved, plan, keys)
+            run = functools.partial(_solved, plan, keys, None if devices is None else devices[0])
         if keeper is not None and keeper.saved is None:
             write_base(keeper.folder, plan, keys[0])
         stages = [[stage] for stage in _first_stage(run, plan, options, keeper)]
@@ -274,6 +294,7 @@ def _run(
             stages = [[*first, second] for first, second in zip(stages, again, strict=True)]
     info: dict[str, Any] = {} if together is None or not is_trained(model) else {"together": together}
     info |= {} if start is None else {"warm_start": start.told}
+    info |= {} if devices is None else {"mesh": told_of(*devices, why)}
     return [
         fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
         for own, of_member, key in zip(options, stages, keys, strict=True)
@@ -315,23 +336,42 @@ def _trained(
     callbacks: Sequence[Any],
     several: bool,
     keeper: FolderKeeper | None,
+    devices: tuple[Mesh, Layout] | None,
 ) -> list[Stage]:
     """One stage of the members: trained on a part, each for its number of epochs at the most."""
-    shared, tables, shown = plan.options, _tables(plan, part), shown_users(plan.shown, part)
+    shared, shown = plan.options, shown_users(plan.shown, part)
+    with on_host(devices is not None):
+        tables = _tables(plan, part)
     model = plan.model.prepared(part, plan.task)
     batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
     batch_size = batch_for(shared.batch_size, len(part))
     steps_of_epoch = -(-len(part) // batch_size)
-    steps = [step_for(own.objective(model), own.optimizer, steps_of_epoch) for own in options]
-    samplers = [own.sampler_for(tables) for own in options]
+    spread, trained, on = None, model, tables
+    if devices is not None:
+        placement = placement_for(tables.adjacency, model.num_users, devices[1])
+        spread = MeshTraining(*devices, model, placement, shared)
+        trained, on = spread.model, spread.data(tables)
+    steps = [step_for(own.objective(trained), own.optimizer, steps_of_epoch) for own in options]
+    samplers = [own.sampler_for(on) for own in options]
     states = []
-    for key, step in zip(keys, steps, strict=True):  # one after another: each starts with the bits that `fit` gives it
-        init_key, train_key = jax.random.split(key)
-        states.append(init_state(first_params(model, tables, init_key, start), step, train_key))
+    with on_host(devices is not None):
+        for key, step in zip(keys, steps, strict=True):  # one after another: each has the bits that `fit` gives it
+            init_key, train_key = jax.random.split(key)
+            states.append(init_state(first_params(model, tables, init_key, start), step, train_key))
+    if spread is not None:
+        steps = [spread.step(step, state) for step, state in zip(steps, states, strict=True)]
+        states = [spread.placed(state) for state in states]
+
+    def variables_of(params: Any) -> Any:
+        return {"params": params if spread is None else spread.original(params)}
 
     def scorer_of(member: int, params: Any) -> Any:
-        variables, loss = {"params": params}, options[member].loss
-        scorer = model_scorer(variables, tables.adjacency, model)
+        loss = options[member].loss
+        if spread is None:
+            variables = {"params": params}
+            scorer = model_scorer(variables, tables.adjacency, model)
+        else:
+            variables, scorer = variables_of(params), spread.scorer(params)
         make = functools.partial(fold_in_of, model, variables, scorer, tables, plan.task, loss)
         return served(loss.adjust(scorer, tables), make, shown)
 
@@ -357,15 +397,16 @@ def _trained(
     settings = {"model": plain_description(model), "training": plain_description(shared)}
     results = train(
         **alone,
-        data=tables,
+        data=on,
         batch_size=batch_size,
         monitoring=monitoring,
         callbacks=[*watching, *callbacks],
         stage=StageInfo(name, type(model).__name__, tuple(epochs), monitoring.monitor, settings),
-        keeper=keeper,
+        keeper=keeper if spread is None else spread.keeper(keeper),
+        original=None if spread is None else spread.original,
     )
     return [
-        Stage.of(name, model, {"params": result.state.params}, scorer_of(member, result.state.params), result)
+        Stage.of(name, model, variables_of(result.state.params), scorer_of(member, result.state.params), result)
         for member, result in enumerate(results)
     ]
 
@@ -377,7 +418,14 @@ def _tables(plan: FitPlan, part: Interactions) -> TrainData:
 
 
 def _solved(
-    plan: FitPlan, keys: Sequence[jax.Array], name: str, part: Interactions, epochs: Sequence[int], *, validated: bool
+    plan: FitPlan,
+    keys: Sequence[jax.Array],
+    mesh: Mesh | None,
+    name: str,
+    part: Interactions,
+    epochs: Sequence[int],
+    *,
+    validated: bool,
 ) -> list[Stage]:
     """One stage of a model that is solved, once for each key."""
     del epochs
@@ -386,7 +434,8 @@ def _solved(
     for key in keys:
         init_key, _ = jax.random.split(key)
         with work(f"{type(model).__name__}, {name}: solving"):
-            solution = model.solve(tables, init_key)
+            # Only a model that names axes of a mesh takes one.
+            solution = model.solve(tables, init_key, **({} if mesh is None else {"mesh": mesh}))
         given = (model, solution.variables, solution.scorer, tables, plan.task, None)
         scorer = served(solution.scorer, functools.partial(fold_in_of, *given), shown)
         before = time.perf_counter()

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
 from jaxrec.data._interactions import Interactions
@@ -57,7 +58,11 @@ class FitPlan:
 
 
 def make_plan(
-    model: Any, data: Split | Interactions, options: TrainingOptions, weights: Arrays | None = None
+    model: Any,
+    data: Split | Interactions,
+    options: TrainingOptions,
+    weights: Arrays | None = None,
+    mesh: Mesh | None = None,
 ) -> FitPlan:
     """Check what `fit` is given, and say what is to be trained on what.
 
@@ -66,6 +71,7 @@ def make_plan(
       data: a split, or interactions to train on as they are.
       options: how to train.
       weights: arrays of weights by part, or None.
+      mesh: several devices that share the users in validation, or None.
 
     Raises:
       JaxrecError: no model, no interaction, a task that needs ratings without any, options that do not fit the data,
@@ -92,7 +98,7 @@ def make_plan(
         if task == "rating":
             measuring = rating_measuring(validation, split.valid, scale or extremes(split.train))
         else:
-            measuring = ranking_measuring(validation, split.train, split.valid, seen_items(split.train, *shown))
+            measuring = ranking_measuring(validation, split.train, split.valid, seen_items(split.train, *shown), mesh)
     elif len(split.valid):
         part, fitted_on = split.fitted, "train and valid"
     refit_on, refitted_on = None, ""

@@ -79,8 +79,11 @@ def described(
     return json.loads(json.dumps(whole))
 
 
-def machine() -> dict[str, Any]:
+def machine(mesh: str = "") -> dict[str, Any]:
     """What the last bits of a fit depend on beside its options: the devices, the processor, settings and versions.
+
+    Args:
+      mesh: how a fit lies on several devices, in words; "" for one.
 
     >>> machine()["processes"]
     1
@@ -97,6 +100,7 @@ def machine() -> dict[str, Any]:
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "jax_enable_x64": bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
         "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,  # pyright: ignore[reportAttributeAccessIssue]
+        **({"mesh": mesh} if mesh else {}),
         **{f"version of {name}": version for name, version in versions().items()},
     }
 
@@ -123,6 +127,7 @@ def keeping(
     other_machine: bool,
     fit: Mapping[str, Any],
     several: bool,
+    mesh: str = "",
 ) -> Iterator[FolderKeeper | None]:
     """The keeper of a fit, with what an earlier process has kept where it is resumed; None where nothing is kept.
 
@@ -132,6 +137,7 @@ def keeping(
       other_machine: whether to go on where equal bits are not promised.
       fit: what `described` says of the call.
       several: whether members are trained together.
+      mesh: see `machine`.
 
     Raises:
       JaxrecError: Orbax is not installed, or two folders that differ.
@@ -155,10 +161,10 @@ def keeping(
                 told = f"no checkpoint was written yet in {str(folder)!r}, so the fit starts anew"
                 warnings.warn(told, UserWarning, stacklevel=4)
             else:
-                _check_machine(folder, kept, other_machine)
+                _check_machine(folder, kept, machine(mesh), other_machine)
             store.drop_after(-1 if saved is None else saved.step)
         if saved is None:
-            _write(folder, {"every": every, "keep": keep, "fit": dict(fit), "machine": machine()})
+            _write(folder, {"every": every, "keep": keep, "fit": dict(fit), "machine": machine(mesh)})
         try:
             yield FolderKeeper(store, every, several, saved)
         finally:
@@ -205,8 +211,8 @@ def _check_same(folder: pathlib.Path, kept: Mapping[str, Any], fit: Mapping[str,
         raise MismatchError(f"the fit in {str(folder)!r} is another one: {_first(odd)}; pass what it was started with")
 
 
-def _check_machine(folder: pathlib.Path, kept: Mapping[str, Any], other_machine: bool) -> None:
-    odd = differences(kept["machine"], machine())
+def _check_machine(folder: pathlib.Path, kept: Mapping[str, Any], now: Mapping[str, Any], other_machine: bool) -> None:
+    odd = differences(kept["machine"], now)
     if not odd:
         return
     if not other_machine:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec._checks import whole
 from jaxrec.data._interactions import Interactions
@@ -75,8 +76,10 @@ class Measuring:
     of_users: Callable[[Any], tuple[dict[str, float], np.ndarray, np.ndarray]] | None = None
 
 
-def ranking_measuring(validation: Validation, train: Interactions, valid: Interactions, seen: SeenItems) -> Measuring:
-    """Measure lists on the validation part, with the seen items masked.
+def ranking_measuring(
+    validation: Validation, train: Interactions, valid: Interactions, seen: SeenItems, mesh: Mesh | None = None
+) -> Measuring:
+    """Measure lists on the validation part, with the seen items masked; the devices of a mesh share the users.
 
     Raises:
       JaxrecError: an unknown metric, a length out of range, a value to watch that is not measured.
@@ -114,7 +117,7 @@ def ranking_measuring(validation: Validation, train: Interactions, valid: Intera
     }
 
     def of_users(scorer: Any) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-        report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, **known)
+        report = evaluate_scorer(with_history(scorer, seen), valid, seen=seen, k=lengths, mesh=mesh, **known)
         told = {name: float(report.mean(name)) for name in report.names if name in report.per_user or name == monitor}
         values = report.per_user.get(monitor, np.full(len(report.users), told[monitor]))
         return told, report.users, np.asarray(values, np.float64)

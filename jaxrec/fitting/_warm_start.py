@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import is_trained
 from jaxrec.models import with_sizes
 from jaxrec.models._base import initial_params
+from jaxrec.parallel._placed import sides_of
 from jaxrec.sparse import SparseOperator
 from jaxrec.training import TrainData
 
@@ -124,27 +126,27 @@ def _rows(old: IdMap, new: IdMap) -> np.ndarray:
     return np.array([old.find(value) for value in new.ids.tolist()], np.int32).reshape(-1)
 
 
-def _shapes(model: Any, num_users: int, num_items: int) -> Any:
-    """The shapes of the parameters of a model of other sizes, without any array."""
+def shapes_of(model: Any, num_users: int, num_items: int, *, adjacency: bool = False) -> Any:
+    """The shapes of the parameters of a model of other sizes, or of its adjacency, without any array.
+
+    >>> import jaxrec
+    >>> shapes_of(jaxrec.MF(dim=2), 3, 4)["item_embedding"].shape
+    (4, 2)
+    """
     nodes, entry = num_users + num_items, jax.ShapeDtypeStruct((2,), jnp.int32)
     indptr, value = jax.ShapeDtypeStruct((nodes + 1,), jnp.int32), jax.ShapeDtypeStruct((2,), jnp.float32)
-    adjacency: Any = SparseOperator(value, entry, entry, indptr, None, (nodes, nodes))  # pyright: ignore[reportArgumentType]
-    init = with_sizes(model, num_users, num_items).lazy_init
-    return jax.eval_shape(init, jax.random.key(0), adjacency)["params"]
+    made: Any = SparseOperator(value, entry, entry, indptr, None, (nodes, nodes))  # pyright: ignore[reportArgumentType]
+    if adjacency:
+        return made
+    return jax.eval_shape(with_sizes(model, num_users, num_items).lazy_init, jax.random.key(0), made)["params"]
 
 
 def _axes(model: Any) -> Any:
     """What the rows of each parameter are of, found by which sizes make it grow."""
     users, items = model.num_users, model.num_items
-
-    def axis(plain: Any, more_users: Any, more_items: Any) -> str:
-        if not plain.shape:
-            return ""
-        grows = more_users.shape[0] > plain.shape[0], more_items.shape[0] > plain.shape[0]
-        return {(True, True): "nodes", (True, False): "users", (False, True): "items"}.get(grows, "")
-
-    given = _shapes(model, users, items), _shapes(model, users + 1, items), _shapes(model, users, items + 1)
-    return jax.tree.map(axis, *given)
+    sides = sides_of(functools.partial(shapes_of, model), users, items)
+    structure = jax.tree.structure(shapes_of(model, users, items))
+    return jax.tree.unflatten(structure, [each[0] if each else "" for each in sides])
 
 
 def _check_shapes(params: Any, model: Any, sizes: tuple[int, int]) -> None:
@@ -154,7 +156,7 @@ def _check_shapes(params: Any, model: Any, sizes: tuple[int, int]) -> None:
         return {jax.tree_util.keystr(path, simple=True): leaf.shape for path, leaf in jax.tree.leaves_with_path(tree)}
 
     # With the sizes of the old data, what is left to differ are widths and names.
-    mine, theirs = flat(_shapes(model, *sizes)), flat(params)
+    mine, theirs = flat(shapes_of(model, *sizes)), flat(params)
     for path in sorted({*mine, *theirs}):
         if mine.get(path) != theirs.get(path):
             raise MismatchError(
