@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "huge_pages", "main"]
 # Name, module of jaxrec.cli, and what `jaxrec --help` says.
 COMMANDS = (
     ("fit", "fit", "train a model on a data set or a file, and measure it"),
+    ("plan", "plan", "the bytes that a training takes on several devices"),
     ("tune", "tune", "search for the settings of a model that validate best"),
     ("blend", "blend", "the models of several run folders as one, with learnt weights"),
     ("evaluate", "evaluate", "measure the model of a run folder again"),

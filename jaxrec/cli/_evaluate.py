@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
+from jaxrec.cli._devices import ShareOptions
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._help import Guide
 from jaxrec.cli._labels import read_categories, read_labels
@@ -26,7 +27,7 @@ from jaxrec.reports._values import split_value_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(RerankingOptions, RunOptions):
+class EvaluateCommand(RerankingOptions, ShareOptions, RunOptions):
     """What `evaluate` has. Where items are given, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
@@ -105,6 +106,8 @@ def run(argv: Sequence[str]) -> None:
     if model.info["task"] == "rating":
         words = (command.item_groups, command.item_categories, command.reranker)
         lists = (exclude, candidates is not None, *(word is not None for word in words))
+        if command.devices is not None:
+            raise JaxrecError(f"{command.run!r} predicts ratings, on one device; leave --devices out")
         if any(lists) or command.mask != "earlier":
             raise JaxrecError(
                 f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates, "
@@ -131,6 +134,7 @@ def run(argv: Sequence[str]) -> None:
             reranker=reranker_of(command),
             rerank_depth=command.rerank_depth,
             memory_mb=command.memory_mb,
+            mesh=command.devices,
         )
     document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}
     document = {**document, "data": described["data"], "fingerprint": described["fingerprint"]}

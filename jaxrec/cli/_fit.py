@@ -14,6 +14,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
+from jaxrec.cli._devices import MeshOptions, layout_of
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
@@ -34,6 +35,7 @@ from jaxrec.evaluation import DEFAULT_K
 from jaxrec.fitting._auto_table import auto_table
 from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._mesh_plan import layout_for
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._publishing import log_path
@@ -52,7 +54,7 @@ _PLAIN = TrainingOptions()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FitCommand(ComputeOptions):
+class FitCommand(MeshOptions, ComputeOptions):
     """Options for every model.
 
     Attributes:
@@ -338,8 +340,7 @@ def run(argv: Sequence[str]) -> None:
         choices, command = _parsed(kept.argv)
         if others:
             check_same(command, _parsed([*kept.argv, *others])[1])
-        shown = {"json": own.json, "quiet": own.quiet, "cache_dir": own.cache_dir or command.cache_dir}
-        command = dataclasses.replace(kept.on(command), other_machine=own.other_machine, **shown)
+        command = own.onto(kept.on(command))
     name = choices.model_word
     module, model_flags = choices.made(command)
     options, given = choices.options(command)
@@ -350,6 +351,10 @@ def run(argv: Sequence[str]) -> None:
     if choices.chooses and (command.seeds > 1 or command.from_run is not None):
         flag = "--seeds" if command.seeds > 1 else "--from"
         raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
+    layout = layout_of(command)
+    if command.devices is not None and (command.seeds > 1 or choices.chooses):
+        what = f"{name} chooses among several" if choices.chooses else f"--seeds {command.seeds} trains several at once"
+        raise JaxrecError(f"--devices is for one model, and {what}; leave it out")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -371,11 +376,15 @@ def run(argv: Sequence[str]) -> None:
         source = describe(command.data, data_options, parts)
         change(source=source)
         load_seconds = time.perf_counter() - started
+        if command.devices is not None and layout is None:
+            layout, why = layout_for(module, parts, options, devices=command.devices)
+            note(f"{layout}: {why}", command.quiet)
         log = log_path(folder) if choices.trained else None
         how: dict[str, Any] = {
             "init": start,
             "log": log,
             "callbacks": callbacks,
+            **({} if layout is None else {"mesh": layout}),
             **checkpoints_of(command, folder, again is not None, this.began),
         }
         change(began=True)
@@ -468,11 +477,11 @@ def measure_test(command: Any, models: Sequence[FittedModel], parts: Split, k: t
     if models[0].info["task"] == "rating":
         return [evaluate_ratings(model, parts) for model in models]
     space = None if command.no_distances else default_space(parts)  # once for all models
-    reports = []
+    reports, how = [], {"memory_mb": command.memory_mb, "mesh": getattr(command, "devices", None)}
     with work("measuring the test part", len(models), unit="models" if len(models) > 1 else ""):
         for model in models:
             with work("", share=1):
-                reports.append(evaluate(model, parts, k=k, space=space, memory_mb=command.memory_mb))
+                reports.append(evaluate(model, parts, k=k, space=space, **how))
     return reports
 
 

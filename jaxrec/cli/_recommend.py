@@ -10,6 +10,7 @@ from tyro import conf
 
 from jaxrec.api._new_items import add_items, owners_of, titles_of
 from jaxrec.api._recommend import recommend
+from jaxrec.cli._devices import ShareOptions
 from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
@@ -25,7 +26,7 @@ _ENDINGS = (".csv", ".json", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecommendCommand(RerankingOptions, RunOptions):
+class RecommendCommand(RerankingOptions, ShareOptions, RunOptions):
     """The options of `recommend`. Among ids, @FILE stands for the lines of a file, and @@x for an id @x.
 
     Attributes:
@@ -123,6 +124,7 @@ def run(argv: Sequence[str]) -> None:
         reranker=reranker_of(command),
         rerank_depth=command.rerank_depth,
         memory_mb=command.memory_mb,
+        mesh=command.devices,
     )
     for text in lists.notes:
         note(text, command.quiet)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from tyro import conf
 
+from jaxrec.cli._devices import MeshOptions
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_of
@@ -23,12 +24,13 @@ from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 
 FORMAT, FORMAT_VERSION = "jaxrec-run", 1
 _PLACE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
-_OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir")
+_MESH = ("devices", "layout", "column_blocks")
+_OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir", *_MESH)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ResumeCommand(ComputeOptions):
-    """The options of a run that is resumed; all others are those that it was started with.
+class ResumeCommand(MeshOptions, ComputeOptions):
+    """The options of a run that is resumed; all others are those that it was started with, and the devices by default.
 
     Attributes:
       resume: the run folder.
@@ -39,6 +41,12 @@ class ResumeCommand(ComputeOptions):
     resume: Annotated[str, conf.arg(metavar="RUN")]
     other_machine: Switch = False
     kind: Annotated[tuple[str, ...], optional("PLACE ...")] = ()
+
+    def onto(self, command: Any) -> Any:
+        """The command with what is said here: how it shows itself, and on which devices it goes on."""
+        shown = {"json": self.json, "quiet": self.quiet, "cache_dir": self.cache_dir or command.cache_dir}
+        devices = {name: getattr(self, name) for name in _MESH} if self.devices is not None else {}
+        return dataclasses.replace(command, other_machine=self.other_machine, **shown, **devices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +149,8 @@ def resumed(argv: Sequence[str]) -> tuple[Run, ResumeCommand, list[str]] | None:
 
 def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that are of `ResumeCommand`, and the others."""
-    valued, several, switches = ("--resume", "--cache-dir"), ("--kind",), ("--other-machine", "--json", "--quiet")
+    valued = ("--resume", "--cache-dir", *(f"--{name.replace('_', '-')}" for name in _MESH))
+    several, switches = ("--kind",), ("--other-machine", "--json", "--quiet")
     own, others, taking = list[str](), list[str](), 0
     for word in argv:
         flag, mark, _ = word.partition("=")

@@ -1,0 +1,86 @@
+"""The flags of several devices."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from typing import Annotated, Any
+
+from jaxrec.cli._parsing import optional
+from jaxrec.errors import JaxrecError
+from jaxrec.parallel import Layout
+from jaxrec.parallel._mesh import FAKE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """Several devices that share the users.
+
+    Attributes:
+      devices: rank on so many devices, which share the users; by default on one.
+    """
+
+    devices: Annotated[int | None, optional("N")] = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshOptions:
+    """Several devices that share the tables.
+
+    Attributes:
+      devices: train on so many devices, which also share the users when lists are measured; by default on one.
+      layout: how they share the tables: by rows, by columns, by ROWSxCOLUMNS such as 4x2, or auto, which chooses rows
+        or columns by the bytes that they take.
+      column_blocks: with rows, products gather so many blocks of columns one after another, which takes less memory
+        and more time.
+    """
+
+    devices: Annotated[int | None, optional("N")] = None
+    layout: Annotated[str, optional("auto|rows|columns|RxC")] = "auto"
+    column_blocks: int = 1
+
+
+def layout_of(command: Any) -> Layout | None:
+    """The layout that a command names; None where there is one device, or it is to be chosen.
+
+    Raises:
+      JaxrecError: no such layout, or one of another number of devices.
+
+    >>> layout_of(MeshOptions(devices=8, layout="4x2"))
+    Layout(rows=4, columns=2, blocks=1)
+    """
+    word, number, blocks = command.layout, command.devices, command.column_blocks
+    if number is None:
+        if word != "auto" or blocks != 1:
+            flag = "--layout" if word != "auto" else "--column-blocks"
+            raise JaxrecError(f"{flag} is for several devices; name their number with --devices, or leave it out")
+        return None
+    if number < 1:
+        raise JaxrecError(f"--devices must be at least 1, got {number}")
+    if word == "auto":
+        if blocks != 1:
+            raise JaxrecError("--column-blocks is for --layout rows, or one such as 4x2; name it")
+        return None
+    both = re.fullmatch(r"(\d+)x(\d+)", word)
+    if both is not None:
+        layout = Layout(int(both[1]), int(both[2]), blocks)
+    elif word in ("rows", "columns"):
+        layout = Layout(**{word: number, "blocks": blocks})
+    else:
+        raise JaxrecError(f"--layout must be auto, rows, columns or one such as 4x2, got {word!r}")
+    if layout.devices != number:
+        raise JaxrecError(f"--layout {word} takes {layout.devices} devices, and --devices names {number}")
+    return layout
+
+
+def fake_devices(number: int) -> None:
+    """Have JAX make fake devices on the CPU for what only plans, unless it has started or was told their number."""
+    if FAKE.partition("=")[2] in os.environ.get("XLA_FLAGS", ""):
+        return
+    import jax
+
+    # Where devices are there already it is too late, and where there are accelerators they are taken.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", number)
