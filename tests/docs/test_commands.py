@@ -26,6 +26,7 @@ NOT_RUN = {
     "grep ": "looks at the sources",
     "git clone . ../before ": "makes a second copy of the repository",
     "time ": "measures; the command without it is run, or has a reason of its own",
+    "XLA_FLAGS=": "sets a variable that is read when Python starts; the command without it is run",
     "JAX_PLATFORMS=cpu ": "sets a variable that is read when Python starts; the command without it is run",
     "CUDA_VISIBLE_DEVICES=1 ": "needs two GPUs",
     "mkdir -p ~/.local": "makes a folder of the reader's",

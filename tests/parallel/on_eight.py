@@ -1,0 +1,271 @@
+"""What tests of several devices compute, in a process of its own: JAX reads the number of fake devices when it starts.
+
+Run by conftest.py beside it: `python on_eight.py FOLDER quick` or `slow`. Writes results.json and arrays.npz.
+"""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import sys
+import traceback
+
+import jax
+import numpy as np
+import optax
+
+import jaxrec
+from jaxrec.errors import JaxrecError
+from jaxrec.fitting import DataSizes, layout_for, step_plan
+from jaxrec.losses import BPR, InBatchSoftmax
+from jaxrec.models import with_sizes
+from jaxrec.parallel import Layout, placement_for, sharded_operator
+from jaxrec.sparse import spmm
+from jaxrec.training import train_data
+
+USERS, ITEMS = 100, 150
+RESULTS, ARRAYS = {}, {}
+
+
+def generated(users, items, pairs, seed=0):
+    """Pairs of a power law on both sides, each once, with ratings."""
+    rng = np.random.default_rng(seed)
+    weights = [1 / np.arange(1, size + 1) ** 0.7 for size in (users, items)]
+    drawn = [rng.choice(len(w), 4 * pairs, p=w / w.sum()) for w in weights]
+    codes = rng.permutation(np.unique(drawn[0] * items + drawn[1]))[:pairs]
+    # Every user and item once, so that all have a place.
+    user = np.concatenate([codes // items, np.arange(users), rng.integers(0, users, items)])
+    item = np.concatenate([codes % items, rng.integers(0, items, users), np.arange(items)])
+    both = np.unique(user * items + item)
+    return jaxrec.from_arrays(both // items, both % items, rng.integers(1, 6, len(both)).astype(float))
+
+
+DATA = generated(USERS, ITEMS, 720)
+LIGHTGCN = jaxrec.LightGCN(dim=8, layers=2)
+MODELS = {
+    "lightgcn": LIGHTGCN,
+    "softmax": LIGHTGCN,
+    "large": jaxrec.LightGCN(dim=32, layers=3),
+    "mf": jaxrec.MF(dim=8, bias=True),
+    "gcn": jaxrec.GCN(dim=8, hidden=4, self_loops=True),
+    "lightgcn++": jaxrec.models.LightGCNPP(dim=8),
+    "simgcl": jaxrec.models.SimGCL(dim=8, layers=1),
+}
+QUICK = {
+    "lightgcn": [Layout(rows=8), Layout(columns=4), Layout(2, 2, blocks=2)],
+    "softmax": [Layout(rows=4)],
+    "mf": [Layout(rows=4)],
+    "gcn": [Layout(rows=4)],
+}
+SLOW = {
+    "large": [
+        Layout(rows=2),
+        Layout(rows=4),
+        Layout(rows=8),
+        Layout(columns=8),
+        Layout(2, 4),
+        Layout(rows=8, blocks=4),
+    ],
+    "softmax": [Layout(2, 2), Layout(columns=4)],
+    "mf": [Layout(rows=8), Layout(columns=4)],
+    "gcn": [Layout(2, 2), Layout(columns=4)],
+    "lightgcn++": [Layout(rows=4), Layout(columns=2)],
+    "simgcl": [Layout(columns=2)],
+}
+
+
+def fitted(name, mesh, data=DATA, **more):
+    # One step an epoch, so that the log has the loss of every step.
+    loss = InBatchSoftmax(0.15) if name == "softmax" else BPR()
+    how = {"batch_size": 2**17, "epochs": 20, "optimizer": jaxrec.training.Adam(0.01), "regularizer": 1e-4, **more}
+    return jaxrec.fit(MODELS[name], data, loss=loss, key=jax.random.key(3), mesh=mesh, **how)
+
+
+def trained(layouts_of):
+    for name, layouts in layouts_of.items():
+        data = generated(943, 1_682, 100_000) if name == "large" else DATA
+        record(f"{name}: one", fitted(name, None, data))
+        for layout in layouts:
+            blocks = f" in {layout.blocks}" if name == "large" and layout.blocks > 1 else ""
+            record(f"{name}: {layout.rows} x {layout.columns}{blocks}", fitted(name, layout, data))
+
+
+def record(name, model):
+    RESULTS[name] = {
+        "losses": [epoch["loss"] for epoch in model.info["records"]],
+        "mesh": model.info.get("mesh"),
+    }
+    for path, leaf in jax.tree_util.tree_flatten_with_path(model.variables)[0]:
+        ARRAYS[f"{name}/{jax.tree_util.keystr(path[1:], simple=True)}"] = np.asarray(leaf)
+    ARRAYS[f"{name}/users"], ARRAYS[f"{name}/items"] = map(np.asarray, (model.scorer.users, model.scorer.items))
+
+
+def products():
+    """A product and its gradient on 1, 2, 4 and 8 devices, in rows and in blocks, placed back."""
+    adjacency = train_data(DATA).adjacency
+    nodes = adjacency.shape[0]
+    x = jax.random.normal(jax.random.key(0), (nodes, 24))
+    y = jax.random.normal(jax.random.key(1), (nodes, 24))
+    value, way_back = jax.vjp(lambda x: spmm(adjacency, x), x)
+    ARRAYS["product/one"], ARRAYS["gradient/one"] = np.asarray(value), np.asarray(way_back(y)[0])
+    for layout in (Layout(rows=3), Layout(rows=8), Layout(rows=4, blocks=3), Layout(columns=4)):
+        made = placement_for(adjacency, USERS, layout)
+        matrix = sharded_operator(adjacency, USERS, layout, placement=made)
+
+        @jax.jit
+        def both(matrix, x, y):
+            value, way_back = jax.vjp(lambda x: spmm(matrix, x), x)
+            return value, way_back(y)[0]
+
+        value, gradient = both(matrix, made.placed(np.asarray(x), "nodes"), made.placed(np.asarray(y), "nodes"))
+        name = f"{layout.rows} x {layout.columns}"
+        ARRAYS[f"product/{name}"] = made.back(np.asarray(value), "nodes")
+        ARRAYS[f"gradient/{name}"] = made.back(np.asarray(gradient), "nodes")
+
+
+def evaluation():
+    """Lists and reports of one model, on one device and on several."""
+    split = jaxrec.split(DATA, "user_random", test=0.2, valid=0.1, key=jax.random.key(0))
+    model = jaxrec.fit(LIGHTGCN, split, epochs=2, refit=False, validation=None, key=jax.random.key(1))
+    for name, mesh in (("one", None), ("3 rows", 3), ("2 x 2", Layout(2, 2))):
+        report = jaxrec.evaluate(model, split, k=(5, 20), metrics=["recall", "ndcg"], space=None, mesh=mesh)
+        for value in report.per_user:
+            ARRAYS[f"report/{name}/{value}"] = np.asarray(report.per_user[value])
+        RESULTS[f"report/{name}"] = {value: report.mean(value) for value in report.names}
+        lists = jaxrec.recommend(model, k=15, mesh=mesh, unknown="skip")
+        ARRAYS[f"lists/{name}"] = np.array([[one.item for one in own] for _, own in lists])
+        ARRAYS[f"scores/{name}"] = np.array([[one.score for one in own] for _, own in lists])
+
+
+def validated():
+    """A fit with validation and refit: the epoch that is best, and the figures, are those of one device."""
+    split = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+    told = []
+    how = {"epochs": 4, "validation": jaxrec.Validation(every=2), "key": jax.random.key(1)}
+    for name, mesh in (("one", None), ("4 rows", Layout(rows=4))):
+        model = jaxrec.fit(MODELS["mf"], split, mesh=mesh, callbacks=[told.append], **how)
+        report = jaxrec.evaluate(model, split, k=10, space=None)
+        values = {value: report.mean(value) for value in report.names}
+        RESULTS[f"validated/{name}"] = {"best": model.info["best_epoch"], "valid": model.info["valid"], "test": values}
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(told[-1].params())]
+        RESULTS[f"validated/{name}"]["shapes"] = shapes
+
+
+def resumed(folder):
+    """A fit on 4 devices that is stopped and goes on with 4, 2 and 1, against fits that were never stopped."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(event):
+        if event.record.epoch == 3:
+            raise Stop
+
+    model, how = MODELS["mf"], {"epochs": 5, "loss": BPR(), "key": jax.random.key(1), "validation": None}
+    table_of = lambda model: np.asarray(model.variables["params"]["user_embedding"])  # noqa: E731
+    ARRAYS["resumed/whole"] = table_of(jaxrec.fit(model, DATA, **how))
+    ARRAYS["resumed/whole on 4"] = table_of(jaxrec.fit(model, DATA, mesh=Layout(rows=4), **how))
+    started = {"mesh": Layout(rows=4), "checkpoint": jaxrec.Checkpoint(folder / "first"), "callbacks": [stop]}
+    with contextlib.suppress(Stop):
+        jaxrec.fit(model, DATA, **started, **how)
+    for name, mesh in (("4 rows", Layout(rows=4)), ("2 rows", Layout(rows=2)), ("one", None)):
+        kept, other = folder / name, name != "4 rows"
+        shutil.copytree(folder / "first", kept)
+        if other:
+            try:
+                jaxrec.fit(model, DATA, mesh=mesh, resume=kept, **how)
+            except JaxrecError as error:
+                RESULTS[f"refused/resume on {name}"] = str(error)
+        found = jaxrec.fit(model, DATA, mesh=mesh, resume=kept, other_machine=other, **how)
+        ARRAYS[f"resumed/{name}"] = table_of(found)
+        RESULTS[f"resumed/{name}"] = len(found.info["records"])
+
+
+def solved():
+    """Implicit ALS whose rows several devices share: the vectors may be turned, and the scores are the same."""
+    model = jaxrec.IALS(dim=8, iterations=4, l2=0.02)
+    for name, mesh in (("one", None), ("4 rows", 4)):
+        made = jaxrec.fit(model, DATA, key=jax.random.key(2), mesh=mesh)
+        ARRAYS[f"ials/{name}"] = np.asarray(made.scorer.users) @ np.asarray(made.scorer.items).T
+        RESULTS[f"ials/{name}"] = made.info.get("mesh")
+
+
+def refusals():
+    """What several devices cannot do, each in a sentence."""
+
+    class Own(jaxrec.LightGCN):
+        def __call__(self, adjacency):
+            users, items = super().__call__(adjacency)
+            return 2 * users, items
+
+    from jaxrec.pytrees import options, static
+    from jaxrec.sampling import Uniform
+
+    @options
+    class Reads(Uniform):
+        num: int = static(default=1)
+
+        def __call__(self, data, user, item, key):
+            return data.adjacency.indptr[user], user >= 0
+
+    explicit = jax.make_mesh((4,), ("rows",))
+    odd = jax.make_mesh((4,), ("data",))
+    sparse = jaxrec.training.Adam(0.01, sparse=True)
+    for name, given in {
+        "many devices": {"mesh": 9},
+        "axes": {"mesh": odd},
+        "no mesh": {"mesh": "four"},
+        "model": {"model": jaxrec.SVDPP(dim=4), "mesh": 2},
+        "subclass": {"model": Own(dim=8), "mesh": 2},
+        "solved": {"model": jaxrec.EASE(), "mesh": 2},
+        "rows": {"model": MODELS["simgcl"], "mesh": Layout(rows=2)},
+        "columns": {"model": jaxrec.MF(dim=6), "mesh": Layout(columns=4)},
+        "optimizer": {"mesh": Layout(rows=2), "optimizer": optax.noisy_sgd(0.1)},
+        "sparse": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2), "optimizer": sparse},
+        "sampler": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2), "negatives": Reads(), "loss": BPR()},
+    }.items():
+        given = {"model": LIGHTGCN, **given}
+        trained = {} if name == "solved" else {"epochs": 1}
+        try:
+            jaxrec.fit(given.pop("model"), DATA, key=jax.random.key(0), **trained, **given)
+            RESULTS[f"refused/{name}"] = None
+        except JaxrecError as error:
+            RESULTS[f"refused/{name}"] = str(error)
+    try:
+        jaxrec.fit_many(LIGHTGCN, DATA, keys=[jax.random.key(0)], mesh=2, epochs=1)
+    except JaxrecError as error:
+        RESULTS["refused/members"] = str(error)
+    RESULTS["explicit"] = fitted("mf", explicit, epochs=1).info["mesh"]
+
+
+def plans():
+    """What a step takes: stated before it is compiled, and counted in the compiled text."""
+    sizes = DataSizes(2_990, 4_100, 81_000, 162_000)  # no array is made of them
+    options = jaxrec.TrainingOptions(loss=BPR(), batch_size=512)
+    model = with_sizes(jaxrec.LightGCN(dim=32, layers=2), sizes.users, sizes.items)
+    rows = (Layout(rows=4), Layout(rows=8), Layout(rows=8, blocks=4))
+    for layout in (Layout(), *rows, Layout(columns=8), Layout(2, 2)):
+        plan = step_plan(model, sizes, options, layout, layout.mesh(), compiled=True)
+        RESULTS[f"plan/{layout.rows} x {layout.columns} x {layout.blocks}"] = plan.to_dict()
+    for name, chosen in {
+        "lightgcn": (LIGHTGCN, options),
+        "uneven": (jaxrec.LightGCN(dim=6), options),
+        "simgcl": (MODELS["simgcl"], options),
+    }.items():
+        layout, why = layout_for(chosen[0], DATA, chosen[1], devices=4)
+        RESULTS[f"chosen/{name}"] = [layout.rows, layout.columns, why]
+
+
+def main(folder, which):
+    quick = (products, lambda: trained(QUICK), evaluation, validated, lambda: resumed(folder), solved, refusals, plans)
+    for check in quick if which == "quick" else (lambda: trained(SLOW),):
+        try:
+            check()
+        except Exception:
+            RESULTS.setdefault("failed", []).append(traceback.format_exc())
+    np.savez(folder / "arrays.npz", **ARRAYS)
+    (folder / "results.json").write_text(json.dumps(RESULTS))
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), sys.argv[2])
