@@ -45,9 +45,8 @@ usage: jaxrec COMMAND ...
 
 {commands}
 
-examples:
-  jaxrec fit movielens-small --model lightgcn --out runs/first
-  jaxrec recommend runs/first --user 42 -k 10
+example: jaxrec fit movielens-small --model lightgcn --out runs/first
+         jaxrec recommend runs/first --user 42 -k 10
 
 jaxrec COMMAND --help has the options of a command; --help-all has all there is.
 """

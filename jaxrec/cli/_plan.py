@@ -84,7 +84,7 @@ def _guide(choices: Choices) -> Guide:
     return Guide(
         "The bytes that a training takes on each device, and those that a device gets from others in a step, from the "
         "compiled program. Nothing is trained.",
-        first=("model", "devices", "layout", "column_blocks", "dim", "batch_size"),
+        first=("model", "devices", "layout"),
         examples=("jaxrec plan movielens-small --devices 8",),
         named=choices.named(),
     )

@@ -24,6 +24,7 @@ from jaxrec.fitting._warm_start import shapes_of
 from jaxrec.parallel import Gathered, Layout, ShardedOperator, as_mesh, communicated_bytes, contiguous, gathered_bytes
 from jaxrec.parallel._mesh import replicated
 from jaxrec.protocols import Batch
+from jaxrec.sparse import reads_rows
 from jaxrec.training import TrainData, TrainState, init_state, step_for
 
 _LITTLE_MORE = 1.25  # so many times the bytes of a device are worth sending fewer
@@ -299,7 +300,7 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
     entries = (layout.rows, own)
     adjacency: Any = ShardedOperator(
         entries=shape(entries, jnp.float32, rows),
-        entry_rows=shape(entries, jnp.int32, rows),
+        entry_rows=shape(entries, jnp.int32, rows) if reads_rows() else None,
         entry_columns=shape(entries, jnp.int32, rows),
         pointers=shape((layout.rows, nodes // layout.rows + 1), jnp.int32, rows),
         users=shape((sizes.users,), jnp.int32),

@@ -17,7 +17,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.parallel._mesh import Layout, put, replicated
 from jaxrec.parallel._placement import Placement, in_place, place
 from jaxrec.pytrees import register
-from jaxrec.sparse import SparseOperator
+from jaxrec.sparse import SparseOperator, reads_rows
 from jaxrec.sparse._products import product_of_shape
 
 
@@ -36,7 +36,8 @@ class ShardedOperator:
 
     Attributes:
       entries: [n, E'], those of each of n devices, row by row, filled up with zeros.
-      entry_rows: int32 [n, E'], the row of each entry on its device; of what fills up, the number of rows.
+      entry_rows: int32 [n, E'], the row of each entry on its device; of what fills up, the number of rows. None where
+        no product reads them, see `jaxrec.sparse.reads_rows`.
       entry_columns: int32 [n, E'], in 0..N'-1.
       pointers: int32 [n, R + 1], where the entries of each row begin.
       users: int32 [U], the row of each user in a table of users.
@@ -53,7 +54,7 @@ class ShardedOperator:
     """
 
     entries: jax.Array
-    entry_rows: jax.Array
+    entry_rows: jax.Array | None
     entry_columns: jax.Array
     pointers: jax.Array
     users: jax.Array
@@ -193,7 +194,7 @@ def sharded_operator(
     longest = int(np.diff(bounds).max())
     filled = {
         "entries": np.zeros((layout.rows, longest), data.dtype),
-        "entry_rows": np.full((layout.rows, longest), each, np.int32),
+        **({"entry_rows": np.full((layout.rows, longest), each, np.int32)} if reads_rows() else {}),
         "entry_columns": np.zeros((layout.rows, longest), np.int32),
         "pointers": np.zeros((layout.rows, each + 1), np.int32),
     }
@@ -201,11 +202,13 @@ def sharded_operator(
         own = lengths[at * each : (at + 1) * each]
         filled["entries"][at, : last - first] = data[first:last]
         filled["entry_columns"][at, : last - first] = columns[first:last]
-        filled["entry_rows"][at, : last - first] = np.repeat(np.arange(each, dtype=np.int32), own)
+        if "entry_rows" in filled:
+            filled["entry_rows"][at, : last - first] = np.repeat(np.arange(each, dtype=np.int32), own)
         np.cumsum(own, out=filled["pointers"][at, 1:])
     rows, everywhere = NamedSharding(mesh, P("rows")), replicated(mesh)
+    made: dict[str, Any] = {name: put(array, rows) for name, array in filled.items()}
     return ShardedOperator(
-        **{name: put(array, rows) for name, array in filled.items()},
+        **{"entry_rows": None, **made},
         users=put(placement.users, everywhere),
         items=put(placement.items, everywhere),
         shape=(size, size),
@@ -264,7 +267,7 @@ def _on_devices(
     product = product_of_shape((size // matrix.mesh.shape["rows"], size))
 
     def local(entries: Any, rows: Any, places: Any, pointers: Any, x: jax.Array, *more: jax.Array) -> jax.Array:
-        own = entries[0], rows[0], places[0], pointers[0]
+        own = entries[0], None if rows is None else rows[0], places[0], pointers[0]
         if blocks == 1:
             return product(*own, whole(x, *more))
         wide = width // blocks
