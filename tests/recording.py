@@ -100,8 +100,13 @@ def recording():
         yield programs
 
 
-def foreign_calls(traced, platforms=PLATFORMS):
-    """The custom calls of a program, lowered for platforms together, that XLA does not have there."""
-    text = traced.lower(lowering_platforms=platforms).as_text()
-    calls = set(re.findall(r"custom_call @\"?([^\s(\"]+)", text))
-    return sorted(call for call in calls if not call.startswith(KNOWN))
+lowered = {}  # by program: several workloads have some in common
+
+
+def foreign_calls(program, traced):
+    """The custom calls of a program, lowered for both platforms together, that XLA does not have there."""
+    if program not in lowered:
+        text = traced.lower(lowering_platforms=PLATFORMS).as_text()
+        calls = set(re.findall(r"custom_call @\"?([^\s(\"]+)", text))
+        lowered[program] = sorted(call for call in calls if not call.startswith(KNOWN))
+    return lowered[program]
