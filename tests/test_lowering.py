@@ -187,6 +187,7 @@ WORKLOADS = {
     },
     **{f"calibration {name}": functools.partial(blend_by, name) for name in CALIBRATIONS},
     "regularizer norm": lambda: epoch_of(made("model", "mf"), regularizer="norm"),
+    "products in bfloat16": lambda: epoch_of(made("model", "lightgcn", moved="bfloat16")),
     "several at once": several_at_once,
     "initial vectors": of_initial_vectors,
     "ratings": of_ratings,

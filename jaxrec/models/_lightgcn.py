@@ -18,7 +18,7 @@ from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded, FoldIn, Task
-from jaxrec.sparse import SparseMatrix, SparseOperator, spmm, spmm_rows
+from jaxrec.sparse import Moved, SparseMatrix, SparseOperator, spmm, spmm_rows
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -41,9 +41,13 @@ class LightGCN(EmbeddingModel):
       num_items: I; `jaxrec.fit` sets it.
       fold_in_noise: of the scores of a new user, see `MF`; infinite for propagation alone.
       fold_in_unobserved: the weight of an item that a new user does not have, beside 1 for one that they have.
+      moved: the dtype in which products with the adjacency read their table, "float32" or "bfloat16"; see
+        `jaxrec.sparse.spmm`. Parameters, sums, gradients and what the optimizer keeps are float32 in both. "bfloat16"
+        is for accelerators: a CPU rounds as they do, and takes longer.
 
     Raises:
-      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number.
+      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number, another
+        word for `moved`.
       MismatchError: an adjacency of another size.
 
     Source: He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020,
@@ -69,9 +73,12 @@ class LightGCN(EmbeddingModel):
     num_items: int | None = None
     fold_in_noise: float = 0.1
     fold_in_unobserved: float = 0.1
+    moved: Moved = "float32"
 
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
+        if self.moved not in ("float32", "bfloat16"):
+            raise JaxrecError(f'moved must be "float32" or "bfloat16", got {self.moved!r}')
         check_embedding_options(self, ("normal", "xavier", "svd"))
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")
@@ -101,7 +108,7 @@ class LightGCN(EmbeddingModel):
         x = jnp.concatenate([self.user_embedding, self.item_embedding])
         total = weights[0] * x
         for weight in weights[1:]:
-            x = spmm(adjacency, x)
+            x = spmm(adjacency, x, moved=self.moved)
             total = total + weight * x
         return total[:num_users], total[num_users:]
 
@@ -143,10 +150,10 @@ class LightGCN(EmbeddingModel):
         x, ego = with_rows(jnp.concatenate([self.user_embedding, self.item_embedding]), rows)
         total = weights[0] * ego
         for weight in weights[1:-1]:
-            x, taken = with_rows(spmm(adjacency, x), rows)
+            x, taken = with_rows(spmm(adjacency, x, moved=self.moved), rows)
             total = total + weight * taken
         if self.layers:
-            total = total + weights[-1] * spmm_rows(adjacency, x, rows)
+            total = total + weights[-1] * spmm_rows(adjacency, x, rows, moved=self.moved)
         return Encoded(*_by_role(total, negatives), _by_role(ego, negatives))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
@@ -171,15 +178,20 @@ class LightGCN(EmbeddingModel):
             return least_squares(type(self).__name__, scorer, data.adjacency, task, **how)
         params = variables["params"]
         tables = (params["user_embedding"], params["item_embedding"])
-        sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers)
+        sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers, moved=self.moved)
         if self.fold_in_noise == math.inf:
             return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
         return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
 
 
-@functools.partial(jax.jit, static_argnames="weights")
+@functools.partial(jax.jit, static_argnames=("weights", "moved"))
 def handed_on(
-    adjacency: SparseOperator, users: jax.Array, items: jax.Array, *, weights: tuple[float, ...]
+    adjacency: SparseOperator,
+    users: jax.Array,
+    items: jax.Array,
+    *,
+    weights: tuple[float, ...],
+    moved: Moved = "float32",
 ) -> jax.Array:
     """What each item hands on to a user, d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)), [I, d].
 
@@ -188,6 +200,7 @@ def handed_on(
       users: [U, d], e^(0).
       items: [I, d], e^(0).
       weights: (a_0, ..., a_L), L >= 1.
+      moved: see `jaxrec.sparse.spmm`.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> edge = operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]])), symmetric=True)
@@ -198,7 +211,7 @@ def handed_on(
     x = jnp.concatenate([users, items])
     total = weights[1] * x
     for weight in weights[2:]:
-        x = spmm(adjacency, x)
+        x = spmm(adjacency, x, moved=moved)
         total = total + weight * x
     degrees = jnp.diff(adjacency.indptr)[num_users:, None].astype(x.dtype)
     return jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees, 1)), 0) * total[num_users:]

@@ -13,7 +13,7 @@ from jaxrec.sparse._matrices import (
     operator,
     reads_rows,
 )
-from jaxrec.sparse._products import gram, map_gram_columns, spmm
+from jaxrec.sparse._products import Moved, gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 
 __all__ = [
     "BCOO",
+    "Moved",
     "SparseMatrix",
     "SparseOperator",
     "bcoo",

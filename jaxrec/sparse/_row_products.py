@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer, Shaped
 from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
 from jaxrec.sparse._products import (
+    Moved,
     check_product,
     entry_gradient,
     fits_native,
@@ -28,7 +29,9 @@ BLOCK = 64
 _EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
+def spmm_rows(
+    matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"], *, moved: Moved = "float32"
+) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
@@ -42,11 +45,13 @@ def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array
       matrix: `SparseOperator` [P, Q], or a BCOO [P, Q].
       x: [Q, d], of the matrix's dtype.
       rows: int32 [R], in 0..P-1, in any order; a row may occur several times.
+      moved: see `spmm`; with "bfloat16" it is the whole product on every platform.
 
     Returns:
       [R, d].
 
     Raises:
+      JaxrecError: another word for `moved`.
       MismatchError: shapes or dtypes that do not fit.
 
     >>> from jaxrec.sparse import from_dense, operator
@@ -60,8 +65,8 @@ def spmm_rows(matrix: SparseMatrix, x: Shaped[Array, "Q d"], rows: Integer[Array
     rows = jnp.asarray(rows)
     if rows.ndim != 1 or not jnp.issubdtype(rows.dtype, jnp.integer):
         raise MismatchError(f"rows must be whole numbers [R], got {rows.dtype} {rows.shape}")
-    if x.dtype in (jnp.bfloat16, jnp.float16) or not isinstance(matrix, SparseOperator):
-        return spmm(matrix, x)[rows]
+    if moved != "float32" or x.dtype in (jnp.bfloat16, jnp.float16) or not isinstance(matrix, SparseOperator):
+        return spmm(matrix, x, moved=moved)[rows]
     return _taken(matrix, jnp.asarray(x), rows.astype(jnp.int32))
 
 
