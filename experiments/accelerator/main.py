@@ -17,6 +17,7 @@ import tyro
 import jaxrec
 from experiments.accelerator.checks import CHECKS, begun, epoch, table
 from experiments.bench.generator import power_law
+from jaxrec.files import write_whole
 from jaxrec.fitting import versions
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.ranking import recommend_lists
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(rows[-1]), flush=True)
     found = {"device": device.device_kind, "platform": device.platform, "versions": versions(), "rows": rows}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    jaxrec.files.write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
     wrong = [row["part"] for row in rows if not row.get("agrees", True)]
     print(
         f"differs from the CPU: {', '.join(wrong)}" if wrong else "all checked numbers agree with the CPU", flush=True

@@ -17,6 +17,7 @@ import jaxrec
 from experiments.plans.arithmetic import held, on_a_device, ranking_seconds, seconds_of_step, way_of
 from experiments.plans.config import DATA, MACHINES, Data
 from jaxrec.data import SeenItems
+from jaxrec.files import write_whole
 from jaxrec.fitting import versions
 from jaxrec.losses import BPR
 from jaxrec.sampling import Uniform
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(rows[-1]), flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     found = {"versions": versions(), "rows": rows}
-    jaxrec.files.write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
     return 0
 
 

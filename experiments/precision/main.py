@@ -15,6 +15,7 @@ import tyro
 
 import jaxrec
 from experiments.precision.config import EPOCHS, LOSSES, MODEL, OPTIONS, SEEDS, K
+from jaxrec.files import write_whole
 from jaxrec.fitting import versions
 from jaxrec.statistics import compare_models
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps(rows[-1]), flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     found = {"versions": versions(), "rows": rows}
-    jaxrec.files.write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
     return 0
 
 
