@@ -56,17 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{device.device_kind} ({device.platform}), {len(jax.devices())} of them; jax {jax.__version__}", flush=True)
     share = min(1.0, options.check_pairs / options.pairs)
     size = [max(20, int(number * share)) for number in (options.users, options.items)]
-    small = power_law(min(options.check_pairs, options.pairs, size[0] * size[1] // 4), *size, jax.random.key(0))
+    small = power_law(
+        min(options.check_pairs, options.pairs, size[0] * size[1] // 4), size[0], size[1], jax.random.key(0)
+    )
     parts: list[tuple[str, Callable[[], dict[str, Any]]]] = [
-        (check.name, lambda check=check: checked(check, small, device, reference)) for check in CHECKS
+        (check.name, functools.partial(checked, check, small, device, reference)) for check in CHECKS
     ]
     large = power_law(options.pairs, options.users, options.items, jax.random.key(0))
     for dim in options.dims:
         for moved in ("float32", "bfloat16"):
-            parts.append((f"product of {dim} columns, {moved}", lambda d=dim, m=moved: product_rate(large, d, m)))
+            parts.append((f"product of {dim} columns, {moved}", functools.partial(product_rate, large, dim, moved)))
             model = jaxrec.LightGCN(dim=dim, layers=3, moved=moved)
-            parts.append((f"LightGCN {dim}, {moved}", lambda m=model: step_rate(large, m, BPR(), options)))
-        parts.append((f"MF {dim}", lambda d=dim: step_rate(large, jaxrec.MF(dim=d), InBatchSoftmax(0.2), options)))
+            parts.append((f"LightGCN {dim}, {moved}", functools.partial(step_rate, large, model, BPR(), options)))
+        parts.append(
+            (f"MF {dim}", functools.partial(step_rate, large, jaxrec.MF(dim=dim), InBatchSoftmax(0.2), options))
+        )
         rows_only = functools.partial(step_rate, large, jaxrec.MF(dim=dim), BPR(), options, sparse=True)
         parts.append((f"MF {dim}, row steps", rows_only))
     parts.append(("ranking, top 20", lambda: ranking_rate(large)))
@@ -87,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def checked(check: Any, data: jaxrec.Interactions, device: jax.Device, reference: jax.Device) -> dict[str, Any]:
+def checked(check: Any, data: jaxrec.Interactions, device: Any, reference: Any) -> dict[str, Any]:
     """The difference that a check finds, and whether it is within its tolerance."""
     difference = check.difference(data, device, reference)
     return {"difference": difference, "tolerance": check.tolerance, "agrees": bool(difference <= check.tolerance)}

@@ -87,7 +87,7 @@ def shapes(data: Data) -> tuple[Any, Any, Any, TrainData]:
 
     nodes, both = data.nodes, 2 * data.pairs
     matrix: Any = (real(both), whole(both), whole(both), whole(nodes + 1))
-    adjacency = SparseOperator(*matrix, None, (nodes, nodes))
+    adjacency = SparseOperator(matrix[0], matrix[1], matrix[2], matrix[3], None, (nodes, nodes))
     seen: Any = SeenItems(whole(data.users + 1), whole(data.pairs))  # pyright: ignore[reportArgumentType]
     pairs: Any = whole(data.pairs)
     tables = TrainData(adjacency, pairs, pairs, None, seen, real(data.items))  # pyright: ignore[reportArgumentType]
@@ -109,7 +109,7 @@ def compiled_bytes(data: Data) -> dict[str, Any]:
 
     begin = time.process_time()
     program = jax.jit(epoch, donate_argnums=0).lower(state, tables).compile()
-    found = program.memory_analysis()
+    found: Any = program.memory_analysis()
     return {
         "argument_mb": round(found.argument_size_in_bytes / 1e6, 1),
         "temporary_mb": round(found.temp_size_in_bytes / 1e6, 1),
