@@ -121,6 +121,12 @@ def of_rerankers():
     ranking.greedy_dpp(scores[0], vectors, 3, trade_off=0.5)
 
 
+def of_graphs():
+    pairs = jaxrec.graph.biadjacency(checkerboard())
+    jaxrec.graph.adjacency(pairs)
+    jaxrec.graph.normalized_biadjacency(pairs)
+
+
 def of_spectra():
     matrix = train_data(checkerboard()).adjacency
     spectral.leading_eigenpairs(matrix, 3, KEY)
@@ -194,6 +200,7 @@ WORKLOADS = {
     "evaluation": of_evaluation,
     "lists by blocks": of_lists_by_blocks,
     "re-rankers": of_rerankers,
+    "graphs": of_graphs,
     "spectra": of_spectra,
     "factorizations": of_factorizations,
     "members": of_members,
