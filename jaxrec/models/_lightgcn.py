@@ -19,6 +19,7 @@ from jaxrec.models._mf import Initializer, check_embedding_options, embedding, i
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded, FoldIn, Task
 from jaxrec.sparse import (
+    Moved,
     NodeOperator,
     SparseMatrix,
     SparseOperator,
@@ -30,6 +31,7 @@ from jaxrec.sparse import (
     user_nodes,
 )
 from jaxrec.sparse._nodes import Adjacency
+from jaxrec.sparse._products import check_moved
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -52,9 +54,13 @@ class LightGCN(EmbeddingModel):
       num_items: I; `jaxrec.fit` sets it.
       fold_in_noise: of the scores of a new user, see `MF`; infinite for propagation alone.
       fold_in_unobserved: the weight of an item that a new user does not have, beside 1 for one that they have.
+      moved: the dtype in which products with the adjacency read their table, "float32" or "bfloat16"; see
+        `jaxrec.sparse.spmm`. Parameters, sums, gradients and what the optimizer keeps are float32 in both. "bfloat16"
+        is for accelerators: a CPU rounds as they do, and takes longer.
 
     Raises:
-      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number.
+      JaxrecError: sizes that are not set, a width below 1, negative layers, layer weights of another number, another
+        word for `moved`.
       MismatchError: an adjacency of another size.
 
     Source: He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020,
@@ -80,11 +86,14 @@ class LightGCN(EmbeddingModel):
     num_items: int | None = None
     fold_in_noise: float = 0.1
     fold_in_unobserved: float = 0.1
+    moved: Moved = "float32"
 
     mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
 
     def __post_init__(self) -> None:
         check_kinds(self, finite=False)
+        if self.moved not in ("float32", "bfloat16"):
+            raise JaxrecError(f'moved must be "float32" or "bfloat16", got {self.moved!r}')
         check_embedding_options(self, ("normal", "xavier", "svd"))
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")
@@ -114,7 +123,7 @@ class LightGCN(EmbeddingModel):
         x = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         total = weights[0] * x
         for weight in weights[1:]:
-            x = spmm(adjacency, x)
+            x = spmm(adjacency, x, moved=self.moved)
             total = total + weight * x
         return part_nodes(adjacency, total, num_users)
 
@@ -154,7 +163,7 @@ class LightGCN(EmbeddingModel):
         drawn = item_nodes(adjacency, negatives, num_users).reshape(-1)
         rows = jnp.concatenate([user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn])
         tables = join_nodes(adjacency, self.user_embedding, self.item_embedding)
-        total, ego = propagated_rows(adjacency, tables, rows, weights=self.weights_of_layers)
+        total, ego = propagated_rows(adjacency, tables, rows, weights=self.weights_of_layers, moved=self.moved)
         return Encoded(*_by_role(total, negatives), _by_role(ego, negatives))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
@@ -179,14 +188,14 @@ class LightGCN(EmbeddingModel):
             return least_squares(type(self).__name__, scorer, data.adjacency, task, **how)
         params = variables["params"]
         tables = (params["user_embedding"], params["item_embedding"])
-        sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers)
+        sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers, moved=self.moved)
         if self.fold_in_noise == math.inf:
             return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
         return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
 
 
 def propagated_rows(
-    adjacency: Adjacency, x: jax.Array, rows: jax.Array, *, weights: tuple[float, ...]
+    adjacency: Adjacency, x: jax.Array, rows: jax.Array, *, weights: tuple[float, ...], moved: Moved = "float32"
 ) -> tuple[jax.Array, jax.Array]:
     """Some rows of a_0 X + a_1 A~ X + ... + a_L A~^L X, and the same rows of X.
 
@@ -195,6 +204,7 @@ def propagated_rows(
       x: X [N, d].
       rows: int32 [R].
       weights: (a_0, ..., a_L).
+      moved: see `jaxrec.sparse.spmm`.
 
     Returns:
       ([R, d], [R, d]).
@@ -207,25 +217,31 @@ def propagated_rows(
     """
     layers = len(weights) - 1
     if isinstance(adjacency, NodeOperator) and adjacency.splits_rows and layers:
+        check_moved(adjacency, moved)
         # The rows of each layer would be summed over the devices, while tables of a device are small.
         own, total = x, weights[0] * x
         for weight in weights[1:-1]:
-            x = spmm(adjacency, x)
+            x = spmm(adjacency, x, moved=moved)
             total = total + weight * x
         return adjacency.product_rows(weights[-1] * x, rows, total), own[rows]
     x, ego = with_rows(x, rows)
     total = weights[0] * ego
     for weight in weights[1:-1]:
-        x, taken = with_rows(spmm(adjacency, x), rows)
+        x, taken = with_rows(spmm(adjacency, x, moved=moved), rows)
         total = total + weight * taken
     if layers:
-        total = total + weights[-1] * spmm_rows(adjacency, x, rows)
+        total = total + weights[-1] * spmm_rows(adjacency, x, rows, moved=moved)
     return total, ego
 
 
-@functools.partial(jax.jit, static_argnames="weights")
+@functools.partial(jax.jit, static_argnames=("weights", "moved"))
 def handed_on(
-    adjacency: SparseOperator, users: jax.Array, items: jax.Array, *, weights: tuple[float, ...]
+    adjacency: SparseOperator,
+    users: jax.Array,
+    items: jax.Array,
+    *,
+    weights: tuple[float, ...],
+    moved: Moved = "float32",
 ) -> jax.Array:
     """What each item hands on to a user, d_i^(-1/2) (a_1 e_i^(0) + ... + a_L e_i^(L-1)), [I, d].
 
@@ -234,6 +250,7 @@ def handed_on(
       users: [U, d], e^(0).
       items: [I, d], e^(0).
       weights: (a_0, ..., a_L), L >= 1.
+      moved: see `jaxrec.sparse.spmm`.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> edge = operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]])), symmetric=True)
@@ -244,7 +261,7 @@ def handed_on(
     x = jnp.concatenate([users, items])
     total = weights[1] * x
     for weight in weights[2:]:
-        x = spmm(adjacency, x)
+        x = spmm(adjacency, x, moved=moved)
         total = total + weight * x
     degrees = jnp.diff(adjacency.indptr)[num_users:, None].astype(x.dtype)
     return jnp.where(degrees > 0, jax.lax.rsqrt(jnp.maximum(degrees, 1)), 0) * total[num_users:]

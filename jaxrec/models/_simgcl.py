@@ -29,8 +29,8 @@ class SimGCL(LightGCN):
     distinct user and item in it.
 
     Attributes:
-      dim, layers, layer_weights, initializer, scale, num_users, num_items, fold_in_noise, fold_in_unobserved: see
-        `LightGCN`; by default layers 1 to L have the weight 1 / L, and the embeddings themselves 0.
+      dim, layers, layer_weights, initializer, scale, num_users, num_items, fold_in_noise, fold_in_unobserved, moved:
+        see `LightGCN`; by default layers 1 to L have the weight 1 / L, and the embeddings themselves 0.
       noise: epsilon, the length of the noise.
       contrast_weight: lambda.
       contrast_temperature: t.
@@ -90,8 +90,8 @@ class XSimGCL(SimGCL):
     layer `contrast_layer`, as in `SimGCL`. Ranking, folding in and regularizers are without noise.
 
     Attributes:
-      dim, layers, layer_weights, initializer, scale, num_users, num_items, fold_in_noise, fold_in_unobserved: see
-        `SimGCL`.
+      dim, layers, layer_weights, initializer, scale, num_users, num_items, fold_in_noise, fold_in_unobserved, moved:
+        see `SimGCL`.
       noise: epsilon, the length of the noise.
       contrast_weight: lambda.
       contrast_temperature: t.
@@ -147,7 +147,7 @@ def noisy_layers(model: Any, adjacency: SparseMatrix, key: jax.Array) -> tuple[j
     weights = model.weights_of_layers
     total, layers = weights[0] * x, []
     for weight, layer_key in zip(weights[1:], jax.random.split(key, model.layers), strict=True):
-        x = with_noise(spmm(adjacency, x), model.noise, layer_key)
+        x = with_noise(spmm(adjacency, x, moved=model.moved), model.noise, layer_key)
         total = total + weight * x
         layers.append(x)
     return total, layers

@@ -14,7 +14,7 @@ from jaxrec.sparse._matrices import (
     reads_rows,
 )
 from jaxrec.sparse._nodes import NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
-from jaxrec.sparse._products import gram, map_gram_columns, spmm
+from jaxrec.sparse._products import Moved, gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 
 __all__ = [
     "BCOO",
+    "Moved",
     "NodeOperator",
     "SparseMatrix",
     "SparseOperator",

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Inexact, Shaped
 
-from jaxrec.errors import MismatchError
+from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse._matrices import SparseOperator, rows_of_entries
 from jaxrec.sparse._nodes import Adjacency, NodeOperator
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
     from jax.experimental.sparse import BCOO
+
+Moved: TypeAlias = Literal["float32", "bfloat16"]
+"""The dtype in which a product reads its dense table."""
 
 
 def gram(matrix: SparseOperator, block: int = 256) -> Shaped[Array, "Q Q"]:
@@ -67,7 +70,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d"]:
+def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"], *, moved: Moved = "float32") -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].
@@ -81,12 +84,16 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d
         product is fast if its indices are flagged as sorted, its gradient is a plain segment sum. A `NodeOperator`
         multiplies in its own way.
       x: [Q, d] or [Q], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
+      moved: "bfloat16" rounds a float32 table, and on the way back the gradient of the product, to bfloat16 before
+        their rows are gathered, so that half the bytes move; entries, sums and results stay float32. The kernel of the
+        CPU reads float32: there it rounds as elsewhere and saves nothing.
 
     Returns:
       [P, d] or [P].
 
     Raises:
-      MismatchError: shapes or dtypes that do not fit.
+      JaxrecError: another word for `moved`.
+      MismatchError: shapes or dtypes that do not fit; `moved` for a matrix that is no float32 operator.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> spmm(operator(from_dense(jnp.array([[1.0, 2.0]]))), jnp.array([3.0, 4.0])).tolist()
@@ -94,8 +101,11 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d
     """
     check_product(matrix, x)
     x = jnp.asarray(x)  # a NumPy array would reach the gradient as it is, where a traced index cannot index it
+    check_moved(matrix, moved)
     if x.ndim == 1:
-        return spmm(matrix, x[:, None])[:, 0]
+        return spmm(matrix, x[:, None], moved=moved)[:, 0]
+    if moved == "bfloat16" and isinstance(matrix, SparseOperator):
+        return _moved_product(matrix, x)
     if x.dtype in (jnp.bfloat16, jnp.float16):
         wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == x.dtype else leaf, matrix)
         return spmm(wide, x.astype(jnp.float32)).astype(x.dtype)
@@ -104,6 +114,28 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"]) -> Inexact[Array, " P *d
     if isinstance(matrix, NodeOperator):
         return matrix.product(x)
     return _bcoo_product(matrix, x)
+
+
+def check_moved(matrix: Adjacency, moved: str) -> None:
+    """Refuse a dtype to move tables in that is unknown, or that the matrix is not made for.
+
+    Raises:
+      JaxrecError: an unknown word.
+      MismatchError: "bfloat16" for a matrix that is no float32 operator.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> check_moved(from_dense(jnp.ones((1, 1))), "bfloat16")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.MismatchError: moved="bfloat16" is for a float32 operator, got BCOO of float32; use sparse.operator, ...
+    """
+    if moved not in ("float32", "bfloat16"):
+        raise JaxrecError(f'moved must be "float32" or "bfloat16", got {moved!r}')
+    if moved == "bfloat16" and not (isinstance(matrix, SparseOperator) and matrix.data.dtype == jnp.float32):
+        made = type(matrix).__name__ + ("" if isinstance(matrix, NodeOperator) else f" of {matrix.data.dtype}")
+        raise MismatchError(
+            f'moved="bfloat16" is for a float32 operator, got {made}; use sparse.operator, on one device'
+        )
 
 
 def check_product(matrix: Adjacency, x: jax.Array) -> None:
@@ -152,6 +184,28 @@ def _product_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array)
 
 
 _operator_product.defvjp(_product_forward, _product_backward)
+
+
+@jax.custom_vjp
+def _moved_product(matrix: SparseOperator, x: jax.Array) -> jax.Array:
+    """The product of a float32 matrix with a table that is rounded to bfloat16, summed in float32."""
+    parts = (matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr)
+    # XLA may leave out a conversion there and back, which the CPU would have; rounding by name it may not.
+    rounded = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+    return product_of_shape(matrix.shape)(*parts, rounded.astype(jnp.bfloat16))
+
+
+def _moved_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
+    return _moved_product(matrix, x), (matrix, x)
+
+
+def _moved_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array) -> tuple[SparseOperator, jax.Array]:
+    # The derivative of rounding is taken as 1: a slope of 0 almost everywhere would train nothing.
+    matrix, x = residuals
+    return entry_gradient(matrix, g, x), _moved_product(matrix.T, g)
+
+
+_moved_product.defvjp(_moved_forward, _moved_backward)
 
 
 def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> SparseOperator:
@@ -230,12 +284,13 @@ def product_of_shape(shape: tuple[int, int]):
 
     def native(data, rows, columns, indptr, x):
         del rows
-        return native_product(shape, data, columns, indptr, x)
+        return native_product(shape, data, columns, indptr, x.astype(data.dtype))
 
     def segments(data, rows, columns, indptr, x):
         rows = rows_of_entries(indptr, data.shape[0]) if rows is None else rows
+        gathered = x[columns].astype(data.dtype)  # of what is moved in bfloat16, the rows are widened, not the table
         return jax.ops.segment_sum(
-            data[:, None] * x[columns], rows, num_segments=shape[0], indices_are_sorted=indptr.size > 0
+            data[:, None] * gathered, rows, num_segments=shape[0], indices_are_sorted=indptr.size > 0
         )
 
     @jax.custom_batching.custom_vmap

@@ -13,6 +13,8 @@ from jaxrec.errors import MismatchError
 from jaxrec.sparse._matrices import SparseOperator
 from jaxrec.sparse._nodes import Adjacency, NodeOperator
 from jaxrec.sparse._products import (
+    Moved,
+    check_moved,
     check_product,
     entry_gradient,
     fits_native,
@@ -29,7 +31,9 @@ BLOCK = 64
 _EXACT = 2**24  # integers up to here are exact in float32
 
 
-def spmm_rows(matrix: Adjacency, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"]) -> Shaped[Array, "R d"]:
+def spmm_rows(
+    matrix: Adjacency, x: Shaped[Array, "Q d"], rows: Integer[Array, " R"], *, moved: Moved = "float32"
+) -> Shaped[Array, "R d"]:
     """Compute selected rows of a product, (matrix x)[rows]; differentiable in the matrix and in x.
 
     y[j] = sum over the entries (rows[j], q) of matrix[rows[j], q] x[q].
@@ -43,11 +47,13 @@ def spmm_rows(matrix: Adjacency, x: Shaped[Array, "Q d"], rows: Integer[Array, "
       matrix: `SparseOperator` [P, Q], or a BCOO [P, Q].
       x: [Q, d], of the matrix's dtype.
       rows: int32 [R], in 0..P-1, in any order; a row may occur several times.
+      moved: see `spmm`; with "bfloat16" it is the whole product on every platform.
 
     Returns:
       [R, d].
 
     Raises:
+      JaxrecError: another word for `moved`.
       MismatchError: shapes or dtypes that do not fit.
 
     >>> from jaxrec.sparse import from_dense, operator
@@ -62,9 +68,10 @@ def spmm_rows(matrix: Adjacency, x: Shaped[Array, "Q d"], rows: Integer[Array, "
     if rows.ndim != 1 or not jnp.issubdtype(rows.dtype, jnp.integer):
         raise MismatchError(f"rows must be whole numbers [R], got {rows.dtype} {rows.shape}")
     if isinstance(matrix, NodeOperator):
+        check_moved(matrix, moved)
         return matrix.product_rows(x, rows)
-    if x.dtype in (jnp.bfloat16, jnp.float16) or not isinstance(matrix, SparseOperator):
-        return spmm(matrix, x)[rows]
+    if moved != "float32" or x.dtype in (jnp.bfloat16, jnp.float16) or not isinstance(matrix, SparseOperator):
+        return spmm(matrix, x, moved=moved)[rows]
     return _taken(matrix, jnp.asarray(x), rows.astype(jnp.int32))
 
 

@@ -15,6 +15,7 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import BPR, SquaredL2
 from jaxrec.protocols import Encoded
+from jaxrec.testing import adjacency_of, checkerboard
 from jaxrec.training import Batch, Objective, train_data
 
 USERS, ITEMS, DIM = 6, 5, 4
@@ -254,3 +255,18 @@ def test_an_adjacency_of_another_size_raises(key):
 
 def test_weights_given_as_a_list_stay_hashable():
     assert hash(LightGCN(layers=1, layer_weights=[0.5, 0.5])) == hash(LightGCN(layers=1, layer_weights=(0.5, 0.5)))
+
+
+def test_products_in_bfloat16_give_the_same_rows_in_training_and_in_ranking(key):
+    data = checkerboard()
+    adjacency = adjacency_of(data)
+    model = LightGCN(dim=8, layers=2, moved="bfloat16", num_users=17, num_items=17)
+    variables = model.init(key, adjacency)
+    users, items = model.apply(variables, adjacency)
+    user, item, negatives = jnp.array([0, 3]), jnp.array([5, 0]), jnp.array([[1], [2]])
+    rows = model.apply(variables, adjacency, user, item, negatives, method="encode")
+    np.testing.assert_allclose(rows.user, users[user], rtol=1e-6)
+    np.testing.assert_allclose(rows.negative[:, 0], items[negatives[:, 0]], rtol=1e-6)
+    exact, _ = model.clone(moved="float32").apply(variables, adjacency)
+    assert 0 < np.abs(users - exact).max() < 2**-8 * np.abs(exact).max()
+    assert users.dtype == variables["params"]["user_embedding"].dtype == jnp.float32

@@ -13,7 +13,7 @@ from jax.experimental.sparse import BCOO
 from jax.test_util import check_grads
 
 from jaxrec import sparse
-from jaxrec.errors import MismatchError
+from jaxrec.errors import JaxrecError, MismatchError
 
 M, N, D = 5, 7, 3
 KERNEL = "cpu_csr_sparse_dense_ffi"
@@ -453,3 +453,35 @@ def test_what_does_not_fit_raises(name):
     call, message = BAD[name]
     with pytest.raises(MismatchError, match=message):
         call()
+
+
+def rounded(x):
+    """To bfloat16 and back: 8 bits of the significand, ties to even."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def test_what_moves_in_bfloat16_is_rounded_before_and_summed_in_float32():
+    matrix, weights = as_operator(DENSE), np.asarray(Y)
+    product, pullback = jax.vjp(jax.jit(lambda x: sparse.spmm(matrix, x, moved="bfloat16")), X)
+    assert product.dtype == jnp.float32
+    np.testing.assert_allclose(product, DENSE @ rounded(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(pullback(weights)[0], DENSE.T @ rounded(weights), rtol=1e-5, atol=1e-6)
+    rows = np.array([3, 0, 3], np.int32)
+    np.testing.assert_array_equal(sparse.spmm_rows(matrix, X, rows, moved="bfloat16"), product[rows])
+
+
+def test_what_moves_in_bfloat16_is_gathered_so_on_accelerators():
+    matrix = as_operator(DENSE)
+    traced = jax.jit(lambda matrix, x: sparse.spmm(matrix, x, moved="bfloat16")).trace(matrix, X)
+    for platform in ("cuda", "tpu"):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert re.search(r"stablehlo.gather\"?\(.*tensor<7x3xbf16>", text)
+        assert re.search(r"scatter(.|\n)*tensor<5x3xf32>", text)
+
+
+def test_moving_in_bfloat16_is_refused_where_it_is_not_done():
+    with pytest.raises(MismatchError, match=r'moved="bfloat16" is for a float32 operator, got BCOO'):
+        sparse.spmm(as_sorted(DENSE), X, moved="bfloat16")
+    with pytest.raises(JaxrecError, match='moved must be "float32" or "bfloat16", got \'half\''):
+        sparse.spmm(as_operator(DENSE), X, moved="half")

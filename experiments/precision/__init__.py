@@ -1,0 +1,1 @@
+"""LightGCN with products in bfloat16 beside float32: the loss of quality, as a paired interval."""
