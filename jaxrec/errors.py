@@ -109,3 +109,14 @@ class OutputError(JaxrecError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class Terminated(SystemExit):
+    """SIGTERM came, and what was computed is kept where there are checkpoints; exit status 75, "try again later".
+
+    >>> Terminated().code
+    75
+    """
+
+    def __init__(self) -> None:
+        super().__init__(75)

@@ -673,6 +673,10 @@ class Callback(Protocol):
     2 ['item_embedding', 'user_embedding']
     """
 
+    only_writes: ClassVar[bool] = False
+    """Whether it writes what it is told, and neither stops a training nor asks for parameters. Of several processes
+    only the first tells it; all others tell what stops, in the same order."""
+
     def start(self, stage: StageInfo) -> None:
         """A stage of training starts; a callback may serve several, one after another."""
 

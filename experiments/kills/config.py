@@ -66,6 +66,32 @@ JOBS = {
     ),
 }
 
+
+class Processes(NamedTuple):
+    """A fit over two processes of which one is killed.
+
+    Attributes:
+      words: of `jaxrec fit`, without the data and where it writes; an epoch is one step.
+      users, items, pairs: of the generated data.
+      kills: how many.
+    """
+
+    words: tuple[str, ...]
+    users: int
+    items: int
+    pairs: int
+    kills: int
+
+
+PROCESSES = Processes(
+    (
+        *("--model", "lightgcn", "--loss", "bpr", "--dim", "16", "--layers", "2", "--batch-size", "8192"),
+        *("--epochs", "80", "--eval-every", "20", "--patience", "0", "--learning-rate", "0.01", "--no-refit"),
+        *("-k", "10", "--no-distances", "--layout", "rows", "--quiet", "--checkpoint-every", "1"),
+    ),
+    *(300, 400, 6000, 20),
+)
+
 # The setting that reaches the published recall soonest, so its epochs are among the shortest that Gowalla has.
 COST_MODEL = jaxrec.LightGCN(dim=64, layers=1)
 COST_OPTIONS = jaxrec.TrainingOptions(

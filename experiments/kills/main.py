@@ -20,6 +20,8 @@ import numpy as np
 
 import jaxrec
 from experiments.kills.config import COST_MODEL, COST_OPTIONS, JOBS
+from experiments.kills.outcome import run_outcome, timeless
+from experiments.kills.processes import kill_processes
 from jaxrec.protocols import EpochEvent
 
 COMMAND = (sys.executable, "-m", "jaxrec")
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       0 where every run that was killed ended like the one that was not, 1 elsewhere.
     """
     parser = argparse.ArgumentParser(prog="python -m experiments.kills", description=__doc__)
-    parser.add_argument("what", nargs="*", default=[*JOBS, "cost"], help="of fit, seeds, tune and cost; all by default")
+    parser.add_argument("what", nargs="*", default=[*JOBS, "processes", "cost"], help="all by default")
     parser.add_argument("--kills", type=int, help="how many, instead of the number in config.py")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     asked = parser.parse_args(argv)
@@ -43,9 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for what in asked.what:
         with tempfile.TemporaryDirectory() as folder:
             place = pathlib.Path(folder)
-            result = cost(place) if what == "cost" else kill(what, place, asked.kills, random.Random(asked.seed))
+            moments = random.Random(asked.seed)
+            if what == "cost":
+                result = cost(place)
+            elif what == "processes":
+                result = kill_processes(place, asked.kills, moments)
+            else:
+                result = kill(what, place, asked.kills, moments)
         print(json.dumps({"what": what, **result}), flush=True)
-        good = good and result.get("different", 0) == 0
+        good = good and not any(result.get(name, 0) for name in ("different", "unnamed", "beyond"))
     return 0 if good else 1
 
 
@@ -113,26 +121,15 @@ def _reached(place: pathlib.Path) -> str:
 
 
 def _run(place: pathlib.Path, status: int, out: str) -> Any:
-    """All of a run that is to be equal: every array, the records, the log and the figures, without the seconds."""
+    """All of a run that is to be equal."""
     del status, out
-    model = jaxrec.restore(place)
-    arrays = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves((dict(model.variables), model.scorer))]
-    log = [json.loads(line) for line in (place / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    metrics = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-    figures = [metrics[name] for name in ("test", "valid", "best_epoch")]
-    if "seeds" in metrics:
-        figures += [metrics["seeds"]["runs"], _timeless([metrics["seeds"]["test"]])]
-    return arrays, _timeless(model.info["records"]), _timeless(log), figures
+    return run_outcome(place)
 
 
 def _trials(place: pathlib.Path, status: int, out: str) -> Any:
     """All of a search that is to be equal: its trials but for their seconds."""
     del place, status
-    return _timeless(json.loads(out)["trials"])
-
-
-def _timeless(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if not name.endswith("seconds")} for row in rows]
+    return timeless(json.loads(out)["trials"])
 
 
 def cost(place: pathlib.Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 
 from jaxrec.cli._memory import huge_pages
+from jaxrec.cli._processes import ended_together, is_one_of_several, join_others
 from jaxrec.cli._signals import INTERRUPTED, TERMINATED, Terminated, told_of_termination
 from jaxrec.errors import JaxrecError
 from jaxrec.text import printable
@@ -21,6 +22,7 @@ __all__ = ["COMMANDS", "huge_pages", "main"]
 # Name, module of jaxrec.cli, and what `jaxrec --help` says.
 COMMANDS = (
     ("fit", "fit", "train a model on a data set or a file, and measure it"),
+    ("launch", "launch", "a fit in several processes whose devices make one mesh"),
     ("plan", "plan", "the bytes that a training takes on several devices"),
     ("tune", "tune", "search for the settings of a model that validate best"),
     ("blend", "blend", "the models of several run folders as one, with learnt weights"),
@@ -76,12 +78,17 @@ exit status:
   2                         a mistake, which one line names
   75, 130                   stopped by SIGTERM or Ctrl-C; a fit with
                             --checkpoint-every is kept at the end of the epoch,
-                            and `jaxrec fit --resume RUN` goes on
+                            and `jaxrec fit --resume RUN` goes on; 75 also where
+                            one of several processes was lost
 
 environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache
                             and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
+  JAXREC_COORDINATOR        HOST:PORT of the first of several processes that fit
+                            together, or detect, where JAX finds them;
+                            JAXREC_NUM_PROCESSES and JAXREC_PROCESS_ID go with
+                            the former
   JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=
                             glibc.malloc.hugetlb=1 (fit, evaluate, report and
                             recommend --all do so on Linux: large products are
@@ -111,9 +118,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _let_titles_through()
+        if words and is_one_of_several(words[0]):
+            return ended_together(lambda: _status(words, own_process=True))
+    return _status(words, own_process=argv is None)
+
+
+def _status(words: list[str], *, own_process: bool) -> int:
+    """Run one command, and make an exit status and a line of whatever goes wrong."""
     try:
-        with _warnings_in_one_line(), told_of_termination(argv is None):
-            status = _run(words, may_restart=argv is None)
+        with _warnings_in_one_line(), told_of_termination(own_process):
+            status = _run(words, may_restart=own_process)
         sys.stdout.flush()
         return status
     except Terminated:
@@ -167,16 +181,23 @@ def _run(words: list[str], may_restart: bool) -> int:
         restart_with_huge_pages()
     with _interrupts_at_once(may_restart):
         command = importlib.import_module(f"jaxrec.cli._{modules[name]}")
+    if may_restart and is_one_of_several(name):
+        # After the handlers of signals were set, since JAX sets its own, by which all stop at one point.
+        join_others()
     with _progress(rest):
         command.run(rest)
     return 0
 
 
 def _progress(rest: Sequence[str]) -> contextlib.AbstractContextManager[None]:
-    """Show the progress of long work on standard error, where neither --json nor --quiet is given."""
+    """Show the progress of long work on standard error, where neither --json nor --quiet is given.
+
+    Of several processes only the one that writes shows it.
+    """
+    from jaxrec.parallel import writes
     from jaxrec.progress import heard_by, shown
 
-    return heard_by(None) if set(_EVERYWHERE) & set(rest) else shown()
+    return heard_by(None) if set(_EVERYWHERE) & set(rest) or not writes() else shown()
 
 
 def _command_first(words: list[str], modules: Collection[str]) -> tuple[str, list[str]]:

@@ -18,16 +18,17 @@ from jaxrec.cli._devices import MeshOptions, layout_of
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
+from jaxrec.cli._processes import claimed_for_all, nothing_described, over_processes
 from jaxrec.cli._resume import (
     check_checkpoints,
     check_same,
-    checkpoints_of,
+    checkpoints_for_all,
     described_run,
     remove_checkpoints,
     resumed,
     run_of,
 )
-from jaxrec.cli._run_folder import claimed, metrics_document, replacing, seeds_document
+from jaxrec.cli._run_folder import metrics_document, replacing, seeds_document
 from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
@@ -42,6 +43,7 @@ from jaxrec.fitting._publishing import log_path
 from jaxrec.fitting._storage import restore
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import SquaredError
+from jaxrec.parallel import writes
 from jaxrec.progress import work
 from jaxrec.ranking._topk import check_list_length, users_per_tile
 from jaxrec.reports._averages import average_reports
@@ -351,6 +353,7 @@ def run(argv: Sequence[str]) -> None:
     if choices.chooses and (command.seeds > 1 or command.from_run is not None):
         flag = "--seeds" if command.seeds > 1 else "--from"
         raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
+    command = over_processes(command, command.seeds, choices.chooses)
     layout = layout_of(command)
     if command.devices is not None and (command.seeds > 1 or choices.chooses):
         what = f"{name} chooses among several" if choices.chooses else f"--seeds {command.seeds} trains several at once"
@@ -361,10 +364,11 @@ def run(argv: Sequence[str]) -> None:
     kinds = (choices.model, *choices.parts.values(), *(part for _, part in choices.own.values() if part is not None))
     start = None if command.from_run is None else restore(command.from_run, kinds=kinds)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(claimed(command.out, command.data, name.rpartition(":")[2].lower()))
+        folder = stack.enter_context(claimed_for_all(command.out, command.data, name.rpartition(":")[2].lower()))
         resumable = command.checkpoint_every is not None
         this = run_of(folder, argv, command) if again is None else again[0]
-        change = stack.enter_context(described_run(this, resumable, command.quiet))
+        describing = described_run(this, resumable, command.quiet) if writes() else nothing_described()
+        change = stack.enter_context(describing)
         data, data_options = read_data(command.data, command.data_and_split)
         parts = split_data(data, data_options)
         for text in (*parts.train.notes, *parts.notes):
@@ -379,13 +383,13 @@ def run(argv: Sequence[str]) -> None:
         if command.devices is not None and layout is None:
             layout, why = layout_for(module, parts, options, devices=command.devices)
             note(f"{layout}: {why}", command.quiet)
-        log = log_path(folder) if choices.trained else None
+        log = log_path(folder) if choices.trained and writes() else None
         how: dict[str, Any] = {
             "init": start,
             "log": log,
             "callbacks": callbacks,
             **({} if layout is None else {"mesh": layout}),
-            **checkpoints_of(command, folder, again is not None, this.began),
+            **checkpoints_for_all(command, folder, again is not None, this.began),
         }
         change(began=True)
         if choices.chooses:
@@ -399,6 +403,9 @@ def run(argv: Sequence[str]) -> None:
         for text in model.info.get("warm_start", {}).get("notes", ()):
             note(text, command.quiet)
         model = dataclasses.replace(model, info={**model.info, "source": source, "seed": command.seed})
+        if not writes():  # it takes part in what the first process measures, and writes nothing
+            measure_test(command, models, parts, k)
+            return
         # Saved before it is measured, so that no training is lost.
         with replacing(model, folder, log) as saved:
             before = time.perf_counter()

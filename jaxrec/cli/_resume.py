@@ -20,6 +20,7 @@ from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_
 from jaxrec.cli._source import placed
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
 from jaxrec.fitting._resume import FILE, INSIDE, RUN_FILE, checkpoints_in
+from jaxrec.parallel._processes import from_writer
 from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 
 FORMAT, FORMAT_VERSION = "jaxrec-run", 1
@@ -132,7 +133,7 @@ def resumed(argv: Sequence[str]) -> tuple[Run, ResumeCommand, list[str]] | None:
         examples=("jaxrec fit --resume runs/long",),
     )
     command = parse(ResumeCommand, own, "fit", guide)
-    run = read_run(command.resume)
+    run = _for_all(command.resume)
     if run is None:
         raise RunFolderError(
             f"there is no run to resume in {command.resume!r}: it has no {RUN_FILE}; name a run folder"
@@ -145,6 +146,20 @@ def resumed(argv: Sequence[str]) -> tuple[Run, ResumeCommand, list[str]] | None:
             f"{foreign[0]}"
         )
     return run, command, others
+
+
+def _for_all(folder: str) -> Run | None:
+    """`read_run`; of several processes the first reads, and tells the others."""
+    found = from_writer(lambda: _told(read_run(folder)))
+    return (
+        None
+        if found is None
+        else Run(**{**found, "folder": pathlib.Path(found["folder"]), "argv": tuple(found["argv"])})
+    )
+
+
+def _told(run: Run | None) -> dict[str, Any] | None:
+    return None if run is None else {**values_of(run), "folder": str(run.folder)}
 
 
 def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -253,6 +268,17 @@ def check_checkpoints(command: Any, choices: Any) -> None:
         name, what = choices.model_word, "a search" if choices.chooses else "solved, not trained"
         raise JaxrecError(f"--checkpoint-every: {name} is {what}, so there is nothing to resume")
     load_orbax()
+
+
+def checkpoints_for_all(command: Any, folder: pathlib.Path, again: bool, began: bool) -> dict[str, Any]:
+    """`checkpoints_of`; of several processes the first looks at the folder, and tells the others."""
+    if command.checkpoint_every is None:
+        return from_writer(lambda: checkpoints_of(command, folder, again, began))
+    names = from_writer(lambda: sorted(checkpoints_of(command, folder, again, began)))
+    place = folder / INSIDE
+    checkpoint = Checkpoint(place, command.checkpoint_every)
+    given = {"checkpoint": checkpoint, "resume": place, "other_machine": command.other_machine}
+    return {name: given[name] for name in names}
 
 
 def checkpoints_of(command: Any, folder: pathlib.Path, again: bool, began: bool) -> dict[str, Any]:

@@ -6,14 +6,12 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+from jaxrec.errors import Terminated
+
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 TERMINATED = 75
 """The exit status after SIGTERM: "try again later", which schedulers know as EX_TEMPFAIL."""
-
-
-class Terminated(SystemExit):
-    """SIGTERM came."""
 
 
 @contextlib.contextmanager
@@ -30,7 +28,7 @@ def told_of_termination(own_process: bool) -> Iterator[None]:
         return
 
     def stop(number: int, frame: object) -> None:
-        raise Terminated(TERMINATED)
+        raise Terminated
 
     signal.signal(signal.SIGTERM, stop)
     try:

@@ -15,6 +15,7 @@ from jaxrec.factorization._implicit import rotated, rungs_of, solve_bucket
 from jaxrec.parallel import Placement, place
 from jaxrec.parallel._mesh import AXES, put
 from jaxrec.parallel._placement import Side
+from jaxrec.parallel._processes import fetched
 from jaxrec.sparse import SparseOperator
 
 Penalties = tuple[jax.Array, ...]
@@ -76,7 +77,7 @@ def solved_on(
         items = half(*rotated(users), items_rows, num_users)
         items, spectrum = rotated(items)
         users = half(items, spectrum, users_rows, num_items)
-    found_users, found_items = placement.back(np.asarray(users), "users"), placement.back(np.asarray(items), "items")
+    found_users, found_items = placement.back(fetched(users), "users"), placement.back(fetched(items), "items")
     return jnp.asarray(found_users), jnp.asarray(found_items)
 
 

@@ -35,7 +35,9 @@ from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.models._base import model_scorer
 from jaxrec.models._fold_in import fold_in_of
-from jaxrec.parallel import Layout, placement_for
+from jaxrec.parallel import Layout, placement_for, writes
+from jaxrec.parallel._processes import from_writer
+from jaxrec.parallel._processes import several as several_processes
 from jaxrec.progress import heard, work
 from jaxrec.protocols import Loss, StageInfo
 from jaxrec.pytrees import stack
@@ -110,7 +112,8 @@ def fit(
       other_machine: resume also with other devices, cores or versions, where equal bits cannot be promised.
       mesh: several devices to train on, see `jaxrec.parallel.Layout`: a number of them, a layout, or a mesh of JAX with
         the axes "rows" and "columns". The draws are those of one device, and what comes back, and what is kept in
-        checkpoints, is of no mesh. `info["mesh"]` says what was used.
+        checkpoints, is of no mesh. `info["mesh"]` says what was used. Several processes (`jaxrec.parallel.join`) all
+        make the same call, with the devices of all, and get the same model; the first alone writes.
 
     Returns:
       The fitted model.
@@ -122,6 +125,7 @@ def fit(
         `resume` with other arguments or data, or on another machine.
       RunFolderError: checkpoints that cannot be read or written.
       NonFiniteLossError: the loss became infinite or NaN.
+      Terminated: SIGTERM came to one of several processes; all of them have kept what there was.
 
     >>> import jaxrec
     >>> from jaxrec.losses import Logistic
@@ -262,11 +266,17 @@ def _run(
     if mesh is not None:
         devices, why = mesh_for(mesh, plan, options, several)
         plan = make_plan(model, data, options[0], weights, devices[0])
-        if progress:
+        if progress and writes():
             print(f"{devices[1]}: {why}", file=sys.stderr)
+    elif several_processes() and is_trained(model):
+        raise JaxrecError(
+            f"mesh is None in {jax.process_count()} processes, each of which would train alone; pass "
+            f"mesh={jax.device_count()}, all their devices together"
+        )
     start = None if init is None else warm_start(init, plan.model, plan.split)
     tell_dislikes(plan.split.fitted, plan.task)
     told = [registry.make("callback", callback) for callback in callbacks]
+    told = [each for each in told if writes() or not getattr(each, "only_writes", False)]
     kept = checkpoint is not None or resume is not None
     if kept and not is_trained(model):
         name = type(model).__name__
@@ -277,16 +287,16 @@ def _run(
     place = "" if devices is None else str(devices[1])
     with keeping(checkpoint, resume, other_machine, same, several, place) as keeper:
         if is_trained(model):
-            if log is not None:
+            if log is not None and writes():
                 _begin_log(log, keeper, len(keys))
                 told.append(JsonLines(log))
-            told += [ProgressBar()] if progress or heard() else []
+            told += [ProgressBar()] if (progress or heard()) and writes() else []
             how = {"start": start, "callbacks": told, "several": several, "keeper": keeper, "devices": devices}
             run = functools.partial(_trained, plan, options, keys, **how)
         else:
             run = functools.partial(_solved, plan, keys, None if devices is None else devices[0])
         if keeper is not None and keeper.saved is None:
-            write_base(keeper.folder, plan, keys[0])
+            from_writer(functools.partial(write_base, keeper.folder, plan, keys[0]))
         stages = [[stage] for stage in _first_stage(run, plan, options, keeper)]
         if plan.refit_on is not None:
             epochs = [max(first.best_epoch, 1) for (first,) in stages]

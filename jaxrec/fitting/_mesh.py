@@ -21,6 +21,7 @@ from jaxrec.models._base import model_scorer
 from jaxrec.parallel import Layout, PlacedModel, PlacedStep, Placement, sharded_operator
 from jaxrec.parallel._mesh import put, replicated
 from jaxrec.parallel._placed import Sides, original_array, placed_array, sharding_of, sides_of
+from jaxrec.parallel._processes import writes
 from jaxrec.protocols import StageInfo
 from jaxrec.training import TrainData, TrainState
 from jaxrec.training._progress import Keeper, MemberProgress, Progress
@@ -85,6 +86,17 @@ class MeshTraining:
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
+    def to_write(self, tree: Any) -> Any:
+        """`original`, for the process that writes; others take part in it, and keep an empty array of each."""
+        if writes():
+            return self.original(tree)
+        # Array by array, so that they have one of them at a time.
+        return jax.tree_util.tree_map_with_path(lambda path, leaf: self._emptied(path, leaf), tree)
+
+    def _emptied(self, path: Any, leaf: Any) -> Any:
+        original = original_array(leaf, self.placement, self._sides_at(path, leaf.shape))
+        return original if isinstance(original, jax.Array) else np.zeros(0, original.dtype)
+
     def scorer(self, params: Any) -> Any:
         """The scorer of the model, computed on the mesh, in the order of the data."""
 
@@ -135,9 +147,18 @@ class _OriginalOrder:
         reached = self._keeper.begun(stage, self._training.original(state))
         return None if reached is None else self._mapped(reached, self._training.placed)
 
+    def step(self, progress: Progress) -> int:
+        """See `Keeper`."""
+        return self._keeper.step(progress)
+
+    def due(self, progress: Progress, *, now: bool = False) -> bool:
+        """See `Keeper`."""
+        return self._keeper.due(progress, now=now)
+
     def take(self, progress: Progress, *, now: bool = False) -> None:
         """See `Keeper`."""
-        self._keeper.take(self._mapped(progress, self._training.original), now=now)
+        if self._keeper.due(progress, now=now):
+            self._keeper.take(self._mapped(progress, self._training.to_write), now=now)
 
     @staticmethod
     def _mapped(progress: Progress, way: Any) -> Progress:
@@ -218,7 +239,7 @@ def _leaves_padding_alone(optimizer: Any) -> bool:
 def on_host(several: bool) -> Iterator[None]:
     """Where there are several devices, make arrays on the host's, so that none of them holds all of the data."""
     try:
-        host = jax.devices("cpu")[0] if several else None
+        host = jax.local_devices(backend="cpu")[0] if several else None
     except RuntimeError:  # a process that was told to use an accelerator alone
         host = None
     if host is None:

@@ -23,8 +23,10 @@ from jaxrec.fitting._plan import FitPlan
 from jaxrec.fitting._versions import versions
 from jaxrec.fitting._warm_start import WarmStart
 from jaxrec.fitting._weights import described_weights
-from jaxrec.training._checkpoint import Checkpoint, Store, reason_of, write_whole
+from jaxrec.parallel._processes import from_writer
+from jaxrec.training._checkpoint import Checkpoint, reason_of, write_whole
 from jaxrec.training._keeper import FolderKeeper, newest
+from jaxrec.training._shared_store import store_of
 
 FILE = "fit.json"
 FORMAT, FORMAT_VERSION = "jaxrec-checkpoints", 1
@@ -149,10 +151,13 @@ def keeping(
         return
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         raise JaxrecError(f"checkpoint must be a Checkpoint, got {checkpoint!r}; pass checkpoint=Checkpoint(folder)")
-    folder, kept = _folder_of(checkpoint, resume)
+    # Of several processes the first alone looks at the folder, and says what it is to all.
+    place, kept = from_writer(lambda: _named(checkpoint, resume))
+    folder, now = pathlib.Path(place), from_writer(lambda: machine(mesh))
     every, keep = (checkpoint.every, checkpoint.keep) if checkpoint else (kept["every"], kept["keep"])
-    store = Store(folder, keep)
-    with _owned(folder):
+    store = store_of(folder, keep)
+    with contextlib.ExitStack() as stack:
+        from_writer(lambda: stack.enter_context(_owned(folder)))
         saved = None
         if resume is not None:
             _check_same(folder, kept, fit)
@@ -161,14 +166,21 @@ def keeping(
                 told = f"no checkpoint was written yet in {str(folder)!r}, so the fit starts anew"
                 warnings.warn(told, UserWarning, stacklevel=4)
             else:
-                _check_machine(folder, kept, machine(mesh), other_machine)
+                _check_machine(folder, kept, now, other_machine)
             store.drop_after(-1 if saved is None else saved.step)
         if saved is None:
-            _write(folder, {"every": every, "keep": keep, "fit": dict(fit), "machine": machine(mesh)})
+            document = {"every": every, "keep": keep, "fit": dict(fit), "machine": now}
+            from_writer(lambda: _write(folder, document))
         try:
             yield FolderKeeper(store, every, several, saved)
         finally:
             store.close()
+
+
+def _named(checkpoint: Checkpoint | None, resume: Any) -> tuple[str, dict[str, Any]]:
+    """`_folder_of`, as plain JSON values."""
+    folder, kept = _folder_of(checkpoint, resume)
+    return str(folder), kept
 
 
 def _folder_of(checkpoint: Checkpoint | None, resume: Any) -> tuple[pathlib.Path, dict[str, Any]]:

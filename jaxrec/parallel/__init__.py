@@ -1,10 +1,11 @@
-"""Several devices: layouts and meshes, placements of users and items, the adjacency in parts, and bytes."""
+"""Several devices and processes: layouts and meshes, placements, the adjacency in parts, bytes, joining others."""
 
 from jaxrec.parallel._bytes import Gathered, communicated_bytes, gathered_bytes
 from jaxrec.parallel._mesh import Layout, as_mesh, devices_for
 from jaxrec.parallel._operator import ShardedOperator, placement_for, sharded_operator
 from jaxrec.parallel._placed import PlacedModel, PlacedStep
 from jaxrec.parallel._placement import Placement, contiguous, in_place, place
+from jaxrec.parallel._processes import guard, join, writes
 
 __all__ = [
     "Gathered",
@@ -18,8 +19,11 @@ __all__ = [
     "contiguous",
     "devices_for",
     "gathered_bytes",
+    "guard",
     "in_place",
+    "join",
     "place",
     "placement_for",
     "sharded_operator",
+    "writes",
 ]

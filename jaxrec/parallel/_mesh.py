@@ -80,7 +80,8 @@ def devices_for(number: int) -> list[Any]:
     """The first devices of JAX.
 
     Raises:
-      JaxrecError: there are fewer; the message has the line that makes fake ones.
+      JaxrecError: there are fewer; the message has the line that makes fake ones. Or there are more, and several
+        processes have them.
 
     >>> len(devices_for(1))
     1
@@ -90,6 +91,11 @@ def devices_for(number: int) -> list[Any]:
         raise JaxrecError(
             f"{number} devices are asked for and JAX has {len(found)} ({found[0].platform}); ask for {len(found)}, or "
             f"start with {FAKE}={number} for fake ones on the CPU"
+        )
+    if number != len(found) and jax.process_count() > 1:
+        raise JaxrecError(
+            f"{number} devices are asked for, and {jax.process_count()} processes have {len(found)} together; ask for "
+            "all of them, since every process takes part"
         )
     return found[:number]
 
@@ -136,6 +142,17 @@ def replicated(mesh: Mesh) -> NamedSharding:
     True
     """
     return NamedSharding(mesh, P())
+
+
+def own_places(mesh: Mesh, axis: str) -> list[int]:
+    """Where along an axis of a mesh this process has devices.
+
+    >>> own_places(Layout().mesh(), "rows")
+    [0]
+    """
+    by_axis = np.moveaxis(mesh.devices, mesh.axis_names.index(axis), 0)
+    own = jax.process_index()
+    return [at for at, devices in enumerate(by_axis) if any(each.process_index == own for each in devices.flat)]
 
 
 def put(array: Any, sharding: NamedSharding) -> jax.Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.parallel._mesh import Layout, put, replicated
+from jaxrec.parallel._mesh import Layout, own_places, put, replicated
 from jaxrec.parallel._placement import Placement, in_place, place
 from jaxrec.pytrees import register
 from jaxrec.sparse import SparseOperator, reads_rows
@@ -185,26 +184,27 @@ def sharded_operator(
     lengths[nodes] = np.diff(pointers)
     starts = np.zeros(size, np.int64)
     starts[nodes] = pointers[:-1]
-    ends = np.cumsum(lengths)
-    # Where each entry was: the rows in their new order, each as the run of entries that it had.
-    order = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if size else 0)
-    data, columns = np.asarray(adjacency.data)[order], nodes[np.asarray(adjacency.columns)[order]]
     each = size // layout.rows
-    bounds = np.concatenate([[0], ends])[::each][: layout.rows + 1]
-    longest = int(np.diff(bounds).max())
+    data, columns = np.asarray(adjacency.data), np.asarray(adjacency.columns)
+    longest = int(lengths.reshape(layout.rows, each).sum(axis=1).max())
+    # Of several processes each fills the parts of its own devices; zeros that nobody touches take no memory.
     filled = {
         "entries": np.zeros((layout.rows, longest), data.dtype),
-        **({"entry_rows": np.full((layout.rows, longest), each, np.int32)} if reads_rows() else {}),
+        **({"entry_rows": np.zeros((layout.rows, longest), np.int32)} if reads_rows() else {}),
         "entry_columns": np.zeros((layout.rows, longest), np.int32),
         "pointers": np.zeros((layout.rows, each + 1), np.int32),
     }
-    for at, (first, last) in enumerate(itertools.pairwise(bounds)):
-        own = lengths[at * each : (at + 1) * each]
-        filled["entries"][at, : last - first] = data[first:last]
-        filled["entry_columns"][at, : last - first] = columns[first:last]
+    for at in own_places(mesh, "rows"):
+        own, until = lengths[at * each : (at + 1) * each], filled["pointers"][at, 1:]
+        np.cumsum(own, out=until)
+        last = int(until[-1]) if each else 0
+        # Where each entry was: the rows in their new order, each as the run of entries that it had.
+        order = np.repeat(starts[at * each : (at + 1) * each] - (until - own), own) + np.arange(last)
+        filled["entries"][at, :last] = data[order]
+        filled["entry_columns"][at, :last] = nodes[columns[order]]
         if "entry_rows" in filled:
-            filled["entry_rows"][at, : last - first] = np.repeat(np.arange(each, dtype=np.int32), own)
-        np.cumsum(own, out=filled["pointers"][at, 1:])
+            filled["entry_rows"][at, :last] = np.repeat(np.arange(each, dtype=np.int32), own)
+            filled["entry_rows"][at, last:] = each
     rows, everywhere = NamedSharding(mesh, P("rows")), replicated(mesh)
     made: dict[str, Any] = {name: put(array, rows) for name, array in filled.items()}
     return ShardedOperator(

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 from jaxrec.errors import JaxrecError
 from jaxrec.parallel._mesh import AXES, put, replicated
 from jaxrec.parallel._placement import Placement
+from jaxrec.parallel._processes import fetched
 from jaxrec.pytrees import register
 
 Sides = tuple[str, ...]
@@ -163,6 +164,8 @@ def placed_array(array: Any, placement: Placement, sides: Sides, sharding: Named
     (2,)
     """
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        if array.is_fully_addressable and not sharding.is_fully_addressable:  # of several processes each puts its own
+            return jax.random.wrap_key_data(put(jax.random.key_data(array), sharding), impl=jax.random.key_impl(array))
         return jax.device_put(array, sharding)
     array = np.asarray(array)
     return put(placement.placed(array, sides[0]) if sides and sides[0] else array, sharding)  # pyright: ignore[reportArgumentType]
@@ -177,7 +180,7 @@ def original_array(array: jax.Array, placement: Placement, sides: Sides) -> np.n
     """
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return array
-    out = np.asarray(array)
+    out = fetched(array)
     for axis, side in enumerate(sides):
         if side:
             out = np.take(out, placement.rows_of(side), axis)  # pyright: ignore[reportArgumentType]

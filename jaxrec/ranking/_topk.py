@@ -25,7 +25,8 @@ from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.parallel import Layout, as_mesh
-from jaxrec.parallel._mesh import replicated
+from jaxrec.parallel._mesh import put, replicated
+from jaxrec.parallel._processes import fetched, several
 from jaxrec.progress import work
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import goes_by_blocks, plain_top_k, top_k, top_k_by_item
@@ -110,11 +111,12 @@ def recommend_lists(
     if seen is not None and not few:
         seen = SeenItems(*map(jax.device_put, seen)) if len(seen.items) else None
     if devices is not None:
-        scorer, seen, allowed = jax.device_put((scorer, seen, allowed), replicated(devices))
+        scorer, seen, allowed = _everywhere((scorer, seen, allowed), devices)
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
     own = tile * max(tiles, 1)  # users of a device in one call
     size, kind = own * number_of, structure_of(scorer)
+    apart = list[Any]()  # where several processes have the devices, each keeps its own lists until all are made
     with work("ranking", len(users), unit="users") as told:
         for start in range(0, len(users), size):
             part = users[start : start + size]
@@ -127,10 +129,18 @@ def recommend_lists(
                 call = _rank_on(scorer, padded, counts, seen, allowed, k=width, tile=tile, structure=kind, mesh=devices)
             else:
                 call = _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
+            if devices is not None and several():
+                apart.append(jax.block_until_ready(call))
+                told.advance(len(part))
+                continue
             found = jax.device_get(call)  # waiting bounds the memory: several in flight each hold a tile of scores
             items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
             check_finite(part, found[2][: len(part)])
             told.advance(len(part))
+    for start, call in zip(range(0, len(users), size), apart, strict=False):
+        part, found = users[start : start + size], [fetched(array) for array in call]
+        items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
+        check_finite(part, found[2][: len(part)])
     return items, scores
 
 
@@ -384,6 +394,12 @@ def _rank(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rank the first `count` users: items [n, k], scores [n, k], and bool [n], True if a score is NaN or +inf."""
     return _ranked(scorer, users, count, seen, allowed, k=k, tile=tile)
+
+
+def _everywhere(tree: Any, mesh: Mesh) -> Any:
+    """Arrays on every device of a mesh; where several processes have them, each puts its own copy onto its own."""
+    sharding = replicated(mesh)
+    return jax.tree.map(lambda leaf: put(leaf, sharding), tree) if several() else jax.device_put(tree, sharding)
 
 
 @functools.partial(jax.jit, static_argnames=("k", "tile", "structure", "mesh"))

@@ -8,7 +8,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from jaxrec._checks import number, whole
 from jaxrec.errors import JaxrecError
@@ -165,6 +165,8 @@ class JsonLines(Callback):
     {"stage": "refit", "epoch": 1, "seconds": 0.5, "loss": 0.69}
     """
 
+    only_writes: ClassVar[bool] = True
+
     def __init__(self, path: str | pathlib.Path = "log.jsonl") -> None:
         self.path = pathlib.Path(path)
         self._file: TextIO | None = None
@@ -210,6 +212,8 @@ class ProgressBar(Callback):
     >>> bar(EpochEvent(EpochRecord(1, 0.5, {"loss": 0.7}), dict))
     >>> bar.finish()
     """
+
+    only_writes: ClassVar[bool] = True
 
     def start(self, stage: StageInfo) -> None:
         """Begin to show the stage."""

@@ -14,7 +14,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -88,6 +88,38 @@ class Leaf:
         return Leaf(path, array.shape, array.dtype.name, digest)
 
 
+class Checkpoints(Protocol):
+    """Where checkpoints are: the store of one process, or of several, see `Store`."""
+
+    folder: pathlib.Path
+
+    def steps(self) -> list[int]:
+        """See `Store`."""
+        ...
+
+    def save(
+        self, step: int, items: Mapping[str, Sequence[tuple[str, np.ndarray]]], document: Mapping[str, Any], best: int
+    ) -> None:
+        """See `Store`."""
+        ...
+
+    def document(self, step: int) -> dict[str, Any]:
+        """See `Store`."""
+        ...
+
+    def arrays(self, step: int, item: str, document: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
+        """See `Store`."""
+        ...
+
+    def drop_after(self, step: int) -> None:
+        """See `Store`."""
+        ...
+
+    def close(self) -> None:
+        """See `Store`."""
+        ...
+
+
 class Store:
     """The checkpoints of a folder by their step, a rising number.
 
@@ -152,7 +184,7 @@ class Store:
         """
         ocp = load_orbax()
         with _damage(step):
-            with contextlib.closing(ocp.Checkpointer(ocp.JsonCheckpointHandler())) as reader:
+            with contextlib.closing(_alone(ocp, ocp.JsonCheckpointHandler)) as reader:
                 kept = reader.restore(self._root / str(step) / _META)
             if hashlib.sha256(kept["text"].encode()).hexdigest() != kept["sha256"]:
                 raise ValueError("its description has another checksum")
@@ -174,7 +206,7 @@ class Store:
                 like = {_name(at): jax.ShapeDtypeStruct(leaf.shape, np.dtype(leaf.dtype))}
                 how = ocp.checkpoint_utils.construct_restore_args(like)
                 # One by one: of several, a damaged one leaves the reads of the others behind, which fail later, aloud.
-                with contextlib.closing(ocp.PyTreeCheckpointer()) as reader:
+                with contextlib.closing(_alone(ocp, ocp.PyTreeCheckpointHandler)) as reader:
                     args = ocp.args.PyTreeRestore(like, restore_args=how, partial_restore=True)
                     array = np.asarray(reader.restore(self._root / str(step) / item, args=args)[_name(at)])
                 if Leaf.of(leaf.path, array) != leaf:
@@ -208,10 +240,23 @@ class Store:
         options = ocp.CheckpointManagerOptions(
             best_fn=best,
             preservation_policy=policy,
+            create=False,  # Orbax makes no folder where some of the processes take part; we have made it
             enable_async_checkpointing=False,
             cleanup_tmp_directories=True,
+            multiprocessing_options=_first_of_all(ocp),
         )
         return ocp.CheckpointManager(self._root, options=options)
+
+
+def _first_of_all(ocp: Any) -> Any:
+    """Of several processes the first reads and writes alone, so there is nobody to wait for."""
+    how = {"primary_host": 0, "active_processes": {0}, "barrier_sync_key_prefix": "jaxrec"}
+    return ocp.options.MultiprocessingOptions(**how)
+
+
+def _alone(ocp: Any, handler: Any) -> Any:
+    how = {"multiprocessing_options": _first_of_all(ocp)}
+    return ocp.Checkpointer(handler(**how), **how)
 
 
 def load_orbax() -> Any:

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import RunFolderError
+from jaxrec.parallel._processes import from_writer
 from jaxrec.protocols import StageInfo
-from jaxrec.training._checkpoint import Store
+from jaxrec.training._checkpoint import Checkpoints
 from jaxrec.training._progress import EpochRecord, MemberProgress, Progress
 
 Pairs = list[tuple[str, np.ndarray]]
@@ -57,7 +58,7 @@ class Saved:
         return told
 
 
-def newest(store: Store) -> Saved | None:
+def newest(store: Checkpoints) -> Saved | None:
     """The newest checkpoint that is whole; None where there is none at all. A damaged one is told.
 
     Raises:
@@ -78,7 +79,7 @@ def newest(store: Store) -> Saved | None:
     return None
 
 
-def _read(store: Store, step: int) -> Saved:
+def _read(store: Checkpoints, step: int) -> Saved:
     document = store.document(step)
     state = store.arrays(step, "state", document)
     known, of = document["best"], document["best"]["members"]
@@ -103,7 +104,7 @@ class FolderKeeper:
       saved: what an earlier process has kept.
     """
 
-    def __init__(self, store: Store, every: int, several: bool, saved: Saved | None) -> None:
+    def __init__(self, store: Checkpoints, every: int, several: bool, saved: Saved | None) -> None:
         self._store, self._every, self._several, self.saved = store, every, several, saved
         self._finished: dict[str, Any] = {} if saved is None else dict(saved.document["finished"])
         self._best = list[Best | None]() if saved is None else list(saved.best)
@@ -148,12 +149,20 @@ class FolderKeeper:
             members.append(own)
         return Progress(tree_of(saved.state, state), tuple(members), document["callbacks"], document["compile_seconds"])
 
+    def step(self, progress: Progress) -> int:
+        """See `Keeper`."""
+        before = [len(member["records"]) for stage in self._finished.values() for member in stage["members"]]
+        return progress.epoch + max(before, default=0)
+
+    def due(self, progress: Progress, *, now: bool = False) -> bool:
+        """See `Keeper`."""
+        return now or progress.over or progress.epoch % self._every == 0
+
     def take(self, progress: Progress, *, now: bool = False) -> None:
         """See `Keeper`."""
-        if not (now or progress.over or progress.epoch % self._every == 0):
+        if not self.due(progress, now=now):
             return
-        before = [len(member["records"]) for stage in self._finished.values() for member in stage["members"]]
-        step = progress.epoch + max(before, default=0)
+        step = self.step(progress)
         items = {"state": pairs_of(progress.state)}
         if self._note_best(progress):
             self._best_step, self._number = step, self._number + 1
@@ -195,7 +204,7 @@ class FolderKeeper:
         """
         size = sum(array.nbytes for _, array in pairs_of(state))
         folder = self._store.folder
-        free = shutil.disk_usage(_existing(folder)).free
+        free = from_writer(lambda: shutil.disk_usage(_existing(folder)).free)
         if not self._probed and free < 3 * size:
             raise RunFolderError(
                 f"{str(folder)!r} has room for {free / 1e6:,.0f} MB, and two checkpoints take up to "

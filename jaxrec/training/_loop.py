@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec._checks import whole
-from jaxrec.errors import JaxrecError, NonFiniteLossError
+from jaxrec.errors import JaxrecError, NonFiniteLossError, Terminated
+from jaxrec.parallel._processes import agreed, stop_together
+from jaxrec.parallel._processes import several as processes
 from jaxrec.progress import work
 from jaxrec.protocols import Callback, EpochEvent, Negatives, StageInfo
 from jaxrec.pytrees import structure_of
@@ -25,6 +28,8 @@ from jaxrec.training._progress import EpochRecord, Keeper, MemberProgress, Progr
 from jaxrec.training._signals import deferred_signals
 from jaxrec.training._state import Params, TrainData, TrainState
 from jaxrec.training._step import Step
+
+_POINTS = itertools.count(1)  # epochs of this process, of all its trainings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +199,7 @@ def train(
       callbacks: told of every epoch of every member; see `jaxrec.protocols.Callback`.
       stage: what the callbacks are told at the start.
       keeper: keeps the progress, and says where to start from. Ctrl-C and SIGTERM then wait for the end of the epoch.
+        With several processes SIGTERM always does, and ends all of them there.
       original: gives a state in the order of the data, where the training has it in another one: for what callbacks
         and the state of an error get.
 
@@ -205,6 +211,7 @@ def train(
         a training in which no parameter moved.
       NonFiniteLossError: a loss, a parameter or a number of the optimizer of a member that has not stopped became
         infinite or NaN; its `state` is the one of this member before that epoch.
+      Terminated: SIGTERM came to one of several processes.
 
     >>> import jaxrec
     >>> from jaxrec.losses import BPR
@@ -251,7 +258,8 @@ def train(
     def progress() -> Progress:
         return Progress(state, tuple(member.progress() for member in members), states_of(callbacks), compile_seconds)
 
-    with deferred_signals(keeper is not None) as signals, _told(callbacks, stage) as tell:
+    # Of several processes JAX has the signals, so that all stop at one point.
+    with deferred_signals(keeper is not None and not processes()) as signals, _told(callbacks, stage) as tell:
         if reached is not None:
             give_back(callbacks, reached.callbacks)
         while not all(member.stopped for member in members):
@@ -279,10 +287,14 @@ def train(
                 best = member.take(record, copied)
                 params_of = functools.partial(_params_of, functools.partial(given, state, at))
                 event = EpochEvent(record, params_of, at, best)
-                if tell(event) or record.epoch == member.epochs:
+                # What one process stops for, such as its clock, all do.
+                if agreed(tell(event)) or record.epoch == member.epochs:
                     member.end(copied)
+            stopping = stop_together(next(_POINTS) if keeper is None else keeper.step(progress()))
             if keeper is not None:
-                keeper.take(progress(), now=signals.asked)
+                keeper.take(progress(), now=signals.asked or stopping)
+            if stopping:
+                raise Terminated()
             signals.deliver()
     return [member.result(compile_seconds) for member in members]
 

@@ -124,6 +124,14 @@ class Keeper(Protocol):
         """
         ...
 
+    def step(self, progress: Progress) -> int:
+        """The number that a checkpoint of the progress has; it rises over the stages of a fit."""
+        ...
+
+    def due(self, progress: Progress, *, now: bool = False) -> bool:
+        """Whether it is time to keep the progress; `now` is always."""
+        ...
+
     def take(self, progress: Progress, *, now: bool = False) -> None:
         """Keep the progress where it is time to; `now` keeps it in any case.
 

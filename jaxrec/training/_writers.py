@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pathlib
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
@@ -32,6 +32,8 @@ class TensorBoard(Callback):
     ...     [path.name for path in pathlib.Path(folder).iterdir()]
     ['fit']
     """
+
+    only_writes: ClassVar[bool] = True
 
     def __init__(self, folder: str | pathlib.Path = "runs/tensorboard") -> None:
         self.folder = pathlib.Path(folder)
@@ -74,6 +76,8 @@ class MLflow(Callback):
     >>> jaxrec.fit(jaxrec.MF(), split, callbacks=[MLflow(name="first")], key=key)  # doctest: +SKIP
     """
 
+    only_writes: ClassVar[bool] = True
+
     def __init__(self, name: str | None = None) -> None:
         self.name = name
         self._module = _installed("mlflow", "mlflow")
@@ -112,6 +116,8 @@ class WandB(Callback):
     >>> import jaxrec
     >>> jaxrec.fit(jaxrec.MF(), split, callbacks=[WandB(project="films")], key=key)  # doctest: +SKIP
     """
+
+    only_writes: ClassVar[bool] = True
 
     def __init__(self, project: str | None = None, group: str | None = None) -> None:
         self.project, self.group = project, group

@@ -1,0 +1,290 @@
+"""Several processes on one mesh: how one joins the others, what one does for all, and where all stop together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import jax
+import numpy as np
+
+from jaxrec import errors
+from jaxrec.errors import JaxrecError
+
+T = TypeVar("T")
+
+COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAXREC_COORDINATOR", "JAXREC_NUM_PROCESSES", "JAXREC_PROCESS_ID"
+DETECT = "detect"
+"""The coordinator of a process that leaves it to JAX to find the others: Slurm, Open MPI, Kubernetes, Cloud TPU."""
+LOST = 75
+"""The exit status of a process that lost another: "try again later", as after SIGTERM."""
+HEARTBEAT_SECONDS = 10
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def named_processes(environ: Mapping[str, str] = os.environ) -> tuple[str, int | None, int | None] | None:
+    """The (coordinator, number of processes, number of this one) that the environment names; None for one process.
+
+    Raises:
+      JaxrecError: some of the variables without the others, or a number that is none.
+
+    >>> named_processes({"JAXREC_COORDINATOR": "10.0.0.1:4000", "JAXREC_NUM_PROCESSES": "4", "JAXREC_PROCESS_ID": "2"})
+    ('10.0.0.1:4000', 4, 2)
+    >>> named_processes({}) is None
+    True
+    """
+    names = (COORDINATOR, NUM_PROCESSES, PROCESS_ID)
+    given = {name: environ[name] for name in names if environ.get(name)}
+    if not given:
+        return None
+    if given.get(COORDINATOR) == DETECT:
+        return DETECT, None, None
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise JaxrecError(f"{' and '.join(given)} without {' and '.join(missing)}; set all three, or none")
+    numbers = []
+    for name in (NUM_PROCESSES, PROCESS_ID):
+        if not given[name].isdigit():
+            raise JaxrecError(f"{name} must be a whole number, got {given[name]!r}")
+        numbers.append(int(given[name]))
+    return given[COORDINATOR], *check_processes(*numbers)
+
+
+def check_processes(number: int, process: int) -> tuple[int, int]:
+    """Check a number of processes, and that of one of them.
+
+    Raises:
+      JaxrecError: out of range.
+
+    >>> check_processes(4, 3)
+    (4, 3)
+    """
+    if number < 1:
+        raise JaxrecError(f"the number of processes must be at least 1, got {number}")
+    if not 0 <= process < number:
+        raise JaxrecError(f"the processes are numbered from 0 to {number - 1}, got {process}")
+    return number, process
+
+
+def join(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    *,
+    wait_seconds: int = 120,
+    heartbeat_seconds: int = HEARTBEAT_SECONDS,
+) -> int:
+    """Join the other processes of a mesh, before JAX computes anything; from then on JAX has the devices of all.
+
+    Without arguments it is what the environment names, by JAXREC_COORDINATOR, JAXREC_NUM_PROCESSES and
+    JAXREC_PROCESS_ID, as `jaxrec launch` sets them; else what JAX detects.
+
+    Args:
+      coordinator: HOST:PORT of process 0, where all meet. On the loopback address it is bound there alone.
+      processes: how many there are.
+      process: the number of this one, from 0.
+      wait_seconds: how long to wait for the others.
+      heartbeat_seconds: a process that is not heard of for so long is lost.
+
+    Returns:
+      How many processes there are.
+
+    Raises:
+      JaxrecError: JAX has started already, arguments out of range, or the others do not come.
+
+    >>> join("127.0.0.1:4000", 2, 2)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: the processes are numbered from 0 to 1, got 2
+    """
+    if coordinator is None:
+        named = named_processes()
+        coordinator, processes, process = (DETECT, None, None) if named is None else named
+    how: dict[str, Any] = {"initialization_timeout": wait_seconds, "heartbeat_timeout_seconds": heartbeat_seconds}
+    if coordinator != DETECT:
+        if processes is None or process is None:
+            raise JaxrecError("coordinator goes with processes and process; pass all three")
+        check_processes(processes, process)
+        how |= {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
+        # JAX reads the clusters' own variables for the devices of this process.
+        if coordinator.rpartition(":")[0] in _LOOPBACK:
+            how |= {"coordinator_bind_address": coordinator, "cluster_detection_method": "deactivate"}
+    try:
+        jax.distributed.initialize(**how)
+    except (RuntimeError, ValueError) as error:
+        where = "those that JAX detects" if coordinator == DETECT else f"those at {coordinator}"
+        raise JaxrecError(f"cannot join the other processes, {where}: {_short(error)}") from None
+    return jax.process_count()
+
+
+def several() -> bool:
+    """Whether this process has joined others. It starts no device.
+
+    >>> several()
+    False
+    """
+    return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def writes() -> bool:
+    """Whether this process is the one that writes files and prints: the first.
+
+    >>> writes()
+    True
+    """
+    return not several() or jax.process_index() == 0
+
+
+def fetched(array: Any) -> np.ndarray:
+    """An array as a whole on the host of every process; all processes must ask for it.
+
+    >>> fetched(jax.numpy.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    if isinstance(array, jax.Array) and not (array.is_fully_addressable or array.is_fully_replicated):
+        from jax.experimental import multihost_utils
+
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.asarray(array)
+
+
+def spread(array: np.ndarray | None, like: Any = None) -> np.ndarray:
+    """An array of the process that writes, in all processes, to the bit.
+
+    Args:
+      array: in the process that writes.
+      like: has its shape and dtype, in the others.
+    """
+    if not several():
+        assert array is not None
+        return array
+    from jax.experimental import multihost_utils
+
+    source = np.zeros(like.shape, like.dtype) if array is None else np.asarray(array)
+    # As bytes, since what is sent is a sum with zeros: that of -0.0 would be 0.0.
+    sent = multihost_utils.broadcast_one_to_all(np.ascontiguousarray(source).reshape(-1).view(np.uint8))
+    return np.asarray(sent).astype(np.uint8, copy=False).view(source.dtype).reshape(source.shape)
+
+
+def from_writer(make: Callable[[], T]) -> T:
+    """What a function gives in the process that writes, in all of them; its error is raised in all.
+
+    With one process it is a plain call. With several, the others wait, and what is given must be plain JSON values.
+
+    Raises:
+      JaxrecError: or whichever of its family the function raised. An OSError becomes one of files.
+
+    >>> from_writer(lambda: [1, "a"])
+    [1, 'a']
+    """
+    if not several():
+        return make()
+    told: dict[str, Any] = {}
+    if writes():
+        try:
+            told = {"value": make()}
+        except JaxrecError as error:
+            told = {"error": type(error).__name__, "text": str(error)}
+        except OSError as error:
+            told = {"error": "OutputError", "text": f"{error.filename or 'a file'}: {error.strerror or error}"}
+    text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    length = spread(np.array([len(text)]) if writes() else None, like=np.zeros(1, np.int64))
+    # Of few lengths, since a program is compiled for each.
+    size = 1 << max(8, int(length[0] - 1).bit_length())
+    padded = np.pad(text, (0, size - len(text))) if writes() else None
+    told = json.loads(spread(padded, like=np.zeros(size, np.uint8))[: length[0]].tobytes())
+    if "error" in told:
+        raise getattr(errors, told["error"], JaxrecError)(told["text"])
+    return told["value"]
+
+
+def agreed(flag: bool) -> bool:
+    """Whether a flag is set in any of the processes, all of which must ask.
+
+    >>> agreed(False)
+    False
+    """
+    if not several():
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(np.array([flag]))))
+
+
+def stop_together(point: int) -> bool:
+    """Whether all processes are to stop here, since SIGTERM came to one of them.
+
+    All processes must ask, at the same points; JAX chooses the next point that none has passed. With one process it
+    is False.
+
+    Args:
+      point: a number that rises. Orbax asks too, with the numbers of checkpoints, so these are the points where there
+        are any.
+
+    >>> stop_together(1)
+    False
+    """
+    if not several():
+        return False
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.reached_preemption_sync_point(point)
+
+
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """End this process, with one sentence and exit status 75, when a collective fails since another process is gone.
+
+    Without it the error of the collective is raised, and at the exit JAX waits for the process that is gone until the
+    heartbeat runs out, and aborts. With one process nothing happens.
+
+    >>> with guard():
+    ...     pass
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if not lost_another(error):
+            raise
+        end_lost(error)
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether an error of JAX is of a collective whose other end is gone.
+
+    >>> lost_another(RuntimeError("no"))
+    False
+    """
+    if not several():
+        return False
+    text = str(error)
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        own = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED", "NOT_FOUND")  # of what this process did
+        return not text.startswith(own)
+    # Where a program fails as it is called, and not as its result is waited for, JAX raises a plain ValueError.
+    return type(error) is ValueError and text.startswith(("UNKNOWN: ", "UNAVAILABLE: ", "INTERNAL: ", "ABORTED: "))
+
+
+def end_lost(error: BaseException) -> NoReturn:
+    """Say that another process is gone, and end this one at once."""
+    told = f"process {jax.process_index()} of {jax.process_count()} lost another one: {_short(error)}"
+    with contextlib.suppress(OSError):
+        print(f"jaxrec: error: {told}", file=sys.stderr, flush=True)
+    leave(LOST)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process without waiting for the others, as it does when it is alone in ending."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,108 @@
+"""What tests of several processes compute, in each of them: `python in_processes.py FOLDER WHAT`.
+
+The first process writes WHAT.json and WHAT.npz into the folder. Where the environment names no processes, it is one.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+import jaxrec
+from jaxrec.data._seen import seen_items
+from jaxrec.evaluation import evaluate_scorer
+from jaxrec.losses import BPR, InBatchSoftmax
+from jaxrec.parallel import Layout, guard, join, writes
+from jaxrec.parallel._processes import named_processes
+from jaxrec.ranking import recommend_lists
+from jaxrec.scorers import FactorScorer
+
+USERS, ITEMS, PAIRS, STEPS = 300, 420, 6000, 20
+
+
+def generated(seed=0, pairs=PAIRS):
+    """Pairs of a power law on both sides, each once, and each user and item at least once."""
+    rng = np.random.default_rng(seed)
+    weights = [1 / np.arange(1, size + 1) ** 0.7 for size in (USERS, ITEMS)]
+    drawn = [rng.choice(len(w), pairs, p=w / w.sum()) for w in weights]
+    user = np.concatenate([drawn[0], np.arange(USERS), rng.integers(0, USERS, ITEMS)])
+    item = np.concatenate([drawn[1], rng.integers(0, ITEMS, USERS), np.arange(ITEMS)])
+    both = np.unique(user * ITEMS + item)
+    return jaxrec.from_arrays(both // ITEMS, both % ITEMS, rng.integers(1, 6, len(both)).astype(float))
+
+
+def fitted(model, loss, layout, data=None):
+    """A fit of one step an epoch, so that the records have the loss of every step."""
+    data = generated() if data is None else data
+    how = {"batch_size": 8192, "epochs": STEPS, "optimizer": jaxrec.training.Adam(0.01), "regularizer": 1e-4}
+    return jaxrec.fit(model, data, loss=loss, key=jax.random.key(3), mesh=layout, **how)
+
+
+def told(model):
+    arrays = {f"parameter {at}": leaf for at, leaf in enumerate(jax.tree.leaves(dict(model.variables)))}
+    return [record["loss"] for record in model.info["records"]], arrays
+
+
+def main():
+    folder, what = pathlib.Path(sys.argv[1]), sys.argv[2]
+    if named_processes() is not None:
+        join(wait_seconds=60)
+    number = jax.device_count()
+    with guard():
+        out, arrays = WHAT[what](folder, number)
+    if writes():
+        (folder / f"{what}-{number}.json").write_text(json.dumps(out))
+        np.savez(folder / f"{what}-{number}.npz", **{name: np.asarray(array) for name, array in arrays.items()})
+
+
+def rows(folder, number):
+    """Losses and parameters of LightGCN by rows."""
+    del folder
+    losses, arrays = told(fitted(jaxrec.LightGCN(dim=16, layers=2), BPR(), Layout(rows=number) if number > 1 else None))
+    return {"losses": losses}, arrays
+
+
+def columns(folder, number):
+    """Losses and parameters of LightGCN by columns."""
+    del folder
+    model = jaxrec.LightGCN(dim=16, layers=2)
+    losses, arrays = told(fitted(model, BPR(), Layout(columns=number) if number > 1 else None))
+    return {"losses": losses}, arrays
+
+
+def softmax(folder, number):
+    """Losses and parameters of MF with in-batch softmax by rows, on fewer pairs, since it compares all with all."""
+    del folder
+    layout = Layout(rows=number) if number > 1 else None
+    losses, arrays = told(fitted(jaxrec.MF(dim=16, bias=True), InBatchSoftmax(0.15), layout, data=generated(pairs=500)))
+    return {"losses": losses}, arrays
+
+
+def ials(folder, number):
+    """The scores of implicit ALS."""
+    del folder
+    layout = Layout(rows=number) if number > 1 else None
+    model = jaxrec.fit(jaxrec.IALS(dim=8, iterations=3), generated(), key=jax.random.key(0), mesh=layout)
+    return {}, {"scores": np.asarray(model.scorer.users) @ np.asarray(model.scorer.items).T}
+
+
+def lists(folder, number):
+    """Lists, scores and values of users of a model that every process has."""
+    del folder
+    rng = np.random.default_rng(5)
+    tables = [rng.normal(size=(size, 8)).astype(np.float32) for size in (USERS, ITEMS)]
+    scorer = FactorScorer(*map(jax.numpy.asarray, tables), dim=8)
+    data = generated()
+    parts = [data.select(np.arange(len(data)) % 5 == part) for part in (0, 1)]
+    how = {"seen": seen_items(parts[0]), "mesh": number if number > 1 else None}
+    found = recommend_lists(scorer, np.arange(USERS), 20, memory_mb=1, **how)
+    report = evaluate_scorer(scorer, parts[1], k=(10,), **how)
+    return {}, {"items": found[0], "scores": found[1], **report.per_user}
+
+
+WHAT = {each.__name__: each for each in (rows, columns, softmax, ials, lists)}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Several processes on one mesh: what they compute is that of one device, and when one is lost the others end."""
+
+import json
+import os
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+from launching import alive, environment, launched, run_together
+
+import jaxrec
+from jaxrec.cli import main
+
+SECONDS = 600  # a run that takes so long hangs
+PROGRAM = os.path.join(os.path.dirname(__file__), "in_processes.py")
+FIT = ("--model", "lightgcn", "--dim", "8", "--layers", "1", "--batch-size", "8192", "--no-validate", "--learning-rate")
+FIT = (*FIT, "0.01", "--no-test", "--quiet", "--layout", "rows")
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory):
+    """Pairs of 120 users and 150 items, in a file."""
+    rng = np.random.default_rng(0)
+    item = np.minimum(rng.exponential(40, (120, 8)).astype(int), 149)
+    path = tmp_path_factory.mktemp("data") / "ratings.csv"
+    rows = sorted({(user, one) for user, own in enumerate(item.tolist()) for one in own})
+    path.write_text("user,item\n" + "".join(f"{user},{one}\n" for user, one in rows))
+    return path
+
+
+def losses(run):
+    log = run / "log.jsonl"
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return [json.loads(line)["loss"] for line in lines if line.endswith("\n")]
+
+
+def steps(run):
+    folder = run / "checkpoints" / "steps"
+    return sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else []
+
+
+def parameters(model):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(dict(model.variables))]
+
+
+def one_device(ratings, run, epochs):
+    words = [word for word in FIT if word not in ("--layout", "rows")]
+    assert main(["fit", str(ratings), *words, "--epochs", str(epochs), "--out", str(run)]) == 0
+    return jaxrec.restore(run)
+
+
+def test_two_processes_train_as_one_device_and_end_together_when_one_is_killed(ratings, tmp_path):
+    run = tmp_path / "run"
+    words = ("fit", ratings, *FIT, "--devices", 2, "--epochs", 100_000, "--checkpoint-every", 20, "--out", run)
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path) as launch:
+        launch.wait_for(lambda: steps(run))
+        children = launch.children()
+        os.kill(children[1], signal.SIGKILL)
+        status, seconds = launch.status()
+        assert status == 75
+        assert seconds < 15
+        assert "process 1 of 2 was killed by SIGKILL; the others were ended" in launch.said
+        assert "Traceback" not in launch.said
+        assert not any(map(alive, children))
+    with pytest.warns(UserWarning, match="is unfinished"):
+        kept = jaxrec.restore(run)
+    one = one_device(ratings, tmp_path / "one", kept.info["unfinished"]["epoch"])
+    np.testing.assert_allclose(losses(run)[:20], losses(tmp_path / "one")[:20], rtol=0, atol=1e-6)
+    for ours, theirs in zip(parameters(kept), parameters(one), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("processes")
+
+
+def computed(folder, what, processes, devices=1):
+    """(losses, arrays) of a program with so many processes of so many fake devices each."""
+    place = folder / f"{processes}x{devices}"
+    name = f"{what}-{processes * devices}"
+    if not (place / f"{name}.json").exists():
+        place.mkdir(exist_ok=True)
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+        run_together(processes, PROGRAM, place, what, seconds=SECONDS, folder=place, XLA_FLAGS=flags)
+    out = json.loads((place / f"{name}.json").read_text())
+    return out.get("losses", []), dict(np.load(place / f"{name}.npz"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("what", ["rows", "columns", "softmax"])
+def test_losses_and_parameters_are_those_of_one_device(folder, what, processes):
+    ours, arrays = computed(folder, what, processes)
+    theirs, expected = computed(folder, what, 1)
+    assert len(ours) == 20
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    for name, array in expected.items():
+        np.testing.assert_allclose(arrays[name], array, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["rows", "lists"])
+def test_four_processes_have_the_bits_of_four_devices_of_one(folder, what):
+    ours, arrays = computed(folder, what, 4)
+    theirs, expected = computed(folder, what, 1, devices=4)
+    assert ours == theirs
+    assert {name: array.tobytes() for name, array in arrays.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+
+
+@pytest.mark.slow
+def test_two_processes_of_two_devices_each_are_one_mesh_of_four(folder):
+    ours, arrays = computed(folder, "rows", 2, devices=2)
+    theirs, expected = computed(folder, "rows", 1, devices=4)
+    assert ours == theirs
+    assert all(arrays[name].tobytes() == array.tobytes() for name, array in expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_lists_and_reports_are_those_of_one_device(folder, processes):
+    _, arrays = computed(folder, "lists", processes)
+    _, expected = computed(folder, "lists", 1)
+    assert all(arrays[name].tobytes() == array.tobytes() for name, array in expected.items())
+
+
+@pytest.mark.slow
+def test_scores_of_implicit_als_are_those_of_one_device(folder):
+    _, arrays = computed(folder, "ials", 2)
+    _, expected = computed(folder, "ials", 1)
+    np.testing.assert_allclose(arrays["scores"], expected["scores"], rtol=0, atol=1e-4)
+
+
+HELD = ("--callbacks", "launching:Held")
+EPOCHS, HELD_AT, EVERY = 60, 23, 5
+TESTS = os.path.dirname(os.path.dirname(__file__))
+
+
+def words_for(ratings, run, *more):
+    return ("--", "fit", ratings, *FIT, "--epochs", EPOCHS, "--checkpoint-every", EVERY, *HELD, "--out", run, *more)
+
+
+def python_path():
+    return os.pathsep.join([environment()["PYTHONPATH"], TESTS])
+
+
+@pytest.fixture(scope="module")
+def whole(ratings, tmp_path_factory):
+    """A run over two processes that was never stopped."""
+    place = tmp_path_factory.mktemp("whole")
+    with launched(
+        "-n", 2, *words_for(ratings, place / "run"), seconds=SECONDS, folder=place, PYTHONPATH=python_path()
+    ) as launch:
+        assert launch.status()[0] == 0, launch.said
+    return place / "run"
+
+
+@pytest.fixture(scope="module")
+def stopped(ratings, tmp_path_factory):
+    """A run over two processes whose first was killed in an epoch between two checkpoints."""
+    place = tmp_path_factory.mktemp("stopped")
+    more = {"PYTHONPATH": python_path(), "HELD_AT": str(HELD_AT)}
+    with launched("-n", 2, *words_for(ratings, place / "run"), seconds=SECONDS, folder=place, **more) as launch:
+        launch.wait_for(lambda: len(losses(place / "run")) >= HELD_AT - 1)  # it is told before the log
+        children = launch.children()
+        os.kill(children[0], signal.SIGKILL)
+        status, seconds = launch.status()
+        assert (status, seconds < 15) == (75, True), launch.said
+        assert "process 0 of 2 was killed by SIGKILL" in launch.said
+        assert not any(map(alive, children))
+    assert steps(place / "run")[-1] == 20
+    return place / "run"
+
+
+def resumed(stopped, tmp_path, processes, *more):
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    words = ("-n", processes, "--", "fit", "--resume", run, "--quiet", "--kind", "launching:Held", *more)
+    with launched(*words, seconds=SECONDS, folder=tmp_path, PYTHONPATH=python_path()) as launch:
+        assert launch.status()[0] == 0, launch.said
+    return run
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_coordinator_goes_on_to_the_same_bits(stopped, whole, tmp_path):
+    run = resumed(stopped, tmp_path, 2)
+    assert losses(run) == losses(whole)
+    ours, theirs = parameters(jaxrec.restore(run)), parameters(jaxrec.restore(whole))
+    assert [array.tobytes() for array in ours] == [array.tobytes() for array in theirs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 4])
+def test_a_run_goes_on_with_another_number_of_processes(stopped, whole, tmp_path, processes):
+    run = resumed(stopped, tmp_path, processes, "--other-machine", "--devices", processes)
+    np.testing.assert_allclose(losses(run)[20:40], losses(whole)[20:40], rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_is_refused_where_equal_bits_are_asked_for(stopped, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    words = ("-n", 4, "--", "fit", "--resume", run, "--quiet", "--kind", "launching:Held")
+    with launched(*words, seconds=SECONDS, folder=tmp_path, PYTHONPATH=python_path()) as launch:
+        assert launch.status()[0] == 2
+        assert launch.said.count("was run on another machine: ") == 1
+        assert "--other-machine" in launch.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["the parent", "process 1"])
+def test_sigterm_ends_all_at_one_epoch_which_is_kept(ratings, tmp_path, whom):
+    run = tmp_path / "run"
+    words = ("fit", ratings, *FIT, "--epochs", 100_000, "--checkpoint-every", 50_000, "--out", run)
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path) as launch:
+        launch.wait_for(lambda: len(losses(run)) > 5)
+        os.kill(launch.process.pid if whom == "the parent" else launch.children()[1], signal.SIGTERM)
+        assert launch.status()[0] == 75
+        assert "jaxrec: error: terminated" in launch.said
+    assert steps(run) == [len(losses(run))]
+
+
+@pytest.mark.slow
+def test_processes_whose_parent_is_killed_end_too(ratings, tmp_path):
+    run = tmp_path / "run"
+    words = ("fit", ratings, *FIT, "--epochs", 100_000, "--out", run)
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path) as launch:
+        launch.wait_for(lambda: len(losses(run)) > 2)
+        children = launch.children()
+        launch.process.kill()
+        launch.wait_for(lambda: not any(map(alive, children)), running=False)
