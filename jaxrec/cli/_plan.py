@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from tyro import conf
 
-from jaxrec import registry
 from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of
 from jaxrec.cli._fit import Choices
 from jaxrec.cli._help import Guide
@@ -34,7 +33,7 @@ class PlanCommand(MeshOptions, ComputeOptions):
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]
-    model: Annotated[str, conf.arg(metavar="{" + ",".join(registry.BUILT_IN["model"]) + "}")] = "lightgcn"
+    model: Annotated[str, conf.arg(metavar="NAME")] = "lightgcn"
     data_and_split: conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
 
 

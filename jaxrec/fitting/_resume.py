@@ -81,11 +81,8 @@ def described(
     return json.loads(json.dumps(whole))
 
 
-def machine(mesh: str = "") -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """What the last bits of a fit depend on beside its options: the devices, the processor, settings and versions.
-
-    Args:
-      mesh: how a fit lies on several devices, in words; "" for one.
 
     >>> machine()["processes"]
     1
@@ -102,7 +99,6 @@ def machine(mesh: str = "") -> dict[str, Any]:
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "jax_enable_x64": bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
         "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,  # pyright: ignore[reportAttributeAccessIssue]
-        **({"mesh": mesh} if mesh else {}),
         **{f"version of {name}": version for name, version in versions().items()},
     }
 
@@ -139,7 +135,7 @@ def keeping(
       other_machine: whether to go on where equal bits are not promised.
       fit: what `described` says of the call.
       several: whether members are trained together.
-      mesh: see `machine`.
+      mesh: how the fit lies on several devices, in words; "" for one.
 
     Raises:
       JaxrecError: Orbax is not installed, or two folders that differ.
@@ -153,7 +149,8 @@ def keeping(
         raise JaxrecError(f"checkpoint must be a Checkpoint, got {checkpoint!r}; pass checkpoint=Checkpoint(folder)")
     # Of several processes the first alone looks at the folder, and says what it is to all.
     place, kept = from_writer(lambda: _named(checkpoint, resume))
-    folder, now = pathlib.Path(place), from_writer(lambda: machine(mesh))
+    folder, on = pathlib.Path(place), {"mesh": mesh} if mesh else {}
+    now = from_writer(lambda: {**machine(), **on})
     every, keep = (checkpoint.every, checkpoint.keep) if checkpoint else (kept["every"], kept["keep"])
     store = store_of(folder, keep)
     with contextlib.ExitStack() as stack:

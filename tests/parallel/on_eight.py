@@ -45,7 +45,7 @@ LIGHTGCN = jaxrec.LightGCN(dim=8, layers=2)
 MODELS = {
     "lightgcn": LIGHTGCN,
     "softmax": LIGHTGCN,
-    "large": jaxrec.LightGCN(dim=32, layers=3),
+    "large": jaxrec.LightGCN(dim=16, layers=3),
     "mf": jaxrec.MF(dim=8, bias=True),
     "gcn": jaxrec.GCN(dim=8, hidden=4, self_loops=True),
     "lightgcn++": jaxrec.models.LightGCNPP(dim=8),
@@ -83,7 +83,7 @@ def fitted(name, mesh, data=DATA, **more):
 
 def trained(layouts_of):
     for name, layouts in layouts_of.items():
-        data = generated(943, 1_682, 100_000) if name == "large" else DATA
+        data = generated(943, 1_682, 12_000) if name == "large" else DATA
         record(f"{name}: one", fitted(name, None, data))
         for layout in layouts:
             blocks = f" in {layout.blocks}" if name == "large" and layout.blocks > 1 else ""
