@@ -56,7 +56,7 @@ class Noted:
         leaves, tree = jax.tree.flatten((given, named))
         if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return None  # inside another program, which has it
-        kinds = [jax.typeof(leaf) if isinstance(leaf, float) or hasattr(leaf, "shape") else leaf for leaf in leaves]
+        kinds = [jax.typeof(leaf) if isinstance(leaf, float) or hasattr(leaf, "dtype") else leaf for leaf in leaves]
         program = place(self.function), str(tree), str(kinds)
         if program not in self.programs:
             self.programs[program] = self.function.trace(*given, **named)

@@ -21,6 +21,7 @@ from jaxrec.evaluation import SampledMetricsWarning
 from jaxrec.losses import BPR
 from jaxrec.models import Member, SpectralRanker, with_sizes
 from jaxrec.pages.explorer._engine import Engine
+from jaxrec.parallel import Layout
 from jaxrec.pytrees import structure_of
 from jaxrec.sparse import operator
 from jaxrec.testing import checkerboard
@@ -74,6 +75,14 @@ def epoch_of(model, loss=None, *, negatives=None, optimizer="adam", regularizer=
 def several_at_once():
     wide = made("model", "lightgcn", dim=2048)  # over 2^16 parameters a member, which CPUs take one after another
     jaxrec.fit_many(wide, checkerboard(), keys=[KEY, KEY], epochs=1, batch_size=32, validation=None)
+
+
+def on_two_devices():
+    """Products in a `shard_map`, lists of users that the devices share, and halves of iALS, for fake devices."""
+    for layout in (Layout(rows=2), Layout(columns=2)):
+        fit(made("model", "lightgcn"), checkerboard(), mesh=layout)
+    fitted = fit(made("model", "ials"), checkerboard(), mesh=2)
+    jaxrec.recommend(fitted, list(range(16)), k=3, memory_mb=0.02, mesh=2)
 
 
 def of_initial_vectors():
@@ -196,6 +205,7 @@ WORKLOADS = {
     "regularizer norm": lambda: epoch_of(made("model", "mf"), regularizer="norm"),
     "products in bfloat16": lambda: epoch_of(made("model", "lightgcn", moved="bfloat16")),
     "several at once": several_at_once,
+    "two devices": on_two_devices,
     "initial vectors": of_initial_vectors,
     "ratings": of_ratings,
     "evaluation": of_evaluation,

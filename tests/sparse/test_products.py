@@ -14,6 +14,7 @@ from jax.test_util import check_grads
 
 from jaxrec import sparse
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.parallel import Layout, sharded_operator
 
 M, N, D = 5, 7, 3
 KERNEL = "cpu_csr_sparse_dense_ffi"
@@ -485,3 +486,8 @@ def test_moving_in_bfloat16_is_refused_where_it_is_not_done():
         sparse.spmm(as_sorted(DENSE), X, moved="bfloat16")
     with pytest.raises(JaxrecError, match='moved must be "float32" or "bfloat16", got \'half\''):
         sparse.spmm(as_operator(DENSE), X, moved="half")
+    edge = sparse.operator(sparse.from_dense(np.array([[0, 1], [1, 0]], np.float32)), symmetric=True)
+    spread = sharded_operator(edge, 1, Layout())
+    for product in (sparse.spmm, functools.partial(sparse.spmm_rows, rows=jnp.array([0]))):
+        with pytest.raises(MismatchError, match="got ShardedOperator; make one with sparse.operator, and leave mesh"):
+            product(spread, jnp.ones((2, 1)), moved="bfloat16")
