@@ -482,7 +482,7 @@ def test_what_moves_in_bfloat16_is_gathered_so_on_accelerators():
 
 
 def test_moving_in_bfloat16_is_refused_where_it_is_not_done():
-    with pytest.raises(MismatchError, match=r'moved="bfloat16" is for a float32 SparseOperator, got BCOO'):
+    with pytest.raises(MismatchError, match=r'moved="bfloat16" is for a float32 operator, got BCOO'):
         sparse.spmm(as_sorted(DENSE), X, moved="bfloat16")
     with pytest.raises(JaxrecError, match='moved must be "float32" or "bfloat16", got \'half\''):
         sparse.spmm(as_operator(DENSE), X, moved="half")
