@@ -489,5 +489,5 @@ def test_moving_in_bfloat16_is_refused_where_it_is_not_done():
     edge = sparse.operator(sparse.from_dense(np.array([[0, 1], [1, 0]], np.float32)), symmetric=True)
     spread = sharded_operator(edge, 1, Layout())
     for product in (sparse.spmm, functools.partial(sparse.spmm_rows, rows=jnp.array([0]))):
-        with pytest.raises(MismatchError, match="got ShardedOperator; make one with sparse.operator, and leave mesh"):
+        with pytest.raises(MismatchError, match=r"got ShardedOperator; use sparse\.operator, on one device"):
             product(spread, jnp.ones((2, 1)), moved="bfloat16")
