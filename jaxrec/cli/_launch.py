@@ -37,13 +37,15 @@ class LaunchCommand:
       process: of a cluster, the number of the one that is started here, from 0.
       detect: of a cluster that JAX knows (Slurm, Open MPI, Kubernetes, Cloud TPU), start one process here, which finds
         the others itself.
-      quiet: without notes.
+      json: handed to the command.
+      quiet: without notes, here and of the command.
     """
 
     processes: Annotated[int | None, conf.arg(aliases=("-n",), metavar="N", help_behavior_hint="")] = None
     coordinator: Annotated[str | None, optional("HOST:PORT")] = None
     process: Annotated[int | None, optional("I")] = None
     detect: Switch = False
+    json: Switch = False
     quiet: Switch = False
 
 
@@ -55,6 +57,8 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError("no command to launch; write it after --, as in `jaxrec launch -n 4 -- fit DATA`")
     if words[0] not in COMMANDS:
         raise JaxrecError(f"launch runs {' and '.join(COMMANDS)}, which several processes share, not {words[0]!r}")
+    switches = {"--json": command.json, "--quiet": command.quiet}
+    words += [word for word, given in switches.items() if given and word not in words]
     with contextlib.ExitStack() as stack:
         environments = _environments(command, stack)
         children = Children(own_command(words), environments)

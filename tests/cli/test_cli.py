@@ -69,7 +69,7 @@ def test_every_command_has_help_and_says_json(cli, name):
 
 def test_an_unknown_command_is_corrected(cli):
     assert cli("recomend").error == "there is no command 'recomend'; did you mean recommend?"
-    assert "the commands are fit, tune, blend, evaluate" in cli("qqq").error
+    assert "the commands are fit, launch, plan, tune" in cli("qqq").error
 
 
 def test_fit_help_lists_the_models_and_the_options_of_the_chosen_one(cli):
