@@ -48,7 +48,6 @@ usage: jaxrec COMMAND ...
 {commands}
 
 example: jaxrec fit movielens-small --model lightgcn --out runs/first
-         jaxrec recommend runs/first --user 42 -k 10
 
 jaxrec COMMAND --help has the options of a command; --help-all has all there is.
 """

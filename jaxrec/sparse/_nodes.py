@@ -6,8 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Inexact, Integer
 
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
+from jaxrec.types import Array
 
 
 @runtime_checkable
@@ -65,7 +67,9 @@ class NodeOperator(Protocol):
 Adjacency = SparseMatrix | NodeOperator
 
 
-def join_nodes(adjacency: Adjacency, users: jax.Array, items: jax.Array) -> jax.Array:
+def join_nodes(
+    adjacency: Adjacency, users: Inexact[Array, " U *d"], items: Inexact[Array, " I *d"]
+) -> Inexact[Array, " N *d"]:
     """Make the table of nodes that a product with an adjacency takes: users first, or in the adjacency's own order.
 
     A model that joins and parts its tables so, and does not concatenate them, can be trained on several devices: there
@@ -88,7 +92,9 @@ def join_nodes(adjacency: Adjacency, users: jax.Array, items: jax.Array) -> jax.
     return jnp.concatenate([users, items])
 
 
-def part_nodes(adjacency: Adjacency, x: jax.Array, num_users: int) -> tuple[jax.Array, jax.Array]:
+def part_nodes(
+    adjacency: Adjacency, x: Inexact[Array, " N *d"], num_users: int
+) -> tuple[Inexact[Array, " U *d"], Inexact[Array, " I *d"]]:
     """Part a table of nodes into one of users and one of items, as `join_nodes` joined them.
 
     Args:
@@ -106,7 +112,7 @@ def part_nodes(adjacency: Adjacency, x: jax.Array, num_users: int) -> tuple[jax.
     return x[:num_users], x[num_users:]
 
 
-def user_nodes(adjacency: Adjacency, user: jax.Array) -> jax.Array:
+def user_nodes(adjacency: Adjacency, user: Integer[Array, " *b"]) -> Integer[Array, " *b"]:
     """Find the rows of users in a table of nodes.
 
     Args:
@@ -120,7 +126,7 @@ def user_nodes(adjacency: Adjacency, user: jax.Array) -> jax.Array:
     return adjacency.user_nodes(user) if isinstance(adjacency, NodeOperator) else user
 
 
-def item_nodes(adjacency: Adjacency, item: jax.Array, num_users: int) -> jax.Array:
+def item_nodes(adjacency: Adjacency, item: Integer[Array, " *b"], num_users: int) -> Integer[Array, " *b"]:
     """Find the rows of items in a table of nodes.
 
     Args:
@@ -135,7 +141,7 @@ def item_nodes(adjacency: Adjacency, item: jax.Array, num_users: int) -> jax.Arr
     return adjacency.item_nodes(item) if isinstance(adjacency, NodeOperator) else num_users + item
 
 
-def degrees_of(adjacency: Adjacency) -> jax.Array:
+def degrees_of(adjacency: Adjacency) -> Integer[Array, " N"]:
     """Count the entries in each row of an adjacency.
 
     Args:

@@ -120,6 +120,7 @@ def test_what_is_shown_first_is_there_and_the_examples_are_understood(name):
         command, *words = shlex.split(example.partition(">")[0])
         if command != "jaxrec":
             continue
+        words = words[: words.index("--")] if "--" in words else words  # what follows is another command
         made, its = parsed_options(words)
         if "--resume" not in words:
             parsing.parse(made, words[1:], words[0], its)

@@ -31,6 +31,9 @@ NOT_RUN = {
     "CUDA_VISIBLE_DEVICES=1 ": "needs two GPUs",
     "mkdir -p ~/.local": "makes a folder of the reader's",
     "jaxrec completion bash >": "writes to that folder; tests/cli/test_cli_completion.py runs the script in bash",
+    "jaxrec launch ": "starts processes that find one another; tests/parallel/test_processes.py launches some",
+    "srun ": "needs a cluster that has Slurm",
+    "JAXREC_COORDINATOR=": "needs several machines",
     "jaxrec explore ": "serves until it is stopped; tests of the explorer start and stop it",
 }
 

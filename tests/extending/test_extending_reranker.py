@@ -95,7 +95,7 @@ def test_the_command_line_takes_its_place_and_its_options(fitted, cli, tmp_path)
     words = ("recommend", tmp_path / "run", "--all", "-k", "3", "--reranker", place, "--rerank-depth", "8")
     lists = jaxrec.recommend(fitted, k=3, reranker=MaxSum(0.2), rerank_depth=8)
     assert cli(*words, "--theta", "0.2").json == lists.to_dict()
-    assert "--theta" in cli(*words, "--help").out
+    assert "--theta" in cli(*words, "--help-all").out
 
 
 def test_new_users_get_what_it_chooses_too(fitted):
