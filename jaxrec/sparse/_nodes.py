@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Inexact, Integer
+from jaxtyping import Integer, Shaped
 
 from jaxrec.sparse._matrices import SparseMatrix, SparseOperator
 from jaxrec.types import Array
@@ -68,8 +68,8 @@ Adjacency = SparseMatrix | NodeOperator
 
 
 def join_nodes(
-    adjacency: Adjacency, users: Inexact[Array, " U *d"], items: Inexact[Array, " I *d"]
-) -> Inexact[Array, " N *d"]:
+    adjacency: Adjacency, users: Shaped[Array, " U *d"], items: Shaped[Array, " I *d"]
+) -> Shaped[Array, " N *d"]:
     """Make the table of nodes that a product with an adjacency takes: users first, or in the adjacency's own order.
 
     A model that joins and parts its tables so, and does not concatenate them, can be trained on several devices: there
@@ -93,8 +93,8 @@ def join_nodes(
 
 
 def part_nodes(
-    adjacency: Adjacency, x: Inexact[Array, " N *d"], num_users: int
-) -> tuple[Inexact[Array, " U *d"], Inexact[Array, " I *d"]]:
+    adjacency: Adjacency, x: Shaped[Array, " N *d"], num_users: int
+) -> tuple[Shaped[Array, " U *d"], Shaped[Array, " I *d"]]:
     """Part a table of nodes into one of users and one of items, as `join_nodes` joined them.
 
     Args:
