@@ -14,15 +14,14 @@ from jaxtyping import Float, Key
 
 from jaxrec._checks import number, whole
 from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.factorization._implicit_start import rotated, start
+from jaxrec.factorization._systems import positive_solve
 from jaxrec.pytrees import register
-from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
+from jaxrec.sparse import SparseMatrix, SparseOperator, operator
 from jaxrec.types import Array
 
 _RUNGS = 10  # lengths that rows are padded to, and so programs, at the most
 _BLOCK = 2**20  # numbers in the vectors of a block: 4 MB, which a processor's cache holds
-_WHOLE = 192  # rows of a matrix that LAPACK factors in one piece, without threads of its own
-_PANEL = 64  # rows of the panels of a larger one; a power of 2
-_START = -0.4  # power of the sums of rows in the start; -.5 is as good for some data and worse for other
 _PAIRS = 2**15  # pairs whose scores are computed together in the objective
 
 
@@ -127,7 +126,7 @@ def implicit_als(
     if not (np.isfinite(weights).all() and weights.min() >= 0):
         raise JaxrecError(f"the weights must be finite and not negative, got {weights.min()} to {weights.max()}")
     num_users, num_items = x.shape
-    users = _start(x, key, jnp.float32(scale), dim=dim, power_iterations=power_iterations)
+    users = start(x, key, jnp.float32(scale), dim=dim, power_iterations=power_iterations)
     if mesh is not None and mesh.size > 1:
         from jaxrec.factorization._implicit_mesh import solved_on
 
@@ -160,40 +159,6 @@ def check_penalties(unobserved: float, l2: float, frequency: float) -> tuple[jax
     number("l2", l2, 0, above=True)
     number("frequency", frequency, 0)
     return jnp.float32(unobserved), jnp.float32(l2), jnp.float32(frequency)
-
-
-@functools.partial(jax.jit, static_argnames=("dim", "power_iterations"))
-def _start(x: SparseOperator, key: jax.Array, scale: jax.Array, *, dim: int, power_iterations: int) -> jax.Array:
-    """The users' vectors [P, d] before the first iteration, see `implicit_als`."""
-    num_users, num_items = x.shape
-    if power_iterations == 0:
-        return scale / np.sqrt(dim) * jax.random.normal(key, (num_users, dim), jnp.float32)
-    roots = [_powers_of_sums(side) for side in (x, x.T)]
-
-    def to_users(items: jax.Array) -> jax.Array:
-        return roots[0] * spmm(x, roots[1] * items)
-
-    def body(_: int, users: jax.Array) -> jax.Array:
-        return to_users(_orthonormal(roots[1] * spmm(x.T, roots[0] * _orthonormal(users)[0]))[0])
-
-    users = to_users(jax.random.normal(key, (num_items, dim), jnp.float32))
-    vectors, values = _orthonormal(jax.lax.fori_loop(0, power_iterations, body, users))
-    vectors = vectors * jnp.sqrt(values)[None, :]
-    size = jnp.sqrt(jnp.sum(jnp.square(vectors)) / num_users)
-    return vectors * (scale / jnp.where(size > 0, size, 1))  # without any weight above 0, all vectors are 0
-
-
-def _powers_of_sums(x: SparseOperator) -> jax.Array:
-    """The sums of the rows to the power -.4, [P, 1]; 0 for a row without."""
-    sums = spmm(x, jnp.ones((x.shape[1], 1), x.data.dtype))
-    return jnp.where(sums > 0, jnp.where(sums > 0, sums, 1) ** _START, 0)
-
-
-def _orthonormal(table: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Orthonormal columns [n, d] of the same span, by the eigenvectors of the Gram matrix; and the singular values."""
-    turned, spectrum = rotated(table)
-    values = jnp.sqrt(jnp.maximum(spectrum, 1e-9 * jnp.max(spectrum)))
-    return turned / jnp.where(values > 0, values, 1)[None, :], values
 
 
 class _Side(NamedTuple):
@@ -254,17 +219,6 @@ def rungs_of(lengths: np.ndarray, dim: int) -> tuple[tuple[int, int], ...]:
             most = max(_BLOCK // (int(rungs[at]) * max(dim, 8)), 1)
             plan.append((int(rungs[at]), min(most, 1 << (rows - 1).bit_length())))
     return tuple(plan)
-
-
-@jax.jit
-def rotated(table: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A table [n, d] in the eigenbasis of its Gram matrix, and the eigenvalues [d].
-
-    >>> rotated(jnp.eye(2))[1].tolist()
-    [1.0, 1.0]
-    """
-    spectrum, basis = jnp.linalg.eigh(jnp.matmul(table.T, table, precision="highest"))
-    return jnp.matmul(table, basis, precision="highest"), jnp.maximum(spectrum, 0)
 
 
 def _solved(
@@ -367,56 +321,9 @@ def solve_rows(
     root = jnp.sqrt(weight)
     t = vectors * root[:, :, None] * scale[:, None, :]
     if t.shape[1] < t.shape[2]:
-        inner = _positive_solve(sums("bld,bmd->blm", t, t), root)
+        inner = positive_solve(sums("bld,bmd->blm", t, t), root)
         return scale * sums("bld,bl->bd", t, inner)
-    return scale * _positive_solve(sums("bld,ble->bde", t, t), sums("bld,bl->bd", t, root))
-
-
-def _positive_solve(matrix: jax.Array, right: jax.Array) -> jax.Array:
-    """The solutions of (I + M) x = r, for B matrices [B, n, n] that are positive semidefinite."""
-    size = matrix.shape[1]
-    rest = matrix + jnp.eye(size, dtype=matrix.dtype)[None]
-    # LAPACK factors small matrices alone, with vectors on the right. Its larger calls have threads that wait in a loop,
-    # which costs up to a hundred times the work where other threads want the cores; matrix products do not.
-    width = size if size <= _WHOLE else _PANEL
-    sums = functools.partial(jnp.einsum, precision="highest")
-    panels = []
-    for start in range(0, size, width):
-        wide = min(width, size - start)
-        factor = jax.lax.linalg.cholesky(rest[:, :wide, :wide], symmetrize_input=False)
-        solved = _substituted(factor, right[:, :wide], transpose=False)
-        below = None
-        if start + wide < size:
-            below = sums("bmw,bvw->bmv", rest[:, wide:, :wide], _inverse_of_lower(factor))
-            rest = rest[:, wide:, wide:] - sums("bmw,bnw->bmn", below, below)
-            right = right[:, wide:] - sums("bmw,bw->bm", below, solved)
-        panels.append((factor, below, solved))
-    out = jnp.zeros((matrix.shape[0], 0), matrix.dtype)
-    for factor, below, solved in reversed(panels):
-        left = solved if below is None else solved - sums("bmw,bm->bw", below, out)
-        out = jnp.concatenate([_substituted(factor, left, transpose=True), out], axis=1)
-    return out
-
-
-def _substituted(factor: jax.Array, right: jax.Array, *, transpose: bool) -> jax.Array:
-    solve = functools.partial(jax.lax.linalg.triangular_solve, left_side=True, lower=True, transpose_a=transpose)
-    return solve(factor, right[:, :, None])[:, :, 0]
-
-
-def _inverse_of_lower(factor: jax.Array) -> jax.Array:
-    """The inverses of lower triangular matrices [B, n, n], n a power of 2, from blocks of 1, 2, 4, ... rows."""
-    batch, size = factor.shape[:2]
-    product = functools.partial(jnp.matmul, precision="highest")
-    inverse = 1 / jnp.diagonal(factor, axis1=1, axis2=2)[:, :, None, None]
-    while inverse.shape[1] > 1:
-        pairs, rows = inverse.shape[1] // 2, inverse.shape[2]
-        upper, lower = inverse[:, 0::2], inverse[:, 1::2]
-        which = jnp.arange(pairs, dtype=jnp.int32)
-        between = factor.reshape(batch, pairs, 2, rows, pairs, 2, rows)[:, which, 1, :, which, 0]
-        low = -product(product(lower, jnp.moveaxis(between, 0, 1)), upper)
-        top = jnp.concatenate([upper, jnp.zeros_like(upper)], axis=3)
-        inverse = jnp.concatenate([top, jnp.concatenate([low, lower], axis=3)], axis=2)
-    return inverse.reshape(batch, size, size)
+    return scale * positive_solve(sums("bld,ble->bde", t, t), sums("bld,bl->bd", t, root))
 
 
 def implicit_als_objective(

@@ -82,7 +82,16 @@ class Work:
 
 
 class Listener(Protocol):
-    """Is told of every outermost work. What it shows it reads from the `Work`, which moves by itself."""
+    """Is told of every outermost work. What it shows it reads from the `Work`, which moves by itself.
+
+    >>> class Names:
+    ...     def begin(self, work): print("begins", work.name)
+    ...     def end(self, work): print("ended at", work.done)
+    >>> with heard_by(Names()), work("counting", 2) as told:
+    ...     told.advance()
+    begins counting
+    ended at 1.0
+    """
 
     def begin(self, work: Work) -> None:
         """A work has begun."""

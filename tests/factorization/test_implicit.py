@@ -7,7 +7,9 @@ import pytest
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import implicit_als, implicit_als_objective
-from jaxrec.factorization._implicit import _positive_solve, _start, rungs_of
+from jaxrec.factorization._implicit import rungs_of
+from jaxrec.factorization._implicit_start import start
+from jaxrec.factorization._systems import positive_solve
 from jaxrec.sparse import from_dense, operator
 
 ROWS, COLUMNS = 40, 24
@@ -98,7 +100,7 @@ def test_the_start_is_near_the_leading_singular_vectors(dim):
     left, values, _ = np.linalg.svd(roots[0] * c * roots[1])
     expected = left[:, :dim] * np.sqrt(values[:dim])
     expected *= 0.5 / np.sqrt(np.square(expected).sum() / ROWS)
-    made = _start(operator(from_dense(c)), jax.random.key(2), jnp.float32(0.5), dim=dim, power_iterations=60)
+    made = start(operator(from_dense(c)), jax.random.key(2), jnp.float32(0.5), dim=dim, power_iterations=60)
     np.testing.assert_allclose(made @ made.T, expected @ expected.T, atol=2e-3 * np.square(expected).max())
     assert not np.any(made[3])
 
@@ -145,7 +147,7 @@ def test_systems_of_every_size_are_solved(size):
     rng = np.random.default_rng(size)
     root = rng.normal(size=(2, size, size + 3)) / np.sqrt(size)
     matrix, right = 20 * root @ root.transpose(0, 2, 1), rng.normal(size=(2, size))
-    found = jax.jit(_positive_solve)(jnp.asarray(matrix, jnp.float32), jnp.asarray(right, jnp.float32))
+    found = jax.jit(positive_solve)(jnp.asarray(matrix, jnp.float32), jnp.asarray(right, jnp.float32))
     expected = np.linalg.solve(matrix + np.eye(size), right[:, :, None])[:, :, 0]
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
