@@ -104,13 +104,11 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"], *, moved: Moved = "float
     check_moved(matrix, moved)
     if x.ndim == 1:
         return spmm(matrix, x[:, None], moved=moved)[:, 0]
-    if moved == "bfloat16" and isinstance(matrix, SparseOperator):
-        return _moved_product(matrix, x)
     if x.dtype in (jnp.bfloat16, jnp.float16):
         wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == x.dtype else leaf, matrix)
         return spmm(wide, x.astype(jnp.float32)).astype(x.dtype)
     if isinstance(matrix, SparseOperator):
-        return _operator_product(matrix, x)
+        return _operator_product(matrix, x, moved)
     if isinstance(matrix, NodeOperator):
         return matrix.product(x)
     return _bcoo_product(matrix, x)
@@ -166,46 +164,34 @@ def _bcoo_product(matrix: BCOO, x: jax.Array) -> jax.Array:
     # The transpose is not sorted by row, so only the segment sum can use it: an empty indptr says so.
     unsorted = (matrix.data, columns, rows, jnp.zeros(0, rows.dtype))
     shape = (matrix.shape[0], matrix.shape[1])
-    return _operator_product(SparseOperator(matrix.data, rows, columns, indptr, unsorted, shape), x)
+    return _operator_product(SparseOperator(matrix.data, rows, columns, indptr, unsorted, shape), x, "float32")
 
 
-@jax.custom_vjp
-def _operator_product(matrix: SparseOperator, x: jax.Array) -> jax.Array:
-    return product_of_shape(matrix.shape)(matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr, x)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _operator_product(matrix: SparseOperator, x: jax.Array, moved: Moved) -> jax.Array:
+    """The product of an operator with a table, which is rounded first where it moves in bfloat16."""
+    parts = (matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr)
+    if moved == "bfloat16":
+        # XLA may leave out a conversion there and back, which the CPU would have; rounding by name it may not.
+        x = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7).astype(jnp.bfloat16)
+    return product_of_shape(matrix.shape)(*parts, x)
 
 
-def _product_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
-    return _operator_product(matrix, x), (matrix, x)
+def _product_forward(
+    matrix: SparseOperator, x: jax.Array, moved: Moved
+) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
+    return _operator_product(matrix, x, moved), (matrix, x)
 
 
-def _product_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array) -> tuple[SparseOperator, jax.Array]:
+def _product_backward(
+    moved: Moved, residuals: tuple[SparseOperator, jax.Array], g: jax.Array
+) -> tuple[SparseOperator, jax.Array]:
+    # The derivative of rounding is taken as 1: a slope of 0 almost everywhere would train nothing.
     matrix, x = residuals
-    return entry_gradient(matrix, g, x), _operator_product(matrix.T, g)
+    return entry_gradient(matrix, g, x), _operator_product(matrix.T, g, moved)
 
 
 _operator_product.defvjp(_product_forward, _product_backward)
-
-
-@jax.custom_vjp
-def _moved_product(matrix: SparseOperator, x: jax.Array) -> jax.Array:
-    """The product of a float32 matrix with a table that is rounded to bfloat16, summed in float32."""
-    parts = (matrix.data, matrix.stored_rows, matrix.columns, matrix.indptr)
-    # XLA may leave out a conversion there and back, which the CPU would have; rounding by name it may not.
-    rounded = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
-    return product_of_shape(matrix.shape)(*parts, rounded.astype(jnp.bfloat16))
-
-
-def _moved_forward(matrix: SparseOperator, x: jax.Array) -> tuple[jax.Array, tuple[SparseOperator, jax.Array]]:
-    return _moved_product(matrix, x), (matrix, x)
-
-
-def _moved_backward(residuals: tuple[SparseOperator, jax.Array], g: jax.Array) -> tuple[SparseOperator, jax.Array]:
-    # The derivative of rounding is taken as 1: a slope of 0 almost everywhere would train nothing.
-    matrix, x = residuals
-    return entry_gradient(matrix, g, x), _moved_product(matrix.T, g)
-
-
-_moved_product.defvjp(_moved_forward, _moved_backward)
 
 
 def entry_gradient(matrix: SparseOperator, g: jax.Array, x: jax.Array) -> SparseOperator:
