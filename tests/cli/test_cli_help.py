@@ -133,6 +133,10 @@ def test_the_options_of_the_chosen_model_and_loss_are_named_with_their_defaults(
     assert "--layers" not in cli("fit", "--model", "ease", "--help").out
 
 
+def test_the_first_screen_of_fit_says_how_a_file_without_a_header_is_read(cli):
+    assert "--no-header" in cli("fit", "--help", "--model", "popularity").out
+
+
 def test_the_number_of_options_is_that_of_the_long_list(cli):
     number = int(re.search(r"--help-all +all (\d+) options", cli("fit", "--help").out)[1])
     rows = rows_of(Choices(["x"]).command(FitCommand))
