@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxrec import registry
+from jaxrec._keys import one_key
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.splitting._parts import Split
@@ -99,7 +100,7 @@ def cross_validate(
     ((2,), 2)
     """
     reports, epochs, first = [], [], None
-    split_key, fit_key = jax.random.split(key)
+    split_key, fit_key = jax.random.split(one_key(key))
     with work("cross-validation"):  # of splits that may be without an end
         for at, split in enumerate(_splits(data, splitter, split_key)):
             first = split if first is None else first

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxrec._checks import whole
+from jaxrec._keys import one_key
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._power_law import PowerLaw, Side
@@ -87,7 +88,7 @@ def generate(
       items: I.
       interactions: E.
       key: consumed. The same key gives the same rows on the same versions and machine.
-      law: the shape of the data; by default `PowerLaw()`.
+      law: the shape of the data; by default `PowerLaw()`, with fewer communities for fewer users or items.
       path: of a Parquet file to write in place of the result, one row group after the other; needs pyarrow. None keeps
         all in memory, 20 bytes an interaction.
       ratings: whether there are any: 3, 4 or 5 where the item is of the user's community, else 1 to 5.
@@ -112,11 +113,11 @@ def generate(
     >>> sorted(set(data.item_columns["community"].tolist()))
     [0, 1, 2, 3]
     """
-    law = PowerLaw() if law is None else law
     users, items, group = whole("users", users, 1), whole("items", items, 1), whole("group", group, 1)
     interactions = whole("interactions", interactions, 1, _MOST_ROWS)
+    law = PowerLaw(communities=min(PowerLaw().communities, users, items)) if law is None else law
     whole("law.communities", law.communities, 1, min(users, items))
-    drawn = [int(word) for word in np.asarray(jax.random.bits(key, (6,), "uint32"))]
+    drawn = [int(word) for word in np.asarray(jax.random.bits(one_key(key), (6,), "uint32"))]
     world = _World(
         law,
         Side("user", users, law.communities, law.user_exponent, drawn[0]),

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Key
 
+from jaxrec._keys import one_key
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, union_of
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
@@ -116,7 +117,7 @@ def evaluate_scorer_sampled(
     """
     started = time.perf_counter()
     num_users, num_items = truth.num_users, truth.num_items
-    cutoffs = _check(scorer, truth, seen, sampled, k)
+    key, cutoffs = one_key(key), _check(scorer, truth, seen, sampled, k)
     measured = resolve_metrics(metrics)
     for metric in measured:
         if metric.over != "user" or metric.needs or not metric.at_k:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.pytrees import register
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator
@@ -112,9 +113,8 @@ def prepare(
     if init is not None:
         start = _checked_start(init, x, rank)
     else:
-        assert key is not None
         places = x.data.shape[0] if stored else x.shape[0] * x.shape[1]
-        start = drawn_start(x.data, key, rank, places, x.shape)
+        start = drawn_start(x.data, one_key(key), rank, places, x.shape)
     return _Problem(x, start, jnp.asarray(l2, x.data.dtype), jnp.asarray(tol, x.data.dtype))
 
 

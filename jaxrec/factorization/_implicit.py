@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Key
 
 from jaxrec._checks import number, whole
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization._implicit_start import rotated, start
 from jaxrec.factorization._systems import positive_solve
@@ -126,7 +127,7 @@ def implicit_als(
     if not (np.isfinite(weights).all() and weights.min() >= 0):
         raise JaxrecError(f"the weights must be finite and not negative, got {weights.min()} to {weights.max()}")
     num_users, num_items = x.shape
-    users = start(x, key, jnp.float32(scale), dim=dim, power_iterations=power_iterations)
+    users = start(x, one_key(key), jnp.float32(scale), dim=dim, power_iterations=power_iterations)
     if mesh is not None and mesh.size > 1:
         from jaxrec.factorization._implicit_mesh import solved_on
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxrec._checks import check_kinds, number
+from jaxrec._keys import one_key
 from jaxrec.data.splitting._holdout import generator_of
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
@@ -30,7 +31,7 @@ from jaxrec.fitting._blend_learning import held_out_of
 from jaxrec.fitting._compiling import compiling
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._plan import check_key, is_trained
+from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.progress import work
 from jaxrec.training import Deadline
@@ -140,7 +141,7 @@ def auto(
     >>> [row["state"] for row in model.info["auto"]["table"]]
     ['tried', 'tried', 'skipped']
     """
-    check_key(key)
+    key = one_key(key)
     if not isinstance(split, Split) or not len(split.valid):
         raise JaxrecError("auto compares models on the validation part, and there is none; pass a split with valid=0.1")
     seconds = number("seconds", seconds, 0, above=True)

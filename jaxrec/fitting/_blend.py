@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec._checks import number, whole
+from jaxrec._keys import one_key
 from jaxrec.blending import BlendScorer, LogSoftmax
 from jaxrec.data._seen import SeenItems
 from jaxrec.data.splitting._holdout import generator_of
@@ -33,7 +34,6 @@ from jaxrec.fitting._blend_learning import (
 from jaxrec.fitting._blended import Blend
 from jaxrec.fitting._described import describe
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.fitting._plan import check_key
 from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.fitting._versions import versions
 from jaxrec.models import with_sizes
@@ -125,7 +125,7 @@ def blend(
     [1.0, 0.0]
     """
     started = time.perf_counter()
-    check_key(key)
+    key = one_key(key)
     members = tuple(members)
     known = check_members(members, split, learnt=weights is None)
     if refit not in (True, False, "fitted", "all"):

@@ -15,6 +15,7 @@ import jax
 from jax.sharding import Mesh
 
 from jaxrec import registry
+from jaxrec._keys import one_key
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
@@ -26,7 +27,7 @@ from jaxrec.fitting._mesh import MeshTraining, on_host
 from jaxrec.fitting._mesh_plan import mesh_for, told_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
 from jaxrec.fitting._options import TrainingOptions, members_of
-from jaxrec.fitting._plan import FitPlan, check_key, check_model, is_trained, make_plan
+from jaxrec.fitting._plan import FitPlan, check_model, is_trained, make_plan
 from jaxrec.fitting._resume import described, keeping
 from jaxrec.fitting._stages import Stage, fitted_model
 from jaxrec.fitting._told import tell_dislikes
@@ -135,7 +136,7 @@ def fit(
     2
     """
     started = time.perf_counter()
-    check_key(key)
+    key = one_key(key)
     given = named(
         loss, regularizer, negatives, optimizer, batch_size, epochs, reduction, tolerance, validation, refit, weights
     )

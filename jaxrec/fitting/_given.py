@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._old_options import FitOptions, from_old
 from jaxrec.fitting._options import TrainingOptions
-from jaxrec.fitting._plan import check_key, is_trained
+from jaxrec.fitting._plan import is_trained
 
 GIVEN: Any = type("Given", (), {"__repr__": lambda self: "as in the options"})()
 """A keyword that was left out."""
@@ -81,7 +82,4 @@ def as_keys(keys: Sequence[jax.Array] | jax.Array) -> list[jax.Array]:
             )
     if isinstance(keys, (int, float)) or not len(keys):
         raise JaxrecError(f"keys is {keys!r}; pass one key for each member, such as jax.random.split(key, S)")
-    keys = list(keys)
-    for key in keys:
-        check_key(key)
-    return keys
+    return [one_key(key) for key in keys]

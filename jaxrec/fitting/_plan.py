@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -161,22 +160,6 @@ def extremes(part: Interactions) -> tuple[float, float]:
     """
     assert part.rating is not None
     return float(part.rating.min()), float(part.rating.max())
-
-
-def check_key(key: Any) -> None:
-    """Refuse what is no key of `jax.random`.
-
-    >>> check_key(0)
-    Traceback (most recent call last):
-        ...
-    jaxrec.errors.JaxrecError: key must be a key of jax.random, got 0; pass jax.random.key(0)
-    """
-    typed = isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
-    old = isinstance(key, jax.Array) and key.dtype == np.uint32 and key.ndim == 1
-    if not old and not (typed and key.ndim == 0):
-        shown = repr(key) if isinstance(key, (int, float, str)) or key is None else type(key).__name__
-        seed = key if isinstance(key, int) and not isinstance(key, bool) and key >= 0 else 0
-        raise JaxrecError(f"key must be a key of jax.random, got {shown}; pass jax.random.key({seed})")
 
 
 def _check_ratings(model: Any, split: Split, scale: tuple[float, float] | None) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrec._keys import one_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fit import fit, fit_many
 from jaxrec.fitting._given import GIVEN, named, options_of
 from jaxrec.fitting._options import TrainingOptions
-from jaxrec.fitting._plan import check_key, check_model, is_trained, make_plan
+from jaxrec.fitting._plan import check_model, is_trained, make_plan
 from jaxrec.fitting._search_space import Range, applying, checked_space, label, listed, plain, value_at, with_settings
 from jaxrec.fitting._searches import Exhaustive, OptunaSearch, Proposal, combinations
 from jaxrec.fitting._study import Study, Trial, best_of
@@ -225,9 +226,7 @@ def _keys(key: Any) -> list[jax.Array]:
     else:
         several = isinstance(key, Sequence) and not isinstance(key, str) and len(key) > 0
     keys: list[Any] = list(key) if several else [key]
-    for each in keys:
-        check_key(each)
-    return keys
+    return [one_key(each) for each in keys]
 
 
 class _Runner:

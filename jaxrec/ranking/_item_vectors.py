@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Key, Shaped
 
+from jaxrec._keys import one_key
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.graph import biadjacency
@@ -118,6 +119,7 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
     >>> round(float(np.linalg.norm(space.vectors[0] - space.vectors[2])), 3)
     1.414
     """
+    key = one_key(key)
     if rank < 1:
         raise JaxrecError(f"rank is {rank}; pass a width of at least 1")
     trained = np.bincount(train.item, minlength=train.num_items) > 0

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Int, Key
 
+from jaxrec._keys import one_key
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.types import Array
@@ -49,7 +50,7 @@ def uniform_negatives(
     lacking = num_items - (stop - start)
     where = lacking > 0
     shape = (users.shape[0], num)
-    rank = jax.random.randint(key, shape, 0, jnp.maximum(lacking, 1)[:, None], jnp.int32)
+    rank = jax.random.randint(one_key(key), shape, 0, jnp.maximum(lacking, 1)[:, None], jnp.int32)
     if items.shape[0] == 0:
         return rank, where
     # The first place in the user's row with c_j - j > r; c_j - j never falls along a row.
@@ -111,7 +112,7 @@ def shuffled_batches(
         raise JaxrecError(f"there must be at least one interaction and one in a batch, got {num} and {batch_size}")
     steps = -(-num // batch_size)
     filling = steps * batch_size - num
-    order = jax.random.permutation(key, jnp.arange(num, dtype=jnp.int32))
+    order = jax.random.permutation(one_key(key), jnp.arange(num, dtype=jnp.int32))
     index = jnp.concatenate([order, jnp.zeros(filling, jnp.int32)])
     where = jnp.arange(steps * batch_size, dtype=jnp.int32) < num
     return index.reshape(steps, batch_size), where.reshape(steps, batch_size)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Int, Key
 
+from jaxrec._keys import one_key
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Batch, Negatives
@@ -129,7 +130,7 @@ def other_rows(
     """
     user, item, where = jnp.asarray(user), jnp.asarray(item), jnp.asarray(where)
     size, shape = user.shape[0], (user.shape[0], num)
-    loop_key, last_key = jax.random.split(key)
+    loop_key, last_key = jax.random.split(one_key(key))
     order = jnp.argsort(~where, stable=True).astype(jnp.int32)  # rows that count first
     count = jnp.maximum(jnp.sum(where, dtype=jnp.int32), 1)
     users = jnp.broadcast_to(user[:, None], shape)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, Key
 
+from jaxrec._keys import one_key
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Negatives
@@ -118,7 +119,7 @@ def weighted_negatives(
     indptr, items = jnp.asarray(seen.indptr), jnp.asarray(seen.items)
     lacking = mass.lacking(seen, users)
     where, shape = lacking > 0, (users.shape[0], num)
-    rank = _below(jnp.maximum(lacking, 1)[:, None], shape, key)
+    rank = _below(jnp.maximum(lacking, 1)[:, None], shape, one_key(key))
     start = jnp.broadcast_to(indptr[users][:, None], shape)
     had = jnp.zeros(shape, jnp.int32)
     if items.shape[0]:

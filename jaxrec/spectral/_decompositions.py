@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 from jaxrec.spectral._krylov import Plan, dot, fix_signs, leading_subspace, plan
@@ -84,7 +85,7 @@ def leading_eigenpairs(
         raise JaxrecError(f"which is {which!r}; pass 'largest' or 'smallest'")
     how = plan(size, k, oversampling, iterations)
     op = _symmetric(matrix)
-    return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, op.data.dtype), key)
+    return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, op.data.dtype), one_key(key))
 
 
 def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, iterations: int = 24) -> Float[Array, ""]:
@@ -149,7 +150,7 @@ def truncated_svd(
     smaller = min(matrix.shape)
     if not 1 <= rank <= smaller:
         raise JaxrecError(f"rank must lie in 1..{smaller} for a matrix of shape {matrix.shape}, got {rank}")
-    return _truncated_svd(operator(matrix), rank, plan(smaller, rank, oversampling, iterations), key)
+    return _truncated_svd(operator(matrix), rank, plan(smaller, rank, oversampling, iterations), one_key(key))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Key
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 from jaxrec.spectral._krylov import dot, fix_signs, rotated_apart
@@ -101,7 +102,7 @@ def singular_triplets(
     op = operator(matrix)
     tall = op.shape[0] > op.shape[1]
     m = op.T if tall else op
-    near, values, far, residuals, done = _triplets(m, rank, width, rounds, jnp.float32(tolerance), key, start)
+    near, values, far, residuals, done = _triplets(m, rank, width, rounds, jnp.float32(tolerance), one_key(key), start)
     left, right = (far, near) if tall else (near, far)
     signs = fix_signs(right)[None, :]
     return SingularTriplets(left * signs, values, right * signs, residuals, done)

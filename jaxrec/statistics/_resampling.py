@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError
 
 IntervalMethod = Literal["percentile", "bca"]
@@ -226,7 +227,7 @@ def check_options(key: jax.Array, resamples: int, level: float, method: str, mem
 
     >>> check_options(jax.random.key(0), 2000, 0.95, "percentile", 256)
     """
-    check_key(key)
+    one_key(key)
     check_level(level)
     check_count("resamples", resamples, 1)
     least = math.ceil(round(2 / (1 - level), 6))  # one resample beyond each end
@@ -235,15 +236,6 @@ def check_options(key: jax.Array, resamples: int, level: float, method: str, mem
     if method not in ("percentile", "bca"):
         raise JaxrecError(f"method is {method!r}; choose 'percentile' or 'bca'")
     check_memory(memory_mb)
-
-
-def check_key(key: jax.Array) -> None:
-    """Check that it is one key of `jax.random.key`.
-
-    >>> check_key(jax.random.key(0))
-    """
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise JaxrecError(f"key is {key!r}; pass one jax.random key, for example jax.random.key(0)")
 
 
 def check_level(level: float) -> None:

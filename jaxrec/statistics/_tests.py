@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.statistics._comparison import Comparison, compare_models, holm  # noqa: F401 - of 0.1's module uncertainty
 from jaxrec.statistics._resampling import (
@@ -29,7 +30,6 @@ from jaxrec.statistics._resampling import (
     at_once,
     bootstrap_columns,
     check_count,
-    check_key,
     check_memory,
     check_options,
     rounding_slack,
@@ -198,7 +198,7 @@ def permutation_test(
     >>> permutation_test([0.5, 0.75, 1.0], [0.25, 0.5, 0.75], jax.random.key(0))
     0.25
     """
-    check_key(key)
+    one_key(key)
     check_count("permutations", permutations, 1)
     check_memory(memory_mb)
     first, second = _check_pair(a, b)

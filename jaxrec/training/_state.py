@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._keys import one_key
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.errors import JaxrecError
@@ -67,7 +68,7 @@ def init_state(params: Params, optimizer: Initializable, key: jax.Array) -> Trai
     [0.0, 0.0]
     """
     # The key is copied too: a donated key that the caller still holds would be gone.
-    params, key = jax.tree.map(jnp.copy, params), jnp.copy(key)
+    params, key = jax.tree.map(jnp.copy, params), jnp.copy(one_key(key))
     return TrainState(params, optimizer.init(params), key, jnp.zeros((), jnp.int32))
 
 

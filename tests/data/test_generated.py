@@ -99,3 +99,9 @@ def test_wrong_numbers_are_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(DataError, match="writing Parquet needs pyarrow; install it"):
         generate(5, 5, 10, KEY, law=PowerLaw(communities=1), path=tmp_path / "x.parquet")
+
+
+def test_a_few_users_or_items_have_as_many_communities_at_the_most():
+    assert len(generate(3, 5, 6, jax.random.key(0))) <= 6
+    with pytest.raises(JaxrecError, match="communities must be at most 3, got 16"):
+        generate(3, 5, 6, jax.random.key(0), law=PowerLaw())

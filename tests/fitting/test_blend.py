@@ -232,7 +232,7 @@ def test_what_does_not_go_together_is_refused_with_the_remedy():
     refuse("no calibration is named 'sofmax'; did you mean softmax", [ease, mf], split, calibration="sofmax")
     refuse("candidates must be a whole number of at least 1", [ease, mf], split, candidates=0)
     refuse("refit must be True, False", [ease, mf], split, refit="no")
-    refuse("key must be a key", [ease, mf], split, key=0)
+    refuse("key must be one key", [ease, mf], split, key=0)
     warm = jaxrec.fit(jaxrec.MF(dim=4), split, BPR, init=mf, key=KEYS[0])
     refuse(r"member 2 .* started from another model", [ease, warm], split)
     assert jaxrec.blend([ease, warm], split, refit=False, key=KEYS[0]).info["fitted_on"] == "train"

@@ -241,7 +241,7 @@ BAD_CALLS = {
     "users": ({"model": MF(num_users=USERS + 1)}, f"num_users={USERS + 1} and the data have {USERS}"),
     "items": ({"model": LightGCN(num_items=2)}, f"num_items=2 and the data have {ITEMS}"),
     "class": ({"model": MF}, r"model is the class MF; pass an object, MF\(\)"),
-    "key": ({"seed": None, "key": 0}, r"key must be a key of jax.random, got 0; pass jax.random.key\(0\)"),
+    "key": ({"seed": None, "key": 0}, r"key must be one key of jax.random, got 0; pass jax.random.key\(0\)"),
     "monitor": ({"validation": Validation(monitor="fame@10")}, "metric.*'fame'"),
     "length": ({"validation": Validation(monitor=f"ndcg@{ITEMS + 1}")}, f"{ITEMS + 1}"),
     "k of ratings": (

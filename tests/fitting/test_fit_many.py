@@ -164,7 +164,7 @@ WEIGHTS = [SquaredL2(0.1)] * 3
 BAD_CALLS = {
     "no key": ({"keys": []}, "keys is .*; pass one key for each member"),
     "a seed": ({"keys": 3}, "keys is 3; pass one key for each member"),
-    "seeds": ({"keys": [0, 1, 2]}, "key must be a key of jax.random, got 0"),
+    "seeds": ({"keys": [0, 1, 2]}, "key must be one key of jax.random, got 0"),
     "one key": ({"keys": KEYS[0]}, r"keys has shape \(\), expected one key for each member"),
     "lengths": ({"regularizer": WEIGHTS[:1]}, "regularizer has 1 values and there are 3 keys; give one for each key"),
     "solved": ({"model": EASE(), "options": None, "regularizer": WEIGHTS}, "regularizer: EASE is solved, not trained"),

@@ -6,9 +6,9 @@ import warnings
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._keys import one_key
 from jaxrec.data._interactions import TEST, TRAIN, VALID, Interactions
 from jaxrec.errors import DataError, JaxrecError
 
@@ -28,10 +28,7 @@ def generator_of(key: jax.Array | None) -> np.random.Generator:
     >>> generator_of(jax.random.key(1)).random() == generator_of(jax.random.key(1)).random()
     True
     """
-    if key is None:
-        key = jax.random.key(0)
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise JaxrecError(f"key is {key!r}; a key is one jax.random.key: pass jax.random.key(0)")
+    key = jax.random.key(0) if key is None else one_key(key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 

@@ -1,0 +1,44 @@
+"""The check of keys that callers give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec._checks import shown
+from jaxrec.errors import JaxrecError
+
+
+def one_key(value: Any, name: str = "key") -> jax.Array:
+    """Check that it is one key of `jax.random`, and give it as `jax.random.key` does.
+
+    Raw keys of `jax.random.PRNGKey` go, with the numbers that they always gave; under `jit` a tracer of a key goes.
+
+    Args:
+      value: what the caller gave.
+      name: of the argument, for the message.
+
+    Raises:
+      JaxrecError: something else, such as a seed, or an array of keys.
+
+    >>> one_key(jax.random.key(1)) == one_key(jax.random.PRNGKey(1))
+    Array(True, dtype=bool)
+    >>> one_key(7)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: key must be one key of jax.random, got 7; pass jax.random.key(7)
+    """
+    if isinstance(value, jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            if value.ndim == 0:
+                return value
+            raise JaxrecError(
+                f"{name} must be one key of jax.random, got an array of shape {value.shape}; pass one of them"
+            )
+        width = jax.random.key_data(jax.random.key(0)).shape
+        if value.dtype == jnp.uint32 and value.shape == width:
+            return jax.random.wrap_key_data(value)
+    seed = value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    raise JaxrecError(f"{name} must be one key of jax.random, got {shown(value)}; pass jax.random.key({seed})")
