@@ -54,7 +54,7 @@ MODELS: Mapping[str, tuple[Any, jaxrec.TrainingOptions | None]] = {
     "MF": CHOSEN["mf"],
     "LightGCN": CHOSEN["lightgcn"],
     "LightGCN++": (LightGCNPP(dim=64, layers=2), GRAPH),
-    "SimGCL": (SimGCL(dim=64, layers=2), GRAPH),
+    "SimGCL": (SimGCL(dim=64, layers=2, contrast_weight=0.02), GRAPH),
     "XSimGCL": (XSimGCL(dim=64, layers=2), GRAPH),
     "GCN": (jaxrec.GCN(dim=64, hidden=64), GRAPH),
     "SVD++": (jaxrec.SVDPP(dim=64), jaxrec.TrainingOptions(loss=Logistic(), optimizer=Adam(5e-3), epochs=120)),

@@ -32,7 +32,8 @@ class SimGCL(LightGCN):
       dim, layers, layer_weights, initializer, scale, num_users, num_items, fold_in_noise, fold_in_unobserved, moved:
         see `LightGCN`; by default layers 1 to L have the weight 1 / L, and the embeddings themselves 0.
       noise: epsilon, the length of the noise.
-      contrast_weight: lambda.
+      contrast_weight: lambda; .2 to 2 in the source, on graphs of 30,000 and more nodes. Small graphs need less: on
+        movielens-small (2,700 nodes) .5 and .1 gave an nDCG@10 of .015 and .016 on the validation part, .02 gave .073.
       contrast_temperature: t.
 
     Raises:
