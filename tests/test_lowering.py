@@ -83,6 +83,7 @@ def on_two_devices():
         fit(made("model", "lightgcn"), checkerboard(), mesh=layout)
     fitted = fit(made("model", "ials"), checkerboard(), mesh=2)
     jaxrec.recommend(fitted, list(range(16)), k=3, memory_mb=0.02, mesh=2)
+    jaxrec.recommend(fitted, list(range(16)), k=3, mesh=jaxrec.parallel.Layout(rows=2, item_parts=2))
 
 
 def of_initial_vectors():

@@ -125,7 +125,7 @@ GONE = {
     " make_training one_catalogue predicts_ratings rating_scale trained_scorer",
     "jaxrec.cli": "TaskOptions command_for model_name table",
     "jaxrec.data": "FEW_USERS Method Order find_layout",
-    "jaxrec.evaluation": "LOWER_IS_BETTER Method check_scorer common_pairs",
+    "jaxrec.evaluation": "LOWER_IS_BETTER Method check_key check_scorer common_pairs mask_seen",
     "jaxrec.factorization": "Course Problem entry_products",
     "jaxrec.sparse": "EXACT Gradients Residuals SHARE_OF_ENTRIES SHARE_OF_ROWS few_rows",
     "jaxrec.training": "EmbeddingModel HitMask Initialisable LossFunction LossName PenaltyForm SMALLER_IS_BETTER"

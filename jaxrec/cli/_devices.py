@@ -20,9 +20,11 @@ class ShareOptions:
 
     Attributes:
       devices: rank on so many devices, which share the users; by default on one.
+      item_parts: split the items into so many parts, each on its own devices, where they do not fit one.
     """
 
     devices: Annotated[int | None, optional("N")] = None
+    item_parts: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,24 @@ class MeshOptions:
     column_blocks: int = 1
 
 
+def shared_by(command: Any) -> Layout | None:
+    """The devices that rank for a command; None where there is one.
+
+    Raises:
+      JaxrecError: parts of the items without devices, or that do not divide their number.
+
+    >>> shared_by(ShareOptions(devices=4, item_parts=2))
+    Layout(rows=4, columns=1, blocks=1, item_parts=2)
+    """
+    if command.devices is None:
+        if command.item_parts != 1:
+            raise JaxrecError("--item-parts is for several devices; name their number with --devices, or leave it out")
+        return None
+    if command.devices < 1:
+        raise JaxrecError(f"--devices must be at least 1, got {command.devices}")
+    return Layout(rows=command.devices, item_parts=command.item_parts)
+
+
 def layout_of(command: Any) -> Layout | None:
     """The layout that a command names; None where there is one device, or it is to be chosen.
 
@@ -49,7 +69,7 @@ def layout_of(command: Any) -> Layout | None:
       JaxrecError: no such layout, or one of another number of devices.
 
     >>> layout_of(MeshOptions(devices=8, layout="4x2"))
-    Layout(rows=4, columns=2, blocks=1)
+    Layout(rows=4, columns=2, blocks=1, item_parts=1)
     """
     word, number, blocks = command.layout, command.devices, command.column_blocks
     if number is None:

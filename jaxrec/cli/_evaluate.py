@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
-from jaxrec.cli._devices import ShareOptions
+from jaxrec.cli._devices import ShareOptions, shared_by
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._help import Guide
 from jaxrec.cli._labels import read_categories, read_labels
@@ -106,7 +106,7 @@ def run(argv: Sequence[str]) -> None:
     if model.info["task"] == "rating":
         words = (command.item_groups, command.item_categories, command.reranker)
         lists = (exclude, candidates is not None, *(word is not None for word in words))
-        if command.devices is not None:
+        if shared_by(command) is not None:
             raise JaxrecError(f"{command.run!r} predicts ratings, on one device; leave --devices out")
         if any(lists) or command.mask != "earlier":
             raise JaxrecError(
@@ -134,7 +134,7 @@ def run(argv: Sequence[str]) -> None:
             reranker=reranker_of(command),
             rerank_depth=command.rerank_depth,
             memory_mb=command.memory_mb,
-            mesh=command.devices,
+            mesh=shared_by(command),
         )
     document = {"run": command.run, "model": model.name, "part": command.part, **report.to_dict()}
     document = {**document, "data": described["data"], "fingerprint": described["fingerprint"]}

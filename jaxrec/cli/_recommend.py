@@ -10,7 +10,7 @@ from tyro import conf
 
 from jaxrec.api._new_items import add_items, owners_of, titles_of
 from jaxrec.api._recommend import recommend
-from jaxrec.cli._devices import ShareOptions
+from jaxrec.cli._devices import ShareOptions, shared_by
 from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
@@ -124,7 +124,7 @@ def run(argv: Sequence[str]) -> None:
         reranker=reranker_of(command),
         rerank_depth=command.rerank_depth,
         memory_mb=command.memory_mb,
-        mesh=command.devices,
+        mesh=shared_by(command),
     )
     for text in lists.notes:
         note(text, command.quiet)

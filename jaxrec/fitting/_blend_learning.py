@@ -21,7 +21,7 @@ from jaxrec.blending import LogShare, LogSoftmax, calibrated_scores, log_total
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.pytrees import structure_of
-from jaxrec.ranking._topk import mask_seen
+from jaxrec.ranking._tiles import mask_seen
 
 _SPREAD = 4.0  # the softmax of scores with this standard deviation is neither flat nor of one item
 

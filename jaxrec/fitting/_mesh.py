@@ -178,8 +178,8 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
       several: whether members are trained together.
 
     Raises:
-      JaxrecError: a model that does not say it can be split so, members together, a sparse optimizer, or one that
-        does not treat every number of a table alike.
+      JaxrecError: a model that does not say it can be split so, members together, parts of the items, a sparse
+        optimizer, or one that does not treat every number of a table alike.
 
     >>> import jaxrec
     >>> check_mesh(jaxrec.EASE(), Layout(rows=2), [TrainingOptions()], False)
@@ -195,6 +195,10 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
         how = "trained" if trained else "solved"
         raise JaxrecError(
             f"{name} is {how} on one device: its class names no axis of a mesh in `mesh_axes`; leave mesh out"
+        )
+    if layout.item_parts > 1:
+        raise JaxrecError(
+            f"item_parts is for ranking, and a fit has no use for it, got {layout.item_parts}; leave it at 1"
         )
     missing = [axis for axis in layout.axes() if axis not in can]
     if missing:

@@ -201,7 +201,7 @@ def layout_for(
 
     >>> import jaxrec
     >>> layout_for(jaxrec.MF(dim=8), jaxrec.from_arrays([0, 1], [0, 1]), devices=1)
-    (Layout(rows=1, columns=1, blocks=1), 'one device')
+    (Layout(rows=1, columns=1, blocks=1, item_parts=1), 'one device')
     """
     options = TrainingOptions() if options is None else options
     plan = make_plan(model, data, options)
@@ -234,7 +234,7 @@ def choose_layout(model: Any, sizes: DataSizes, options: TrainingOptions, device
     >>> import jaxrec
     >>> model = jaxrec.MF(dim=8, num_users=2, num_items=2)
     >>> choose_layout(model, DataSizes(2, 2, 3, 6), TrainingOptions(), 1)
-    (Layout(rows=1, columns=1, blocks=1), 'one device')
+    (Layout(rows=1, columns=1, blocks=1, item_parts=1), 'one device')
     """
     if devices == 1:
         return Layout(), "one device"

@@ -24,16 +24,19 @@ class Layout:
 
     With `rows` each device has some rows of the tables and of the adjacency, and a product gathers the table first.
     With `columns` each has some columns of the tables and the whole adjacency, and a product needs nothing of another
-    device. Both make a mesh of rows x columns devices.
+    device. Both make a mesh of rows x columns devices. Lists are ranked by all of them: they share the users, or, where
+    the items do not fit one device, `item_parts` of them share the items of the users that are theirs.
 
     Attributes:
       rows: among how many devices the rows are split.
       columns: among how many the columns.
       blocks: a product gathers so many blocks of columns one after another. It takes less memory and more time: the
         adjacency is read once for each block.
+      item_parts: in ranking, into how many parts the items are split; a divisor of the number of devices. Training has
+        no use for it.
 
     Raises:
-      JaxrecError: a number below 1.
+      JaxrecError: a number below 1, or parts that do not divide the devices.
 
     >>> Layout(rows=4, columns=2).devices, str(Layout(rows=4, columns=2))
     (8, '8 devices (4 x rows, 2 x columns)')
@@ -42,10 +45,16 @@ class Layout:
     rows: int = 1
     columns: int = 1
     blocks: int = 1
+    item_parts: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("rows", "columns", "blocks"):
+        for name in ("rows", "columns", "blocks", "item_parts"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        if self.devices % self.item_parts:
+            raise JaxrecError(
+                f"item_parts must divide the number of devices, {self.devices}, got {self.item_parts}; each part is on "
+                "equally many of them"
+            )
 
     @property
     def devices(self) -> int:
@@ -73,7 +82,8 @@ class Layout:
         ways = ", ".join(f"{getattr(self, axis)} x {axis}" for axis in self.axes())
         several = "s" if self.devices > 1 else ""
         blocks = f", {self.blocks} blocks of columns" if self.blocks > 1 else ""
-        return f"{self.devices} device{several}{f' ({ways}{blocks})' if ways else ''}"
+        parts = f", {self.item_parts} parts of the items" if self.item_parts > 1 else ""
+        return f"{self.devices} device{several}{f' ({ways}{blocks}{parts})' if ways else ''}"
 
 
 def devices_for(number: int) -> list[Any]:
@@ -112,7 +122,7 @@ def as_mesh(given: int | Layout | Mesh) -> tuple[Mesh, Layout]:
       JaxrecError: too few devices, or a mesh with other axes.
 
     >>> as_mesh(1)[1]
-    Layout(rows=1, columns=1, blocks=1)
+    Layout(rows=1, columns=1, blocks=1, item_parts=1)
     """
     if isinstance(given, Mesh):
         odd = [name for name in given.axis_names if name not in AXES]

@@ -7,35 +7,31 @@ serves every tile.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax import lax
 from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from jaxrec._checks import number
 from jaxrec.data._interactions import check_index
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.parallel import Layout, as_mesh
-from jaxrec.parallel._mesh import put, replicated
 from jaxrec.parallel._processes import fetched, several
 from jaxrec.progress import work
 from jaxrec.pytrees import structure_of
-from jaxrec.ranking._block_topk import goes_by_blocks, plain_top_k, top_k, top_k_by_item
-from jaxrec.types import Array, Scorer
+from jaxrec.ranking._mesh_tiles import everywhere, in_parts, item_axes_of, rank_on, rank_parts
+from jaxrec.ranking._tiles import rank, rank_few
+from jaxrec.types import Scorer
 
 Lengths = int | Sequence[int] | np.ndarray
 """One length of lists, or several."""
 
-_SEEN_STEP = 4096  # seen items that are masked at a time, however long the history of a user is
 _CPU_TILE = 16 * 2**20  # bytes: a larger buffer leaves the caches, and above 32 MiB it is mapped afresh at each call
 _MOST_USERS = 4096  # users in one call of the compiled program
 FEW_USERS, SHORT_LIST = 64, 64
@@ -74,7 +70,10 @@ def recommend_lists(
         scorer itself (parameters, and temporaries larger than its scores) is not included. With a mesh it is the limit
         of each device.
       mesh: several devices that share the users, tile by tile, see `jaxrec.parallel.as_mesh`. Each holds the scorer as
-        a whole. The lists and scores are those of one device, to the bit. Few users are ranked on one.
+        a whole. The lists and scores are those of one device, to the bit. Few users are ranked on one. With
+        `Layout(..., item_parts=n)` n devices have a part of the items each, and share the users of their group: the k
+        best of each part are merged. Scores then are those of one device to rounding. It needs a scorer that names the
+        axes of its items, see `jaxrec.protocols.ItemParts`.
 
     Returns:
       items int32 [n, k] and scores float32 [n, k], best first, NumPy arrays. If a user has fewer than k items left, the
@@ -101,47 +100,105 @@ def recommend_lists(
     check_seen(seen, num_users, num_items)
     allowed = allowed_items(num_items, exclude, candidates)
     number("memory_mb", memory_mb)
-    few = goes_with_few(num_items, int(k), memory_mb, len(users))
-    width = min(SHORT_LIST, num_items) if few else int(k)
-    tile, tiles = (_FEW, 1) if few else tile_plan(num_items, width, memory_mb, len(users))
-    devices = None if mesh is None or few else as_mesh(mesh)[0]
-    number_of = 1 if devices is None else devices.size
-    tiles = min(tiles, -(-len(users) // (tile * number_of))) if devices is not None else tiles
-    scorer = on_device(scorer, tile, num_items)
-    if seen is not None and not few:
-        seen = SeenItems(*map(jax.device_put, seen)) if len(seen.items) else None
-    if devices is not None:
-        scorer, seen, allowed = _everywhere((scorer, seen, allowed), devices)
+    devices, layout = (None, None) if mesh is None else as_mesh(mesh)
+    if devices is not None and layout is not None and layout.item_parts > 1:
+        size, call = _by_parts(scorer, seen, allowed, int(k), memory_mb, len(users), devices, layout.item_parts)
+    elif goes_with_few(num_items, int(k), memory_mb, len(users)):
+        size, call = _for_few(scorer, seen, allowed, num_items)
+    else:
+        size, call = _by_users(scorer, seen, allowed, int(k), memory_mb, len(users), devices)
 
     items, scores = np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32)
-    own = tile * max(tiles, 1)  # users of a device in one call
-    size, kind = own * number_of, structure_of(scorer)
+    parts = [users[start : start + size] for start in range(0, len(users), size)]
+
+    def take(at: int, found: Sequence[np.ndarray]) -> None:
+        part, rows = parts[at], slice(at * size, at * size + len(parts[at]))
+        items[rows], scores[rows] = (array[: len(part), :k] for array in found[:2])
+        check_finite(part, found[2][: len(part)])
+
     apart = list[Any]()  # where several processes have the devices, each keeps its own lists until all are made
     with work("ranking", len(users), unit="users") as told:
-        for start in range(0, len(users), size):
-            part = users[start : start + size]
-            padded = np.pad(part, (0, size - len(part)))
-            if few:
-                left = _left_for(part, seen, allowed, num_items)
-                call = _rank_few(scorer, padded, left, k=width, structure=kind)
-            elif devices is not None:
-                counts = np.clip(len(part) - own * np.arange(number_of), 0, own).astype(np.int32)
-                call = _rank_on(scorer, padded, counts, seen, allowed, k=width, tile=tile, structure=kind, mesh=devices)
-            else:
-                call = _rank(scorer, padded, np.int32(len(part)), seen, allowed, k=width, tile=tile, structure=kind)
+        for at, part in enumerate(parts):
+            lists = call(part, np.pad(part, (0, size - len(part))))
             if devices is not None and several():
-                apart.append(jax.block_until_ready(call))
-                told.advance(len(part))
-                continue
-            found = jax.device_get(call)  # waiting bounds the memory: several in flight each hold a tile of scores
-            items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
-            check_finite(part, found[2][: len(part)])
+                apart.append(jax.block_until_ready(lists))
+            else:  # waiting bounds the memory: several in flight each hold a tile of scores
+                take(at, jax.device_get(lists))
             told.advance(len(part))
-    for start, call in zip(range(0, len(users), size), apart, strict=False):
-        part, found = users[start : start + size], [fetched(array) for array in call]
-        items[start : start + size], scores[start : start + size] = (array[: len(part), :k] for array in found[:2])
-        check_finite(part, found[2][: len(part)])
+    for at, lists in enumerate(apart):
+        take(at, [fetched(array) for array in lists])
     return items, scores
+
+
+Ranking = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array, jax.Array]]
+"""Ranks for users, given without and with padding: items [n, k], scores [n, k], and bool [n]: a score is bad."""
+
+
+def _for_few(scorer: Scorer, seen: SeenItems | None, allowed: jax.Array | None, num_items: int) -> tuple[int, Ranking]:
+    """How few users are ranked for: one program for all numbers of them and all lengths of lists."""
+    scorer = on_device(scorer, _FEW, num_items)
+    how: Any = {"k": min(SHORT_LIST, num_items), "structure": structure_of(scorer)}
+    return _FEW, lambda part, padded: rank_few(scorer, padded, _left_for(part, seen, allowed, num_items), **how)
+
+
+def _by_users(
+    scorer: Scorer,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    k: int,
+    memory_mb: float,
+    count: int,
+    devices: Mesh | None,
+) -> tuple[int, Ranking]:
+    """How users are ranked for, tile by tile; several devices share them."""
+    number_of = 1 if devices is None else devices.size
+    tile, tiles = tile_plan(int(scorer.num_items), k, memory_mb, count)
+    tiles = min(tiles, max(-(-count // (tile * number_of)), 1)) if devices is not None else tiles
+    scorer = on_device(scorer, tile, int(scorer.num_items))
+    seen = SeenItems(*map(jax.device_put, seen)) if seen is not None and len(seen.items) else None
+    how: Any = {"k": k, "tile": tile, "structure": structure_of(scorer)}
+    if devices is None:
+        return tile * tiles, lambda part, padded: rank(scorer, padded, np.int32(len(part)), seen, allowed, **how)
+    scorer, seen, allowed = everywhere((scorer, seen, allowed), devices)
+    own = tile * tiles  # users of a device in one call
+
+    def call(part: np.ndarray, padded: np.ndarray) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return rank_on(scorer, padded, _counts(part, own, number_of), seen, allowed, **how, mesh=devices)
+
+    return own * number_of, call
+
+
+def _by_parts(
+    scorer: Scorer,
+    seen: SeenItems | None,
+    allowed: jax.Array | None,
+    k: int,
+    memory_mb: float,
+    count: int,
+    devices: Mesh,
+    parts: int,
+) -> tuple[int, Ranking]:
+    """How users are ranked for where each device has a part of the items."""
+    num_items, groups = int(scorer.num_items), devices.size // parts
+    axes = item_axes_of(scorer)
+    tile, tiles = tile_plan(-(-num_items // parts), k, memory_mb, count)
+    tiles = min(tiles, max(-(-count // (tile * groups)), 1))
+    _check_scores(scorer, tile, num_items)
+    mesh = Mesh(devices.devices.reshape(groups, parts), ("users", "items"))
+    seen = everywhere(seen, mesh) if seen is not None and len(seen.items) else None
+    mask = np.ones(num_items, bool) if allowed is None else np.asarray(allowed)
+    placed, left = in_parts(scorer, mask, mesh, axes)
+    how: Any = {"k": k, "tile": tile, "structure": structure_of(scorer), "mesh": mesh, "axes": axes}
+    own = tile * tiles
+
+    def call(part: np.ndarray, padded: np.ndarray) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return rank_parts(placed, padded, _counts(part, own, groups), seen, left, **how)
+
+    return own * groups, call
+
+
+def _counts(part: np.ndarray, own: int, groups: int) -> np.ndarray:
+    return np.clip(len(part) - own * np.arange(groups), 0, own).astype(np.int32)
 
 
 def users_per_tile(num_items: int, k: int, memory_mb: float) -> int:
@@ -255,7 +312,7 @@ def tile_plan(num_items: int, k: int, memory_mb: float, count: int) -> tuple[int
 
 
 def goes_with_few(num_items: int, k: int, memory_mb: float, count: int) -> bool:
-    """Tell if a call is of few users and short lists, and its scores fit the memory: then it goes through `_rank_few`.
+    """Tell if a call is of few users and short lists, and its scores fit the memory: then it goes through `rank_few`.
 
     >>> goes_with_few(1000, 10, 256, 1), goes_with_few(1000, 10, 256, 65), goes_with_few(1000, 65, 256, 1)
     (True, False, False)
@@ -327,7 +384,12 @@ def on_device(scorer: Scorer, tile: int, num_items: int) -> Scorer:
         ...
     jaxrec.errors.MismatchError: scorer gives float32[2, 3] for 2 users, expected float32[2, 4]; ...
     """
-    scorer = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+    _check_scores(scorer, tile, num_items)
+    return jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf, scorer)
+
+
+def _check_scores(scorer: Scorer, tile: int, num_items: int) -> None:
+    """Refuse what is no pytree, or returns something else than float32 [tile, I]; nothing is computed or moved."""
     if any(leaf is scorer for leaf in jax.tree.leaves(scorer)):
         raise MismatchError(
             f"scorer {type(scorer).__name__} is no pytree, so it cannot be passed to a compiled program; register its "
@@ -342,7 +404,6 @@ def on_device(scorer: Scorer, tile: int, num_items: int) -> Scorer:
             f"scorer gives {told} for {tile} users, expected float32[{tile}, {num_items}]; "
             "return one float32 score for each item, and keep num_items true to it"
         )
-    return scorer
 
 
 def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
@@ -366,146 +427,3 @@ def check_finite(users: np.ndarray, bad: np.ndarray) -> None:
             f"the scores of {whose} hold NaN or +inf, which cannot be ranked; check that training stayed finite "
             "(-inf is allowed: never recommend)"
         )
-
-
-@functools.partial(jax.jit, static_argnames=("k", "structure"))
-def _rank_few(
-    scorer: Scorer, users: jax.Array, left: jax.Array, *, k: int, structure: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rank for one tile of users, by the mask bool [B, I] of the items that are left for each.
-
-    Neither a loop over tiles nor one over seen items, and no blocks: it compiles in a third of the time of `_rank`.
-    """
-    values, items, bad = plain_top_k(jnp.where(left, scorer.scores(users), -jnp.inf), k)
-    return jnp.where(values == -jnp.inf, jnp.int32(-1), items), values, bad
-
-
-@functools.partial(jax.jit, static_argnames=("k", "tile", "structure"))
-def _rank(
-    scorer: Scorer,
-    users: jax.Array,
-    count: jax.Array,
-    seen: SeenItems | None,
-    allowed: jax.Array | None,
-    *,
-    k: int,
-    tile: int,
-    structure: int,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rank the first `count` users: items [n, k], scores [n, k], and bool [n], True if a score is NaN or +inf."""
-    return _ranked(scorer, users, count, seen, allowed, k=k, tile=tile)
-
-
-def _everywhere(tree: Any, mesh: Mesh) -> Any:
-    """Arrays on every device of a mesh; where several processes have them, each puts its own copy onto its own."""
-    sharding = replicated(mesh)
-    return jax.tree.map(lambda leaf: put(leaf, sharding), tree) if several() else jax.device_put(tree, sharding)
-
-
-@functools.partial(jax.jit, static_argnames=("k", "tile", "structure", "mesh"))
-def _rank_on(
-    scorer: Scorer,
-    users: jax.Array,
-    counts: jax.Array,
-    seen: SeenItems | None,
-    allowed: jax.Array | None,
-    *,
-    k: int,
-    tile: int,
-    structure: int,
-    mesh: Mesh,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`_rank` of the first `counts[j]` of the j-th part of the users on the j-th device."""
-
-    def own(users: jax.Array, count: jax.Array, *whole: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        scorer, seen, allowed = whole
-        return _ranked(scorer, users, count[0], seen, allowed, k=k, tile=tile)
-
-    parts, everywhere = P(mesh.axis_names), P()
-    specs = (parts, parts, everywhere, everywhere, everywhere)
-    # Loops of other lengths on other devices are no collectives, so what varies over devices need not be checked.
-    program = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=(parts,) * 3, check_vma=False)
-    return program(users, counts, scorer, seen, allowed)
-
-
-def _ranked(
-    scorer: Scorer,
-    users: jax.Array,
-    count: jax.Array,
-    seen: SeenItems | None,
-    allowed: jax.Array | None,
-    *,
-    k: int,
-    tile: int,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    by_blocks = goes_by_blocks(int(scorer.num_items), k)
-    item_axis = 0 if by_blocks else 1
-
-    def one_tile(at: jax.Array, lists: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        start = at * tile
-        batch = lax.dynamic_slice_in_dim(users, start, tile)
-        scores = scorer.scores(batch)
-        if by_blocks:
-            scores = scores.T
-        if allowed is not None:
-            scores = jnp.where(jnp.expand_dims(allowed, 1 - item_axis), scores, -jnp.inf)
-        if seen is not None:
-            real = start + jnp.arange(tile, dtype=jnp.int32) < count
-            scores = mask_seen(scores, batch, real, seen, item_axis=item_axis)
-        values, items, bad = top_k_by_item(scores, k) if by_blocks else top_k(scores, k)
-        items = jnp.where(values == -jnp.inf, jnp.int32(-1), items)
-        return tuple(
-            lax.dynamic_update_slice_in_dim(whole, part, start, 0)
-            for whole, part in zip(lists, (items, values, bad), strict=True)
-        )
-
-    size = users.shape[0]
-    empty = (jnp.zeros((size, k), jnp.int32), jnp.zeros((size, k), jnp.float32), jnp.zeros(size, jnp.bool_))
-    # The number of tiles is a value, not a shape: one program serves a full call, a part of it, and a single user.
-    items, values, bad = lax.fori_loop(jnp.int32(0), (count + tile - 1) // tile, one_tile, empty)
-    return items, values, bad
-
-
-def mask_seen(
-    table: jax.Array,
-    users: Int[Array, " B"],
-    real: Bool[Array, " B"],
-    seen: SeenItems,
-    mark: float | bool = -np.inf,
-    *,
-    item_axis: int = 1,
-) -> jax.Array:
-    """Set the seen items of each user to `mark` in a table [B, I], or [I, B] with `item_axis` 0; skip users not `real`.
-
-    The seen items of the tile form one flat range, processed in steps of a fixed length. So the memory does not depend
-    on the longest history, nor the work on the product of the longest history and the number of users.
-
-    Args:
-      table: [B, I] or [I, B].
-      users: int32 [B].
-      real: bool [B], False for the padding of the tile.
-      seen: the items of all users.
-      mark: the value to set, -inf for scores.
-      item_axis: the axis of the items, 1 or 0.
-
-    Returns:
-      The table with the marks.
-
-    >>> seen = SeenItems(jnp.array([0, 1, 1]), jnp.array([2]))
-    >>> mask_seen(jnp.ones((2, 3), bool), jnp.array([0, 1]), jnp.ones(2, bool), seen, mark=False).tolist()
-    [[True, True, False], [True, True, True]]
-    """
-    first = jnp.asarray(seen.indptr)[users]
-    lengths = jnp.where(real, jnp.asarray(seen.indptr)[users + 1] - first, 0)
-    ends = jnp.cumsum(lengths, dtype=jnp.int32)
-
-    def one_step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        start, table = state
-        place = start + jnp.arange(_SEEN_STEP, dtype=jnp.int32)
-        row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
-        inside = jnp.minimum(row, ends.shape[0] - 1)  # places past the end keep their row, which the scatter drops
-        item = jnp.asarray(seen.items)[first[inside] + place - (ends[inside] - lengths[inside])]
-        at = (row, item) if item_axis == 1 else (item, row)
-        return start + _SEEN_STEP, table.at[at].set(mark, mode="drop")
-
-    return lax.while_loop(lambda state: state[0] < ends[-1], one_step, (jnp.int32(0), table))[1]

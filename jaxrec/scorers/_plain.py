@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +46,8 @@ class FactorScorer:
     >>> scorer.scores(jnp.array([0])).tolist()
     [[3.0, 5.0]]
     """
+
+    item_axes: ClassVar[Mapping[str, int]] = {"items": 0}
 
     users: jax.Array
     items: jax.Array
@@ -152,6 +156,11 @@ class ItemWeightScorer:
     history: SeenItems
     weights: jax.Array | SparseOperator
     longest: int = static()
+
+    @property
+    def item_axes(self) -> Mapping[str, int]:
+        """A part of the items has its columns of dense weights; sparse ones are not parted."""
+        return {} if isinstance(self.weights, SparseOperator) else {"weights": 1}
 
     @property
     def num_users(self) -> int:
@@ -277,6 +286,8 @@ class PopularityScorer:
     [[3.0, 1.0]]
     """
 
+    item_axes: ClassVar[Mapping[str, int]] = {"counts": 0}
+
     counts: jax.Array
     num_users: int = static()
 
@@ -352,6 +363,8 @@ class TableScorer:
     >>> TableScorer(jnp.array([[1.0, 9.0], [7.0, 2.0]])).scores(jnp.array([1])).tolist()
     [[7.0, 2.0]]
     """
+
+    item_axes: ClassVar[Mapping[str, int]] = {"table": 1}
 
     table: jax.Array
 

@@ -15,11 +15,13 @@ import numpy as np
 import optax
 
 import jaxrec
+from jaxrec.data import seen_items
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import DataSizes, layout_for, step_plan
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.models import with_sizes
 from jaxrec.parallel import Layout, placement_for, sharded_operator
+from jaxrec.ranking import recommend_lists
 from jaxrec.sparse import spmm
 from jaxrec.training import train_data
 
@@ -137,6 +139,34 @@ def evaluation():
         ARRAYS[f"scores/{name}"] = np.array([[one.score for one in own] for _, own in lists])
 
 
+def item_parts():
+    """Lists of several kinds of scorers, on one device and in parts of the items; 4 parts of 150 are not equal."""
+    split = jaxrec.split(DATA, "user_random", test=0.2, key=jax.random.key(0))
+    seen = seen_items(split.fitted)
+    models = {"popularity": jaxrec.Popularity(), "ease": jaxrec.EASE(), "lightgcn": LIGHTGCN}
+    for name, model in models.items():
+        how = {"epochs": 2, "validation": None} if name == "lightgcn" else {}
+        scorer = jaxrec.fit(model, split, key=jax.random.key(1), **how).scorer
+        for word, mesh in (
+            ("one", None),
+            ("8 in 4", Layout(rows=8, item_parts=4)),
+            ("3 in 3", Layout(rows=3, item_parts=3)),
+        ):
+            for k, among in ((15, {}), (120, {"exclude": [7]}), (4, {"candidates": [1, 60, 61, 149]})):
+                items, scores = recommend_lists(scorer, np.arange(USERS), k, seen=seen, mesh=mesh, memory_mb=1, **among)
+                ARRAYS[f"parts/{name}/{k}/{word}/items"], ARRAYS[f"parts/{name}/{k}/{word}/scores"] = items, scores
+    report = {}
+    for mesh in (None, Layout(rows=8, item_parts=4)):
+        model = jaxrec.fit(jaxrec.Popularity(), split, key=jax.random.key(1))
+        report[mesh] = jaxrec.evaluate(model, split, k=5, metrics=["recall"], space=None, mesh=mesh).mean("recall@5")
+    RESULTS["parts"] = list(report.values())
+    weights = jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1)).scorer
+    try:
+        recommend_lists(weights, [0], 5, seen=seen, mesh=Layout(rows=4, item_parts=2))
+    except JaxrecError as error:
+        RESULTS["refused/parts of sparse weights"] = str(error)
+
+
 def validated():
     """A fit with validation and refit: the epoch that is best, and the figures, are those of one device."""
     split = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
@@ -216,6 +246,7 @@ def refusals():
         "axes": {"mesh": odd},
         "no mesh": {"mesh": "four"},
         "model": {"model": jaxrec.SVDPP(dim=4), "mesh": 2},
+        "parts": {"mesh": Layout(rows=4, item_parts=2)},
         "subclass": {"model": Own(dim=8), "mesh": 2},
         "solved": {"model": jaxrec.EASE(), "mesh": 2},
         "rows": {"model": MODELS["simgcl"], "mesh": Layout(rows=2)},
@@ -257,7 +288,17 @@ def plans():
 
 
 def main(folder, which):
-    quick = (products, lambda: trained(QUICK), evaluation, validated, lambda: resumed(folder), solved, refusals, plans)
+    quick = (
+        products,
+        lambda: trained(QUICK),
+        evaluation,
+        item_parts,
+        validated,
+        lambda: resumed(folder),
+        solved,
+        refusals,
+        plans,
+    )
     for check in quick if which == "quick" else (lambda: trained(SLOW),):
         try:
             check()

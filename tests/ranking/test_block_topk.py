@@ -12,7 +12,7 @@ import pytest
 from jaxrec.data._seen import seen_from_pairs
 from jaxrec.ranking import recommend_lists
 from jaxrec.ranking._block_topk import BLOCK, goes_by_blocks, top_k_by_item
-from jaxrec.ranking._topk import mask_seen
+from jaxrec.ranking._tiles import mask_seen
 from jaxrec.scorers import TableScorer
 
 USERS = 8

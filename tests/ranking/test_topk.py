@@ -14,6 +14,7 @@ from reference import metrics as slow
 
 from jaxrec.data._seen import SeenItems, seen_from_pairs
 from jaxrec.errors import DataError, JaxrecError, MismatchError
+from jaxrec.ranking import _tiles as tiles
 from jaxrec.ranking import _topk as topk
 from jaxrec.ranking import recommend_lists, top_k, users_per_tile
 from jaxrec.scorers import TableScorer
@@ -173,14 +174,14 @@ def test_excluded_items_and_candidates():
 def test_one_program_serves_all_tiles_calls_and_parameters(monkeypatch):
     monkeypatch.setattr(topk, "_MOST_USERS", 1024)
     seen = random_seen(70, users=2500)
-    topk._rank.clear_cache()  # a full cache of the process would drop an entry for each that it takes
+    tiles.rank.clear_cache()  # a full cache of the process would drop an entry for each that it takes
     for seed in (0, 1):
         table = tied_table(70, seed, users=2500)
         # The scorer is an argument: other values of one shape are ranked by the same program, and rightly so.
         lists, _ = recommend_lists(TableScorer(table), np.arange(2500), 4, seen=seen)
         np.testing.assert_array_equal(lists[-20:], expected_lists(table, seen, range(2480, 2500), 4))
         recommend_lists(TableScorer(table), np.arange(600), 4, seen=seen)
-    assert topk._rank._cache_size() == 1
+    assert tiles.rank._cache_size() == 1
 
 
 def test_the_memory_of_the_program_stays_within_the_statement():
@@ -190,7 +191,7 @@ def test_the_memory_of_the_program_stays_within_the_statement():
     seen = SeenItems(jnp.arange(501, dtype=jnp.int32), jnp.zeros(500, jnp.int32))
     tile, calls = topk.tile_plan(num_items, k, memory, 10**6)
     assert tile == 24 * 2**20 * 3 / 4 // (12 * num_items + 1024 * k) // 8 * 8  # the formula of the docstring
-    program = topk._rank.lower(
+    program = tiles.rank.lower(
         factors, np.zeros(tile * calls, np.int32), np.int32(1), seen, None, k=k, tile=tile, structure=0
     ).compile()
     needed = program.memory_analysis()
@@ -202,7 +203,7 @@ def test_the_memory_of_the_program_stays_within_the_statement():
 def test_no_row_is_sorted_as_a_whole(num_items):
     if jax.default_backend() != "cpu":
         pytest.skip("the kernels of other platforms sort where they like")
-    program = topk._rank.lower(
+    program = tiles.rank.lower(
         TableScorer(jnp.zeros((16, num_items))),
         np.zeros(16, np.int32),
         np.int32(1),
