@@ -1,6 +1,7 @@
 """How the documentation is built: `make docs`, or `python -m sphinx -W -b html docs build/docs`."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -11,7 +12,12 @@ ROOT = DOCS.parent
 CACHE = ROOT / ".cache" / "docs"
 sys.path[:0] = [str(DOCS / "_ext"), str(ROOT)]
 
-QUICK = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+# XLA's older emitter of kernels compiles sooner; jaxlib 0.10 is the last to have it.
+OLD_EMITTER = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)
+QUICK = (
+    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_parallel_codegen_split_count=1" + (" --xla_cpu_use_fusion_emitters=false" if OLD_EMITTER else "")
+)
 # What the kernels of the notebooks inherit: nothing is written into the home folder, and a program that two notebooks
 # need is compiled once.
 os.environ.update(
