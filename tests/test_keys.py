@@ -82,6 +82,7 @@ CALLS = {
     "jaxrec.sampling.weighted_negatives": lambda key: sampling.weighted_negatives(
         sampling.mass_of(jnp.ones(4), SEEN, 4), SEEN, USERS, 1, key
     ),
+    "jaxrec.spectral.coclusters": lambda key: spectral.coclusters(matrix(), 1, key),
     "jaxrec.spectral.estimate_largest_eigenvalue": lambda key: spectral.estimate_largest_eigenvalue(matrix(), key),
     "jaxrec.spectral.leading_eigenpairs": lambda key: spectral.leading_eigenpairs(matrix(), 1, key),
     "jaxrec.spectral.singular_triplets": lambda key: spectral.singular_triplets(matrix(), 1, key),

@@ -141,6 +141,7 @@ def of_spectra():
     spectral.leading_eigenpairs(matrix, 3, KEY)
     spectral.truncated_svd(matrix, 3, KEY)
     spectral.singular_triplets(matrix, 3, KEY)
+    spectral.coclusters(matrix, 3, KEY)
     coefficients = spectral.chebyshev_coefficients(jnp.exp, 3, (0.0, 2.0))
     spectral.chebyshev_response(coefficients, jnp.ones(3), (0.0, 2.0))
     spectral.chebyshev_filter(matrix, coefficients, jnp.ones((34, 2)), (0.0, 2.0))

@@ -1,9 +1,10 @@
-"""Measure a step on several fake devices in bytes, and compare trainings on them with one of one device."""
+"""Measure steps on several fake devices in bytes, compare trainings on them with one device, and time node orders."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import jax
 import numpy as np
 
 import jaxrec
+from experiments.mesh import order
 from experiments.mesh.config import DEVICES, FAKE, LAYOUTS, MODEL, ONE_AFTER_ANOTHER, OPTIONS, RUN_BATCH, RUNS
 from jaxrec.fitting import DataSizes, step_plan
 from jaxrec.models import with_sizes
@@ -35,22 +37,25 @@ def main(argv: Sequence[str] | None = None) -> int:
       0.
     """
     parser = argparse.ArgumentParser(prog="python -m experiments.mesh", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["balance", "bytes", "run"], help="of balance, bytes and run")
+    parser.add_argument("what", nargs="*", default=list(WHATS), help=f"of {', '.join(WHATS)}")
     parser.add_argument("--data", default="gowalla", help="a name that `jaxrec datasets` lists, or a file")
+    parser.add_argument("--rounds", type=int, default=11, help="of order: how many blocks of steps are counted")
+    parser.add_argument("--columns", type=int, nargs="+", default=list(order.DIMS), help="of order: of the tables")
     asked = parser.parse_args(argv)
     if os.environ.get(STARTED):
         for what in asked.what:
-            WHATS[what](asked.data)
+            WHATS[what](asked)
         return 0
     for what in asked.what:
         for extra in ("", ONE_AFTER_ANOTHER) if what == "bytes" else ("",):
-            _again([what, "--data", asked.data], extra)
+            columns = ["--columns", *map(str, asked.columns)]
+            _again([what, "--data", asked.data, "--rounds", str(asked.rounds), *columns], extra)
     return 0
 
 
-def balance(data: str) -> None:
+def balance(asked: argparse.Namespace) -> None:
     """The largest number of non-zeros and of rows of a device over the mean, for 2 to 64 devices."""
-    part = _read(data)
+    part = _read(asked.data)
     users, items = (np.bincount(index, minlength=size) for index, size in _sides(part))
     for devices in (2, 4, 8, 16, 32, 64):
         started = time.process_time()
@@ -62,9 +67,9 @@ def balance(data: str) -> None:
         _tell("balance", devices=devices, non_zeros=sums.max() / sums.mean(), cpu_seconds=seconds)
 
 
-def count_bytes(data: str) -> None:
+def count_bytes(asked: argparse.Namespace) -> None:
     """What a step takes on each device and communicates, for each layout."""
-    part = _read(data)
+    part = _read(asked.data)
     model = with_sizes(MODEL, part.num_users, part.num_items)
     flag = ONE_AFTER_ANOTHER in os.environ["XLA_FLAGS"]
     for layout in LAYOUTS:
@@ -72,9 +77,9 @@ def count_bytes(data: str) -> None:
         _tell("bytes", one_after_another=flag, **plan.to_dict())
 
 
-def run(data: str) -> None:
+def run(asked: argparse.Namespace) -> None:
     """An epoch of 20 steps, for each layout: loss, parameters, figures, and CPU seconds."""
-    given = _split(data)
+    given = _split(asked.data)
     options = dataclasses.replace(OPTIONS, batch_size=RUN_BATCH)
     first: Any = None
     for layout in RUNS:
@@ -96,13 +101,19 @@ def run(data: str) -> None:
         )
 
 
-WHATS = {"balance": balance, "bytes": count_bytes, "run": run}
+def time_orders(asked: argparse.Namespace) -> None:
+    """A step on one device with the nodes in the order of the data and by clusters: seconds, and bytes."""
+    order.measure(_read(asked.data), asked.columns, asked.rounds, functools.partial(_tell, "order"))
+
+
+WHATS = {"balance": balance, "bytes": count_bytes, "run": run, "order": time_orders}
 
 
 def _again(words: Sequence[str], extra: str) -> None:
-    """Run this program in a process whose JAX has fake devices, which it makes when it starts."""
+    """Run this program in a process whose JAX has fake devices, which it makes when it starts; `order` needs one."""
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ.get("XLA_FLAGS", ""))
-    environment = {**os.environ, STARTED: "1", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags} {FAKE} {extra}".strip()}
+    fake = "" if words[0] == "order" else FAKE
+    environment = {**os.environ, STARTED: "1", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags} {fake} {extra}".strip()}
     subprocess.run([sys.executable, "-m", "experiments.mesh", *words], env=environment, check=True)
 
 

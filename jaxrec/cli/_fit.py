@@ -14,7 +14,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
-from jaxrec.cli._devices import MeshOptions, layout_of
+from jaxrec.cli._devices import MeshOptions, layout_of, ordered
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import ComputeOptions, Switch, class_of, optional, parse, summary_of, twin, values_of, word_of
@@ -355,9 +355,10 @@ def run(argv: Sequence[str]) -> None:
         raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
     command = over_processes(command, command.seeds, choices.chooses)
     layout = layout_of(command)
-    if command.devices is not None and (command.seeds > 1 or choices.chooses):
+    if (command.devices is not None or layout is not None) and (command.seeds > 1 or choices.chooses):
         what = f"{name} chooses among several" if choices.chooses else f"--seeds {command.seeds} trains several at once"
-        raise JaxrecError(f"--devices is for one model, and {what}; leave it out")
+        flag = "--node-order" if command.devices is None else "--devices"
+        raise JaxrecError(f"{flag} is for one model, and {what}; leave it out")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -382,6 +383,7 @@ def run(argv: Sequence[str]) -> None:
         load_seconds = time.perf_counter() - started
         if command.devices is not None and layout is None:
             layout, why = layout_for(module, parts, options, devices=command.devices)
+            layout = ordered(layout, command)
             note(f"{layout}: {why}", command.quiet)
         log = log_path(folder) if choices.trained and writes() else None
         how: dict[str, Any] = {

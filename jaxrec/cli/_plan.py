@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from tyro import conf
 
-from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of
+from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of, ordered
 from jaxrec.cli._fit import Choices
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
@@ -53,13 +53,15 @@ def run(argv: Sequence[str]) -> None:
     parts = split_data(data, data_options)
     plan = make_plan(model, parts, options)
     sizes = DataSizes.of(plan.part, weighed=options.weights is not None)
-    check_mesh(plan.model, Layout() if asked is None else asked, [options], False)
+    check_mesh(plan.model, ordered(Layout(), command) if asked is None else asked, [options], False)
     if asked is None:
         chosen, why = choose_layout(plan.model, sizes, options, number)
+        chosen = ordered(chosen, command)
     else:
         chosen, why = asked, "as asked"
     plans, left = [], []
-    for layout in dict.fromkeys([Layout(), Layout(rows=number), Layout(columns=number), chosen]):
+    usual = (Layout(), Layout(rows=number), Layout(columns=number))
+    for layout in dict.fromkeys([*(ordered(each, command) for each in usual), chosen]):
         try:
             check_mesh(plan.model, layout, [options], False)
             plans.append(step_plan(plan.model, sizes, options, layout, layout.mesh(), compiled=True))

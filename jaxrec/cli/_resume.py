@@ -26,7 +26,8 @@ from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 FORMAT, FORMAT_VERSION = "jaxrec-run", 1
 _PLACE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 _MESH = ("devices", "layout", "column_blocks")
-_OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir", *_MESH)
+_ORDER = "node_order"
+_OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir", *_MESH, _ORDER)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,10 +45,11 @@ class ResumeCommand(MeshOptions, ComputeOptions):
     kind: Annotated[tuple[str, ...], optional("PLACE ...")] = ()
 
     def onto(self, command: Any) -> Any:
-        """The command with what is said here: how it shows itself, and on which devices it goes on."""
+        """The command with what is said here: how it shows itself, and where and in which order it goes on."""
         shown = {"json": self.json, "quiet": self.quiet, "cache_dir": self.cache_dir or command.cache_dir}
         devices = {name: getattr(self, name) for name in _MESH} if self.devices is not None else {}
-        return dataclasses.replace(command, other_machine=self.other_machine, **shown, **devices)
+        order = {} if self.node_order is None else {_ORDER: self.node_order}
+        return dataclasses.replace(command, other_machine=self.other_machine, **shown, **devices, **order)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _told(run: Run | None) -> dict[str, Any] | None:
 
 def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that are of `ResumeCommand`, and the others."""
-    valued = ("--resume", "--cache-dir", *(f"--{name.replace('_', '-')}" for name in _MESH))
+    valued = ("--resume", "--cache-dir", *(f"--{name.replace('_', '-')}" for name in (*_MESH, _ORDER)))
     several, switches = ("--kind",), ("--other-machine", "--json", "--quiet")
     own, others, taking = list[str](), list[str](), 0
     for word in argv:

@@ -1,4 +1,4 @@
-"""A training on several devices: what goes onto the mesh before it, and comes back in the order of the data."""
+"""A training with placed tables: what goes onto the mesh before it, and comes back in the order of the data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from jaxrec.errors import JaxrecError
+from jaxrec.fitting._node_order import check_order
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._warm_start import shapes_of
 from jaxrec.models import with_sizes
 from jaxrec.models._base import model_scorer
-from jaxrec.parallel import Layout, PlacedModel, PlacedStep, Placement, sharded_operator
+from jaxrec.parallel import Layout, PlacedModel, PlacedStep, Placement, placed_operator, sharded_operator
 from jaxrec.parallel._mesh import put, replicated
 from jaxrec.parallel._placed import Sides, original_array, placed_array, sharding_of, sides_of
 from jaxrec.parallel._processes import writes
@@ -60,8 +61,11 @@ class MeshTraining:
         """What is trained on, on the mesh: users and items are numbered as in the data, and the adjacency is placed."""
         everywhere = functools.partial(put, sharding=replicated(self._mesh))
         rest = jax.tree.map(everywhere, dataclasses.replace(tables, adjacency=None))  # pyright: ignore[reportArgumentType]
-        given = tables.adjacency, self._own.num_users, self._layout
-        self._adjacency: Any = sharded_operator(*given, placement=self.placement, mesh=self._mesh)
+        if self._layout.devices == 1:
+            self._adjacency: Any = placed_operator(tables.adjacency, self.placement, self._mesh)
+        else:
+            given = tables.adjacency, self._own.num_users, self._layout
+            self._adjacency = sharded_operator(*given, placement=self.placement, mesh=self._mesh)
         return dataclasses.replace(rest, adjacency=self._adjacency)
 
     def step(self, step: Any, state: TrainState) -> PlacedStep:
@@ -108,7 +112,7 @@ class MeshTraining:
             sized = with_sizes(self._own, users, items)
             return jax.eval_shape(lambda *given: model_scorer(*given, sized), {"params": variables}, adjacency)
 
-        found = model_scorer({"params": params}, self._adjacency, self._sized)
+        found = model_scorer({"params": params}, self._adjacency.operand, self._sized)
         structure = jax.tree.structure(shapes(*self._sizes))
         sides = sides_of(shapes, *self._sizes)
         leaves = [
@@ -178,8 +182,8 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
       several: whether members are trained together.
 
     Raises:
-      JaxrecError: a model that does not say it can be split so, members together, parts of the items, a sparse
-        optimizer, or one that does not treat every number of a table alike.
+      JaxrecError: a model that does not say it can be split so, or has no use for the order of nodes, members together,
+        parts of the items, a sparse optimizer, or one that does not treat every number of a table alike.
 
     >>> import jaxrec
     >>> check_mesh(jaxrec.EASE(), Layout(rows=2), [TrainingOptions()], False)
@@ -191,6 +195,7 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
     trained = is_trained(model)
     if several:
         raise JaxrecError("fit_many trains all members on one device; leave mesh out, or call fit for each key")
+    check_order(model, layout)
     if not can:
         how = "trained" if trained else "solved"
         raise JaxrecError(
@@ -210,10 +215,12 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
         return
     if options[0].optimizer.sparse:
         raise JaxrecError("steps on the rows of a batch (sparse=True) are for one device; leave sparse or mesh out")
-    if layout.rows > 1 and not _leaves_padding_alone(options[0].optimizer):
+    placed = layout.rows > 1 or layout.order != "data"
+    if placed and not _leaves_padding_alone(options[0].optimizer):
         raise JaxrecError(
-            f"the optimizer {type(options[0].optimizer).__name__} moves a table otherwise where it has rows of zeros, "
-            "as one does that draws noise or takes means over a table; split the columns, or leave mesh out"
+            f"the optimizer {type(options[0].optimizer).__name__} moves a table otherwise where its rows lie elsewhere "
+            "or rows of zeros lie among them, as one does that draws noise or takes means over a table; split the "
+            "columns, or leave mesh out"
         )
 
 

@@ -21,10 +21,19 @@ from jaxrec.fitting._mesh import MeshTraining, check_mesh
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import FitPlan, is_trained, make_plan
 from jaxrec.fitting._warm_start import shapes_of
-from jaxrec.parallel import Gathered, Layout, ShardedOperator, as_mesh, communicated_bytes, contiguous, gathered_bytes
+from jaxrec.parallel import (
+    Gathered,
+    Layout,
+    PlacedOperator,
+    ShardedOperator,
+    as_mesh,
+    communicated_bytes,
+    contiguous,
+    gathered_bytes,
+)
 from jaxrec.parallel._mesh import replicated
 from jaxrec.protocols import Batch
-from jaxrec.sparse import reads_rows
+from jaxrec.sparse import SparseOperator, reads_rows
 from jaxrec.training import TrainData, TrainState, init_state, step_for
 
 _LITTLE_MORE = 1.25  # so many times the bytes of a device are worth sending fewer
@@ -125,7 +134,7 @@ def step_plan(
     >>> plan.state  # 4 rows of 8 numbers, three times for Adam, and its count
     388
     """
-    placement = contiguous(sizes.users, sizes.items, devices=layout.rows)
+    placement = contiguous(sizes.users, sizes.items, devices=layout.rows, parts=layout.parts)
     training = MeshTraining(mesh, layout, model, placement, options)
     data = _data_shapes(sizes, layout, mesh, placement.size_of("nodes"), training)
     step = step_for(options.objective(training.model), options.optimizer)
@@ -145,7 +154,7 @@ def step_plan(
     plan = StepPlan(
         layout,
         _bytes((state.params, state.opt_state)),
-        _bytes(_entries(data.adjacency)),
+        _bytes(data.adjacency.arrays),  # pyright: ignore[reportAttributeAccessIssue]
         _bytes(dataclasses.replace(data, adjacency=None)),  # pyright: ignore[reportArgumentType]
         gathered_bytes(one, state, batch, data),
     )
@@ -176,7 +185,7 @@ def mesh_for(
     number = as_mesh(mesh)[1].devices
     check_mesh(plan.model, Layout(), options, several)
     if not is_trained(plan.model):
-        layout = Layout(**{plan.model.mesh_axes[0]: number})
+        layout = dataclasses.replace(Layout(), **{plan.model.mesh_axes[0]: number})
         return (layout.mesh(), layout), f"{type(plan.model).__name__} is solved so"
     layout, why = choose_layout(plan.model, _sizes(plan), options[0], number)
     return (layout.mesh(), layout), why
@@ -201,7 +210,7 @@ def layout_for(
 
     >>> import jaxrec
     >>> layout_for(jaxrec.MF(dim=8), jaxrec.from_arrays([0, 1], [0, 1]), devices=1)
-    (Layout(rows=1, columns=1, blocks=1, item_parts=1), 'one device')
+    (Layout(rows=1, columns=1, blocks=1, item_parts=1, order='data'), 'one device')
     """
     options = TrainingOptions() if options is None else options
     plan = make_plan(model, data, options)
@@ -234,13 +243,13 @@ def choose_layout(model: Any, sizes: DataSizes, options: TrainingOptions, device
     >>> import jaxrec
     >>> model = jaxrec.MF(dim=8, num_users=2, num_items=2)
     >>> choose_layout(model, DataSizes(2, 2, 3, 6), TrainingOptions(), 1)
-    (Layout(rows=1, columns=1, blocks=1, item_parts=1), 'one device')
+    (Layout(rows=1, columns=1, blocks=1, item_parts=1, order='data'), 'one device')
     """
     if devices == 1:
         return Layout(), "one device"
     plans, reasons = [], []
     for axis in ("columns", "rows"):
-        layout = Layout(**{axis: devices})
+        layout = dataclasses.replace(Layout(), **{axis: devices})
         try:
             check_mesh(model, layout, [options], False)
             plans.append(step_plan(model, sizes, options, layout, layout.mesh()))
@@ -276,10 +285,6 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def _entries(adjacency: Any) -> tuple[Any, ...]:
-    return adjacency.entries, adjacency.entry_rows, adjacency.entry_columns, adjacency.pointers
-
-
 def _bytes(tree: Any) -> int:
     """What a device has of arrays of these shapes and shardings."""
 
@@ -298,18 +303,30 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
 
     pairs, own = (sizes.pairs,), -(-sizes.entries // layout.rows)
     entries = (layout.rows, own)
+    places = {"users": shape((sizes.users,), jnp.int32), "items": shape((sizes.items,), jnp.int32)}
     adjacency: Any = ShardedOperator(
         entries=shape(entries, jnp.float32, rows),
         entry_rows=shape(entries, jnp.int32, rows) if reads_rows() else None,
         entry_columns=shape(entries, jnp.int32, rows),
         pointers=shape((layout.rows, nodes // layout.rows + 1), jnp.int32, rows),
-        users=shape((sizes.users,), jnp.int32),
-        items=shape((sizes.items,), jnp.int32),
+        **places,
         shape=(nodes, nodes),
         parts=(training.placement.parts, training.placement.user_rows, training.placement.item_rows),
         mesh=mesh,
         blocks=layout.blocks,
     )
+    if layout.devices == 1:
+        entry = (sizes.entries,)
+        stored: Any = shape(entry, jnp.int32) if reads_rows() else None
+        operand = SparseOperator(
+            shape(entry, jnp.float32),
+            stored,
+            shape(entry, jnp.int32),
+            shape((nodes + 1,), jnp.int32),
+            None,
+            (nodes, nodes),
+        )
+        adjacency = PlacedOperator(operand, **places)
     return TrainData(
         adjacency=adjacency,
         user=shape(pairs, jnp.int32),

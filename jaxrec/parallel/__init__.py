@@ -1,7 +1,8 @@
 """Several devices and processes: layouts and meshes, placements, the adjacency in parts, bytes, joining others."""
 
 from jaxrec.parallel._bytes import Gathered, communicated_bytes, gathered_bytes
-from jaxrec.parallel._mesh import Layout, as_mesh, devices_for
+from jaxrec.parallel._mesh import Layout, NodeOrder, as_mesh, devices_for
+from jaxrec.parallel._one_device import PlacedOperator, placed_operator
 from jaxrec.parallel._operator import ShardedOperator, placement_for, sharded_operator
 from jaxrec.parallel._placed import PlacedModel, PlacedStep
 from jaxrec.parallel._placement import Placement, contiguous, in_place, place
@@ -10,7 +11,9 @@ from jaxrec.parallel._processes import guard, join, writes
 __all__ = [
     "Gathered",
     "Layout",
+    "NodeOrder",
     "PlacedModel",
+    "PlacedOperator",
     "PlacedStep",
     "Placement",
     "ShardedOperator",
@@ -23,6 +26,7 @@ __all__ = [
     "in_place",
     "join",
     "place",
+    "placed_operator",
     "placement_for",
     "sharded_operator",
     "writes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import numpy as np
@@ -13,14 +13,17 @@ from jax.sharding import PartitionSpec as P
 
 from jaxrec._checks import whole
 from jaxrec.errors import JaxrecError
+from jaxrec.parallel._placement import PARTS
 
 AXES = ("rows", "columns")
+NodeOrder: TypeAlias = Literal["data", "clusters"]
+"""The order of users and items in the tables of a training: that of the data, or by clusters; see `Layout`."""
 FAKE = "XLA_FLAGS=--xla_force_host_platform_device_count"
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How tables and adjacency lie on several devices.
+    """How tables and adjacency lie on several devices, or on one.
 
     With `rows` each device has some rows of the tables and of the adjacency, and a product gathers the table first.
     With `columns` each has some columns of the tables and the whole adjacency, and a product needs nothing of another
@@ -34,9 +37,12 @@ class Layout:
         adjacency is read once for each block.
       item_parts: in ranking, into how many parts the items are split; a divisor of the number of devices. Training has
         no use for it.
+      order: of the nodes while they are trained, "data" or "clusters": of all of them, or of those of each device
+        where the rows are split. It changes no draw, and what comes back is in the order of the data. Ranking has no
+        use for it.
 
     Raises:
-      JaxrecError: a number below 1, or parts that do not divide the devices.
+      JaxrecError: a number below 1, parts that do not divide the devices, or another order.
 
     >>> Layout(rows=4, columns=2).devices, str(Layout(rows=4, columns=2))
     (8, '8 devices (4 x rows, 2 x columns)')
@@ -46,6 +52,7 @@ class Layout:
     columns: int = 1
     blocks: int = 1
     item_parts: int = 1
+    order: NodeOrder = "data"
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns", "blocks", "item_parts"):
@@ -55,11 +62,20 @@ class Layout:
                 f"item_parts must divide the number of devices, {self.devices}, got {self.item_parts}; each part is on "
                 "equally many of them"
             )
+        if self.order not in get_args(NodeOrder):
+            raise JaxrecError(f'order must be "data" or "clusters", got {self.order!r}')
 
     @property
     def devices(self) -> int:
         """How many devices it takes."""
         return self.rows * self.columns
+
+    @property
+    def parts(self) -> int:
+        """In how many parts rows are placed, see `place`: with clusters each device has one, so that all its rows lie
+        by clusters; else they are dealt to the devices, so that tables are one array for 1, 2, 4, ... 64 of these.
+        """
+        return PARTS if self.order == "data" else self.rows
 
     def axes(self) -> tuple[str, ...]:
         """The axes that more than one device shares."""
@@ -81,9 +97,11 @@ class Layout:
     def __str__(self) -> str:
         ways = ", ".join(f"{getattr(self, axis)} x {axis}" for axis in self.axes())
         several = "s" if self.devices > 1 else ""
-        blocks = f", {self.blocks} blocks of columns" if self.blocks > 1 else ""
-        parts = f", {self.item_parts} parts of the items" if self.item_parts > 1 else ""
-        return f"{self.devices} device{several}{f' ({ways}{blocks}{parts})' if ways else ''}"
+        blocks = f"{self.blocks} blocks of columns" if self.blocks > 1 else ""
+        parts = f"{self.item_parts} parts of the items" if self.item_parts > 1 else ""
+        order = f"nodes by {self.order}" if self.order != "data" else ""
+        how = ", ".join(filter(None, (ways, blocks, parts, order)))
+        return f"{self.devices} device{several}{f' ({how})' if how else ''}"
 
 
 def devices_for(number: int) -> list[Any]:
@@ -122,7 +140,7 @@ def as_mesh(given: int | Layout | Mesh) -> tuple[Mesh, Layout]:
       JaxrecError: too few devices, or a mesh with other axes.
 
     >>> as_mesh(1)[1]
-    Layout(rows=1, columns=1, blocks=1, item_parts=1)
+    Layout(rows=1, columns=1, blocks=1, item_parts=1, order='data')
     """
     if isinstance(given, Mesh):
         odd = [name for name in given.axis_names if name not in AXES]

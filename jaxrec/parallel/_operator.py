@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -73,6 +73,16 @@ class ShardedOperator:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @property
+    def operand(self) -> ShardedOperator:
+        """What a model with placed tables multiplies by."""
+        return self
+
+    @property
+    def arrays(self) -> tuple[jax.Array | None, ...]:
+        """What takes the memory of the adjacency: entries, their rows and columns, and pointers."""
+        return self.entries, self.entry_rows, self.entry_columns, self.pointers
+
+    @property
     def dtype(self) -> Any:
         """Of the entries."""
         return self.entries.dtype
@@ -123,24 +133,26 @@ class ShardedOperator:
         return jnp.diff(self.pointers, axis=1).reshape(-1)
 
 
-def placement_for(adjacency: SparseOperator, num_users: int, layout: Layout) -> Placement:
-    """The placement of the nodes of an adjacency for a layout: balanced where rows are split, else as they are.
+def placement_for(
+    adjacency: SparseOperator, num_users: int, layout: Layout, ranks: np.ndarray | None = None
+) -> Placement:
+    """The placement of the nodes of an adjacency for a layout: balanced where rows are split.
 
     Args:
       adjacency: [N, N], users first.
       num_users: U.
       layout: of the devices.
+      ranks: [N], the rank of each node within its part; None for the order of the data.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> edge = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
     >>> placement_for(edge, 1, Layout(columns=2)).parts
     1
     """
-    num_items = adjacency.shape[0] - num_users
-    if layout.rows == 1:
-        return in_place(num_users, num_items)
+    if layout.rows == 1 and ranks is None:
+        return in_place(num_users, adjacency.shape[0] - num_users)
     degrees = np.diff(np.asarray(adjacency.indptr))
-    return place(degrees[:num_users], degrees[num_users:], devices=layout.rows)
+    return place(degrees[:num_users], degrees[num_users:], devices=layout.rows, parts=layout.parts, ranks=ranks)
 
 
 def sharded_operator(
@@ -178,35 +190,10 @@ def sharded_operator(
         )
     placement = placement_for(adjacency, num_users, layout) if placement is None else placement
     mesh = layout.mesh() if mesh is None else mesh
-    size = placement.size_of("nodes")
-    nodes, pointers = placement.nodes, np.asarray(adjacency.indptr)
-    lengths = np.zeros(size, np.int64)
-    lengths[nodes] = np.diff(pointers)
-    starts = np.zeros(size, np.int64)
-    starts[nodes] = pointers[:-1]
-    each = size // layout.rows
-    data, columns = np.asarray(adjacency.data), np.asarray(adjacency.columns)
-    longest = int(lengths.reshape(layout.rows, each).sum(axis=1).max())
-    # Of several processes each fills the parts of its own devices; zeros that nobody touches take no memory.
-    filled = {
-        "entries": np.zeros((layout.rows, longest), data.dtype),
-        **({"entry_rows": np.zeros((layout.rows, longest), np.int32)} if reads_rows() else {}),
-        "entry_columns": np.zeros((layout.rows, longest), np.int32),
-        "pointers": np.zeros((layout.rows, each + 1), np.int32),
-    }
-    for at in own_places(mesh, "rows"):
-        own, until = lengths[at * each : (at + 1) * each], filled["pointers"][at, 1:]
-        np.cumsum(own, out=until)
-        last = int(until[-1]) if each else 0
-        # Where each entry was: the rows in their new order, each as the run of entries that it had.
-        order = np.repeat(starts[at * each : (at + 1) * each] - (until - own), own) + np.arange(last)
-        filled["entries"][at, :last] = data[order]
-        filled["entry_columns"][at, :last] = nodes[columns[order]]
-        if "entry_rows" in filled:
-            filled["entry_rows"][at, :last] = np.repeat(np.arange(each, dtype=np.int32), own)
-            filled["entry_rows"][at, last:] = each
+    filled = laid_out(adjacency, placement, layout.rows, own_places(mesh, "rows"))
     rows, everywhere = NamedSharding(mesh, P("rows")), replicated(mesh)
     made: dict[str, Any] = {name: put(array, rows) for name, array in filled.items()}
+    size = placement.size_of("nodes")
     return ShardedOperator(
         **{"entry_rows": None, **made},
         users=put(placement.users, everywhere),
@@ -216,6 +203,53 @@ def sharded_operator(
         mesh=mesh,
         blocks=layout.blocks,
     )
+
+
+def laid_out(adjacency: SparseOperator, placement: Placement, devices: int, own: Sequence[int]) -> dict[str, Any]:
+    """The entries of an adjacency for devices that share the rows of a placement, in the order of its nodes.
+
+    Args:
+      adjacency: symmetric [N, N], users first.
+      placement: of the nodes.
+      devices: n.
+      own: which of the devices to do it for; the others have zeros, which take no memory while nobody touches them.
+
+    Returns:
+      entries [n, E'], entry_columns [n, E'] and pointers [n, R + 1] as `ShardedOperator` has them, and entry_rows where
+      a product reads them.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> edge = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
+    >>> laid_out(edge, in_place(1, 1), 1, [0])["pointers"].tolist()
+    [[0, 1, 2]]
+    """
+    size = placement.size_of("nodes")
+    nodes, pointers = placement.nodes, np.asarray(adjacency.indptr)
+    lengths = np.zeros(size, np.int64)
+    lengths[nodes] = np.diff(pointers)
+    starts = np.zeros(size, np.int64)
+    starts[nodes] = pointers[:-1]
+    each = size // devices
+    data, columns = np.asarray(adjacency.data), np.asarray(adjacency.columns)
+    longest = int(lengths.reshape(devices, each).sum(axis=1).max())
+    filled = {
+        "entries": np.zeros((devices, longest), data.dtype),
+        **({"entry_rows": np.zeros((devices, longest), np.int32)} if reads_rows() else {}),
+        "entry_columns": np.zeros((devices, longest), np.int32),
+        "pointers": np.zeros((devices, each + 1), np.int32),
+    }
+    for at in own:
+        mine, until = lengths[at * each : (at + 1) * each], filled["pointers"][at, 1:]
+        np.cumsum(mine, out=until)
+        last = int(until[-1]) if each else 0
+        # Where each entry was: the rows in their new order, each as the run of entries that it had.
+        order = np.repeat(starts[at * each : (at + 1) * each] - (until - mine), mine) + np.arange(last)
+        filled["entries"][at, :last] = data[order]
+        filled["entry_columns"][at, :last] = nodes[columns[order]]
+        if "entry_rows" in filled:
+            filled["entry_rows"][at, :last] = np.repeat(np.arange(each, dtype=np.int32), mine)
+            filled["entry_rows"][at, last:] = each
+    return filled
 
 
 @jax.custom_vjp

@@ -54,7 +54,7 @@ class PlacedModel:
     ) -> Any:
         """Flax: `encode` of the model, for users and items of the data."""
         places = adjacency.users[user], adjacency.items[item], adjacency.items[negatives]
-        rows = self.model.apply(variables, adjacency, *places, *key, method=method)
+        rows = self.model.apply(variables, adjacency.operand, *places, *key, method=method)
         if not self.compares_rows:
             return rows
         split, whole = NamedSharding(self.mesh, P(AXES)), replicated(self.mesh)

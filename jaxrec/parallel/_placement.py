@@ -95,29 +95,38 @@ class Placement:
         return np.asarray(table)[self.rows_of(side)]
 
 
-def place(users: np.ndarray, items: np.ndarray, *, devices: int, parts: int = PARTS) -> Placement:
+def place(
+    users: np.ndarray, items: np.ndarray, *, devices: int, parts: int = PARTS, ranks: np.ndarray | None = None
+) -> Placement:
     """Place users and items so that every device has as many rows and as many non-zeros as the others.
 
     Users and items are placed apart: by falling number of non-zeros, each goes to the part that has the fewest so far
-    and a row left. Parts are dealt to the devices in order, equally many to each.
+    and a row left. Parts are dealt to the devices in order, equally many to each. Within a part rows are in the order
+    of the ranks, those of one rank in the order of the data.
 
     Args:
       users: [U], the non-zeros in the row of each user.
       items: [I], likewise.
-      devices: how many hold rows; 1 leaves all rows where they were.
+      devices: how many hold rows; with 1 there is one part.
       parts: how many parts there are at least. They are more where `devices` does not divide them.
+      ranks: [U + I], the rank of each node within its part, users first; None for the order of the data.
 
     Raises:
       JaxrecError: no device.
+      MismatchError: ranks of another number of nodes.
 
     >>> place(np.array([5, 1, 1]), np.array([3, 4]), devices=3, parts=2).parts
     3
+    >>> place(np.array([5, 1, 1]), np.array([3, 4]), devices=1, ranks=np.array([1, 0, 1, 1, 0])).nodes.tolist()
+    [1, 0, 2, 4, 3]
     """
     devices = whole("devices", devices, 1)
-    if devices == 1:
-        return in_place(len(users), len(items))
-    parts = -(-whole("parts", parts, 1) // devices) * devices
-    own, theirs = (balanced(np.asarray(weights), parts) for weights in (users, items))
+    parts = 1 if devices == 1 else -(-whole("parts", parts, 1) // devices) * devices
+    ranks = np.zeros(len(users) + len(items), np.int32) if ranks is None else np.asarray(ranks)
+    if len(ranks) != len(users) + len(items):
+        raise MismatchError(f"ranks are of {len(ranks):,} nodes, and there are {len(users) + len(items):,}")
+    sides = (users, ranks[: len(users)]), (items, ranks[len(users) :])
+    own, theirs = (balanced(np.asarray(weights), parts, of_side) for weights, of_side in sides)
     return Placement(own, theirs, parts, -(-len(users) // parts), -(-len(items) // parts))
 
 
@@ -145,14 +154,15 @@ def contiguous(num_users: int, num_items: int, *, devices: int, parts: int = PAR
     return Placement(plain.users, plain.items, parts, -(-num_users // parts), -(-num_items // parts))
 
 
-def balanced(weights: np.ndarray, parts: int) -> np.ndarray:
+def balanced(weights: np.ndarray, parts: int, ranks: np.ndarray | None = None) -> np.ndarray:
     """Rows of parts of equal size, so that the sums of the weights are nearly equal.
 
-    A part has ceil(n / parts) rows. Within a part the order is the original one.
+    A part has ceil(n / parts) rows. Within a part the order is that of the ranks, and then the original one.
 
     Args:
       weights: [n], not negative.
       parts: how many.
+      ranks: [n], or None for the original order.
 
     Returns:
       int32 [n], the row of each; part p has the rows p m ... (p + 1) m - 1, with m = ceil(n / parts).
@@ -161,6 +171,19 @@ def balanced(weights: np.ndarray, parts: int) -> np.ndarray:
     [0, 2, 1, 3]
     """
     size = -(-len(weights) // parts)
+    ranks = np.zeros(len(weights), np.int32) if ranks is None else ranks
+    chosen = np.zeros(len(weights), np.int32) if parts == 1 else _parts_of(weights, parts, size)
+    order = np.lexsort((ranks, chosen))
+    counts = np.bincount(chosen, minlength=parts)
+    starts = np.cumsum(counts) - counts
+    out = np.empty(len(weights), np.int32)
+    sorted_parts = chosen[order]
+    out[order] = sorted_parts * size + np.arange(len(weights)) - starts[sorted_parts]
+    return out
+
+
+def _parts_of(weights: np.ndarray, parts: int, size: int) -> np.ndarray:
+    """The part of each row: by falling weight, that with the least so far and a row left of its `size`."""
     falling = np.argsort(-weights, kind="stable")
     loads = weights[falling].tolist()
     heap = [(0, 0, part) for part in range(parts)]
@@ -174,10 +197,4 @@ def balanced(weights: np.ndarray, parts: int) -> np.ndarray:
         else:
             heapq.heapreplace(heap, (had + load, rows + 1, part))
     chosen[falling] = goes
-    order = np.argsort(chosen, kind="stable")
-    counts = np.bincount(chosen, minlength=parts)
-    starts = np.cumsum(counts) - counts
-    out = np.empty(len(weights), np.int32)
-    sorted_parts = chosen[order]
-    out[order] = sorted_parts * size + np.arange(len(weights)) - starts[sorted_parts]
-    return out
+    return chosen

@@ -1,4 +1,4 @@
-"""Spectral theory of sparse symmetric matrices: Laplacians, the graph Fourier transform, filters, decompositions."""
+"""Spectral theory of sparse matrices: Laplacians, the graph Fourier transform, filters, decompositions, clusters."""
 
 from jaxrec.spectral._chebyshev import (
     chebyshev_coefficients,
@@ -6,6 +6,7 @@ from jaxrec.spectral._chebyshev import (
     chebyshev_response,
     jackson_damping,
 )
+from jaxrec.spectral._clusters import Coclusters, coclusters
 from jaxrec.spectral._decompositions import (
     Eigenpairs,
     estimate_largest_eigenvalue,
@@ -18,12 +19,14 @@ from jaxrec.spectral._laplacians import combinatorial_laplacian, largest_eigenva
 from jaxrec.spectral._triplets import SingularTriplets, singular_triplets
 
 __all__ = [
+    "Coclusters",
     "Eigenpairs",
     "FourierBasis",
     "SingularTriplets",
     "chebyshev_coefficients",
     "chebyshev_filter",
     "chebyshev_response",
+    "coclusters",
     "combinatorial_laplacian",
     "convolve",
     "estimate_largest_eigenvalue",

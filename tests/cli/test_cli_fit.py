@@ -12,12 +12,15 @@ from forging import arrays_file, edit
 import jaxrec
 from jaxrec import registry
 from jaxrec.cli import _fit as fit_command
+from jaxrec.cli._devices import MeshOptions, layout_of
 from jaxrec.cli._fit import list_lengths
+from jaxrec.cli._resume import _divided
 from jaxrec.cli._source import DataOptions, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import versions
 from jaxrec.losses import BilateralSoftmax
 from jaxrec.models import LearntFilter, LinearConfidence
+from jaxrec.parallel import Layout
 from jaxrec.sampling import Popularity
 from jaxrec.training import RatingConfidence
 
@@ -458,3 +461,37 @@ def test_a_fit_starts_from_a_run(cli, ratings, trained_run, full_run, tmp_path):
     solved = cli("fit", ratings, "--model", "ease", "--from", full_run, "--quiet", *words[-2:])
     assert "--from is given, and EASE is solved" in solved.error
     assert "no run folder at" in cli(*words, "--from", tmp_path / "nowhere").error
+
+
+def test_nodes_in_the_order_of_clusters_on_one_device(cli, ratings, tmp_path):
+    words = ["--model", "lightgcn", "--dim", "4", "--layers", "1", "--epochs", "1", *QUICK]
+    run = tmp_path / "run"
+    assert cli("fit", ratings, *words, "--node-order", "clusters", "--out", run, "--quiet").status == 0
+    mesh = jaxrec.restore(run).info["mesh"]
+    assert (mesh["devices"], mesh["order"]) == (1, "clusters")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "mf"], "MF multiplies by no adjacency here, so another order of users and items gains nothing"),
+        (["--model", "ease"], "EASE is solved, and only trained models have an order of nodes"),
+        (
+            ["--model", "lightgcn", "--seeds", "2"],
+            "--node-order is for one model, and --seeds 2 trains several at once",
+        ),
+    ],
+)
+def test_an_order_of_nodes_that_serves_nothing_is_refused(cli, ratings, tmp_path, words, message):
+    found = cli("fit", ratings, *words, "--node-order", "clusters", "--out", tmp_path / "run", "--quiet")
+    assert found.status == 2
+    assert message in found.error
+
+
+def test_a_command_that_resumes_may_name_another_order():
+    own, rest = _divided(["--resume", "run", "--node-order", "data", "--epochs", "3"])
+    assert (own, rest) == (["--resume", "run", "--node-order", "data"], ["--epochs", "3"])
+    then = MeshOptions(node_order="clusters")
+    assert layout_of(then) == Layout(order="clusters")
+    assert layout_of(MeshOptions(node_order="data")) is None
+    assert layout_of(MeshOptions(devices=2, layout="rows", node_order="clusters")) == Layout(rows=2, order="clusters")

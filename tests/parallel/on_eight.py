@@ -54,7 +54,12 @@ MODELS = {
     "simgcl": jaxrec.models.SimGCL(dim=8, layers=1),
 }
 QUICK = {
-    "lightgcn": [Layout(rows=8), Layout(columns=4), Layout(2, 2, blocks=2)],
+    "lightgcn": [
+        Layout(rows=8),
+        Layout(columns=4),
+        Layout(2, 2, blocks=2),
+        Layout(rows=4, order="clusters"),
+    ],
     "softmax": [Layout(rows=4)],
     "mf": [Layout(rows=4)],
     "gcn": [Layout(rows=4)],
@@ -89,7 +94,8 @@ def trained(layouts_of):
         record(f"{name}: one", fitted(name, None, data))
         for layout in layouts:
             blocks = f" in {layout.blocks}" if name == "large" and layout.blocks > 1 else ""
-            record(f"{name}: {layout.rows} x {layout.columns}{blocks}", fitted(name, layout, data))
+            order = f" by {layout.order}" if layout.order != "data" else ""
+            record(f"{name}: {layout.rows} x {layout.columns}{blocks}{order}", fitted(name, layout, data))
 
 
 def record(name, model):

@@ -82,6 +82,32 @@ def test_one_device_leaves_all_rows_where_they_were():
     assert made.num_users + made.num_items == 3
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+def test_within_a_part_rows_are_in_the_order_of_their_ranks(devices):
+    rng = np.random.default_rng(3)
+    users, items = power_law(300, 2_000, rng, 100), power_law(500, 2_000, rng, 100)
+    ranks = rng.integers(0, 5, 800)
+    made, plain = place(users, items, devices=devices, ranks=ranks), place(users, items, devices=devices)
+    assert made.parts == (1 if devices == 1 else 64)
+    sides = (
+        (made.users, plain.users, made.user_rows, ranks[:300]),
+        (made.items, plain.items, made.item_rows, ranks[300:]),
+    )
+    for places, before, rows, own in sides:
+        np.testing.assert_array_equal(places // rows, before // rows)  # each stays in its part
+        order = np.argsort(places)
+        part, rank = places[order] // rows, own[order]
+        assert (np.diff(part * 5 + rank) >= 0).all()
+        alike = (np.diff(part) == 0) & (np.diff(rank) == 0)
+        assert alike.sum() > 50
+        assert (np.diff(order)[alike] > 0).all()  # those of one rank in the order of the data
+
+
+def test_ranks_of_another_number_of_nodes_are_refused():
+    with pytest.raises(MismatchError, match="ranks are of 2 nodes, and there are 3"):
+        place(np.ones(2, int), np.ones(1, int), devices=1, ranks=np.zeros(2, int))
+
+
 def test_a_table_comes_back_as_it_was():
     rng = np.random.default_rng(2)
     made = place(rng.integers(1, 9, 11), rng.integers(1, 9, 5), devices=4, parts=4)

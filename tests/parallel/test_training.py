@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 QUICK = {
-    "lightgcn": ("8 x 1", "1 x 4", "2 x 2"),
+    "lightgcn": ("8 x 1", "1 x 4", "2 x 2", "4 x 1 by clusters"),
     "softmax": ("4 x 1",),
     "mf": ("4 x 1",),
     "gcn": ("4 x 1",),
@@ -26,7 +26,8 @@ def pairs_of(layouts):
 def same_as_one_device(found, model, layout):
     one, several = found[f"{model}: one"], found[f"{model}: {layout}"]
     assert one["mesh"] is None
-    assert f"{several['mesh']['rows']} x {several['mesh']['columns']}" == layout.partition(" in")[0]
+    assert f"{several['mesh']['rows']} x {several['mesh']['columns']}" == " ".join(layout.split()[:3])
+    assert several["mesh"]["order"] == ("clusters" if "by clusters" in layout else "data")
     assert len(several["losses"]) == 20
     assert several["losses"][-1] < several["losses"][0] - 1e-3
     # A loss above 1 has fewer digits behind the point.
@@ -98,7 +99,8 @@ REFUSED = {
     "resume on 2 rows": "mesh was '4 devices (4 x rows)' and is '2 devices (2 x rows)'; equal bits cannot be promised",
     "resume on one": "mesh was '4 devices (4 x rows)' and is not there; equal bits cannot be promised",
     "members": "fit_many trains all members on one device; leave mesh out, or call fit for each key",
-    "optimizer": "OptaxOptimizer moves a table otherwise where it has rows of zeros, as one does that draws noise",
+    "optimizer": "OptaxOptimizer moves a table otherwise where its rows lie elsewhere or rows of zeros lie "
+    "among them, as one does that draws noise",
     "sparse": "steps on the rows of a batch (sparse=True) are for one device; leave sparse or mesh out",
     "sampler": "the adjacency lies on several devices and has no 'indptr'; use spmm, join_nodes",
 }

@@ -1,0 +1,89 @@
+"""The adjacency of one device whose nodes have the order of a placement."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jaxrec.errors import JaxrecError
+from jaxrec.parallel._mesh import put, replicated
+from jaxrec.parallel._operator import laid_out
+from jaxrec.parallel._placement import Placement
+from jaxrec.pytrees import register
+from jaxrec.sparse import SparseOperator
+
+
+class _InAnotherOrder(JaxrecError, AttributeError):
+    """What is asked of an adjacency whose nodes have another order than the data."""
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class PlacedOperator:
+    """A symmetric adjacency [N, N] on one device, with the nodes in the order of a placement.
+
+    A model with placed tables multiplies by its `operand`, so that a step is the program that it is without a
+    placement. Code that goes by the numbers of the data and reads entries is told that they are in another order.
+
+    Attributes:
+      operand: A~ [N, N], placed.
+      users: int32 [U], the row of each user in a table of users.
+      items: int32 [I], the row of each item in a table of items.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxrec.parallel import Layout, in_place
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> edge = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
+    >>> placed_operator(edge, in_place(1, 1), Layout().mesh()).shape
+    (2, 2)
+    """
+
+    operand: SparseOperator
+    users: jax.Array
+    items: jax.Array
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("data", "rows", "columns", "indptr", "indices", "transposed", "T"):
+            raise _InAnotherOrder(
+                f"the nodes of the adjacency are in another order than the data, so it has no {name!r} here; leave "
+                "mesh out"
+            )
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    @property
+    def arrays(self) -> tuple[jax.Array | None, ...]:
+        """What takes the memory of the adjacency: entries, their rows and columns, and pointers."""
+        return self.operand.data, self.operand.stored_rows, self.operand.columns, self.operand.indptr
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, N)."""
+        return self.operand.shape
+
+
+def placed_operator(adjacency: SparseOperator, placement: Placement, mesh: Mesh) -> PlacedOperator:
+    """Lay an adjacency out on one device in the order of a placement, once, on the host.
+
+    The entries of a row stay in the order that they have in the data, so a product has the same bits on CPU.
+
+    Args:
+      adjacency: symmetric [N, N], users first.
+      placement: of the nodes, in one part.
+      mesh: of one device.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxrec.parallel import Layout, place
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> star = operator(from_dense(jnp.array([[0.0, 0, 1], [0, 0, 2], [1, 2, 0]])), symmetric=True)
+    >>> turned = place([1, 1], [2], devices=1, ranks=[1, 0, 0])
+    >>> placed_operator(star, turned, Layout().mesh()).operand.data.tolist()
+    [2.0, 1.0, 1.0, 2.0]
+    """
+    filled = laid_out(adjacency, placement, 1, [0])
+    made: dict[str, Any] = {name: put(array[0], replicated(mesh)) for name, array in filled.items()}
+    entries = made["entries"], made.get("entry_rows"), made["entry_columns"], made["pointers"]
+    places = (put(rows, replicated(mesh)) for rows in (placement.users, placement.items))
+    return PlacedOperator(SparseOperator(*entries, None, adjacency.shape), *places)  # pyright: ignore[reportArgumentType]
