@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import pathlib
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -106,6 +107,8 @@ def compare(options: Options) -> int:
     page = write_report(options.out, split, models, reports, rows)
     print(f"\nRun folder: {options.out} ({time.perf_counter() - started:.0f} s in all)")
     print(f"Report: {page}, for a browser")
+    command = os.path.relpath(pathlib.Path(sys.executable).with_name("jaxrec"))
+    print(f"Explorer: {command} explore {options.out / 'lightgcn'} {options.out / 'ease'} --data movielens-small")
     return 0
 
 
@@ -157,10 +160,12 @@ def write(
     findings: list[str],
     total: float,
 ) -> None:
-    """Write the model, `metrics.json`, and the learning curve; the log was written during training."""
+    """Write the models, `metrics.json`, and the learning curve; the log was written during training."""
     from jaxrec import plots
 
     jaxrec.save(models["lightgcn"], out)
+    for name, model in models.items():
+        jaxrec.save(model, out / name)
     info = models["lightgcn"].info
     figure = plots.learning_curve(info["records"], best_epoch=info["best_epoch"], title="LightGCN on movielens-small")
     plots.save_figure(figure, out / "learning_curve.png")
