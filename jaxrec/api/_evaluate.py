@@ -15,7 +15,8 @@ from jaxrec.data._pairs import is_among, pair_codes, pairs_of
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS, Metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
+from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._evaluator import evaluate_scorer
 from jaxrec.evaluation._ratings import evaluate_rating_scorer
 from jaxrec.evaluation._training_statistics import Categories, training_statistics

@@ -16,7 +16,8 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, is_among, pair_codes
 from jaxrec.data._seen import seen_items
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
+from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._judgments import judgments
 from jaxrec.evaluation._measure import measure_lists
 from jaxrec.evaluation._training_statistics import Categories, TrainingStatistics, training_statistics

@@ -13,7 +13,8 @@ from jaxrec.api._candidates import candidate_rule
 from jaxrec.api._evaluate import Mask, measured_part
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.splitting._parts import Split
-from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS
+from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._sampled import evaluate_scorer_sampled
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.ranking._topk import Lengths

@@ -20,7 +20,8 @@ from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions, random_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, resolve_metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
+from jaxrec.evaluation._choice import resolve_metrics
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.progress import work
 from jaxrec.reports._comparisons import compare_reports

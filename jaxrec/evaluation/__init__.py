@@ -3,7 +3,8 @@
 from typing import Any
 
 from jaxrec._moved import old_name
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS, Metrics, resolve_metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
+from jaxrec.evaluation._choice import Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import evaluate_scorer
 from jaxrec.evaluation._item_groups import measure_item_groups
 from jaxrec.evaluation._judgments import Judgments, judgments

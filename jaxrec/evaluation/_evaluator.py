@@ -14,7 +14,8 @@ from jaxrec.data._pairs import common_pairs
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._auc_of_users import measure_scores
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
+from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._judgments import Judgments, judgments
 from jaxrec.evaluation._measure import count_undefined, measure_lists, value_names
 from jaxrec.evaluation._training_statistics import TrainingStatistics, statistics_of_seen

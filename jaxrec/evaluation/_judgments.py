@@ -14,7 +14,8 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.errors import DataError, JaxrecError, MismatchError
-from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, Metrics, resolve_metrics, with_companions
+from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
+from jaxrec.evaluation._choice import Metrics, resolve_metrics, with_companions
 from jaxrec.evaluation._item_groups import check_item_groups
 from jaxrec.evaluation._training_statistics import TrainingStatistics
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name

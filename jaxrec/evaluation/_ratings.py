@@ -11,7 +11,8 @@ from jaxtyping import Float, Integer
 
 from jaxrec.data._interactions import Interactions
 from jaxrec.errors import DataError, MismatchError
-from jaxrec.evaluation._catalog import DEFAULT_RATING_METRICS, Metrics, resolve_metrics
+from jaxrec.evaluation._catalog import DEFAULT_RATING_METRICS
+from jaxrec.evaluation._choice import Metrics, resolve_metrics
 from jaxrec.protocols import RatedPairs
 from jaxrec.reports._report import Report
 

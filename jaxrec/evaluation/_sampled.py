@@ -18,7 +18,8 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, union_of
 from jaxrec.data._seen import SeenItems, seen_from_pairs, seen_items
 from jaxrec.errors import DataError, JaxrecError
-from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS, Metrics, resolve_metrics
+from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS
+from jaxrec.evaluation._choice import Metrics, resolve_metrics
 from jaxrec.evaluation._evaluator import check_same_catalog
 from jaxrec.evaluation._measure import bounds_by_name, disliked_pairs, value_names
 from jaxrec.protocols import Metric, UserList

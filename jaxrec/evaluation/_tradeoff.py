@@ -12,7 +12,8 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation._catalog import MAIN_METRICS, Metrics
+from jaxrec.evaluation._catalog import MAIN_METRICS
+from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._evaluator import check_same_catalog
 from jaxrec.evaluation._judgments import judgments
 from jaxrec.evaluation._measure import measure_lists
