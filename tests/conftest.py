@@ -75,20 +75,30 @@ def pytest_configure(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file stays on one worker, whatever `-n` is: its programs and its fixtures are made once."""
+    """A file stays on one worker, and so does tests/parallel: its programs and its fixtures are made once."""
     from xdist.scheduler import LoadFileScheduling
 
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config, log)
+    return ByFile(config, log)
 
 
+TOGETHER = "tests/parallel/"
 # The files that take longest while nothing is kept. They go first, so that the workers end together.
-SLOW = ["readme", "conformance", "cli_fit", "eigenpairs", "row_products", "gcn", "rerank", "ratings", "row_rules"]
+LONGEST = [TOGETHER, "test_lowering", "test_conformance", "test_suites", "test_explorer_browser", "test_readme"]
+# The tests that take longest; tests/cpu_times.py writes the file.
+SLOW = frozenset(pathlib.Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").splitlines())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    rank = {f"test_{name}.py": place for place, name in enumerate(SLOW)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(SLOW)))
+    for item in items:
+        if item.nodeid in SLOW:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: next((at for at, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
 
 
 @pytest.fixture

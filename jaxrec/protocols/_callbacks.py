@@ -68,6 +68,7 @@ class EpochEvent:
 class Callback(Protocol):
     """Something that is told of every epoch, and may stop a training. A plain function of the event will do too.
 
+    >>> import jax
     >>> class Printer(Callback):
     ...     def __call__(self, event):
     ...         print(event.record.epoch, sorted(event.params()))

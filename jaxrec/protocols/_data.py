@@ -54,6 +54,7 @@ class Recipe(Protocol):
 
     `jaxrec.fitting.Auto` is one; an entry point of the group "jaxrec.recipe" adds others.
 
+    >>> import dataclasses
     >>> import jaxrec
     >>> @dataclasses.dataclass(frozen=True)
     ... class ByCatalog(Recipe):
@@ -86,6 +87,7 @@ class Recipe(Protocol):
 class Splitter(Protocol):
     """A rule for the held-out interactions. A frozen dataclass with its options.
 
+    >>> import dataclasses
     >>> import jaxrec
     >>> from jaxrec.data.splitting import Split
     >>> @dataclasses.dataclass(frozen=True)

@@ -132,6 +132,7 @@ class Solution(NamedTuple):
 class Solved(Protocol):
     """A model that is solved from data and a key, without gradients.
 
+    >>> import dataclasses
     >>> import jaxrec
     >>> from jaxrec.models import SolvedModel
     >>> from jaxrec.scorers import PopularityScorer
@@ -182,6 +183,7 @@ class FoldIn(Protocol):
     `jaxrec.models.EmbeddingModel.fold_in` solves for the vector of a user, `SolvedModel.fold_in` asks the scorer for
     `with_history`. A model overrides it where its own equations say more.
 
+    >>> import jax.numpy as jnp
     >>> import jaxrec
     >>> import numpy as np
     >>> data = jaxrec.from_arrays([0, 0, 1, 1, 2], ["a", "b", "a", "b", "c"])

@@ -35,6 +35,7 @@ class HistoryScorer(Protocol):
 class UserRows(Protocol):
     """A scorer that has something of its own for each user, such as a vector.
 
+    >>> import jax.numpy as jnp
     >>> from jaxrec.scorers import FactorScorer, PopularityScorer
     >>> vectors = FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1)
     >>> isinstance(vectors, UserRows), isinstance(PopularityScorer(jnp.ones(3), num_users=2), UserRows)
@@ -53,6 +54,7 @@ class UserRows(Protocol):
 class VectorScorer(Protocol):
     """A scorer whose scores are inner products of vectors of users and of items.
 
+    >>> import jax.numpy as jnp
     >>> from jaxrec.scorers import FactorScorer
     >>> scorer = FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1)
     >>> isinstance(scorer, VectorScorer)
@@ -75,6 +77,7 @@ class ItemParts(Protocol):
 
     `scores` of a scorer whose arrays are cut along these axes gives the scores of those items, [B, their number].
 
+    >>> import jax.numpy as jnp
     >>> from jaxrec.scorers import FactorScorer
     >>> scorer = FactorScorer(jnp.ones((2, 1)), jnp.ones((3, 1)), dim=1)
     >>> isinstance(scorer, ItemParts), dict(scorer.item_axes)
