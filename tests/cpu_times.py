@@ -15,10 +15,9 @@ import time
 import pytest
 
 LIST = pathlib.Path(__file__).with_name("slow.txt")
-ABOVE = 0.6
-# Never slow by measure: the promises of the README, of stops and kills, pages, several devices, and doctests.
+ABOVE = 0.3
+# Never slow by measure: the promises of the README, of stops and kills, pages, and several devices.
 KEPT = (
-    "jaxrec/",
     "examples/",
     "tests/fuzz/",
     "tests/pages/",
