@@ -84,10 +84,10 @@ environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache
                             and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
-  JAXREC_COORDINATOR        HOST:PORT of the first of several processes that fit
-                            together, or detect, where JAX finds them;
-                            JAXREC_NUM_PROCESSES and JAXREC_PROCESS_ID go with
-                            the former
+  JAXREC_COORDINATOR        HOST:PORT of the first of several processes that fit,
+                            evaluate or recommend together, or detect, where JAX
+                            finds them; JAXREC_NUM_PROCESSES and
+                            JAXREC_PROCESS_ID go with the former
   JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=
                             glibc.malloc.hugetlb=1 (fit, evaluate, report and
                             recommend --all do so on Linux: large products are
@@ -182,7 +182,7 @@ def _run(words: list[str], may_restart: bool) -> int:
         command = importlib.import_module(f"jaxrec.cli._{modules[name]}")
     if may_restart and is_one_of_several(name):
         # After the handlers of signals were set, since JAX sets its own, by which all stop at one point.
-        join_others()
+        join_others(ends_at_once=name != "fit")
     with _progress(rest):
         command.run(rest)
     return 0

@@ -16,6 +16,7 @@ from jaxrec.cli._labels import read_categories, read_labels
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._processes import over_processes
 from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions
@@ -87,6 +88,10 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     command.start()
     model = command.restored(command.run)
+    rates = model.info["task"] == "rating"
+    if rates and shared_by(command) is not None:
+        raise JaxrecError(f"{command.run!r} predicts ratings, on one device; leave --devices out")
+    command = over_processes(command, f"{command.run!r} predicts ratings" if rates else None)
     if command.part == "valid" and model.info["fitted_on"] != "train":
         raise MismatchError(
             f"the model was fitted on {model.info['fitted_on']}, so the validation part says nothing about it; what it "
@@ -103,11 +108,9 @@ def run(argv: Sequence[str]) -> None:
     if item_groups is not None:
         popular = item_groups == "popularity"
         item_groups = popularity_groups(trained) if popular else read_labels(item_groups, "item", "--item-groups")
-    if model.info["task"] == "rating":
+    if rates:
         words = (command.item_groups, command.item_categories, command.reranker)
         lists = (exclude, candidates is not None, *(word is not None for word in words))
-        if shared_by(command) is not None:
-            raise JaxrecError(f"{command.run!r} predicts ratings, on one device; leave --devices out")
         if any(lists) or command.mask != "earlier":
             raise JaxrecError(
                 f"{command.run!r} predicts ratings and makes no lists; leave --mask, --exclude, --candidates, "

@@ -353,12 +353,11 @@ def run(argv: Sequence[str]) -> None:
     if choices.chooses and (command.seeds > 1 or command.from_run is not None):
         flag = "--seeds" if command.seeds > 1 else "--from"
         raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
-    command = over_processes(command, command.seeds, choices.chooses)
+    command = over_processes(command, f"--model {name} tries several models" if choices.chooses else None)
     layout = layout_of(command)
-    if (command.devices is not None or layout is not None) and (command.seeds > 1 or choices.chooses):
-        what = f"{name} chooses among several" if choices.chooses else f"--seeds {command.seeds} trains several at once"
+    if (command.devices is not None or layout is not None) and choices.chooses:
         flag = "--node-order" if command.devices is None else "--devices"
-        raise JaxrecError(f"{flag} is for one model, and {what}; leave it out")
+        raise JaxrecError(f"{flag} is for one model, and {name} chooses among several; leave it out")
     seeds = range(command.seed, command.seed + command.seeds)
     keys = [random_key(seed, "--seed") for seed in seeds]
     command.start()
@@ -382,7 +381,7 @@ def run(argv: Sequence[str]) -> None:
         change(source=source)
         load_seconds = time.perf_counter() - started
         if command.devices is not None and layout is None:
-            layout, why = layout_for(module, parts, options, devices=command.devices)
+            layout, why = layout_for(module, parts, options, devices=command.devices, members=command.seeds)
             layout = ordered(layout, command)
             note(f"{layout}: {why}", command.quiet)
         log = log_path(folder) if choices.trained and writes() else None

@@ -21,9 +21,12 @@ from jaxrec.text import printable
 _GUIDE = Guide(
     "Run a command in several processes whose devices make one mesh. Without --coordinator and --detect all of them "
     "run here. When one ends badly the others are ended, and a line says which one it was. SIGTERM and Ctrl-C let all "
-    "end at one point; a second one kills them.",
+    "end, a fit at one epoch; a second one kills them.",
     first=("processes", "coordinator", "process", "detect", "quiet"),
-    examples=("jaxrec launch -n 4 -- fit ratings.csv --out runs/first",),
+    examples=(
+        "jaxrec launch -n 4 -- fit ratings.csv --out runs/first",
+        "jaxrec launch -n 4 -- recommend runs/first --all --out lists.parquet",
+    ),
 )
 
 
@@ -56,7 +59,8 @@ def run(argv: Sequence[str]) -> None:
     if not words:
         raise JaxrecError("no command to launch; write it after --, as in `jaxrec launch -n 4 -- fit DATA`")
     if words[0] not in COMMANDS:
-        raise JaxrecError(f"launch runs {' and '.join(COMMANDS)}, which several processes share, not {words[0]!r}")
+        shared = f"{', '.join(COMMANDS[:-1])} and {COMMANDS[-1]}"
+        raise JaxrecError(f"launch runs {shared}, which several processes share, not {words[0]!r}")
     switches = {"--json": command.json, "--quiet": command.quiet}
     words += [word for word, given in switches.items() if given and word not in words]
     with contextlib.ExitStack() as stack:
@@ -71,7 +75,7 @@ def run(argv: Sequence[str]) -> None:
     # A mistake, which the first process has told in a line, is not told again.
     if cause is not None and (cause.number, cause.status) != (0, 2):
         print(f"jaxrec: error: {outcome.told()}", file=sys.stderr, flush=True)
-        if outcome.status not in (1, 2):
+        if outcome.status not in (1, 2) and words[0] == "fit":
             again = f"-n {len(environments)}" if len(environments) > 1 else "..."
             note(
                 f"a fit with --checkpoint-every goes on with: jaxrec launch {again} -- fit --resume RUN", command.quiet

@@ -41,8 +41,8 @@ def run(argv: Sequence[str]) -> None:
     """Run `jaxrec plan`; see `PlanCommand` for the options."""
     choices = Choices(argv)
     command = parse(choices.command(PlanCommand), argv, f"plan --model {choices.model_word}", _guide(choices))
-    if choices.chooses or not choices.trained:
-        raise JaxrecError(f"plan is for a model that is trained, and {choices.model_word} is none")
+    if choices.chooses:
+        raise JaxrecError(f"plan is for one model, and {choices.model_word} chooses among several")
     number = 1 if command.devices is None else command.devices
     asked = layout_of(command)
     fake_devices(number)
@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> None:
     parts = split_data(data, data_options)
     plan = make_plan(model, parts, options)
     sizes = DataSizes.of(plan.part, weighed=options.weights is not None)
-    check_mesh(plan.model, ordered(Layout(), command) if asked is None else asked, [options], False)
+    check_mesh(plan.model, ordered(Layout(), command) if asked is None else asked, [options])
     if asked is None:
         chosen, why = choose_layout(plan.model, sizes, options, number)
         chosen = ordered(chosen, command)
@@ -63,12 +63,14 @@ def run(argv: Sequence[str]) -> None:
     usual = (Layout(), Layout(rows=number), Layout(columns=number))
     for layout in dict.fromkeys([*(ordered(each, command) for each in usual), chosen]):
         try:
-            check_mesh(plan.model, layout, [options], False)
+            check_mesh(plan.model, layout, [options])
             plans.append(step_plan(plan.model, sizes, options, layout, layout.mesh(), compiled=True))
         except JaxrecError as error:
             left.append(str(error))
     for text in left:
         note(text, command.quiet)
+    if not plans:
+        raise JaxrecError(left[0])
     document = {
         "data": command.data,
         "model": choices.model_word,
@@ -100,11 +102,12 @@ def _text(data: str, sizes: DataSizes, plans: Sequence[StepPlan], chosen: Layout
         figures = (*known, plan.gathered.total, sent)
         mark = " *" if plan.layout == chosen else ""
         rows.append((f"{plan.layout}{mark}", *(f"{(figure or 0) / 1e6:,.2f}" for figure in figures)))
-    told = (
+    told = [
         f"{data}: {sizes.users:,} users, {sizes.items:,} items, {sizes.pairs:,} pairs",
         aligned_text(rows, right=range(1, len(head))),
         "pairs: with each user's items, on every device; arguments and temporaries: of a step, without them; gathered "
         "and communicated: in one step, on each device",
         f"* {chosen}: {why}",
-    )
+    ]
+    told[2:2] = [plans[0].step] if plans[0].step else []
     return "\n".join(told)

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import signal
 import sys
 import threading
 import traceback
@@ -18,7 +19,7 @@ from jaxrec.cli._children import PARENT
 from jaxrec.cli._signals import TERMINATED
 from jaxrec.errors import JaxrecError
 
-COMMANDS = ("fit",)
+COMMANDS = ("fit", "evaluate", "recommend")
 """Those that several processes share."""
 COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAXREC_COORDINATOR", "JAXREC_NUM_PROCESSES", "JAXREC_PROCESS_ID"
 DETECT = "detect"
@@ -33,8 +34,12 @@ def is_one_of_several(name: str, environ: Mapping[str, str] = os.environ) -> boo
     return name in COMMANDS and any(environ.get(each) for each in (COORDINATOR, NUM_PROCESSES, PROCESS_ID))
 
 
-def join_others() -> None:
+def join_others(*, ends_at_once: bool) -> None:
     """Join the processes that the environment names; of them all only the first shows what it says.
+
+    Args:
+      ends_at_once: whether SIGTERM ends this process at once, since there is nothing to keep; else JAX notes it, so
+        that all stop at one point.
 
     Raises:
       JaxrecError: they cannot be joined.
@@ -44,6 +49,8 @@ def join_others() -> None:
     _watch_parent()
     _own_output()
     join()
+    if ends_at_once:  # in the place of JAX's own handler, which only notes it
+        signal.signal(signal.SIGTERM, _terminated)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of SIGTERM what we tell
     if not writes():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -70,11 +77,15 @@ def ended_together(run: Callable[[], int]) -> int:
     leave(status)
 
 
-def over_processes(command: Any, seeds: int, chooses: bool) -> Any:
+def over_processes(command: Any, alone: str | None = None) -> Any:
     """The command for all devices of all processes; with one process it stays as it is.
 
+    Args:
+      command: with `devices` and `quiet`.
+      alone: what of it several processes cannot do together, in words; None for nothing.
+
     Raises:
-      JaxrecError: what several processes cannot do together.
+      JaxrecError: there is such a thing.
     """
     from jaxrec.parallel._processes import several, writes
 
@@ -82,9 +93,8 @@ def over_processes(command: Any, seeds: int, chooses: bool) -> Any:
         return command
     import jax
 
-    if seeds > 1 or chooses:
-        what = f"--seeds {seeds} trains several models" if seeds > 1 else f"--model {command.model} tries several"
-        raise JaxrecError(f"several processes train one model, and {what}; run it in one process")
+    if alone is not None:
+        raise JaxrecError(f"{alone}, which several processes do not share; run it in one process")
     devices = jax.device_count() if command.devices is None else command.devices
     return dataclasses.replace(command, devices=devices, quiet=command.quiet or not writes())
 
@@ -103,6 +113,12 @@ def claimed_for_all(*given: Any) -> Iterator[pathlib.Path]:
 def nothing_described() -> Iterator[Callable[..., None]]:
     """What takes the place of `described_run` in a process that writes nothing."""
     yield lambda **changes: None
+
+
+def _terminated(number: int, frame: object) -> None:
+    with contextlib.suppress(OSError):
+        print("jaxrec: error: terminated", file=sys.stderr, flush=True)
+    os._exit(TERMINATED)
 
 
 def _own_output() -> None:

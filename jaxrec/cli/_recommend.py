@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -15,12 +17,14 @@ from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
+from jaxrec.cli._processes import over_processes
 from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
 from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.cli._source import columns_of
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.reading._readers import read
 from jaxrec.errors import JaxrecError
+from jaxrec.parallel._processes import from_writer
 
 _ENDINGS = (".csv", ".json", ".parquet")
 
@@ -92,6 +96,8 @@ def run(argv: Sequence[str]) -> None:
     if len(given) != 1:
         got = " and ".join(given) if given else "none of them"
         raise JaxrecError(f"name users with --user, --all, --history or --new-users, one of the four; got {got}")
+    new = given[0] in ("--history", "--new-users")
+    command = over_processes(command, f"{given[0]} is of users whom the model does not know" if new else None)
     users = expand(command.user, "--user") if command.user else None
     history = expand(command.history, "--history") if command.history else None
     for flag, words, what in (("--user", users, "user"), ("--history", history, "item")):
@@ -100,7 +106,7 @@ def run(argv: Sequence[str]) -> None:
     if command.columns and command.new_users is None and command.new_items is None:
         raise JaxrecError("--columns is for the files of --new-users and --new-items; name one, or leave it out")
     interactions, added = (_read(path, command) for path in (command.new_users, command.new_items))
-    out = None if command.out is None else writable("--out", command.out, _ENDINGS)
+    out = None if command.out is None else pathlib.Path(from_writer(functools.partial(_writable, command.out)))
     if command.spreadsheet_safe and (out is None or out.suffix != ".csv"):
         raise JaxrecError("--spreadsheet-safe is for a .csv file; name one with --out, or leave it out")
     exclude = expand(command.exclude, "--exclude")
@@ -131,9 +137,13 @@ def run(argv: Sequence[str]) -> None:
     if out is None:
         emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)
         return
-    lists.save(out, spreadsheet_safe=command.spreadsheet_safe)
+    from_writer(functools.partial(lists.save, out, spreadsheet_safe=command.spreadsheet_safe))
     document = {"file": str(out), "users": len(lists), "notes": list(lists.notes)}
     emit(document, f"{len(lists):,} lists written to {out}", command.json)
+
+
+def _writable(name: str) -> str:
+    return str(writable("--out", name, _ENDINGS))
 
 
 def _read(path: str | None, command: RecommendCommand) -> Interactions | None:

@@ -23,7 +23,7 @@ from jaxrec.fitting._described import plain_description
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._given import GIVEN, as_keys, named, options_of
-from jaxrec.fitting._mesh import MeshTraining, on_host
+from jaxrec.fitting._mesh import MeshTraining
 from jaxrec.fitting._mesh_plan import mesh_for, told_of
 from jaxrec.fitting._node_order import ranks_of
 from jaxrec.fitting._old_options import FitOptions, old_lists
@@ -38,6 +38,7 @@ from jaxrec.fitting._weights import Arrays, take_arrays, weights_for
 from jaxrec.models._base import model_scorer
 from jaxrec.models._fold_in import fold_in_of
 from jaxrec.parallel import Layout, placement_for, writes
+from jaxrec.parallel._mesh import on_host
 from jaxrec.parallel._processes import from_writer
 from jaxrec.parallel._processes import several as several_processes
 from jaxrec.progress import heard, work
@@ -209,7 +210,8 @@ def fit_many(
       progress: as for `fit`; its loss is of the first member that has not stopped.
       log: a file that gets one line of JSON an epoch and member; an old one is replaced, but for fits that are resumed.
       checkpoint, resume, other_machine: as for `fit`, for all members together.
-      mesh: None; members together are trained on one device, and `fit` takes a mesh.
+      mesh: several devices, as for `fit`: they share the tables of all members, as they share those of one, and the
+        adjacency, which is there once. Models that are solved are solved on it one after another.
 
     Returns:
       S fitted models, in the order of the keys. In `options` each has its own settings; `info["together"]` is S, and
@@ -269,7 +271,7 @@ def _run(
     several, why = together is not None, ""
     plan, devices = make_plan(model, data, options[0], weights), None
     if mesh is not None:
-        devices, why = mesh_for(mesh, plan, options, several)
+        devices, why = mesh_for(mesh, plan, options)
         plan = make_plan(model, data, options[0], weights, devices[0])
         if progress and writes():
             print(f"{devices[1]}: {why}", file=sys.stderr)
@@ -406,7 +408,7 @@ def _trained(
     alone = {"state": states[0], "step": steps[0], "negatives": samplers[0], "epochs": epochs[0]}
     if several:
         alone = {
-            "state": stack(states),
+            "state": stack(states) if spread is None else spread.stacked(states),
             "step": stack(steps, "the members"),
             "negatives": stack(samplers, "negatives"),
             "epochs": epochs,
@@ -419,7 +421,7 @@ def _trained(
         monitoring=monitoring,
         callbacks=[*watching, *callbacks],
         stage=StageInfo(name, type(model).__name__, tuple(epochs), monitoring.monitor, settings),
-        keeper=keeper if spread is None else spread.keeper(keeper),
+        keeper=keeper if spread is None else spread.keeper(keeper, several),
         original=None if spread is None else spread.original,
     )
     return [
@@ -446,7 +448,9 @@ def _solved(
 ) -> list[Stage]:
     """One stage of a model that is solved, once for each key."""
     del epochs
-    tables, model, stages = _tables(plan, part), plan.model.prepared(part, plan.task), []
+    with on_host(mesh is not None):
+        tables = _tables(plan, part)
+    model, stages = plan.model.prepared(part, plan.task), []
     shown = shown_users(plan.shown, part)
     for key in keys:
         init_key, _ = jax.random.split(key)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._node_order import check_order
@@ -29,7 +30,10 @@ from jaxrec.training._progress import Keeper, MemberProgress, Progress
 
 
 class MeshTraining:
-    """One training of a model on the devices of a mesh.
+    """One training of a model on the devices of a mesh, or of several members of one together.
+
+    Members share the adjacency and the placement, and each of their tables lies as that of one would: of S stacked
+    tables [S, rows, d] every device has its rows of all members.
 
     Args:
       mesh: of the devices.
@@ -82,6 +86,15 @@ class MeshTraining:
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
+    def stacked(self, states: Sequence[Any]) -> Any:
+        """One state of members from the placed states of each: [S, ...], every array where those of one lie."""
+
+        def one(path: Any, *leaves: Any) -> jax.Array:
+            own = self.sharding(path, leaves[0].shape)
+            return jax.lax.with_sharding_constraint(jnp.stack(leaves), NamedSharding(self._mesh, P(None, *own.spec)))
+
+        return jax.tree_util.tree_map_with_path(one, *states)
+
     def original(self, tree: Any) -> Any:
         """A state, parameters or the like, from the mesh, in the order of the data; arrays of the host."""
 
@@ -121,9 +134,9 @@ class MeshTraining:
         ]
         return jax.tree.unflatten(structure, leaves)
 
-    def keeper(self, keeper: Keeper | None) -> Keeper | None:
-        """A keeper that keeps everything in the order of the data, whatever the mesh is."""
-        return None if keeper is None else _OriginalOrder(keeper, self)
+    def keeper(self, keeper: Keeper | None, several: bool) -> Keeper | None:
+        """A keeper that keeps everything in the order of the data, whatever the mesh is; `several` for members."""
+        return None if keeper is None else _OriginalOrder(keeper, self, several)
 
     def _sides_at(self, path: tuple[Any, ...], shape: tuple[int, ...]) -> Sides:
         """The sides of an array that belongs to a parameter: the parameter itself, or what an optimizer keeps of it."""
@@ -143,13 +156,15 @@ class MeshTraining:
 class _OriginalOrder:
     """A keeper between a training on a mesh and the folder: what is kept is of no mesh."""
 
-    def __init__(self, keeper: Keeper, training: MeshTraining) -> None:
-        self._keeper, self._training = keeper, training
+    def __init__(self, keeper: Keeper, training: MeshTraining, several: bool) -> None:
+        self._keeper, self._training, self._several = keeper, training, several
 
     def begun(self, stage: StageInfo, state: Any) -> Progress | None:
         """See `Keeper`."""
-        reached = self._keeper.begun(stage, self._training.original(state))
-        return None if reached is None else self._mapped(reached, self._training.placed)
+        reached = self._keeper.begun(stage, self._of_state(state, self._training.original, _stacked_on_host))
+        if reached is None:
+            return None
+        return self._mapped(reached, self._training.placed, self._training.stacked)
 
     def step(self, progress: Progress) -> int:
         """See `Keeper`."""
@@ -162,39 +177,53 @@ class _OriginalOrder:
     def take(self, progress: Progress, *, now: bool = False) -> None:
         """See `Keeper`."""
         if self._keeper.due(progress, now=now):
-            self._keeper.take(self._mapped(progress, self._training.to_write), now=now)
+            self._keeper.take(self._mapped(progress, self._training.to_write, _stacked_on_host), now=now)
 
-    @staticmethod
-    def _mapped(progress: Progress, way: Any) -> Progress:
+    def _of_state(self, state: Any, way: Callable[[Any], Any], stacked: Callable[[Sequence[Any]], Any]) -> Any:
+        """A state, or each of the members in a stacked one, the way between the mesh and the order of the data."""
+        if not self._several:
+            return way(state)
+        members = jax.tree.leaves(state)[0].shape[0]
+        return stacked([way(jax.tree.map(lambda leaf: leaf[at], state)) for at in range(members)])  # noqa: B023
+
+    def _mapped(self, progress: Progress, way: Any, stacked: Any) -> Progress:
         def member(own: MemberProgress) -> MemberProgress:
             return own if own.best is None else dataclasses.replace(own, best=way(own.best))
 
-        return dataclasses.replace(progress, state=way(progress.state), members=tuple(map(member, progress.members)))
+        state = self._of_state(progress.state, way, stacked)
+        return dataclasses.replace(progress, state=state, members=tuple(map(member, progress.members)))
 
 
-def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], several: bool) -> None:
+def _stacked_on_host(states: Sequence[Any]) -> Any:
+    """One state from those of members, whose arrays are of the host, but for random keys."""
+
+    def one(*leaves: Any) -> Any:
+        keys = jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return jnp.stack(leaves) if keys else np.stack(leaves)
+
+    return jax.tree.map(one, *states)
+
+
+def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions]) -> None:
     """Refuse what cannot be fitted on several devices, in a sentence that says why.
 
     Args:
       model: that is to be fitted.
       layout: of the devices.
-      options: of the members.
-      several: whether members are trained together.
+      options: of the members, which differ in numbers alone.
 
     Raises:
-      JaxrecError: a model that does not say it can be split so, or has no use for the order of nodes, members together,
-        parts of the items, a sparse optimizer, or one that does not treat every number of a table alike.
+      JaxrecError: a model that does not say it can be split so, or has no use for the order of nodes, parts of the
+        items, a sparse optimizer, or one that does not treat every number of a table alike.
 
     >>> import jaxrec
-    >>> check_mesh(jaxrec.EASE(), Layout(rows=2), [TrainingOptions()], False)
+    >>> check_mesh(jaxrec.EASE(), Layout(rows=2), [TrainingOptions()])
     Traceback (most recent call last):
         ...
     jaxrec.errors.JaxrecError: EASE is solved on one device: its class names no axis of a mesh in `mesh_axes`; ...
     """
     name, can = type(model).__name__, tuple(getattr(model, "mesh_axes", ()))
     trained = is_trained(model)
-    if several:
-        raise JaxrecError("fit_many trains all members on one device; leave mesh out, or call fit for each key")
     check_order(model, layout)
     if not can:
         how = "trained" if trained else "solved"
@@ -212,6 +241,10 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions], s
             f"mesh=jaxrec.parallel.Layout({can[0]}={layout.devices})"
         )
     if not trained:
+        if layout.blocks > 1:
+            raise JaxrecError(
+                f"blocks of columns are for models that are trained, and {name} is solved; leave blocks out"
+            )
         return
     if options[0].optimizer.sparse:
         raise JaxrecError("steps on the rows of a batch (sparse=True) are for one device; leave sparse or mesh out")
@@ -244,17 +277,3 @@ def _leaves_padding_alone(optimizer: Any) -> bool:
     with jax.numpy_dtype_promotion("standard"):
         plain, among = jax.device_get(jax.jit(lambda *tables: tuple(map(moved, tables)))(table, padded))
     return bool(np.allclose(plain, among[rows], rtol=1e-5, atol=1e-7) and not np.delete(among, rows, axis=0).any())
-
-
-@contextlib.contextmanager
-def on_host(several: bool) -> Iterator[None]:
-    """Where there are several devices, make arrays on the host's, so that none of them holds all of the data."""
-    try:
-        host = jax.local_devices(backend="cpu")[0] if several else None
-    except RuntimeError:  # a process that was told to use an accelerator alone
-        host = None
-    if host is None:
-        yield
-        return
-    with jax.default_device(host):
-        yield

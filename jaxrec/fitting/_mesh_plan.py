@@ -87,6 +87,7 @@ class StepPlan:
       arguments: of the compiled step: state, adjacency and batch; None where it was not compiled.
       temporaries: of the compiled step.
       communicated: the results of the collectives in the compiled step, by kind.
+      step: what a step is, where it is not one of a training.
 
     >>> StepPlan(Layout(rows=2), state=6, operator=3, pairs=1, gathered=Gathered(total=40, largest=4)).estimate
     14
@@ -100,6 +101,7 @@ class StepPlan:
     arguments: int | None = None
     temporaries: int | None = None
     communicated: Mapping[str, int] | None = None
+    step: str = ""
 
     @property
     def estimate(self) -> int:
@@ -116,8 +118,10 @@ def step_plan(
 ) -> StepPlan:
     """Find what a step of a training takes on each device. Only shapes are needed, so there is no array of the data.
 
+    Of a model that is solved it is what it repeats on a mesh, see `jaxrec.models.SolvedModel.mesh_step`.
+
     Args:
-      model: that is trained, with its sizes set.
+      model: with its sizes set.
       sizes: of the data.
       options: of the training.
       layout: of the devices.
@@ -125,7 +129,7 @@ def step_plan(
       compiled: whether to compile the step too, which takes seconds, and read its memory and its collectives.
 
     Raises:
-      JaxrecError: parameters that cannot be split so.
+      JaxrecError: parameters that cannot be split so, or a model that is solved and does not say what it repeats.
 
     >>> import jaxrec
     >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
@@ -134,6 +138,8 @@ def step_plan(
     >>> plan.state  # 4 rows of 8 numbers, three times for Adam, and its count
     388
     """
+    if not is_trained(model):
+        return _solved_plan(model, sizes, layout, mesh, compiled)
     placement = contiguous(sizes.users, sizes.items, devices=layout.rows, parts=layout.parts)
     training = MeshTraining(mesh, layout, model, placement, options)
     data = _data_shapes(sizes, layout, mesh, placement.size_of("nodes"), training)
@@ -158,20 +164,38 @@ def step_plan(
         _bytes(dataclasses.replace(data, adjacency=None)),  # pyright: ignore[reportArgumentType]
         gathered_bytes(one, state, batch, data),
     )
-    if not compiled:
-        return plan
-    program = jax.jit(one, donate_argnums=0).lower(state, batch, data).compile()
-    memory: Any = program.memory_analysis()
+    return _compiled(plan, jax.jit(one, donate_argnums=0), state, batch, data) if compiled else plan
+
+
+def _solved_plan(model: Any, sizes: DataSizes, layout: Layout, mesh: Mesh, compiled: bool) -> StepPlan:
+    """The plan of what a model that is solved repeats on a mesh."""
+    repeats = getattr(model, "mesh_step", None)
+    step = None if repeats is None else repeats(sizes.pairs, mesh)
+    if step is None:
+        raise JaxrecError(
+            f"{type(model).__name__} is solved, and says nothing that it repeats on a mesh (`mesh_step`), so no bytes "
+            "can be stated; plan a model that is trained, or filter"
+        )
+    matrix, *tables = step.arguments
+    gathered = gathered_bytes(step.program, *step.arguments)
+    plan = StepPlan(layout, _bytes(tables), _bytes(matrix), 0, gathered, step=step.what)
+    return _compiled(plan, jax.jit(step.program), *step.arguments) if compiled else plan
+
+
+def _compiled(plan: StepPlan, program: Any, *arguments: Any) -> StepPlan:
+    """The plan with what its program takes once it is compiled."""
+    made = program.lower(*arguments).compile()
+    memory: Any = made.memory_analysis()
     return dataclasses.replace(
         plan,
         arguments=memory.argument_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
-        communicated=communicated_bytes(program.as_text() or ""),
+        communicated=communicated_bytes(made.as_text() or ""),
     )
 
 
 def mesh_for(
-    mesh: int | Layout | Mesh, plan: FitPlan, options: Sequence[TrainingOptions], several: bool
+    mesh: int | Layout | Mesh, plan: FitPlan, options: Sequence[TrainingOptions]
 ) -> tuple[tuple[Mesh, Layout], str]:
     """The mesh of a fit, checked, with its layout, and why it is this one; a number of devices is laid out by bytes.
 
@@ -180,19 +204,21 @@ def mesh_for(
     """
     if isinstance(mesh, (Layout, Mesh)):
         made, layout = as_mesh(mesh)
-        check_mesh(plan.model, layout, options, several)
+        check_mesh(plan.model, layout, options)
         return (made, layout), "as asked"
     number = as_mesh(mesh)[1].devices
-    check_mesh(plan.model, Layout(), options, several)
-    if not is_trained(plan.model):
-        layout = dataclasses.replace(Layout(), **{plan.model.mesh_axes[0]: number})
-        return (layout.mesh(), layout), f"{type(plan.model).__name__} is solved so"
-    layout, why = choose_layout(plan.model, _sizes(plan), options[0], number)
+    check_mesh(plan.model, Layout(), options)
+    layout, why = choose_layout(plan.model, _sizes(plan), options[0], number, members=len(options))
     return (layout.mesh(), layout), why
 
 
 def layout_for(
-    model: Any, data: Split | Interactions, options: TrainingOptions | None = None, *, devices: int
+    model: Any,
+    data: Split | Interactions,
+    options: TrainingOptions | None = None,
+    *,
+    devices: int,
+    members: int = 1,
 ) -> tuple[Layout, str]:
     """Choose how a fit lies on several devices, by the bytes that it takes; `jaxrec.fit(..., mesh=devices)` does so.
 
@@ -201,6 +227,7 @@ def layout_for(
       data: likewise.
       options: likewise.
       devices: how many there are.
+      members: how many `jaxrec.fit_many` trains together.
 
     Returns:
       (the layout, in words why it is this one).
@@ -214,16 +241,18 @@ def layout_for(
     """
     options = TrainingOptions() if options is None else options
     plan = make_plan(model, data, options)
-    check_mesh(plan.model, Layout(), [options], False)
+    check_mesh(plan.model, Layout(), [options])
     number = as_mesh(devices)[1].devices
-    return choose_layout(plan.model, _sizes(plan), options, number)
+    return choose_layout(plan.model, _sizes(plan), options, number, members=members)
 
 
 def _sizes(plan: FitPlan) -> DataSizes:
     return DataSizes.of(plan.part, weighed=plan.weights is not None or plan.options.weights is not None)
 
 
-def choose_layout(model: Any, sizes: DataSizes, options: TrainingOptions, devices: int) -> tuple[Layout, str]:
+def choose_layout(
+    model: Any, sizes: DataSizes, options: TrainingOptions, devices: int, *, members: int = 1
+) -> tuple[Layout, str]:
     """Choose between rows and columns by the bytes that they take: the fewer on a device, if they differ by a quarter.
 
     Where they differ by less, the layout is taken that gathers less in a step.
@@ -233,6 +262,7 @@ def choose_layout(model: Any, sizes: DataSizes, options: TrainingOptions, device
       sizes: of the data.
       options: of the training.
       devices: how many there are.
+      members: how many are trained together, each with a state and work of its own.
 
     Returns:
       (the layout, in words why it is this one).
@@ -247,12 +277,14 @@ def choose_layout(model: Any, sizes: DataSizes, options: TrainingOptions, device
     """
     if devices == 1:
         return Layout(), "one device"
+    if not is_trained(model):
+        return dataclasses.replace(Layout(), **{model.mesh_axes[0]: devices}), f"{type(model).__name__} is solved so"
     plans, reasons = [], []
     for axis in ("columns", "rows"):
         layout = dataclasses.replace(Layout(), **{axis: devices})
         try:
-            check_mesh(model, layout, [options], False)
-            plans.append(step_plan(model, sizes, options, layout, layout.mesh()))
+            check_mesh(model, layout, [options])
+            plans.append(_of_members(step_plan(model, sizes, options, layout, layout.mesh()), members))
         except JaxrecError as error:
             reasons.append(f"not {axis}: {error}")
     if not plans:
@@ -275,6 +307,12 @@ def told_of(mesh: Mesh, layout: Layout, why: str) -> dict[str, Any]:
     """
     kinds = sorted({str(device.device_kind) for device in np.ravel(mesh.devices)})
     return {"devices": layout.devices, **dataclasses.asdict(layout), "kind": ", ".join(kinds), "why": why}
+
+
+def _of_members(plan: StepPlan, members: int) -> StepPlan:
+    """The plan of a step of members together: the adjacency and the pairs are there once."""
+    gathered = Gathered(plan.gathered.total * members, plan.gathered.largest * members)
+    return dataclasses.replace(plan, state=plan.state * members, gathered=gathered)
 
 
 def _way(plan: StepPlan) -> str:

@@ -17,7 +17,10 @@ from jaxrec.protocols import Encoded, FoldIn, HistoryScorer, Loss, Solution, Tas
 from jaxrec.scorers import FactorScorer
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from jaxrec.data import Interactions
+    from jaxrec.parallel import MeshStep
     from jaxrec.training import TrainData
 
 Vectors = tuple[jax.Array, jax.Array]
@@ -166,6 +169,15 @@ class SolvedModel:
     mesh_axes: ClassVar[tuple[str, ...]] = ()
     """Along which axes of a mesh of devices `solve` splits its work; then it takes the mesh as `mesh=`."""
 
+    def mesh_step(self, entries: int, mesh: Mesh) -> MeshStep | None:
+        """What `solve` repeats on a mesh, from which `jaxrec plan` states bytes; None, the default, where it is unknown.
+
+        Args:
+          entries: E, the interactions.
+          mesh: of the devices.
+        """
+        return None
+
     takes_weights: ClassVar[bool] = False
     """Whether `solve` weighs interactions by `TrainData.weight`; a fit with weights refuses a model that does not."""
 
@@ -173,7 +185,7 @@ class SolvedModel:
     num_items: int | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if _depth(cls, "mesh_axes") > _depth(cls, "solve"):
+        if _depth(cls, "mesh_axes") > min(_depth(cls, name) for name in ("solve", "scorer", "__call__")):
             cls.mesh_axes = ()
         super().__init_subclass__(**kwargs)
 

@@ -9,13 +9,19 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.models._sizes import history_of, user_item_block
+from jaxrec.parallel import Layout, MeshStep, ShardedMatrix, matrix_shapes, sharded_matrix
+from jaxrec.parallel._mesh import on_host
 from jaxrec.scorers import Band, FilterScorer, Lane, Series
 from jaxrec.sparse import SparseOperator, from_entries, operator, spmm
 from jaxrec.spectral import singular_triplets
+from jaxrec.spectral._triplets import OVERSAMPLING, product_and_ritz
+
+_GATHERED = 64  # columns of a block that a device gathers at a time: a block of all would be as large as one device's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +35,7 @@ class InteractionGraph:
       item_degrees: float32 [I], at least 1.
       values: [k], the leading singular values of D_U^(-1/2) R D_I^(-1/2), or None.
       vectors: [I, k], the right singular vectors, or None.
+      shared: D_U^(-1/2) R D_I^(-1/2) on several devices, or None.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> adjacency = operator(from_dense(jnp.array([[0, 0.7, 0.7], [0.7, 0, 0], [0.7, 0, 0]])), symmetric=True)
@@ -42,6 +49,7 @@ class InteractionGraph:
     item_degrees: jax.Array
     values: jax.Array | None = None
     vectors: jax.Array | None = None
+    shared: ShardedMatrix | None = None
 
     @staticmethod
     def of(adjacency: SparseOperator, num_users: int) -> InteractionGraph:
@@ -55,32 +63,91 @@ class InteractionGraph:
         block = operator(from_entries(np.ones(len(user), np.float32), user, item, shape))
         return InteractionGraph(SeenItems(block.indptr, block.columns), block, *degrees_of(block))
 
-    def with_vectors(self, rank: int, tolerance: float, start: jax.Array | None = None) -> InteractionGraph:
+    def with_vectors(
+        self, rank: int, tolerance: float, start: jax.Array | None = None, mesh: Mesh | None = None
+    ) -> InteractionGraph:
         """The graph with `rank` singular vectors, or as many as there are; 0 for none.
 
         Args:
           rank: k.
           tolerance: see `jaxrec.spectral.singular_triplets`.
           start: [I, s], vectors to start from.
+          mesh: of devices that share the rows of the matrix and of all blocks; the vectors come back as a whole.
         """
         if not rank:
             return self
         rank = min(rank, *self.interactions.shape)
-        normalized = scaled(self.interactions, self.user_degrees**-0.5, self.item_degrees**-0.5)
+        several = mesh is not None and mesh.size > 1
+        with on_host(several):
+            normalized = scaled(self.interactions, self.user_degrees**-0.5, self.item_degrees**-0.5)
         if start is not None and normalized.shape[0] < normalized.shape[1]:
             start = spmm(normalized, start)  # the iteration works on the smaller side
         # The vectors do not depend on the key of the fit, so neither does the model.
-        found = singular_triplets(normalized, rank, jax.random.key(0), tolerance=tolerance, start=start)
-        return dataclasses.replace(self, values=found.values, vectors=found.right)
+        key = jax.random.key(0)
+        if mesh is None or not several:
+            found = singular_triplets(normalized, rank, key, tolerance=tolerance, start=start)
+            return dataclasses.replace(self, values=found.values, vectors=found.right)
+        shared = sharded_matrix(normalized, _gathering(mesh, rank, min(normalized.shape)), mesh=mesh)
+        del normalized
+        start = None if start is None else np.asarray(start)  # every process has it
+        found = singular_triplets(shared, rank, key, tolerance=tolerance, start=start)
+        values, vectors = jnp.asarray(np.asarray(found.values)), jnp.asarray(shared.T.original(found.right))
+        return dataclasses.replace(self, values=values, vectors=vectors, shared=shared)
 
     @functools.cached_property
     def left(self) -> jax.Array:
         """W [U, k], the left singular vectors; 0 for a singular value of 0."""
         assert self.vectors is not None
         assert self.values is not None
-        left = spmm(self.interactions, self.vectors * (self.item_degrees**-0.5)[:, None])
-        left = left * (self.user_degrees**-0.5)[:, None]
+        if self.shared is not None:
+            left = self._product(self.shared, self.vectors)
+        else:
+            left = spmm(self.interactions, self.vectors * (self.item_degrees**-0.5)[:, None])
+            left = left * (self.user_degrees**-0.5)[:, None]
         return left * reciprocals(self.values)[None, :]
+
+    def of_items(self, table: jax.Array) -> jax.Array:
+        """R^T x [I, k] of a table x [U, k] of users."""
+        if self.shared is None:
+            return spmm(self.interactions.T, table)
+        made = self._product(self.shared.T, table * (self.user_degrees**0.5)[:, None])
+        return made * (self.item_degrees**0.5)[:, None]
+
+    @staticmethod
+    def _product(shared: ShardedMatrix, table: jax.Array) -> jax.Array:
+        """A product on several devices, from a table as a whole to another one."""
+        return jnp.asarray(shared.original(spmm(shared, shared.T.spread(np.asarray(table)))))
+
+
+def decomposition_step(users: int, items: int, entries: int, rank: int, mesh: Mesh) -> MeshStep | None:
+    """What the singular vectors of a graph take on each device of a mesh; None for none.
+
+    Args:
+      users: U.
+      items: I.
+      entries: E, the interactions.
+      rank: k.
+      mesh: of the devices.
+
+    >>> decomposition_step(100, 200, 1_000, 0, Layout().mesh()) is None
+    True
+    """
+    if not rank:
+        return None
+    smaller = min(users, items)
+    rank = min(rank, smaller)
+    layout = _gathering(mesh, rank, smaller)
+    matrix = matrix_shapes(users, items, entries, layout, mesh)
+    near = matrix if users <= items else matrix.T
+    block = near.table_shape(min(rank + OVERSAMPLING, smaller))
+    what = "a step: one product of the block of vectors with the interactions and their transpose, and its Ritz vectors"
+    return MeshStep(product_and_ritz, (near, block, block), what)
+
+
+def _gathering(mesh: Mesh, rank: int, smaller: int) -> Layout:
+    """The layout of a mesh, with as many blocks of columns as the vectors of a decomposition are gathered in."""
+    width = min(rank + OVERSAMPLING, smaller)
+    return Layout(rows=mesh.shape["rows"], columns=mesh.shape["columns"], blocks=-(-width // _GATHERED))
 
 
 def degrees_of(block: SparseOperator) -> tuple[jax.Array, jax.Array]:

@@ -13,7 +13,6 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._filter_graph import FilterParts, reciprocals
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.scorers import Band, Lane, Series
-from jaxrec.sparse import spmm
 from jaxrec.spectral import chebyshev_coefficients, chebyshev_response
 
 __all__ = ["Bands", "ChebyshevSeries", "LowPass", "OneHop", "Plateau", "Sharpened", "UserLowPass"]
@@ -143,7 +142,7 @@ class UserLowPass:
         graph = parts.graph
         assert graph.values is not None
         weighted = graph.left * (graph.user_degrees ** jnp.float32(-self.users))[:, None]
-        table = parts.table(spmm(graph.interactions.T, weighted))
+        table = parts.table(graph.of_items(weighted))
         # The coordinates of a history: its vector of length 1 is n^(-1/2) h, as is the row of the matrix.
         gains = parts.gains(jnp.full(self.rank, self.weight, jnp.float32)) * reciprocals(graph.values)
         parts.bands.append(Band(gains, parts.own(0.5), parts.scored(self.scored), table))

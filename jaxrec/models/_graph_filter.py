@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError
 from jaxrec.models._base import SolvedModel
-from jaxrec.models._filter_graph import FilterTerm, InteractionGraph, check_terms, filter_scorer
+from jaxrec.models._filter_graph import (
+    FilterTerm,
+    InteractionGraph,
+    check_terms,
+    decomposition_step,
+    filter_scorer,
+)
 from jaxrec.models._filter_terms import LowPass, OneHop
 from jaxrec.models._sizes import bound_sizes
+from jaxrec.parallel import MeshStep
+from jaxrec.protocols import Solution
 from jaxrec.scorers import FilterScorer
 from jaxrec.sparse import SparseOperator
+
+if TYPE_CHECKING:
+    from jaxrec.training import TrainData
 
 
 class GraphFilter(SolvedModel, nn.Module):
@@ -26,6 +38,9 @@ class GraphFilter(SolvedModel, nn.Module):
     Nothing is trained. The default is a product with the Gram matrix plus an ideal low-pass filter, as in GF-CF, with
     exponents of the degrees of its own. Scores are computed for a tile of users at a time from their histories, so no
     array of users times items is made, and a new user gets lists from what the history says.
+
+    On several devices (`jaxrec.fit(..., mesh=4)`) these share the rows of the interactions and of the singular vectors
+    while these are computed; filters without vectors have nothing to share. The scorer is of no mesh.
 
     | filter | terms |
     |---|---|
@@ -59,6 +74,7 @@ class GraphFilter(SolvedModel, nn.Module):
     """
 
     serves_new_users: ClassVar[bool] = True
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows",)
 
     terms: tuple[FilterTerm, ...] = dataclasses.field(default=(OneHop(), LowPass()), metadata={"flag": None})
     tolerance: float = 3e-3
@@ -96,9 +112,24 @@ class GraphFilter(SolvedModel, nn.Module):
         place = np.arange(size)
         return total[np.minimum(place, size - 1 - place)]
 
-    def __call__(self, adjacency: SparseOperator) -> FilterScorer:
+    def solve(self, data: TrainData, key: jax.Array, mesh: Mesh | None = None) -> Solution:
+        """The solution, see `jaxrec.protocols.Solved`; the devices of a mesh share the rows of the decomposition."""
+        return Solution(self.apply({}, data.adjacency, mesh, method="scorer"), {})
+
+    def mesh_step(self, entries: int, mesh: Mesh) -> MeshStep | None:
+        """What the decomposition repeats on a mesh, see `jaxrec.models.SolvedModel`."""
+        return decomposition_step(*bound_sizes(self), entries, self._rank, mesh)
+
+    @property
+    def _rank(self) -> int:
+        return max(term.rank for term in self.terms)
+
+    def scorer(self, adjacency: SparseOperator, mesh: Mesh | None = None) -> FilterScorer:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What ranking needs of the model."""
+        return self(adjacency) if mesh is None else self(adjacency, mesh)
+
+    def __call__(self, adjacency: SparseOperator, mesh: Mesh | None = None) -> FilterScorer:
         """The scorer, from a normalized adjacency [N, N]."""
         num_users, _ = bound_sizes(self, adjacency)
-        rank = max(term.rank for term in self.terms)
-        graph = InteractionGraph.of(adjacency, num_users).with_vectors(rank, self.tolerance)
+        graph = InteractionGraph.of(adjacency, num_users).with_vectors(self._rank, self.tolerance, mesh=mesh)
         return filter_scorer(self.terms, graph)

@@ -1,6 +1,7 @@
 """Several devices and processes: layouts and meshes, placements, the adjacency in parts, bytes, joining others."""
 
-from jaxrec.parallel._bytes import Gathered, communicated_bytes, gathered_bytes
+from jaxrec.parallel._bytes import Gathered, MeshStep, communicated_bytes, gathered_bytes
+from jaxrec.parallel._matrix import ShardedMatrix, matrix_shapes, sharded_matrix
 from jaxrec.parallel._mesh import Layout, NodeOrder, as_mesh, devices_for
 from jaxrec.parallel._one_device import PlacedOperator, placed_operator
 from jaxrec.parallel._operator import ShardedOperator, placement_for, sharded_operator
@@ -11,11 +12,13 @@ from jaxrec.parallel._processes import guard, join, writes
 __all__ = [
     "Gathered",
     "Layout",
+    "MeshStep",
     "NodeOrder",
     "PlacedModel",
     "PlacedOperator",
     "PlacedStep",
     "Placement",
+    "ShardedMatrix",
     "ShardedOperator",
     "as_mesh",
     "communicated_bytes",
@@ -25,9 +28,11 @@ __all__ = [
     "guard",
     "in_place",
     "join",
+    "matrix_shapes",
     "place",
     "placed_operator",
     "placement_for",
+    "sharded_matrix",
     "sharded_operator",
     "writes",
 ]

@@ -35,6 +35,23 @@ class Gathered(NamedTuple):
     largest: int
 
 
+class MeshStep(NamedTuple):
+    """What a model that is solved on a mesh repeats, for stating its bytes.
+
+    Attributes:
+      program: a function of the arguments.
+      arguments: shapes with their shardings: the matrix, and the tables that devices share.
+      what: the program in words.
+
+    >>> MeshStep(lambda matrix, table: table, (None, None), "nothing").what
+    'nothing'
+    """
+
+    program: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    what: str
+
+
 def gathered_bytes(function: Callable[..., Any], *arguments: Any) -> Gathered:
     """State what the products of a program gather on each device, in bytes: the results of its `all_gather`s.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
@@ -191,3 +192,22 @@ def put(array: Any, sharding: NamedSharding) -> jax.Array:
     """
     whole_array = np.asarray(array)
     return jax.make_array_from_callback(whole_array.shape, sharding, lambda index: whole_array[index])
+
+
+@contextlib.contextmanager
+def on_host(several: bool) -> Iterator[None]:
+    """Where there are several devices, make arrays on the host's, so that none of them holds all of the data.
+
+    >>> with on_host(False):
+    ...     jax.numpy.ones(1).tolist()
+    [1.0]
+    """
+    try:
+        host = jax.local_devices(backend="cpu")[0] if several else None
+    except RuntimeError:  # a process that was told to use an accelerator alone
+        host = None
+    if host is None:
+        yield
+        return
+    with jax.default_device(host):
+        yield

@@ -10,8 +10,8 @@ from jax.sharding import Mesh
 
 from jaxrec.errors import JaxrecError
 from jaxrec.parallel._mesh import put, replicated
-from jaxrec.parallel._operator import laid_out
 from jaxrec.parallel._placement import Placement
+from jaxrec.parallel._tables import laid_out
 from jaxrec.pytrees import register
 from jaxrec.sparse import SparseOperator
 
@@ -82,7 +82,7 @@ def placed_operator(adjacency: SparseOperator, placement: Placement, mesh: Mesh)
     >>> placed_operator(star, turned, Layout().mesh()).operand.data.tolist()
     [2.0, 1.0, 1.0, 2.0]
     """
-    filled = laid_out(adjacency, placement, 1, [0])
+    filled = laid_out(adjacency, placement.nodes, placement.nodes, placement.size_of("nodes"), 1, [0])
     made: dict[str, Any] = {name: put(array[0], replicated(mesh)) for name, array in filled.items()}
     entries = made["entries"], made.get("entry_rows"), made["entry_columns"], made["pointers"]
     places = (put(rows, replicated(mesh)) for rows in (placement.users, placement.items))

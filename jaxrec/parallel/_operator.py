@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.parallel._mesh import Layout, own_places, put, replicated
+from jaxrec.parallel._mesh import Layout, put, replicated
 from jaxrec.parallel._placement import Placement, in_place, place
+from jaxrec.parallel._products import product_on, product_rows_on, total_rows_on
+from jaxrec.parallel._tables import RowTables, laid_out_on
 from jaxrec.pytrees import register
-from jaxrec.sparse import SparseOperator, reads_rows
-from jaxrec.sparse._products import product_of_shape
+from jaxrec.sparse import SparseOperator
 
 
 class _NotOnDevices(JaxrecError, AttributeError):
@@ -26,7 +25,7 @@ class _NotOnDevices(JaxrecError, AttributeError):
 
 @register
 @dataclasses.dataclass(frozen=True)
-class ShardedOperator:
+class ShardedOperator(RowTables):
     """A symmetric adjacency [N', N'] whose rows are shared by the devices of a mesh.
 
     Tables of nodes are in the order of `Placement.nodes`, padding included, so N' is a little above N. The functions
@@ -65,7 +64,7 @@ class ShardedOperator:
 
     def __getattr__(self, name: str) -> Any:
         # Another adjacency has its entries under other names, so code that reads them says so, and not nonsense.
-        if name in ("data", "rows", "columns", "indptr", "indices", "transposed", "T"):
+        if name in ("data", "rows", "columns", "indptr", "indices", "transposed"):
             raise _NotOnDevices(
                 f"the adjacency lies on several devices and has no {name!r}; use spmm, join_nodes, part_nodes and "
                 "degrees_of of jaxrec.sparse, or leave mesh out"
@@ -88,19 +87,35 @@ class ShardedOperator:
         return self.entries.dtype
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """(N, N), without padding."""
+        size = self.users.shape[0] + self.items.shape[0]
+        return size, size
+
+    @property
+    def places(self) -> jax.Array:
+        """int32 [N], where each node is in a table of nodes, users first."""
+        return jnp.concatenate([self.user_nodes(self.users), self.item_nodes(self.items)])
+
+    @property
+    def T(self) -> ShardedOperator:
+        """The transpose, which it equals."""
+        return self
+
+    @property
     def splits_rows(self) -> bool:
         """Whether rows of a table lie on several devices."""
         return self.mesh.shape["rows"] > 1
 
     def product(self, x: jax.Array) -> jax.Array:
         """A x, [N', d]; see `jaxrec.sparse.spmm`."""
-        return _product(self, x)
+        return product_on(self, x)
 
     def product_rows(self, x: jax.Array, rows: jax.Array, total: jax.Array | None = None) -> jax.Array:
         """(A x)[rows], or (total + A x)[rows], [R, d]; see `jaxrec.sparse.spmm_rows`. The way back gathers nothing."""
         if total is None:
-            return _product_rows(self, x, rows)
-        return _total_rows(self, total, x, rows)
+            return product_rows_on(self, x, rows)
+        return total_rows_on(self, total, x, rows)
 
     def joined(self, users: jax.Array, items: jax.Array) -> jax.Array:
         """Tables of users and items as one of nodes, each device its own rows."""
@@ -190,12 +205,11 @@ def sharded_operator(
         )
     placement = placement_for(adjacency, num_users, layout) if placement is None else placement
     mesh = layout.mesh() if mesh is None else mesh
-    filled = laid_out(adjacency, placement, layout.rows, own_places(mesh, "rows"))
-    rows, everywhere = NamedSharding(mesh, P("rows")), replicated(mesh)
-    made: dict[str, Any] = {name: put(array, rows) for name, array in filled.items()}
     size = placement.size_of("nodes")
+    everywhere = replicated(mesh)
+    made: dict[str, Any] = laid_out_on(mesh, adjacency, placement.nodes, placement.nodes, size)
     return ShardedOperator(
-        **{"entry_rows": None, **made},
+        **made,
         users=put(placement.users, everywhere),
         items=put(placement.items, everywhere),
         shape=(size, size),
@@ -203,180 +217,3 @@ def sharded_operator(
         mesh=mesh,
         blocks=layout.blocks,
     )
-
-
-def laid_out(adjacency: SparseOperator, placement: Placement, devices: int, own: Sequence[int]) -> dict[str, Any]:
-    """The entries of an adjacency for devices that share the rows of a placement, in the order of its nodes.
-
-    Args:
-      adjacency: symmetric [N, N], users first.
-      placement: of the nodes.
-      devices: n.
-      own: which of the devices to do it for; the others have zeros, which take no memory while nobody touches them.
-
-    Returns:
-      entries [n, E'], entry_columns [n, E'] and pointers [n, R + 1] as `ShardedOperator` has them, and entry_rows where
-      a product reads them.
-
-    >>> from jaxrec.sparse import from_dense, operator
-    >>> edge = operator(from_dense(jnp.array([[0.0, 2.0], [2.0, 0.0]])), symmetric=True)
-    >>> laid_out(edge, in_place(1, 1), 1, [0])["pointers"].tolist()
-    [[0, 1, 2]]
-    """
-    size = placement.size_of("nodes")
-    nodes, pointers = placement.nodes, np.asarray(adjacency.indptr)
-    lengths = np.zeros(size, np.int64)
-    lengths[nodes] = np.diff(pointers)
-    starts = np.zeros(size, np.int64)
-    starts[nodes] = pointers[:-1]
-    each = size // devices
-    data, columns = np.asarray(adjacency.data), np.asarray(adjacency.columns)
-    longest = int(lengths.reshape(devices, each).sum(axis=1).max())
-    filled = {
-        "entries": np.zeros((devices, longest), data.dtype),
-        **({"entry_rows": np.zeros((devices, longest), np.int32)} if reads_rows() else {}),
-        "entry_columns": np.zeros((devices, longest), np.int32),
-        "pointers": np.zeros((devices, each + 1), np.int32),
-    }
-    for at in own:
-        mine, until = lengths[at * each : (at + 1) * each], filled["pointers"][at, 1:]
-        np.cumsum(mine, out=until)
-        last = int(until[-1]) if each else 0
-        # Where each entry was: the rows in their new order, each as the run of entries that it had.
-        order = np.repeat(starts[at * each : (at + 1) * each] - (until - mine), mine) + np.arange(last)
-        filled["entries"][at, :last] = data[order]
-        filled["entry_columns"][at, :last] = nodes[columns[order]]
-        if "entry_rows" in filled:
-            filled["entry_rows"][at, :last] = np.repeat(np.arange(each, dtype=np.int32), mine)
-            filled["entry_rows"][at, last:] = each
-    return filled
-
-
-@jax.custom_vjp
-def _product(matrix: ShardedOperator, x: jax.Array) -> jax.Array:
-    devices = matrix.mesh.shape["rows"]
-
-    def gathered(block: jax.Array) -> jax.Array:
-        return block if devices == 1 else jax.lax.all_gather(block, "rows", tiled=True)
-
-    return _on_devices(matrix, gathered, "rows", x)
-
-
-@jax.custom_vjp
-def _product_rows(matrix: ShardedOperator, x: jax.Array, rows: jax.Array) -> jax.Array:
-    return _product(matrix, x)[rows]
-
-
-@jax.custom_vjp
-def _total_rows(matrix: ShardedOperator, total: jax.Array, x: jax.Array, rows: jax.Array) -> jax.Array:
-    return (total + _product(matrix, x))[rows]
-
-
-def _spread(matrix: ShardedOperator, g: jax.Array, rows: jax.Array) -> jax.Array:
-    """A z, with z equal to g [R, d] at `rows`, repeated rows summed: every device has g, and makes z of it."""
-    size = matrix.shape[0]
-
-    def made(block: jax.Array, rows: jax.Array) -> jax.Array:
-        return jnp.zeros((size, block.shape[1]), block.dtype).at[rows].add(block)
-
-    return _on_devices(matrix, made, None, g, rows)
-
-
-def _on_devices(
-    matrix: ShardedOperator, whole: Callable[..., jax.Array], axis: str | None, x: jax.Array, *more: jax.Array
-) -> jax.Array:
-    """A product on each device, of its rows and of what `whole` makes of x: all columns, or a block after another.
-
-    Args:
-      matrix: A.
-      whole: (columns of x, more) -> the same columns [N', w] of the table that is multiplied, on each device.
-      axis: along which the rows of x are split; None where each device has all of them.
-      x: [rows, d].
-      more: arrays that each device has as a whole.
-    """
-    split = _divides(matrix, x.shape[1])
-    width, side = (x.shape[1] // matrix.mesh.shape["columns"], "columns") if split else (x.shape[1], None)
-    blocks = _blocks(width, matrix.blocks)
-    size = matrix.shape[0]
-    product = product_of_shape((size // matrix.mesh.shape["rows"], size))
-
-    def local(entries: Any, rows: Any, places: Any, pointers: Any, x: jax.Array, *more: jax.Array) -> jax.Array:
-        own = entries[0], None if rows is None else rows[0], places[0], pointers[0]
-        if blocks == 1:
-            return product(*own, whole(x, *more))
-        wide = width // blocks
-
-        def one(at: Any, out: jax.Array) -> jax.Array:
-            block = jax.lax.dynamic_slice_in_dim(x, at * wide, wide, 1)
-            return jax.lax.dynamic_update_slice_in_dim(out, product(*own, whole(block, *more)), at * wide, 1)
-
-        return jax.lax.fori_loop(0, blocks, one, jnp.zeros((pointers.shape[1] - 1, width), x.dtype))
-
-    # BCSR's primitive loses the type of what varies over devices, so this is not checked.
-    specs = (*(P("rows"),) * 4, P(axis, side), *(P(),) * len(more))
-    program = jax.shard_map(local, mesh=matrix.mesh, in_specs=specs, out_specs=P("rows", side), check_vma=False)
-    return program(matrix.entries, matrix.entry_rows, matrix.entry_columns, matrix.pointers, x, *more)
-
-
-def _divides(matrix: ShardedOperator, width: int) -> bool:
-    """Whether the devices that share columns can share so many."""
-    return width % matrix.mesh.shape["columns"] == 0
-
-
-def _blocks(width: int, most: int) -> int:
-    """Into how many equal blocks a table of so many columns is cut, at the most."""
-    return max(blocks for blocks in range(1, min(most, width) + 1) if width % blocks == 0)
-
-
-def _product_forward(matrix: ShardedOperator, x: jax.Array) -> tuple[jax.Array, ShardedOperator]:
-    return _product(matrix, x), matrix
-
-
-def _product_backward(matrix: ShardedOperator, g: jax.Array) -> tuple[ShardedOperator, jax.Array]:
-    # The matrix is its own transpose, so the way back gathers too, and scatters nothing.
-    nothing = jax.tree.map(_no_gradient, matrix)
-    return nothing, _product(matrix, g)
-
-
-def _no_gradient(leaf: jax.Array) -> jax.Array | np.ndarray:
-    if jnp.issubdtype(leaf.dtype, jnp.inexact):
-        return jnp.zeros_like(leaf)
-    return np.zeros(leaf.shape, jax.dtypes.float0)
-
-
-_product.defvjp(_product_forward, _product_backward)
-
-
-def _product_rows_forward(
-    matrix: ShardedOperator, x: jax.Array, rows: jax.Array
-) -> tuple[jax.Array, tuple[ShardedOperator, jax.Array]]:
-    return _product_rows(matrix, x, rows), (matrix, rows)
-
-
-def _product_rows_backward(
-    residuals: tuple[ShardedOperator, jax.Array], g: jax.Array
-) -> tuple[ShardedOperator, jax.Array, np.ndarray]:
-    matrix, rows = residuals
-    nothing = jax.tree.map(_no_gradient, matrix)
-    return nothing, _spread(matrix, g, rows), np.zeros(rows.shape, jax.dtypes.float0)
-
-
-_product_rows.defvjp(_product_rows_forward, _product_rows_backward)
-
-
-def _total_rows_forward(
-    matrix: ShardedOperator, total: jax.Array, x: jax.Array, rows: jax.Array
-) -> tuple[jax.Array, tuple[ShardedOperator, jax.Array]]:
-    return _total_rows(matrix, total, x, rows), (matrix, rows)
-
-
-def _total_rows_backward(
-    residuals: tuple[ShardedOperator, jax.Array], g: jax.Array
-) -> tuple[ShardedOperator, jax.Array, jax.Array, np.ndarray]:
-    nothing, of_x, of_rows = _product_rows_backward(residuals, g)
-    of_total = jnp.zeros((residuals[0].shape[0], g.shape[1]), g.dtype).at[residuals[1]].add(g)
-    table = NamedSharding(residuals[0].mesh, P("rows", "columns" if _divides(residuals[0], g.shape[1]) else None))
-    return nothing, jax.lax.with_sharding_constraint(of_total, table), of_x, of_rows
-
-
-_total_rows.defvjp(_total_rows_forward, _total_rows_backward)

@@ -13,7 +13,7 @@ from jaxrec.sparse._matrices import (
     operator,
     reads_rows,
 )
-from jaxrec.sparse._nodes import NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
+from jaxrec.sparse._nodes import Multiplies, NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
 from jaxrec.sparse._products import Moved, gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
@@ -25,6 +25,7 @@ __getattr__ = lazy_names(__name__, {"jax.experimental.sparse": "BCOO"})
 __all__ = [
     "BCOO",
     "Moved",
+    "Multiplies",
     "NodeOperator",
     "SparseMatrix",
     "SparseOperator",

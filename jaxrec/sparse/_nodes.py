@@ -13,13 +13,11 @@ from jaxrec.types import Array
 
 
 @runtime_checkable
-class NodeOperator(Protocol):
-    """An adjacency that multiplies by itself, and has its nodes in an order of its own: what the functions here ask.
-
-    `jaxrec.parallel.ShardedOperator` is one, whose rows lie on several devices.
+class Multiplies(Protocol):
+    """A matrix that multiplies by itself, as those do whose rows lie on several devices.
 
     >>> from jaxrec.sparse import from_dense, operator
-    >>> isinstance(operator(from_dense(jnp.eye(2))), NodeOperator)
+    >>> isinstance(operator(from_dense(jnp.eye(2))), Multiplies)
     False
     """
 
@@ -30,13 +28,25 @@ class NodeOperator(Protocol):
         """Of the entries."""
         ...
 
+    def product(self, x: jax.Array) -> jax.Array:
+        """A x, [P, d], differentiable in x."""
+        ...
+
+
+@runtime_checkable
+class NodeOperator(Multiplies, Protocol):
+    """An adjacency that multiplies by itself, and has its nodes in an order of its own: what the functions here ask.
+
+    `jaxrec.parallel.ShardedOperator` is one, whose rows lie on several devices.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> isinstance(operator(from_dense(jnp.eye(2))), NodeOperator)
+    False
+    """
+
     @property
     def splits_rows(self) -> bool:
         """Whether rows of a table lie on several devices, so that some of them are summed over all devices."""
-        ...
-
-    def product(self, x: jax.Array) -> jax.Array:
-        """A x, [N, d], differentiable in x."""
         ...
 
     def product_rows(self, x: jax.Array, rows: jax.Array, total: jax.Array | None = None) -> jax.Array:

@@ -13,7 +13,7 @@ from jaxtyping import Inexact, Shaped
 
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse._matrices import SparseOperator, rows_of_entries
-from jaxrec.sparse._nodes import Adjacency, NodeOperator
+from jaxrec.sparse._nodes import Adjacency, Multiplies
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"], *, moved: Moved = "float32") -> Inexact[Array, " P *d"]:
+def spmm(matrix: Adjacency | Multiplies, x: Inexact[Array, " Q *d"], *, moved: Moved = "float32") -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].
@@ -81,8 +81,8 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"], *, moved: Moved = "float
 
     Args:
       matrix: `SparseOperator` [P, Q], fast in both directions. A BCOO [P, Q] is laid out anew in every call: its
-        product is fast if its indices are flagged as sorted, its gradient is a plain segment sum. A `NodeOperator`
-        multiplies in its own way.
+        product is fast if its indices are flagged as sorted, its gradient is a plain segment sum. One that
+        `Multiplies`, such as those of `jaxrec.parallel`, does so in its own way.
       x: [Q, d] or [Q], of the matrix's dtype. Products of bfloat16 and float16 are summed in float32.
       moved: "bfloat16" rounds a float32 table, and on the way back the gradient of the product, to bfloat16 before
         their rows are gathered, so that half the bytes move; entries, sums and results stay float32. The kernel of the
@@ -109,12 +109,12 @@ def spmm(matrix: Adjacency, x: Inexact[Array, " Q *d"], *, moved: Moved = "float
         return spmm(wide, x.astype(jnp.float32)).astype(x.dtype)
     if isinstance(matrix, SparseOperator):
         return _operator_product(matrix, x, moved)
-    if isinstance(matrix, NodeOperator):
+    if isinstance(matrix, Multiplies):
         return matrix.product(x)
     return _bcoo_product(matrix, x)
 
 
-def check_moved(matrix: Adjacency, moved: str) -> None:
+def check_moved(matrix: Adjacency | Multiplies, moved: str) -> None:
     """Refuse a dtype to move tables in that is unknown, or that the matrix is not made for.
 
     Raises:
@@ -130,13 +130,13 @@ def check_moved(matrix: Adjacency, moved: str) -> None:
     if moved not in ("float32", "bfloat16"):
         raise JaxrecError(f'moved must be "float32" or "bfloat16", got {moved!r}')
     if moved == "bfloat16" and not (isinstance(matrix, SparseOperator) and matrix.data.dtype == jnp.float32):
-        made = type(matrix).__name__ + ("" if isinstance(matrix, NodeOperator) else f" of {matrix.data.dtype}")
+        made = type(matrix).__name__ + ("" if isinstance(matrix, Multiplies) else f" of {matrix.data.dtype}")
         raise MismatchError(
             f'moved="bfloat16" is for a float32 operator, got {made}; use sparse.operator, on one device'
         )
 
 
-def check_product(matrix: Adjacency, x: jax.Array) -> None:
+def check_product(matrix: Adjacency | Multiplies, x: jax.Array) -> None:
     """Refuse a dense table that does not fit a matrix.
 
     Raises:
@@ -148,7 +148,7 @@ def check_product(matrix: Adjacency, x: jax.Array) -> None:
         ...
     jaxrec.errors.MismatchError: matrix has shape (1, 2), so x must be [2, d], got (3, 1)
     """
-    dtype = matrix.dtype if isinstance(matrix, NodeOperator) else matrix.data.dtype
+    dtype = matrix.dtype if isinstance(matrix, Multiplies) else matrix.data.dtype
     if dtype != x.dtype:
         raise MismatchError(f"matrix is {dtype} and x is {x.dtype}; convert one of them")
     if x.ndim not in (1, 2) or x.shape[0] != matrix.shape[1]:

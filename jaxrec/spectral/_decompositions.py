@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
 from jaxrec.spectral._krylov import Plan, dot, fix_signs, leading_subspace, plan
 from jaxrec.spectral._laplacians import check_square
+from jaxrec.spectral._rows import Decomposable, SharedMatrix, dtype_of, laid, rows_of, sizes_of
 from jaxrec.types import Array
 
 
@@ -39,7 +40,7 @@ class Eigenpairs(NamedTuple):
 
 
 def leading_eigenpairs(
-    matrix: SparseMatrix,
+    matrix: SparseMatrix | SharedMatrix,
     k: int,
     key: Key[Array, ""],
     *,
@@ -54,7 +55,9 @@ def leading_eigenpairs(
     degrees differ much: its spectrum is long then, and its small eigenvalues lie close together. Check `residuals`.
 
     Args:
-      matrix: M, BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`.
+      matrix: M, BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`. With
+        a `jaxrec.parallel.ShardedOperator` several devices share the rows of M and of all blocks; then the vectors have
+        its rows, [N', k], and `matrix.original(vectors)` gives them in the order of the data.
       k: number of pairs, at most N.
       key: consumed.
       which: "largest" (descending) or "smallest" (ascending).
@@ -78,17 +81,20 @@ def leading_eigenpairs(
     >>> [round(value, 3) for value in leading_eigenpairs(path, 2, jax.random.key(0)).values.tolist()]
     [3.0, 1.0]
     """
-    size = check_square("matrix", matrix)
+    check_square("matrix", matrix)
+    size, _ = sizes_of(matrix)
     if not 1 <= k <= size:
-        raise JaxrecError(f"k must lie in 1..{size} for a matrix of shape {tuple(matrix.shape)}, got {k}")
+        raise JaxrecError(f"k must lie in 1..{size} for a matrix of shape {(size, size)}, got {k}")
     if which not in ("largest", "smallest"):
         raise JaxrecError(f"which is {which!r}; pass 'largest' or 'smallest'")
     how = plan(size, k, oversampling, iterations)
     op = _symmetric(matrix)
-    return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, op.data.dtype), one_key(key))
+    return _leading_eigenpairs(op, k, how, jnp.asarray(1 if which == "largest" else -1, dtype_of(op)), one_key(key))
 
 
-def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, iterations: int = 24) -> Float[Array, ""]:
+def estimate_largest_eigenvalue(
+    matrix: SparseMatrix | SharedMatrix, key: Key[Array, ""], *, iterations: int = 24
+) -> Float[Array, ""]:
     """Estimate the largest eigenvalue of a symmetric matrix from above, tighter than `largest_eigenvalue_bound`.
 
     The estimate is the largest Ritz value plus the length of its residual. The Ritz value never exceeds the eigenvalue.
@@ -96,7 +102,8 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, it
     for the interval of a Chebyshev filter of L: the order of the filter grows with the root of the interval's length.
 
     Args:
-      matrix: BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`.
+      matrix: BCOO or operator [N, N], symmetric. Inside jit it must be an operator made with `symmetric=True`. Or a
+        `jaxrec.parallel.ShardedOperator`, whose rows several devices share.
       key: consumed.
       iterations: products with blocks of 4 columns.
 
@@ -120,12 +127,19 @@ def estimate_largest_eigenvalue(matrix: SparseMatrix, key: Key[Array, ""], *, it
 
 
 def truncated_svd(
-    matrix: SparseMatrix, rank: int, key: Key[Array, ""], *, oversampling: int = 16, iterations: int = 8
+    matrix: SparseMatrix | SharedMatrix,
+    rank: int,
+    key: Key[Array, ""],
+    *,
+    oversampling: int = 16,
+    iterations: int = 8,
 ) -> tuple[Float[Array, "P rank"], Float[Array, " rank"], Float[Array, "rank Q"]]:
     """Compute the leading singular triplets of a sparse matrix, M ~ U diag(s) V^T, by block Krylov iteration.
 
     Args:
-      matrix: M, BCOO or operator [P, Q], float32.
+      matrix: M, BCOO or operator [P, Q], float32. With a `jaxrec.parallel.ShardedMatrix` several devices share the rows
+        of M, of its transpose and of all blocks; then u has its rows, [P', r], and vt the rows of its transpose as
+        columns, [r, Q'], `matrix.original(u)` gives the order of the data, and so does `matrix.T.original(vt.T)`.
       rank: r, the number of triplets, at most min(P, Q).
       key: consumed.
       oversampling: extra columns of a block; more are more accurate.
@@ -147,37 +161,39 @@ def truncated_svd(
     >>> s.round(4).tolist()
     [3.0, 2.0]
     """
-    smaller = min(matrix.shape)
+    smaller = min(sizes_of(matrix))
     if not 1 <= rank <= smaller:
-        raise JaxrecError(f"rank must lie in 1..{smaller} for a matrix of shape {matrix.shape}, got {rank}")
-    return _truncated_svd(operator(matrix), rank, plan(smaller, rank, oversampling, iterations), one_key(key))
+        raise JaxrecError(f"rank must lie in 1..{smaller} for a matrix of shape {sizes_of(matrix)}, got {rank}")
+    return _truncated_svd(laid(matrix), rank, plan(smaller, rank, oversampling, iterations), one_key(key))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _leading_eigenpairs(matrix: SparseOperator, k: int, how: Plan, sign: jax.Array, key: jax.Array) -> Eigenpairs:
+def _leading_eigenpairs(matrix: Decomposable, k: int, how: Plan, sign: jax.Array, key: jax.Array) -> Eigenpairs:
     def product(x: jax.Array) -> jax.Array:
         return sign * spmm(matrix, x)  # the smallest eigenvalues are the largest of -M
 
-    space = leading_subspace(product, matrix.shape[0], how, key, matrix.data.dtype)
+    rows = rows_of(matrix)
+    space = leading_subspace(product, sizes_of(matrix)[0], how, key, dtype_of(matrix), rows)
     image = product(space)
     values, rotation = jnp.linalg.eigh(dot(space.T, image))
     values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
-    vectors = dot(space, rotation)
+    vectors = rows.held(dot(space, rotation))
     residuals = jnp.linalg.norm(dot(image, rotation) - vectors * values[None, :], axis=0)
     return Eigenpairs(sign * values, vectors * fix_signs(vectors)[None, :], residuals)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _truncated_svd(
-    matrix: SparseOperator, rank: int, how: Plan, key: jax.Array
+    matrix: Any, rank: int, how: Plan, key: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    wide = matrix.shape[0] <= matrix.shape[1]
+    num_rows, num_columns = sizes_of(matrix)
+    wide = num_rows <= num_columns
     m = matrix if wide else matrix.T  # the basis is on the smaller side
-    left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), m.shape[0], how, key, m.data.dtype)
+    left = leading_subspace(lambda x: spmm(m, spmm(m.T, x)), sizes_of(m)[0], how, key, dtype_of(m), rows_of(m))
     # M^T Q = basis triangle, so Q^T M = triangle^T basis^T. The singular values come from here, since their squares
     # have half the digits. One QR decomposition is affordable, and its basis is orthonormal even if singular values
     # are 0.
-    basis, triangle = jnp.linalg.qr(spmm(m.T, left))
+    basis, triangle = rows_of(m.T).factored(spmm(m.T, left))
     u, s, vt = jnp.linalg.svd(triangle.T)
     near, far = dot(left, u[:, :rank]), dot(basis, vt[:rank].T)
     left_vectors, right_vectors = (near, far) if wide else (far, near)
@@ -185,8 +201,15 @@ def _truncated_svd(
     return left_vectors * signs, s[:rank], (right_vectors * signs).T
 
 
-def _symmetric(matrix: SparseMatrix) -> SparseOperator:
+def _symmetric(matrix: SparseMatrix | SharedMatrix) -> Decomposable:
     """Return the matrix as an operator that is its own transpose, after checking that it is symmetric."""
+    if isinstance(matrix, SharedMatrix):
+        if matrix.T is not matrix:
+            raise MismatchError(
+                f"{type(matrix).__name__} has another transpose, and eigenpairs need a symmetric matrix; lay it out by "
+                "jaxrec.parallel.sharded_operator"
+            )
+        return matrix
     if not isinstance(matrix, SparseOperator):
         return operator(matrix, symmetric=True)
     if matrix.transposed is None:

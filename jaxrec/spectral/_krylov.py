@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Key
 
 from jaxrec.errors import JaxrecError
+from jaxrec.spectral._rows import OneDevice, Rows
 from jaxrec.types import Array
 
 # The default float32 product of accelerators may round to fewer digits, which would lose orthogonality.
@@ -61,7 +62,12 @@ def plan(size: int, wanted: int, oversampling: int, iterations: int) -> Plan:
 
 
 def leading_subspace(
-    product: Callable[[jax.Array], jax.Array], size: int, how: Plan, key: Key[Array, ""], dtype: jax.typing.DTypeLike
+    product: Callable[[jax.Array], jax.Array],
+    size: int,
+    how: Plan,
+    key: Key[Array, ""],
+    dtype: jax.typing.DTypeLike,
+    rows: Rows | None = None,
 ) -> Float[Array, "size width"]:
     """Approximate the eigenvectors of the largest eigenvalues of a symmetric matrix; may be traced.
 
@@ -74,10 +80,12 @@ def leading_subspace(
       how: from `plan`.
       key: consumed.
       dtype: dtype of the matrix.
+      rows: how tables with N rows lie, where several devices share them; the numbers are drawn in the order of the
+        data.
 
     Returns:
-      [N, width], orthonormal columns: approximate eigenvectors, largest eigenvalue first. Another projection on them
-      removes the rounding errors of the iteration from the eigenvalues.
+      [N, width], or with as many rows as the tables have: orthonormal columns, the approximate eigenvectors, largest
+      eigenvalue first. Another projection on them removes the rounding errors of the iteration from the eigenvalues.
 
     References:
       Golub and Underwood, The block Lanczos method, 1977.
@@ -88,16 +96,21 @@ def leading_subspace(
     >>> jnp.abs(space).round(3).tolist()
     [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
     """
+    rows = OneDevice() if rows is None else rows
     if how.blocks == 0:
-        _, vectors = jnp.linalg.eigh(product(jnp.eye(size, dtype=dtype)))
-        return vectors[:, ::-1][:, : how.width]
+        _, vectors = jnp.linalg.eigh(rows.collected(product(rows.spread(jnp.eye(size, dtype=dtype)))))
+        return rows.spread(vectors[:, ::-1][:, : how.width])
+
+    def drawn(key: jax.Array) -> jax.Array:
+        return rows.spread(jax.random.normal(key, (size, how.width), dtype))
+
     key, key_start = jax.random.split(key)
-    start, _ = rotated_apart(jax.random.normal(key_start, (size, how.width), dtype))
+    start, _ = rotated_apart(drawn(key_start))
 
     def cycle(start: jax.Array, key: jax.Array) -> tuple[jax.Array, None]:
-        basis, projected = _krylov_basis(product, start, how.blocks, key)
+        basis, projected = _krylov_basis(product, start, how.blocks, drawn(key) * size**-0.5, rows)
         _, vectors = jnp.linalg.eigh(projected)
-        return dot(basis, vectors[:, ::-1][:, : how.width]), None
+        return rows.held(dot(basis, vectors[:, ::-1][:, : how.width])), None
 
     space, _ = jax.lax.scan(cycle, start, jax.random.split(key, how.cycles))
     return space
@@ -114,11 +127,10 @@ def fix_signs(vectors: Float[Array, "N d"]) -> Float[Array, " d"]:
 
 
 def _krylov_basis(
-    product: Callable[[jax.Array], jax.Array], start: jax.Array, blocks: int, key: jax.Array
+    product: Callable[[jax.Array], jax.Array], start: jax.Array, blocks: int, fresh: jax.Array, rows: Rows
 ) -> tuple[jax.Array, jax.Array]:
     """Build an orthonormal basis Q of the Krylov space, and Q^T M Q."""
     width = start.shape[1]
-    fresh = jax.random.normal(key, start.shape, start.dtype) * start.shape[0] ** -0.5
     block, kept = rotated_apart(start)
     basis = recent = block
     alive, norm = [kept], jnp.zeros((), start.dtype)  # the square of the largest product so far, for |M|
@@ -136,7 +148,7 @@ def _krylov_basis(
         # a draw in each step would take longer to compile than all the rest.
         norm = jnp.maximum(norm, jnp.max(jnp.sum(new * new, axis=0)))
         next_block, kept = rotated_apart(new - dot(recent, parts), norm * (_ROUNDING * jnp.finfo(new.dtype).eps) ** 2)
-        next_block = jnp.where(kept[None, :], next_block, jnp.roll(fresh, index, axis=0))
+        next_block = jnp.where(kept[None, :], next_block, rows.rolled(fresh, index))
         # The second time against all blocks: rounding brings old directions back, the more the better they converged.
         next_block, kept = rotated_apart(next_block - dot(basis, dot(basis.T, next_block)), _LITTLE)
         alive.append(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,15 @@ from jaxtyping import Float, Key
 
 from jaxrec._keys import one_key
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.sparse import SparseMatrix, SparseOperator, operator, spmm
+from jaxrec.sparse import SparseMatrix, spmm
 from jaxrec.spectral._krylov import dot, fix_signs, rotated_apart
+from jaxrec.spectral._rows import SharedMatrix, dtype_of, laid, rows_of, sizes_of
 from jaxrec.types import Array
 
 _GROWTH = 1e5  # between the largest eigenvalue and the cut in one round: float32 keeps two digits of the least columns
 _MOST_PRODUCTS = 12
+OVERSAMPLING = 64
+"""Columns of a block beyond those that are asked for, by default."""
 _LEAST = 1e-4  # of the largest eigenvalue: the lowest cut
 
 
@@ -46,12 +49,12 @@ class SingularTriplets(NamedTuple):
 
 
 def singular_triplets(
-    matrix: SparseMatrix,
+    matrix: SparseMatrix | SharedMatrix,
     rank: int,
     key: Key[Array, ""],
     *,
     tolerance: float = 1e-3,
-    oversampling: int = 64,
+    oversampling: int = OVERSAMPLING,
     rounds: int = 20,
     start: Float[Array, "S s"] | None = None,
 ) -> SingularTriplets:
@@ -63,14 +66,16 @@ def singular_triplets(
     them. `truncated_svd` needs fewer products and gives full accuracy for few.
 
     Args:
-      matrix: M, BCOO or operator [P, Q], float32.
+      matrix: M, BCOO or operator [P, Q], float32. With a `jaxrec.parallel.ShardedMatrix` several devices share the rows
+        of M, of its transpose and of the blocks; then `left` has its rows, [P', r], and `right` those of its transpose,
+        [Q', r], and `matrix.original(left)` and `matrix.T.original(right)` give the order of the data.
       rank: r, at most min(P, Q).
       key: consumed.
       tolerance: stop where no residual of the r triplets is above it, in units of the largest squared singular value.
       oversampling: extra columns of the block; more need fewer rounds.
       rounds: stop after so many in any case; the residuals say how far it came.
-      start: vectors to start from, for example those of a slightly different matrix: [S, s], with S the smaller of P
-        and Q, and s at most the width of the block.
+      start: vectors to start from, for example those of a slightly different matrix: [S, s] in the order of the data,
+        with S the smaller of P and Q, and s at most the width of the block.
 
     Returns:
       The triplets, their residuals, and the number of rounds.
@@ -89,9 +94,12 @@ def singular_triplets(
     >>> found.values.round(4).tolist()
     [3.0, 2.0]
     """
-    smaller = min(matrix.shape)
+    num_rows, num_columns = sizes_of(matrix)
+    smaller = min(num_rows, num_columns)
     if not 1 <= rank <= smaller:
-        raise JaxrecError(f"rank must lie in 1..{smaller} for a matrix of shape {matrix.shape}, got {rank}")
+        raise JaxrecError(
+            f"rank must lie in 1..{smaller} for a matrix of shape {(num_rows, num_columns)}, got {rank}"
+        )
     if not tolerance > 0:
         raise JaxrecError(f"tolerance must be positive, got {tolerance}")
     if oversampling < 0 or rounds < 1:
@@ -99,8 +107,7 @@ def singular_triplets(
     width = min(rank + oversampling, smaller)
     if start is not None and (start.ndim != 2 or start.shape[0] != smaller or start.shape[1] > width):
         raise MismatchError(f"start has shape {start.shape}, expected [{smaller}, up to {width}]")
-    op = operator(matrix)
-    tall = op.shape[0] > op.shape[1]
+    op, tall = laid(matrix), num_rows > num_columns
     m = op.T if tall else op
     near, values, far, residuals, done = _triplets(m, rank, width, rounds, jnp.float32(tolerance), one_key(key), start)
     left, right = (far, near) if tall else (near, far)
@@ -110,21 +117,12 @@ def singular_triplets(
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _triplets(
-    m: SparseOperator, rank: int, width: int, rounds: int, tolerance: jax.Array, key: jax.Array, start: jax.Array | None
+    m: Any, rank: int, width: int, rounds: int, tolerance: jax.Array, key: jax.Array, start: jax.Array | None
 ) -> tuple[jax.Array, ...]:
     """(vectors of the smaller side, values, vectors of the other side, residuals, rounds)."""
 
-    def product(x: jax.Array) -> jax.Array:
-        return spmm(m, spmm(m.T, x))
-
-    def ritz(block: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The Ritz vectors of the span of a block, largest first, with values and lengths of their residuals."""
-        basis = _orthonormal(block, fresh)
-        image = product(basis)
-        values, rotation = jnp.linalg.eigh(dot(basis.T, image))
-        values, rotation = values[::-1], rotation[:, ::-1]
-        vectors = dot(basis, rotation)
-        return vectors, values, jnp.linalg.norm(dot(image, rotation) - vectors * values[None, :], axis=0)
+    rows, (size, _) = rows_of(m), sizes_of(m)
+    product = functools.partial(_gram_product, m)
 
     def going(state: tuple[jax.Array, ...]) -> jax.Array:
         _, values, residuals, done = state
@@ -132,17 +130,45 @@ def _triplets(
 
     def again(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         vectors, values, _, done = state
-        return *ritz(_filtered(product, vectors, values)), done + 1
+        return *product_and_ritz(m, _filtered(product, vectors, values), fresh), done + 1
 
-    fresh = jax.random.normal(key, (m.shape[0], width), m.data.dtype) * m.shape[0] ** -0.5
+    fresh = rows.spread(jax.random.normal(key, (size, width), dtype_of(m)) * size**-0.5)
     # Of random vectors two products leave mostly leading ones; a given start has them already.
-    block = product(product(fresh)) if start is None else jnp.concatenate([start, fresh[:, start.shape[1] :]], axis=1)
-    vectors, values, residuals, done = jax.lax.while_loop(going, again, (*ritz(block), jnp.int32(1)))
+    if start is None:
+        block = product(product(fresh))
+    else:
+        block = jnp.concatenate([rows.spread(start), fresh[:, start.shape[1] :]], axis=1)
+    vectors, values, residuals, done = jax.lax.while_loop(going, again, (*product_and_ritz(m, block, fresh), jnp.int32(1)))
     near = vectors[:, :rank]
     image = spmm(m.T, near)
     values = jnp.linalg.norm(image, axis=0)
     far = image / jnp.where(values > 0, values, 1)[None, :]
     return near, values, far, residuals[:rank] / jnp.where(values[0] > 0, values[0] ** 2, 1), done
+
+
+def _gram_product(m: Any, x: jax.Array) -> jax.Array:
+    return spmm(m, spmm(m.T, x))
+
+
+def product_and_ritz(m: Any, block: jax.Array, fresh: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The Ritz vectors of M M^T in the span of a block, largest first, with values and lengths of their residuals.
+
+    Args:
+      m: M.
+      block: [P, w], or with the rows of the tables of M.
+      fresh: likewise, random directions that take the places of dependent columns.
+
+    >>> from jaxrec.sparse import from_dense, operator
+    >>> found = product_and_ritz(operator(from_dense(jnp.diag(jnp.array([1.0, 3.0])))), jnp.eye(2), jnp.eye(2))
+    >>> found[1].round(3).tolist()
+    [9.0, 1.0]
+    """
+    basis = _orthonormal(block, fresh)
+    image = _gram_product(m, basis)
+    values, rotation = jnp.linalg.eigh(dot(basis.T, image))
+    values, rotation = values[::-1], rotation[:, ::-1]
+    vectors = rows_of(m).held(dot(basis, rotation))
+    return vectors, values, jnp.linalg.norm(dot(image, rotation) - vectors * values[None, :], axis=0)
 
 
 def _filtered(product: Callable[[jax.Array], jax.Array], vectors: jax.Array, values: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import jaxrec
 from jaxrec.data._seen import seen_items
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.losses import BPR, InBatchSoftmax
+from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass
 from jaxrec.parallel import Layout, guard, join, writes
 from jaxrec.parallel._processes import named_processes
 from jaxrec.ranking import recommend_lists
@@ -88,6 +89,27 @@ def ials(folder, number):
     return {}, {"scores": np.asarray(model.scorer.users) @ np.asarray(model.scorer.items).T}
 
 
+def filtered(folder, number):
+    """The scores of a graph filter."""
+    del folder
+    terms = (OneHop(), LowPass(rank=16), UserLowPass(rank=8))
+    model = GraphFilter(terms=terms, tolerance=1e-4)
+    made = jaxrec.fit(model, generated(), key=jax.random.key(0), mesh=number if number > 1 else None)
+    return {}, {"scores": np.asarray(made.scorer.scores(np.arange(USERS)))}
+
+
+def members(folder, number):
+    """Losses and parameters of two models that are trained together by rows."""
+    del folder
+    keys = jax.random.split(jax.random.key(3), 2)
+    how = {"batch_size": 8192, "epochs": 5, "optimizer": jaxrec.training.Adam(0.01), "loss": BPR()}
+    layout = Layout(rows=number) if number > 1 else None
+    models = jaxrec.fit_many(jaxrec.LightGCN(dim=16, layers=2), generated(), keys=keys, mesh=layout, **how)
+    both = [told(model) for model in models]
+    arrays = {f"{at} {name}": array for at, (_, own) in enumerate(both) for name, array in own.items()}
+    return {"losses": [loss for losses, _ in both for loss in losses]}, arrays
+
+
 def lists(folder, number):
     """Lists, scores and values of users of a model that every process has."""
     del folder
@@ -102,7 +124,7 @@ def lists(folder, number):
     return {}, {"items": found[0], "scores": found[1], **report.per_user}
 
 
-WHAT = {each.__name__: each for each in (rows, columns, softmax, ials, lists)}
+WHAT = {each.__name__: each for each in (rows, columns, softmax, ials, filtered, members, lists)}
 
 if __name__ == "__main__":
     main()

@@ -19,10 +19,12 @@ from jaxrec.data import seen_items
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import DataSizes, layout_for, step_plan
 from jaxrec.losses import BPR, InBatchSoftmax
-from jaxrec.models import with_sizes
-from jaxrec.parallel import Layout, placement_for, sharded_operator
+from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass, with_sizes
+from jaxrec.models._sizes import user_item_block
+from jaxrec.parallel import Layout, placement_for, sharded_matrix, sharded_operator
 from jaxrec.ranking import recommend_lists
 from jaxrec.sparse import spmm
+from jaxrec.spectral import estimate_largest_eigenvalue, leading_eigenpairs, singular_triplets, truncated_svd
 from jaxrec.training import train_data
 
 USERS, ITEMS = 100, 150
@@ -226,6 +228,95 @@ def solved():
         RESULTS[f"ials/{name}"] = made.info.get("mesh")
 
 
+KEY = jax.random.key(4)
+FEW = {"oversampling": 4, "iterations": 6}  # so that the small matrices here are not decomposed densely
+DECOMPOSED = {
+    "eigenpairs": lambda graph, block: leading_eigenpairs(graph, 4, KEY, **FEW),
+    "smallest eigenpairs": lambda graph, block: leading_eigenpairs(graph, 4, KEY, which="smallest", **FEW),
+    "all eigenpairs": lambda graph, block: leading_eigenpairs(graph, USERS + ITEMS, KEY),
+    "svd": lambda graph, block: truncated_svd(block, 4, KEY, **FEW),
+    "svd of the transpose": lambda graph, block: truncated_svd(block.T, 4, KEY, **FEW),
+    "triplets": lambda graph, block: singular_triplets(block, 6, KEY, oversampling=6, tolerance=1e-5),
+    "triplets of the transpose": lambda graph, block: singular_triplets(block.T, 6, KEY, oversampling=6, tolerance=1e-5),
+    "largest": lambda graph, block: (estimate_largest_eigenvalue(graph, KEY),),
+}
+
+
+def spectra(names, layouts):
+    """Eigenvalues and vectors, singular values and vectors, on one device and with shared rows, placed back."""
+    adjacency = train_data(DATA).adjacency
+    block = user_item_block(adjacency, USERS, binary=False)
+    for name in names:
+        for array, found in enumerate(DECOMPOSED[name](adjacency, block)):
+            ARRAYS[f"{name}/{array}/1 rows"] = np.asarray(found)
+    for layout in layouts:
+        graph, matrix = sharded_operator(adjacency, USERS, layout), sharded_matrix(block, layout)
+        # By the rows with padding it is known what an axis is of.
+        sides = [(side.shape[0], side) for side in (graph, matrix, matrix.T)]
+        for name in names:
+            for at, found in enumerate(DECOMPOSED[name](graph, matrix)):
+                for size, side in sides:
+                    if size in found.shape:
+                        turned = found.shape[0] != size
+                        found = side.original(found.T if turned else found)
+                        found = found.T if turned else found
+                ARRAYS[f"{name}/{at}/{layout.rows} rows"] = np.asarray(found)
+
+
+FILTER = GraphFilter(terms=(OneHop(), LowPass(rank=12), UserLowPass(rank=8)), tolerance=1e-4)
+
+
+def filtered(layouts):
+    """Scores, lists and figures of a filter whose decomposition several devices share."""
+    split = jaxrec.split(DATA, "user_random", test=0.2, valid=0.1, key=jax.random.key(0))
+    for mesh in (None, *layouts):
+        name = f"{mesh or 1} rows"
+        model = jaxrec.fit(FILTER, split, key=jax.random.key(2), mesh=mesh)
+        ARRAYS[f"filter/{name}"] = np.asarray(model.scorer.scores(np.arange(USERS)))
+        report = jaxrec.evaluate(model, split, k=10, space=None)
+        new = jaxrec.recommend(model, history=[1, 2, 3], k=5)["new"]
+        values = {value: report.mean(value) for value in report.names}
+        RESULTS[f"filter/{name}"] = {"mesh": model.info.get("mesh"), "test": values, "new": [one.item for one in new]}
+
+
+def members(layouts_of):
+    """Models that are trained together on a mesh, against those that are trained together on one device."""
+    keys = jax.random.split(jax.random.key(5), 3)
+    for name, layouts in layouts_of.items():
+        data = generated(943, 1_682, 12_000) if name == "large" else DATA
+        how = {"loss": BPR(), "epochs": 6, "batch_size": 2**17, "optimizer": jaxrec.training.Adam(0.01)}
+        how["regularizer"] = [jaxrec.losses.SquaredL2(weight) for weight in (0.0, 1e-4, 1e-3)]
+        for layout in (None, *layouts):
+            told = "one" if layout is None else f"{layout.rows} x {layout.columns}"
+            for at, model in enumerate(jaxrec.fit_many(MODELS[name], data, keys=keys, mesh=layout, **how)):
+                record(f"{name}, member {at}: {told}", model)
+
+
+def members_resumed(folder):
+    """Members whose training on 4 devices is stopped between two checkpoints, and goes on with 4 and with one."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(event):
+        if event.record.epoch == 3:
+            raise Stop
+
+    split = jaxrec.split(DATA, "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+    how = {"keys": jax.random.split(jax.random.key(5), 2), "epochs": 5, "loss": BPR()}
+    how["validation"] = jaxrec.Validation(every=2)
+    tables = lambda models: np.stack([each.variables["params"]["user_embedding"] for each in models])  # noqa: E731
+    ARRAYS["members/whole"] = tables(jaxrec.fit_many(MODELS["mf"], split, mesh=Layout(rows=4), **how))
+    started = {"mesh": Layout(rows=4), "checkpoint": jaxrec.Checkpoint(folder / "members"), "callbacks": [stop]}
+    with contextlib.suppress(Stop):
+        jaxrec.fit_many(MODELS["mf"], split, **started, **how)
+    for name, mesh in (("4 rows", Layout(rows=4)), ("one", None)):
+        kept = folder / f"members on {name}"
+        shutil.copytree(folder / "members", kept)
+        found = jaxrec.fit_many(MODELS["mf"], split, mesh=mesh, resume=kept, other_machine=mesh is None, **how)
+        ARRAYS[f"members/{name}"] = tables(found)
+
+
 def refusals():
     """What several devices cannot do, each in a sentence."""
 
@@ -255,6 +346,8 @@ def refusals():
         "parts": {"mesh": Layout(rows=4, item_parts=2)},
         "subclass": {"model": Own(dim=8), "mesh": 2},
         "solved": {"model": jaxrec.EASE(), "mesh": 2},
+        "blocks": {"model": FILTER, "mesh": Layout(rows=2, blocks=2)},
+        "filter by columns": {"model": FILTER, "mesh": Layout(columns=2)},
         "rows": {"model": MODELS["simgcl"], "mesh": Layout(rows=2)},
         "columns": {"model": jaxrec.MF(dim=6), "mesh": Layout(columns=4)},
         "optimizer": {"mesh": Layout(rows=2), "optimizer": optax.noisy_sgd(0.1)},
@@ -262,16 +355,12 @@ def refusals():
         "sampler": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2), "negatives": Reads(), "loss": BPR()},
     }.items():
         given = {"model": LIGHTGCN, **given}
-        trained = {} if name == "solved" else {"epochs": 1}
+        trained = {} if name in ("solved", "blocks", "filter by columns") else {"epochs": 1}
         try:
             jaxrec.fit(given.pop("model"), DATA, key=jax.random.key(0), **trained, **given)
             RESULTS[f"refused/{name}"] = None
         except JaxrecError as error:
             RESULTS[f"refused/{name}"] = str(error)
-    try:
-        jaxrec.fit_many(LIGHTGCN, DATA, keys=[jax.random.key(0)], mesh=2, epochs=1)
-    except JaxrecError as error:
-        RESULTS["refused/members"] = str(error)
     RESULTS["explicit"] = fitted("mf", explicit, epochs=1).info["mesh"]
 
 
@@ -284,16 +373,22 @@ def plans():
     for layout in (Layout(), *rows, Layout(columns=8), Layout(2, 2)):
         plan = step_plan(model, sizes, options, layout, layout.mesh(), compiled=True)
         RESULTS[f"plan/{layout.rows} x {layout.columns} x {layout.blocks}"] = plan.to_dict()
+    solved = with_sizes(GraphFilter(terms=(LowPass(rank=32),)), sizes.users, sizes.items)
+    for layout in (Layout(), Layout(rows=8)):
+        plan = step_plan(solved, sizes, options, layout, layout.mesh(), compiled=True)
+        RESULTS[f"plan/filter/{layout.rows}"] = plan.to_dict()
     for name, chosen in {
         "lightgcn": (LIGHTGCN, options),
         "uneven": (jaxrec.LightGCN(dim=6), options),
         "simgcl": (MODELS["simgcl"], options),
+        "filter": (FILTER, options),
     }.items():
         layout, why = layout_for(chosen[0], DATA, chosen[1], devices=4)
         RESULTS[f"chosen/{name}"] = [layout.rows, layout.columns, why]
 
 
 def main(folder, which):
+    rows = [Layout(rows=number) for number in (2, 4, 8)]
     quick = (
         products,
         lambda: trained(QUICK),
@@ -302,10 +397,20 @@ def main(folder, which):
         validated,
         lambda: resumed(folder),
         solved,
+        lambda: spectra(("triplets", "svd"), rows[2:]),
+        lambda: filtered((4,)),
+        lambda: members({"lightgcn": [Layout(rows=4)]}),
         refusals,
         plans,
     )
-    for check in quick if which == "quick" else (lambda: trained(SLOW),):
+    slow = (
+        lambda: trained(SLOW),
+        lambda: spectra(DECOMPOSED, rows),
+        lambda: filtered((2, 8)),
+        lambda: members({"large": [Layout(rows=8), Layout(2, 2)], "mf": [Layout(rows=2), Layout(columns=4)]}),
+        lambda: members_resumed(folder),
+    )
+    for check in quick if which == "quick" else slow:
         try:
             check()
         except Exception:

@@ -72,6 +72,22 @@ def test_what_cannot_be_split_one_way_is_split_the_other_way(eight):
     assert eight["chosen/simgcl"][:2] == [1, 4]
 
 
+def test_a_filter_gathers_what_it_multiplies_and_no_more(eight):
+    plan, one = eight["plan/filter/8"], eight["plan/filter/1"]
+    width, nodes = 32 + 64, padded(USERS) + padded(ITEMS)
+    assert plan["gathered"] == plan["communicated"]["all-gather"] == nodes * width * 4
+    # Gram matrices of the columns, and lengths of columns: the tall block is never sent as a whole.
+    assert 0 < plan["communicated"]["all-reduce"] < 6 * width**2 * 4 < padded(USERS) * width * 4
+    assert set(plan["communicated"]) == {"all-gather", "all-reduce"}
+    for what in ("state", "operator"):
+        assert plan[what] == pytest.approx(one[what] / 8, rel=0.08)
+    assert plan["step"].startswith("a step: one product of the block")
+
+
+def test_a_filter_is_planned_in_rows(eight):
+    assert eight["chosen/filter"] == [4, 1, "GraphFilter is solved so"]
+
+
 TEXT = """\
 HloModule jit_step, is_scheduled=true
 

@@ -73,6 +73,63 @@ def test_two_processes_train_as_one_device_and_end_together_when_one_is_killed(r
 
 
 @pytest.fixture(scope="module")
+def run_of_one(ratings, tmp_path_factory):
+    """A run of one process, with a test part."""
+    run = tmp_path_factory.mktemp("one") / "run"
+    one_device(ratings, run, 2)
+    return run
+
+
+def test_two_processes_write_the_lists_of_one(run_of_one, tmp_path):
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    assert main(["recommend", str(run_of_one), "--all", "-k", "7", "--out", str(one), "--quiet"]) == 0
+    words = ("recommend", run_of_one, "--all", "-k", 7, "--out", two, "--json", "--quiet")
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path) as launch:
+        assert launch.status()[0] == 0, launch.said
+        assert json.loads(launch.said) == {"file": str(two), "users": 120, "notes": []}
+    assert two.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_evaluate_as_one_does(run_of_one, tmp_path, capsys, processes):
+    words = ["evaluate", str(run_of_one), "-k", "5", "10", "--metrics", "recall", "ndcg", "auc", "--json"]
+    assert main(words) == 0
+    one = json.loads(capsys.readouterr().out)
+    with launched("-n", processes, "--", *words, "--quiet", seconds=SECONDS, folder=tmp_path) as launch:
+        assert launch.status()[0] == 0, launch.said
+        assert json.loads(launch.said) == one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--history", "1"), "--history is of users whom the model does not know, which several processes do not share"),
+        (("--all", "--out", "nowhere/lists.csv"), "is in a folder that does not exist"),
+        (("--user", "nobody"), "nobody"),
+    ],
+)
+def test_a_mistake_of_several_processes_is_told_once(run_of_one, tmp_path, words, told):
+    with launched("-n", 2, "--", "recommend", run_of_one, *words, seconds=SECONDS, folder=tmp_path) as launch:
+        assert launch.status()[0] == 2
+        assert launch.said.count("jaxrec: error:") == 1
+        assert told in launch.said
+
+
+@pytest.mark.slow
+def test_sigterm_ends_processes_that_recommend_at_once(run_of_one, tmp_path):
+    words = ("recommend", run_of_one, "--all", "--out", tmp_path / "lists.csv", "--kind", "launching:Slow")
+    more = {"PYTHONPATH": python_path(), "HELD_IN": str(tmp_path)}
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path, **more) as launch:
+        launch.wait_for(lambda: len(list(tmp_path.glob("held-*"))) == 2)
+        launch.process.send_signal(signal.SIGTERM)
+        status, seconds = launch.status()
+        assert (status, seconds < 15) == (75, True), launch.said
+        assert "jaxrec: error: terminated" in launch.said
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("processes")
 
@@ -126,6 +183,24 @@ def test_lists_and_reports_are_those_of_one_device(folder, processes):
     _, arrays = computed(folder, "lists", processes)
     _, expected = computed(folder, "lists", 1)
     assert all(arrays[name].tobytes() == array.tobytes() for name, array in expected.items())
+
+
+@pytest.mark.slow
+def test_scores_of_a_filter_are_those_of_one_device(folder):
+    _, arrays = computed(folder, "filtered", 2)
+    _, expected = computed(folder, "filtered", 1)
+    scale = np.abs(expected["scores"]).max()
+    np.testing.assert_allclose(arrays["scores"], expected["scores"], rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.slow
+def test_members_trained_together_are_those_of_one_device(folder):
+    ours, arrays = computed(folder, "members", 2)
+    theirs, expected = computed(folder, "members", 1)
+    assert len(ours) == 10
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    for name, array in expected.items():
+        np.testing.assert_allclose(arrays[name], array, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -23,12 +23,12 @@ def pairs_of(layouts):
     return [(model, layout) for model, several in layouts.items() for layout in several]
 
 
-def same_as_one_device(found, model, layout):
+def same_as_one_device(found, model, layout, epochs=20):
     one, several = found[f"{model}: one"], found[f"{model}: {layout}"]
     assert one["mesh"] is None
     assert f"{several['mesh']['rows']} x {several['mesh']['columns']}" == " ".join(layout.split()[:3])
     assert several["mesh"]["order"] == ("clusters" if "by clusters" in layout else "data")
-    assert len(several["losses"]) == 20
+    assert len(several["losses"]) == epochs
     assert several["losses"][-1] < several["losses"][0] - 1e-3
     # A loss above 1 has fewer digits behind the point.
     np.testing.assert_allclose(several["losses"], one["losses"], rtol=0, atol=1e-6 * max(1, one["losses"][0]))
@@ -85,6 +85,32 @@ def test_implicit_als_in_rows_gives_the_scores_of_one_device(eight):
     np.testing.assert_allclose(eight.arrays["ials/4 rows"], one, rtol=0, atol=1e-4)
 
 
+def members_are_those_of_one_device(found, model, layout):
+    for member in range(3):
+        same_as_one_device(found, f"{model}, member {member}", layout, epochs=6)
+
+
+def test_members_trained_together_on_a_mesh_are_those_of_one_device(eight):
+    members_are_those_of_one_device(eight, "lightgcn", "4 x 1")
+    losses = [eight[f"lightgcn, member {member}: 4 x 1"]["losses"] for member in range(3)]
+    assert len({tuple(own) for own in losses}) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "layout"), [("large", "8 x 1"), ("large", "2 x 2"), ("mf", "2 x 1"), ("mf", "1 x 4")]
+)
+def test_members_of_more_models_and_of_larger_data_are_those_of_one_device(eight_for_long, model, layout):
+    members_are_those_of_one_device(eight_for_long, model, layout)
+
+
+@pytest.mark.slow
+def test_members_go_on_after_a_stop(eight_for_long):
+    whole = eight_for_long.arrays["members/whole"]
+    np.testing.assert_array_equal(eight_for_long.arrays["members/4 rows"], whole)
+    np.testing.assert_allclose(eight_for_long.arrays["members/one"], whole, rtol=0, atol=1e-5)
+
+
 REFUSED = {
     "many devices": "9 devices are asked for and JAX has 8 (cpu); ask for 8, or start with "
     "XLA_FLAGS=--xla_force_host_platform_device_count=9",
@@ -98,7 +124,9 @@ REFUSED = {
     "columns": "has 6 columns, which 4 devices cannot share equally; make it a multiple of 4, or split the rows",
     "resume on 2 rows": "mesh was '4 devices (4 x rows)' and is '2 devices (2 x rows)'; equal bits cannot be promised",
     "resume on one": "mesh was '4 devices (4 x rows)' and is not there; equal bits cannot be promised",
-    "members": "fit_many trains all members on one device; leave mesh out, or call fit for each key",
+    "blocks": "blocks of columns are for models that are trained, and GraphFilter is solved; leave blocks out",
+    "filter by columns": "GraphFilter can be split by rows only, and the mesh splits columns; pass "
+    "mesh=jaxrec.parallel.Layout(rows=2)",
     "optimizer": "OptaxOptimizer moves a table otherwise where its rows lie elsewhere or rows of zeros lie "
     "among them, as one does that draws noise",
     "sparse": "steps on the rows of a batch (sparse=True) are for one device; leave sparse or mesh out",
