@@ -188,9 +188,7 @@ def _total_rows_forward(
     return total_rows_on(matrix, total, x, rows), (matrix, rows)
 
 
-def _total_rows_backward(
-    residuals: tuple[M, jax.Array], g: jax.Array
-) -> tuple[M, jax.Array, jax.Array, np.ndarray]:
+def _total_rows_backward(residuals: tuple[M, jax.Array], g: jax.Array) -> tuple[M, jax.Array, jax.Array, np.ndarray]:
     nothing, of_x, of_rows = _product_rows_backward(residuals, g)
     of_total = jnp.zeros((residuals[0].shape[0], g.shape[1]), g.dtype).at[residuals[1]].add(g)
     table = table_sharding(residuals[0], g.shape[1])

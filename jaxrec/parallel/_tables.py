@@ -83,9 +83,7 @@ class RowTables:
             mine = jax.lax.dynamic_slice_in_dim(both, jax.lax.axis_index("rows") * rows, rows)
             return jnp.matmul(own, mine, precision=jax.lax.Precision.HIGHEST), top
 
-        program = jax.shard_map(
-            local, mesh=self.mesh, in_specs=P("rows"), out_specs=(P("rows"), P()), check_vma=False
-        )
+        program = jax.shard_map(local, mesh=self.mesh, in_specs=P("rows"), out_specs=(P("rows"), P()), check_vma=False)
         basis, triangle = program(x)
         # A column that depends on the others may have taken a row of padding.
         return self._without_padding(basis), triangle

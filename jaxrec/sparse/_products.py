@@ -70,7 +70,9 @@ def map_gram_columns(matrix: SparseOperator, function: Callable[..., Any], block
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * block, *leaf.shape[2:])[:size], stacked)
 
 
-def spmm(matrix: Adjacency | Multiplies, x: Inexact[Array, " Q *d"], *, moved: Moved = "float32") -> Inexact[Array, " P *d"]:
+def spmm(
+    matrix: Adjacency | Multiplies, x: Inexact[Array, " Q *d"], *, moved: Moved = "float32"
+) -> Inexact[Array, " P *d"]:
     """Multiply a sparse matrix with a dense table; differentiable in both.
 
     y[p] = sum over the entries (p, q) of matrix[p, q] x[q].

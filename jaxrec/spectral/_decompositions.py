@@ -183,9 +183,7 @@ def _leading_eigenpairs(matrix: Decomposable, k: int, how: Plan, sign: jax.Array
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _truncated_svd(
-    matrix: Any, rank: int, how: Plan, key: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _truncated_svd(matrix: Any, rank: int, how: Plan, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     num_rows, num_columns = sizes_of(matrix)
     wide = num_rows <= num_columns
     m = matrix if wide else matrix.T  # the basis is on the smaller side

@@ -97,9 +97,7 @@ def singular_triplets(
     num_rows, num_columns = sizes_of(matrix)
     smaller = min(num_rows, num_columns)
     if not 1 <= rank <= smaller:
-        raise JaxrecError(
-            f"rank must lie in 1..{smaller} for a matrix of shape {(num_rows, num_columns)}, got {rank}"
-        )
+        raise JaxrecError(f"rank must lie in 1..{smaller} for a matrix of shape {(num_rows, num_columns)}, got {rank}")
     if not tolerance > 0:
         raise JaxrecError(f"tolerance must be positive, got {tolerance}")
     if oversampling < 0 or rounds < 1:
@@ -138,7 +136,9 @@ def _triplets(
         block = product(product(fresh))
     else:
         block = jnp.concatenate([rows.spread(start), fresh[:, start.shape[1] :]], axis=1)
-    vectors, values, residuals, done = jax.lax.while_loop(going, again, (*product_and_ritz(m, block, fresh), jnp.int32(1)))
+    vectors, values, residuals, done = jax.lax.while_loop(
+        going, again, (*product_and_ritz(m, block, fresh), jnp.int32(1))
+    )
     near = vectors[:, :rank]
     image = spmm(m.T, near)
     values = jnp.linalg.norm(image, axis=0)

@@ -126,7 +126,10 @@ def test_a_port_is_free_and_nobody_else_gets_it():
     ("words", "told"),
     [
         (["-n", "2"], "no command to launch; write it after --"),
-        (["-n", "2", "--", "tune", "data"], "launch runs fit, evaluate and recommend, which several processes share, not 'tune'"),
+        (
+            ["-n", "2", "--", "tune", "data"],
+            "launch runs fit, evaluate and recommend, which several processes share, not 'tune'",
+        ),
         (["--", "fit", "data"], "pass -n, or --detect"),
         (["-n", "0", "--", "fit", "data"], "-n must be at least 1"),
         (["-n", "2", "--process", "1", "--", "fit", "data"], "--coordinator and --process go together"),

@@ -105,7 +105,10 @@ def test_processes_evaluate_as_one_does(run_of_one, tmp_path, capsys, processes)
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--history", "1"), "--history is of users whom the model does not know, which several processes do not share"),
+        (
+            ("--history", "1"),
+            "--history is of users whom the model does not know, which several processes do not share",
+        ),
         (("--all", "--out", "nowhere/lists.csv"), "is in a folder that does not exist"),
         (("--user", "nobody"), "nobody"),
     ],
