@@ -170,7 +170,7 @@ class SolvedModel:
     """Along which axes of a mesh of devices `solve` splits its work; then it takes the mesh as `mesh=`."""
 
     def mesh_step(self, entries: int, mesh: Mesh) -> MeshStep | None:
-        """What `solve` repeats on a mesh, from which `jaxrec plan` states bytes; None, the default, where it is unknown.
+        """What `solve` repeats on a mesh, from which `jaxrec plan` states bytes; by default None, for unknown.
 
         Args:
           entries: E, the interactions.

@@ -89,7 +89,6 @@ class InteractionGraph:
             return dataclasses.replace(self, values=found.values, vectors=found.right)
         shared = sharded_matrix(normalized, _gathering(mesh, rank, min(normalized.shape)), mesh=mesh)
         del normalized
-        start = None if start is None else np.asarray(start)  # every process has it
         found = singular_triplets(shared, rank, key, tolerance=tolerance, start=start)
         values, vectors = jnp.asarray(np.asarray(found.values)), jnp.asarray(shared.T.original(found.right))
         return dataclasses.replace(self, values=values, vectors=vectors, shared=shared)
@@ -116,7 +115,7 @@ class InteractionGraph:
     @staticmethod
     def _product(shared: ShardedMatrix, table: jax.Array) -> jax.Array:
         """A product on several devices, from a table as a whole to another one."""
-        return jnp.asarray(shared.original(spmm(shared, shared.T.spread(np.asarray(table)))))
+        return jnp.asarray(shared.original(spmm(shared, shared.T.spread(table))))
 
 
 def decomposition_step(users: int, items: int, entries: int, rank: int, mesh: Mesh) -> MeshStep | None:

@@ -21,13 +21,40 @@ class RowParts(Protocol):
     'RowParts'
     """
 
-    entries: jax.Array
-    entry_rows: jax.Array | None
-    entry_columns: jax.Array
-    pointers: jax.Array
-    shape: tuple[int, int]
-    mesh: Mesh
-    blocks: int
+    @property
+    def entries(self) -> jax.Array:
+        """Of each device."""
+        ...
+
+    @property
+    def entry_rows(self) -> jax.Array | None:
+        """Their rows."""
+        ...
+
+    @property
+    def entry_columns(self) -> jax.Array:
+        """Their columns."""
+        ...
+
+    @property
+    def pointers(self) -> jax.Array:
+        """Where rows begin."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """With padding."""
+        ...
+
+    @property
+    def mesh(self) -> Mesh:
+        """Of the devices."""
+        ...
+
+    @property
+    def blocks(self) -> int:
+        """See `jaxrec.parallel.Layout`."""
+        ...
 
     @property
     def T(self) -> Any:

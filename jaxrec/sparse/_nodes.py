@@ -21,7 +21,10 @@ class Multiplies(Protocol):
     False
     """
 
-    shape: tuple[int, int]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(P, Q)."""
+        ...
 
     @property
     def dtype(self) -> Any:

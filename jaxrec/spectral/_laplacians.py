@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.sparse import SparseMatrix, SparseOperator, from_entries
+from jaxrec.sparse import Multiplies, SparseMatrix, SparseOperator, from_entries
 from jaxrec.types import Array
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def largest_eigenvalue_bound(matrix: SparseMatrix) -> Float[Array, ""]:
     return jnp.max(radii)
 
 
-def check_square(name: str, matrix: SparseMatrix) -> int:
+def check_square(name: str, matrix: SparseMatrix | Multiplies) -> int:
     """Return the number of rows of a square matrix, and refuse others.
 
     >>> from jaxrec.sparse import from_dense
