@@ -19,10 +19,6 @@ def same_as_one_device(found, name, rows):
             np.testing.assert_allclose(have, expected, rtol=0, atol=1e-3, err_msg=str(at))
 
 
-def test_singular_values_and_vectors_are_those_of_one_device(eight):
-    same_as_one_device(eight, "triplets", "8 rows")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", ["2 rows", "4 rows", "8 rows"])
 @pytest.mark.parametrize("name", NAMES)
