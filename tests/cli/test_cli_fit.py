@@ -476,10 +476,7 @@ def test_nodes_in_the_order_of_clusters_on_one_device(cli, ratings, tmp_path):
     [
         (["--model", "mf"], "MF multiplies by no adjacency here, so another order of users and items gains nothing"),
         (["--model", "ease"], "EASE is solved, and only trained models have an order of nodes"),
-        (
-            ["--model", "lightgcn", "--seeds", "2"],
-            "--node-order is for one model, and --seeds 2 trains several at once",
-        ),
+        (["--model", "auto"], "--node-order is for one model, and auto chooses among several; leave it out"),
     ],
 )
 def test_an_order_of_nodes_that_serves_nothing_is_refused(cli, ratings, tmp_path, words, message):
