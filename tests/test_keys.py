@@ -74,7 +74,7 @@ CALLS = {
     "jaxrec.fitting.tune": lambda key: fitting.tune(jaxrec.EASE(), SPLIT, space={"model.l2": [1.0, 2.0]}, key=key),
     "jaxrec.ranking.item_space": lambda key: ranking.item_space(DATA, key),
     "jaxrec.reports.compare_reports": lambda key: reports.compare_reports(
-        {"a": api.evaluate(popular(), SPLIT, k=1), "b": api.evaluate(popular(), SPLIT, k=1)}, key
+        {"a": jaxrec.evaluate(popular(), SPLIT, k=1), "b": jaxrec.evaluate(popular(), SPLIT, k=1)}, key
     ),
     "jaxrec.sampling.other_rows": lambda key: sampling.other_rows(SEEN, USERS, USERS, jnp.ones(4, bool), 1, key),
     "jaxrec.sampling.shuffled_batches": lambda key: sampling.shuffled_batches(4, 2, key),

@@ -84,9 +84,9 @@ environment:
   JAXREC_DATA               a folder with data sets, looked at before the cache
                             and before a download
   JAXREC_CACHE              a folder for compiled programs, as --cache-dir
-  JAXREC_COORDINATOR        HOST:PORT of the first of several processes that fit,
-                            evaluate or recommend together, or detect, where JAX
-                            finds them; JAXREC_NUM_PROCESSES and
+  JAXREC_COORDINATOR        HOST:PORT of the first of several processes that
+                            fit, evaluate or recommend together, or detect,
+                            where JAX finds them; JAXREC_NUM_PROCESSES and
                             JAXREC_PROCESS_ID go with the former
   JAXREC_NO_REEXEC=1        do not restart with GLIBC_TUNABLES=
                             glibc.malloc.hugetlb=1 (fit, evaluate, report and
