@@ -82,6 +82,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "pages_beside",
+    "reading_order",
     "api_pages",
     "tables",
 ]

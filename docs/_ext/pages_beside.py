@@ -58,8 +58,9 @@ def _target(found: re.Match[str], source: str, page: str) -> str:
     there = page_of(path)
     if there is not None:
         return f"/{there}.md{anchor}"
-    if path.startswith("jaxrec/") and path.endswith(".py") and "/_" not in path:
-        return f"/api/{path.removesuffix('.py').replace('/', '.')}.rst"
+    room = path.removesuffix("/__init__.py")
+    if path.startswith("jaxrec/") and path.endswith(".py") and "/_" not in room:
+        return f"/api/{room.removesuffix('.py').replace('/', '.')}.rst"
     if path.startswith("examples/") and path.endswith(".py"):
         return f"/{PROJECT['examples/README.md']}.md#{pathlib.Path(path).name.replace('.', '')}"
     return os.path.relpath(ROOT / path, ROOT / "docs" / os.path.dirname(page)) + anchor
