@@ -155,3 +155,14 @@ def test_the_tests_that_the_page_on_reliability_names_are_there():
     for file, test in named:
         content = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert f"def {test}" in content if test else True, (file, test)
+
+
+def test_the_tests_that_are_listed_as_slow_exist():
+    listed = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines()
+    assert len(listed) > 100
+    assert listed == sorted(set(listed))
+    for line in listed:
+        file, *names = line.split("::")
+        text = (ROOT / file).read_text(encoding="utf-8")
+        if file.startswith("tests/"):
+            assert re.search(rf"(def|class) {re.escape(names[0].partition('[')[0])}\b", text), line
