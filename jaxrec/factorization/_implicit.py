@@ -22,7 +22,7 @@ from jaxrec.sparse import SparseMatrix, SparseOperator, operator
 from jaxrec.types import Array
 
 _RUNGS = 10  # lengths that rows are padded to, and so programs, at the most
-_BLOCK = 2**20  # numbers in the vectors of a block: 4 MB, which a processor's cache holds
+_BLOCK = 2**18  # numbers in the vectors of a block: 1 MB, which the cache of a core holds
 _PAIRS = 2**15  # pairs whose scores are computed together in the objective
 
 
@@ -217,7 +217,7 @@ def rungs_of(lengths: np.ndarray, dim: int) -> tuple[tuple[int, int], ...]:
     for at in chosen[-1]:
         rows, start = int(until[at + 1] - until[start]), at + 1
         if rows:
-            most = max(_BLOCK // (int(rungs[at]) * max(dim, 8)), 1)
+            most = max(max(_BLOCK, dim << 10) // (int(rungs[at]) * max(dim, 8)), 1)
             plan.append((int(rungs[at]), min(most, 1 << (rows - 1).bit_length())))
     return tuple(plan)
 

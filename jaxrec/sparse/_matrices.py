@@ -233,7 +233,7 @@ def operator(matrix: SparseMatrix, *, symmetric: bool = False) -> SparseOperator
     data, rows, columns = data[inside], indices[inside, 0], indices[inside, 1]
     check_entries(len(data))
     forward = _compressed(data, rows, columns, matrix.shape)
-    backward = _compressed(data, columns, rows, matrix.shape[::-1])
+    backward = _turned(forward, matrix.shape)
     if symmetric:
         if matrix.shape[0] != matrix.shape[1] or not all(
             len(f) == len(b) and np.allclose(f, b, rtol=1e-6, atol=0) for f, b in zip(forward, backward, strict=True)
@@ -254,3 +254,15 @@ def _compressed(
     indptr = np.zeros(shape[0] + 1, np.int32)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
     return data, rows.astype(np.int32), columns.astype(np.int32), indptr
+
+
+def _turned(
+    compressed: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The same of the transpose, by a counting sort of the columns, which keeps the order of the rows."""
+    import scipy.sparse
+
+    data, _, columns, indptr = compressed
+    place = scipy.sparse.csr_array((np.arange(len(data), dtype=np.int32), columns, indptr), shape=shape).tocsc()
+    rows = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(place.indptr))
+    return data[place.data], rows, place.indices.astype(np.int32, copy=False), place.indptr.astype(np.int32, copy=False)
