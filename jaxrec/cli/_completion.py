@@ -17,7 +17,7 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.cli import COMMANDS
-from jaxrec.cli._fit import TaskFlags, TrainingFlags
+from jaxrec.cli._choices import TaskFlags, TrainingFlags
 from jaxrec.cli._help import Guide
 from jaxrec.cli._options import first_clause, text_of
 from jaxrec.cli._output import emit

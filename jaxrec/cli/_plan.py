@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from tyro import conf
 
+from jaxrec.cli._choices import Choices
 from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of, ordered
-from jaxrec.cli._fit import Choices
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, parse

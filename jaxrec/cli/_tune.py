@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec import registry
-from jaxrec.cli._fit import NONE, Choices, TrainingFlags
+from jaxrec.cli._choices import NONE, Choices, TrainingFlags
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse

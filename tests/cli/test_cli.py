@@ -17,7 +17,8 @@ from jaxrec import cli as command_line
 from jaxrec import registry
 from jaxrec.cli import COMMANDS, main
 from jaxrec.cli import _datasets as datasets
-from jaxrec.cli._fit import Choices
+from jaxrec.cli._choices import Choices
+from jaxrec.cli._fit import FitCommand
 from jaxrec.cli._flags import _ARGUMENTS, in_flags
 from jaxrec.cli._help import Guide
 from jaxrec.cli._parsing import _one_line, expand, parse, values_of, word_of
@@ -91,7 +92,7 @@ def test_help_texts_come_from_the_docstrings(cli):
 def fit_command(*words):
     """The command of some words, with the choices that they make."""
     choices = Choices(words)
-    return choices, parse(choices.command(), words, "fit", Guide(""))
+    return choices, parse(choices.command(FitCommand), words, "fit", Guide(""))
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN["model"])

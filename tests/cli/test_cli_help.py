@@ -13,7 +13,8 @@ import tyro
 from jaxrec import registry
 from jaxrec.cli import COMMANDS, main
 from jaxrec.cli import _parsing as parsing
-from jaxrec.cli._fit import Choices, FitCommand
+from jaxrec.cli._choices import Choices
+from jaxrec.cli._fit import FitCommand
 from jaxrec.cli._help import Guide, long_help, short_help
 from jaxrec.cli._options import metavar_of, rows_of
 from jaxrec.cli._terminal import in_color, print_help
