@@ -9,9 +9,11 @@ from typing import Any
 import jax
 
 import jaxrec
+from experiments.baselines.config import CHOSEN as NUMBERS
 from experiments.tables import Row
 from jaxrec.losses import BPR, InBatchSoftmax, SquaredL2
 from jaxrec.models import GraphFilter, LearntFilter, LearntNetwork, Member, OneHop, SpectralRanker
+from jaxrec.parallel import Layout
 from jaxrec.sampling import Hardest
 from jaxrec.training import Adam
 
@@ -32,11 +34,11 @@ PUBLISHED: Mapping[str, tuple[str, dict[str, tuple[float, float]]]] = {
 """Row to the source and the recall@20 and nDCG@20 of papers, with settings chosen on the test part."""
 
 
-def softmax(prior: float, epochs: int, temperature: float = 0.12) -> jaxrec.TrainingOptions:
+def softmax(prior: float, epochs: int, temperature: float = 0.12, decay: float | None = None) -> jaxrec.TrainingOptions:
     """Return the recipe of experiments/time_to_recall with other numbers."""
     return jaxrec.TrainingOptions(
         loss=InBatchSoftmax(temperature, chunks=16, accidental_hits="keep", logit_adjustment=prior),
-        optimizer=Adam(2e-2),
+        optimizer=Adam(2e-2, decay=decay),
         regularizer=None,
         batch_size=8192,
         epochs=epochs,
@@ -44,7 +46,7 @@ def softmax(prior: float, epochs: int, temperature: float = 0.12) -> jaxrec.Trai
 
 
 EMBEDDING: Mapping[str, tuple[jaxrec.LightGCN, jaxrec.TrainingOptions]] = {
-    "gowalla": (jaxrec.LightGCN(dim=512, layers=1), softmax(0.9, 5)),
+    "gowalla": (jaxrec.LightGCN(dim=512, layers=1), softmax(0.9, 8, decay=0.75)),
     "yelp2018": (jaxrec.LightGCN(dim=256, layers=1), softmax(0.6, 6)),
 }
 IALS = {
@@ -53,16 +55,17 @@ IALS = {
 }
 MEMBERS = {
     "gowalla": (
-        Member(*EMBEDDING["gowalla"]),
+        Member(jaxrec.LightGCN(dim=512, layers=1), softmax(0.9, 5)),
         Member(jaxrec.LightGCN(dim=256, layers=1), softmax(0.9, 6)),
-        Member(IALS["gowalla"]),
+        Member(IALS["gowalla"].clone(l2=0.002, iterations=5, power_iterations=0)),
     ),
     "yelp2018": (
         Member(*EMBEDDING["yelp2018"]),
         Member(jaxrec.LightGCN(dim=128, layers=3), softmax(0.6, 4, temperature=0.15)),
-        Member(IALS["yelp2018"]),
+        Member(IALS["yelp2018"].clone(l2=0.01, iterations=5, power_iterations=0)),
     ),
 }
+CLUSTERS = Layout(order="clusters")
 BPR_HARDEST = jaxrec.TrainingOptions(
     loss=BPR(),
     negatives=Hardest(of=16),
@@ -71,6 +74,24 @@ BPR_HARDEST = jaxrec.TrainingOptions(
     batch_size=8192,
     epochs=30,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Clustered:
+    """A training with users and items in the order of clusters, which draws the same and takes less time.
+
+    Attributes:
+      model: a graph model.
+      options: how it is trained.
+    """
+
+    model: jaxrec.LightGCN
+    options: jaxrec.TrainingOptions
+
+    def __call__(self, split: jaxrec.Split, key: jax.Array) -> jaxrec.FittedModel:
+        """Fit on train."""
+        options = dataclasses.replace(self.options, validation=None)
+        return jaxrec.fit(self.model, split.train, options, key=key, mesh=CLUSTERS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +118,20 @@ class ThreeNumbers:
         every = jaxrec.Validation(every=self.options.epochs)
         options = dataclasses.replace(self.options, validation=every, refit=False)
         members = [
-            jaxrec.fit(self.model, inner, options, key=key_model),
+            jaxrec.fit(self.model, inner, options, key=key_model, mesh=CLUSTERS),
             *(jaxrec.fit(model, inner, refit=False, key=key_model) for model in (jaxrec.Popularity(), self.hop)),
         ]
         return jaxrec.blend(members, inner, key=key_blend)
+
+
+def with_prior(options: jaxrec.TrainingOptions, prior: float) -> jaxrec.TrainingOptions:
+    """Return the options with another popularity prior."""
+    return dataclasses.replace(options, loss=dataclasses.replace(options.loss, logit_adjustment=prior))
+
+
+def clustered(model: jaxrec.LightGCN, options: jaxrec.TrainingOptions) -> Row:
+    """Return the row of a graph model."""
+    return Row(model, options, fit=Clustered(model, options))
 
 
 def ranker(dataset: str, **how: Any) -> SpectralRanker:
@@ -112,15 +143,15 @@ def ranker(dataset: str, **how: Any) -> SpectralRanker:
 def rows(dataset: str) -> dict[str, Row]:
     """Return the rows of a data set by name."""
     model, options = EMBEDDING[dataset]
-    plain = softmax(0.0, options.epochs)
+    plain = with_prior(options, 0.0)
     blend = ThreeNumbers(model, plain, GraphFilter(terms=(OneHop(scored=SCORED[dataset]),)), ORDERED[dataset])
     made = {
         "filter": Row(ranker(dataset, head=LearntFilter())),
         "network": Row(ranker(dataset)),
         "network-all": Row(ranker(dataset, candidates=None)),
-        "embedding": Row(model, options),
+        "embedding": clustered(model, options),
         "ials": Row(IALS[dataset]),
-        "ease": Row(jaxrec.EASE()),
+        "ease": Row(NUMBERS[dataset]["LAE, DAN"]),
         "blend": Row(blend, fit=blend),
         "everything": Row(ranker(dataset, members=MEMBERS[dataset])),
         "everything-all": Row(ranker(dataset, members=MEMBERS[dataset], candidates=None)),
@@ -143,9 +174,9 @@ def grid(dataset: str) -> dict[str, dict[str, Row]]:
             f"hidden {hidden}": Row(ranker(dataset, head=LearntNetwork(hidden=hidden)))
             for hidden in ((48, 24), (64, 32))
         },
-        "embedding": {f"prior {prior:g}": Row(model, softmax(prior, options.epochs)) for prior in (0.6, 0.75, 0.9)},
+        "embedding": {f"prior {prior:g}": clustered(model, with_prior(options, prior)) for prior in (0.6, 0.75, 0.9)},
         "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.003, 0.005, 0.01)},
-        "ease": {f"l2 {l2:g}": Row(jaxrec.EASE(l2=l2)) for l2 in (100.0, 300.0, 1000.0)},
+        "ease": {f"l2 {l2:g}": Row(NUMBERS[dataset]["LAE, DAN"].clone(l2=l2)) for l2 in (30.0, 150.0, 500.0)},
         "everything": {
             f"the first {count}": Row(ranker(dataset, members=members[:count])) for count in range(1, len(members) + 1)
         },
