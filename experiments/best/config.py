@@ -47,7 +47,7 @@ def softmax(prior: float, epochs: int, temperature: float = 0.12, decay: float |
 
 EMBEDDING: Mapping[str, tuple[jaxrec.LightGCN, jaxrec.TrainingOptions]] = {
     "gowalla": (jaxrec.LightGCN(dim=512, layers=1), softmax(0.9, 8, decay=0.75)),
-    "yelp2018": (jaxrec.LightGCN(dim=256, layers=1), softmax(0.6, 6)),
+    "yelp2018": (jaxrec.LightGCN(dim=512, layers=1), softmax(0.6, 8, decay=0.75)),
 }
 IALS = {
     "gowalla": jaxrec.IALS(dim=1024, unobserved=0.01, l2=0.003, degree_exponent=0.15, iterations=3),
