@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> None:
     else:
         chosen, why = asked, "as asked"
     plans, left = [], []
-    usual = (Layout(), Layout(rows=number), Layout(columns=number))
+    usual = [Layout(), *(dataclasses.replace(Layout(), **{axis: number}) for axis in plan.model.mesh_axes)]
     for layout in dict.fromkeys([*(ordered(each, command) for each in usual), chosen]):
         try:
             check_mesh(plan.model, layout, [options])

@@ -156,10 +156,24 @@ def check_penalties(unobserved: float, l2: float, frequency: float) -> tuple[jax
         ...
     jaxrec.errors.JaxrecError: l2 must be a finite number above 0, got 0.0
     """
+    refuse_penalties(unobserved, l2, frequency)
+    return jnp.float32(unobserved), jnp.float32(l2), jnp.float32(frequency)
+
+
+def refuse_penalties(unobserved: float, l2: float, frequency: float) -> None:
+    """Check the three numbers of the objective; no device is asked for, so that options do not start JAX.
+
+    Raises:
+      JaxrecError: one that is out of range.
+
+    >>> refuse_penalties(-1.0, 0.1, 1.0)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: unobserved must be a finite number of at least 0, got -1.0
+    """
     number("unobserved", unobserved, 0)
     number("l2", l2, 0, above=True)
     number("frequency", frequency, 0)
-    return jnp.float32(unobserved), jnp.float32(l2), jnp.float32(frequency)
 
 
 class _Side(NamedTuple):

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrec.factorization._implicit import rotated, rungs_of, solve_bucket
-from jaxrec.parallel import Placement, place
+from jaxrec.parallel import MeshStep, Placement, contiguous, place
 from jaxrec.parallel._mesh import AXES, put
 from jaxrec.parallel._placement import Side
 from jaxrec.parallel._processes import fetched
@@ -108,6 +108,45 @@ def _half(
     # The loops over blocks are of other lengths on other devices, and hold no collective.
     program = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
     return program(table, spectrum, rows, others, penalties)
+
+
+def half_iteration(users: int, items: int, entries: int, dim: int, mesh: Mesh) -> MeshStep:
+    """What `solved_on` repeats, for stating its bytes: the users' half of an iteration, with as many entries each.
+
+    Args:
+      users: P.
+      items: Q.
+      entries: E.
+      dim: d.
+      mesh: of the devices.
+
+    >>> from jaxrec.parallel import Layout
+    >>> step = half_iteration(4, 6, 8, 2, Layout().mesh())
+    >>> jax.eval_shape(step.program, *step.arguments).shape
+    (4, 2)
+    """
+    devices = mesh.size
+    placement = contiguous(users, items, devices=devices)
+    split, everywhere = (NamedSharding(mesh, axes) for axes in (P(AXES), P()))
+    each = placement.num_users // devices
+
+    def shape(*sizes: int, dtype: Any = jnp.float32, sharding: NamedSharding = split) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(sizes, dtype, sharding=sharding)
+
+    rungs = rungs_of(np.array([-(-entries // users)]).repeat(users), dim)
+    own = functools.partial(shape, devices, dtype=jnp.int32)
+    kept = -(-entries // devices)
+    rows = _Rows(own(each + 1), own(kept), shape(devices, kept), own(each), own(len(rungs), 2))
+    number = shape(sharding=everywhere)
+    tables = (shape(placement.num_items, dim), shape(placement.num_users, dim))
+    small = (shape(dim, sharding=everywhere), number, (number, number, number))
+
+    def program(rows: _Rows, items: jax.Array, users: jax.Array, spectrum: jax.Array, *numbers: Any) -> jax.Array:
+        others, penalties = numbers
+        return _half(items, spectrum, rows, others, penalties=penalties, rungs=rungs, mesh=mesh)
+
+    what = "a step: the half of an iteration that solves the users, each with as many items as the mean"
+    return MeshStep(program, (rows, *tables, *small), what)
 
 
 def _rows(

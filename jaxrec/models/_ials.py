@@ -15,9 +15,10 @@ from jax.sharding import Mesh
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import implicit_als
-from jaxrec.factorization._implicit import check_penalties, solve_rows
+from jaxrec.factorization._implicit import check_penalties, refuse_penalties, solve_rows
 from jaxrec.models._base import SolvedModel
 from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.parallel import MeshStep
 from jaxrec.protocols import FoldIn, Histories, Solution, Task
 from jaxrec.pytrees import options, register
 from jaxrec.scorers import FactorScorer
@@ -143,7 +144,7 @@ class IALS(SolvedModel, nn.Module):
                 raise JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.power_iterations < 0:
             raise JaxrecError(f"power_iterations must be at least 0, got {self.power_iterations}")
-        check_penalties(self.unobserved, self.l2, self.frequency)
+        refuse_penalties(self.unobserved, self.l2, self.frequency)
         if self.confidence is not None and not (
             callable(self.confidence) and dataclasses.is_dataclass(self.confidence)
         ):
@@ -165,6 +166,12 @@ class IALS(SolvedModel, nn.Module):
             made = np.asarray(self.confidence(data.rating), np.float32)
             weights = operator(from_entries(made, np.asarray(data.user), np.asarray(data.item), bound_sizes(self)))
         return Solution(self.apply(variables, data.adjacency, weights, mesh, method="scorer"), variables)
+
+    def mesh_step(self, entries: int, mesh: Mesh) -> MeshStep:
+        """Half an iteration, see `jaxrec.models.SolvedModel`."""
+        from jaxrec.factorization._implicit_mesh import half_iteration
+
+        return half_iteration(*bound_sizes(self), entries, self.dim, mesh)
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """The p of a new user that minimizes the objective, with q as it was fitted."""

@@ -387,6 +387,9 @@ def plans():
     for layout in (Layout(), Layout(rows=8)):
         plan = step_plan(solved, sizes, options, layout, layout.mesh(), compiled=True)
         RESULTS[f"plan/filter/{layout.rows}"] = plan.to_dict()
+        ials = jaxrec.IALS(dim=32, num_users=sizes.users, num_items=sizes.items)
+        plan = step_plan(ials, sizes, options, layout, layout.mesh(), compiled=True)
+        RESULTS[f"plan/ials/{layout.rows}"] = plan.to_dict()
     for name, chosen in {
         "lightgcn": (LIGHTGCN, options),
         "uneven": (jaxrec.LightGCN(dim=6), options),

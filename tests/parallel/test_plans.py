@@ -89,6 +89,15 @@ def test_a_filter_is_planned_in_rows(eight):
     assert eight["chosen/filter"] == [4, 1, "GraphFilter is solved so"]
 
 
+def test_implicit_als_gathers_the_vectors_of_the_other_side(eight):
+    plan, one = eight["plan/ials/8"], eight["plan/ials/1"]
+    assert plan["gathered"] == plan["communicated"]["all-gather"] == padded(ITEMS) * DIM * 4
+    assert set(plan["communicated"]) == {"all-gather"}
+    assert plan["state"] == pytest.approx(one["state"] / 8, rel=0.02)
+    assert plan["operator"] == pytest.approx(one["operator"] / 8, rel=0.02)
+    assert plan["step"].startswith("a step: the half of an iteration")
+
+
 TEXT = """\
 HloModule jit_step, is_scheduled=true
 
