@@ -24,9 +24,9 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.metrics._diversity import Distance
 from jaxrec.parallel import Layout
 from jaxrec.protocols import Reranker
+from jaxrec.ranking._checks import Lengths
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
 from jaxrec.ranking._reranking import RERANK_DEPTH
-from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
 

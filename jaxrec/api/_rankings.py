@@ -22,8 +22,8 @@ from jaxrec.evaluation._judgments import judgments
 from jaxrec.evaluation._measure import measure_lists
 from jaxrec.evaluation._training_statistics import Categories, TrainingStatistics, training_statistics
 from jaxrec.metrics._diversity import Distance
+from jaxrec.ranking._checks import Lengths
 from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.ranking._topk import Lengths
 from jaxrec.reports._groups import Groups, as_groups
 from jaxrec.reports._report import Report
 

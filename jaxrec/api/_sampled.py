@@ -17,7 +17,7 @@ from jaxrec.evaluation._catalog import DEFAULT_K, MAIN_METRICS
 from jaxrec.evaluation._choice import Metrics
 from jaxrec.evaluation._sampled import evaluate_scorer_sampled
 from jaxrec.fitting._fitted import FittedModel
-from jaxrec.ranking._topk import Lengths
+from jaxrec.ranking._checks import Lengths
 from jaxrec.reports._report import Report
 
 

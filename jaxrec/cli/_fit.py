@@ -42,7 +42,8 @@ from jaxrec.fitting._publishing import log_path
 from jaxrec.fitting._storage import restore
 from jaxrec.parallel import writes
 from jaxrec.progress import work
-from jaxrec.ranking._topk import check_list_length, users_per_tile
+from jaxrec.ranking._checks import check_list_length
+from jaxrec.ranking._topk import users_per_tile
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 from jaxrec.text import aligned_text

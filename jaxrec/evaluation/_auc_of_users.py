@@ -21,8 +21,9 @@ from jaxrec.evaluation._catalog import AUC
 from jaxrec.progress import work
 from jaxrec.protocols import Metric, UserScores
 from jaxrec.pytrees import structure_of
+from jaxrec.ranking._checks import allowed_items, check_seen, on_device
 from jaxrec.ranking._tiles import mask_seen
-from jaxrec.ranking._topk import allowed_items, check_seen, on_device, tile_plan
+from jaxrec.ranking._topk import tile_plan
 from jaxrec.types import Scorer
 
 _FEWEST_USERS = 512  # fewer are not worth a worker of their own

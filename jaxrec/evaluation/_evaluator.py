@@ -24,9 +24,10 @@ from jaxrec.parallel import Layout
 from jaxrec.progress import work
 from jaxrec.protocols import Reranker
 from jaxrec.ranking._candidate_rule import CandidateRule
+from jaxrec.ranking._checks import Lengths
 from jaxrec.ranking._item_vectors import ItemSpace
 from jaxrec.ranking._reranking import RERANK_DEPTH, check_rerank_depth, chosen_reranker, rerank
-from jaxrec.ranking._topk import Lengths, recommend_lists
+from jaxrec.ranking._topk import recommend_lists
 from jaxrec.reports._groups import Groups
 from jaxrec.reports._report import Report
 from jaxrec.types import Scorer

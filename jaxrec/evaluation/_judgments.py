@@ -21,8 +21,9 @@ from jaxrec.evaluation._training_statistics import TrainingStatistics
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name
 from jaxrec.protocols import Metric
 from jaxrec.ranking._candidate_rule import CandidateRule
+from jaxrec.ranking._checks import Lengths, check_k, check_seen
 from jaxrec.ranking._item_vectors import ItemSpace
-from jaxrec.ranking._topk import Lengths, check_k, check_seen, recommend_lists
+from jaxrec.ranking._topk import recommend_lists
 from jaxrec.reports._groups import Groups
 from jaxrec.scorers import PopularityScorer
 

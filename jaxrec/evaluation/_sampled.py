@@ -26,7 +26,8 @@ from jaxrec.protocols import Metric, UserList
 from jaxrec.pytrees import structure_of
 from jaxrec.ranking._block_topk import one_zero
 from jaxrec.ranking._candidate_rule import CandidateRule
-from jaxrec.ranking._topk import Lengths, check_finite, check_k, check_seen, on_device, users_per_tile
+from jaxrec.ranking._checks import Lengths, check_finite, check_k, check_seen, on_device
+from jaxrec.ranking._topk import users_per_tile
 from jaxrec.reports._report import Report
 from jaxrec.sampling import contains, uniform_negatives
 from jaxrec.types import Array, Scorer

@@ -21,8 +21,9 @@ from jaxrec.evaluation._catalog import DEFAULT_K
 from jaxrec.evaluation._training_statistics import Categories, category_table
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.progress import work
+from jaxrec.ranking._checks import Lengths
 from jaxrec.ranking._item_vectors import ItemSpace, common_space
-from jaxrec.ranking._topk import Lengths, recommend_lists
+from jaxrec.ranking._topk import recommend_lists
 from jaxrec.reports._groups import popularity_groups
 from jaxrec.reports._report import Report
 from jaxrec.reports._values import split_value_name

@@ -9,7 +9,7 @@ import numpy as np
 from jaxrec.data._pairs import is_among, pairs_of, union_of
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
-from jaxrec.ranking._topk import allowed_mask, check_seen
+from jaxrec.ranking._checks import allowed_mask, check_seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
