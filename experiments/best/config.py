@@ -103,12 +103,14 @@ class ThreeNumbers:
       options: how.
       hop: the third member.
       ordered: whether the weights are learnt on the last tenth of each user in the data; otherwise on a random tenth.
+      candidates: of how many of the best items of each member the weights are learnt.
     """
 
     model: jaxrec.LightGCN
     options: jaxrec.TrainingOptions
     hop: GraphFilter
     ordered: bool
+    candidates: int = 400
 
     def __call__(self, split: jaxrec.Split, key: jax.Array) -> Any:
         """Fit on train less a tenth, learn the weights on that tenth, and fit again on train."""
@@ -121,7 +123,7 @@ class ThreeNumbers:
             jaxrec.fit(self.model, inner, options, key=key_model, mesh=CLUSTERS),
             *(jaxrec.fit(model, inner, refit=False, key=key_model) for model in (jaxrec.Popularity(), self.hop)),
         ]
-        return jaxrec.blend(members, inner, key=key_blend)
+        return jaxrec.blend(members, inner, candidates=self.candidates, validation=None, key=key_blend)
 
 
 def with_prior(options: jaxrec.TrainingOptions, prior: float) -> jaxrec.TrainingOptions:
