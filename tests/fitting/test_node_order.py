@@ -36,7 +36,10 @@ def fit(model, **more):
     return jaxrec.fit(model, DATA, key=KEY, **{**HOW, **more})
 
 
-@pytest.mark.parametrize("model", [jaxrec.LightGCN(dim=8, layers=2), jaxrec.GCN(dim=8)])
+MODELS = [jaxrec.LightGCN(dim=8, layers=2), jaxrec.GCN(dim=8), jaxrec.models.LightGCNPP(dim=8, layers=2)]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_losses_of_20_steps_and_parameters_are_those_of_the_order_of_the_data(model):
     # The data have one batch, so an epoch is a step.
     plain, ordered = fit(model), fit(model, mesh=ORDERED)

@@ -65,6 +65,14 @@ def rows(folder, number):
     return {"losses": losses}, arrays
 
 
+def clusters(folder, number):
+    """Losses and parameters of LightGCN by rows, with the nodes of a part in the order of clusters."""
+    del folder
+    layout = Layout(rows=number, order="clusters") if number > 1 else None
+    losses, arrays = told(fitted(jaxrec.LightGCN(dim=16, layers=2), BPR(), layout))
+    return {"losses": losses}, arrays
+
+
 def columns(folder, number):
     """Losses and parameters of LightGCN by columns."""
     del folder
@@ -124,7 +132,7 @@ def lists(folder, number):
     return {}, {"items": found[0], "scores": found[1], **report.per_user}
 
 
-WHAT = {each.__name__: each for each in (rows, columns, softmax, ials, filtered, members, lists)}
+WHAT = {each.__name__: each for each in (rows, clusters, columns, softmax, ials, filtered, members, lists)}
 
 if __name__ == "__main__":
     main()

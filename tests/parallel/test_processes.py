@@ -151,7 +151,7 @@ def computed(folder, what, processes, devices=1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("what", ["rows", "columns", "softmax"])
+@pytest.mark.parametrize("what", ["rows", "clusters", "columns", "softmax"])
 def test_losses_and_parameters_are_those_of_one_device(folder, what, processes):
     ours, arrays = computed(folder, what, processes)
     theirs, expected = computed(folder, what, 1)
@@ -162,7 +162,7 @@ def test_losses_and_parameters_are_those_of_one_device(folder, what, processes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["rows", "lists"])
+@pytest.mark.parametrize("what", ["rows", "clusters", "lists"])
 def test_four_processes_have_the_bits_of_four_devices_of_one(folder, what):
     ours, arrays = computed(folder, what, 4)
     theirs, expected = computed(folder, what, 1, devices=4)
