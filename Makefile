@@ -86,7 +86,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-data: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python $(PIP_INSTALL) -e '.[data,plot]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[data,plot,explore]'
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python

@@ -69,9 +69,11 @@ class SolvedFlags:
     """Options of a model that is solved.
 
     Attributes:
+      validate: measure the validation part; without it, the model is solved once, on both parts.
       refit: solve again on training and validation part, after the validation part was measured.
     """
 
+    validate: bool = True
     refit: bool = True
 
 
@@ -82,6 +84,7 @@ class TaskFlags(SolvedFlags):
     Attributes:
       loss: mse predicts ratings from the observed ones; by default all pairs are factorized, to rank.
       rating_scale: the lowest and the highest rating that there can be; by default the extremes of the training part.
+      validate: measure the validation part; without it, the model is solved once, on both parts.
       refit: solve again on training and validation part, after the validation part was measured.
     """
 
@@ -187,7 +190,8 @@ class Choices:
         if not self.trained:
             rated = getattr(flags, "loss", None) is not None
             loss: dict[str, Any] = {"loss": SquaredError(flags.rating_scale)} if rated else {}
-            return TrainingOptions(**{"refit": flags.refit, **loss, **refit}), values_of(flags)
+            unmeasured: dict[str, Any] = {} if flags.validate else {"validation": None}
+            return TrainingOptions(**{"refit": flags.refit, **loss, **unmeasured, **refit}), values_of(flags)
         made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
         if flags.regularizer == NONE:
             made["regularizer"] = None

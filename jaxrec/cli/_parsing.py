@@ -105,7 +105,10 @@ def parse(options: type[T], argv: Sequence[str], command: str, guide: Guide) -> 
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise JaxrecError(f"{_one_line(said.getvalue())}; see `jaxrec {command} --help`") from None
+        told = _one_line(said.getvalue())
+        if re.match(r"Unrecognized options: -[^- ]", told):
+            told += "; a value that begins with - is written behind its flag and =, as in --user=-ann"
+        raise JaxrecError(f"{told}; see `jaxrec {command} --help`") from None
     except AssertionError as error:  # tyro's own switches, such as those for shell completion
         raise JaxrecError(f"cannot make sense of {' '.join(argv)!r}: {error}") from None
 

@@ -203,7 +203,7 @@ def _write(world: _World, path: Path, names: list[str], group: int, text_ids: bo
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DataError(f"{path}: writing Parquet needs pyarrow; install it (pip install pyarrow)") from None
+        raise DataError(f"{path}: writing Parquet needs pyarrow; install it: pip install 'jaxrec[parquet]'") from None
     made: dict[str, Any] = {"rating": pyarrow.float32(), "timestamp": pyarrow.int64()}
     kinds = {name: made.get(name, pyarrow.string() if text_ids else pyarrow.int32()) for name in names}
     with (

@@ -101,7 +101,9 @@ def make_plan(
     elif len(split.valid):
         part, fitted_on = split.fitted, "train and valid"
     refit_on, refitted_on = None, ""
-    if options.refit == "all":
+    if options.refit == "all" and measuring is None and not is_trained(model):
+        part, fitted_on = split.whole, "all data"  # nothing would be learnt from a first solution
+    elif options.refit == "all":
         refit_on, refitted_on = split.whole, "all data"
     elif options.refit and measuring is not None:
         refit_on, refitted_on = split.fitted, "train and valid"

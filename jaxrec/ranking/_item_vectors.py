@@ -130,7 +130,7 @@ def item_space(train: Interactions, key: Key[Array, ""], *, rank: int = 64) -> I
         )
     wanted, rank = rank, min(rank, min(users, items) - 1)
     seed = tuple(np.asarray(jax.random.key_data(key)).ravel().tolist())
-    with work("item vectors"):
+    with work("item vectors, for distances and diversity"):
         _, s, vt = truncated_svd(biadjacency(train), rank, key)
         rows = np.asarray((vt * s[:, None]).T, np.float32)
     length = np.linalg.norm(rows, axis=1)

@@ -174,6 +174,10 @@ def test_tuples_and_switches_and_underscores():
         ("fit --tyro-print-completion x", "cannot make sense of"),
         ("evaluate", "Missing from jaxrec evaluate: RUN"),
         ("datasets x", "Unrecognized options: x"),
+        (
+            "recommend runs/x --user -ann",
+            "Unrecognized options: -ann; a value that begins with - is written .* as in --user=-ann",
+        ),
         ("doctor --jsn", "Unrecognized options: --jsn"),
     ],
 )

@@ -99,7 +99,7 @@ def test_fit_gives_what_python_gives(cli, ratings, tmp_path):
     users, items = np.repeat(data.users.ids, 3), np.tile(data.items.ids[:3], data.num_users)
     np.testing.assert_array_equal(jaxrec.predict(restored, users, items), jaxrec.predict(model, users, items))
     assert result.json["valid"] is None
-    assert result.json["config"]["fit"] == {"refit": True, "all_data": False}
+    assert result.json["config"]["fit"] == {"validate": True, "refit": True, "all_data": False}
 
 
 def test_a_split_in_the_order_of_the_file(cli, tmp_path):

@@ -388,3 +388,18 @@ def test_bad_options_of_0_1_raise(name):
     options, message = OLD[name]
     with pytest.warns(DeprecationWarning, match="0.1"), pytest.raises(JaxrecError, match=message):
         FitOptions(**options)
+
+
+def test_a_model_that_is_solved_for_use_and_not_measured_is_solved_once():
+    solved = []
+
+    class Counted(jaxrec.Popularity):
+        def solve(self, data, key):
+            solved.append(data.user.shape[0])
+            return super().solve(data, key)
+
+    split = jaxrec.split(middle(), "user_random", test=0.2, valid=0.2, key=jax.random.key(0))
+    fitted = jaxrec.fit(Counted(), split, validation=None, refit="all", key=jax.random.key(0))
+    assert solved == [len(split.whole)]
+    assert fitted.info["fitted_on"] == "all data"
+    assert fitted.info["valid"] == {}

@@ -154,7 +154,8 @@ def find_columns(
         elif given is not None:
             raise DataError(f"{where}: no column {short(str(given))!r} for the {role}; {have}")
         if at is None and role in required:
-            raise DataError(f"{where}: no column for the {role}; {have}; say which one it is")
+            example = f", for example columns={{{role!r}: {short(names[0])!r}}}" if names and "user" in required else ""
+            raise DataError(f"{where}: no column for the {role}; {have}; say which one it is{example}")
         if at is None:
             continue
         if at in found.values():

@@ -105,7 +105,7 @@ class Catalog:
         """
         at = self.model.items.find(name)
         if at < 0:
-            raise Refused(f"there is no item with the id {shown(name)}; /api/items?q= finds ids by title", 404)
+            raise Refused(f"there is no item with the id {shown(name)}; /api/items?q= finds items by title or id", 404)
         return at
 
     def places(self, names: Sequence[str]) -> np.ndarray:

@@ -81,7 +81,12 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         # the header
         ("user,item,user\n1,2,3\n", {}, "FILE:1: column 'user' occurs more than once; rename one of them"),
         ("user,item,rating,rating\n1,2,3,4\n", {}, "FILE:1: column 'rating' occurs more than once"),
-        ("who,item\na,2\n", {}, "FILE:1: no column for the user; the columns are 'who', 'item'; say which one it is"),
+        (
+            "who,item\na,2\n",
+            {},
+            "FILE:1: no column for the user; the columns are 'who', 'item'; say which one it is, for example "
+            "columns={'user': 'who'}",
+        ),
         (
             GOOD,
             {"columns": {"user": "id"}},
