@@ -143,6 +143,8 @@ def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:
         raise DataError(f"the list of user {user!r} is {_short(listed)}; pass a list of items, the best first")
+    if isinstance(listed, (set, frozenset)):
+        raise DataError(f"the list of user {user!r} is a set, which has no order; pass a list, the best first")
     kind = getattr(getattr(listed, "dtype", None), "kind", "")
     if hasattr(listed, "to_dict") and kind == "f":  # a series of scores by item
         raise DataError(f"the list of user {user!r} is a series of fractions; pass its items, or series.to_dict()")

@@ -120,6 +120,7 @@ def test_scores_in_mappings_order_the_items(tmp_path):
 MAPPINGS = {
     "a text": ({"a": "xyz"}, "the list of user 'a' is 'xyz'; pass a list of items"),
     "one item": ({"a": 7}, "the list of user 'a' is 7"),
+    "a set": ({"a": {"z", "x"}}, "the list of user 'a' is a set, which has no order; pass a list, the best first"),
     "some scores": ({"a": ["x"], "b": [("z", 0.1), ("x", 0.9)]}, "items with a score and items without"),
     "no score": ({"a": {"x": None, "z": 0.9}}, "score is None in item 'x' of user 'a'"),
     "series": (
