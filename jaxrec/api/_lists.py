@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._list_order import Order, find_order
+from jaxrec.api._list_order import Order, find_order, mostly_numbers
 from jaxrec.api._recommend import Recommendations
 from jaxrec.data._ids import as_ids, factorize
 from jaxrec.data.reading._columns import find_columns
@@ -173,8 +173,7 @@ def rows_of_frame(frame: Any, order: str | None, where: str) -> Rows:
     def numeric(at: int) -> bool:
         values = columns[at]
         if values.dtype.kind in "OTU":
-            there = [one for one in values.tolist() if not _is_gap(one)]
-            return bool(there) and all(_as_number(one) is not None for one in there)
+            return mostly_numbers([one if isinstance(one, str) else f"{_as_number(one)}" for one in values.tolist()])
         if names[at].lower() in _ROW_NUMBERS and np.array_equal(values, np.arange(len(values)) + values[:1]):
             return False
         return values.dtype.kind in "iuf"
@@ -243,12 +242,6 @@ def _as_number(value: Any) -> float | None:
         return float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _is_gap(value: Any) -> bool:
-    """Whether a cell of a frame is empty: None, NaN, "", or pandas' own missing values."""
-    gap = value is None or (isinstance(value, float) and value != value)
-    return gap or (isinstance(value, str) and not value.strip()) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def collected(frame: Any) -> Any:
