@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.data._row_columns import as_array
 from jaxrec.data._texts import text_array
 from jaxrec.errors import DataError, UnknownIdError
 
@@ -66,7 +67,7 @@ def _array(values: Any, name: str) -> np.ndarray:
         kind = "mapping" if isinstance(values, Mapping) else "single text"
         raise DataError(f"{name} is the {kind} {_short(values)}; pass a sequence with one id per interaction")
     if hasattr(values, "__array__"):
-        values = np.asarray(values)
+        values = as_array(values, f"{name} id")
         if values.dtype.kind not in "OT" or values.ndim != 1:
             return values
     try:

@@ -52,6 +52,7 @@ def test_bytes_and_frames_of_strings_are_texts():
         (np.zeros((2, 2), dtype=int), r"user ids must be one-dimensional, got shape \(2, 2\)"),
         (np.array([1 + 2j]), "user ids have dtype complex128"),
         (np.array([True]), "user ids have dtype bool"),
+        (np.ma.array([1, 2], mask=[False, True]), "user id at position 1 is masked"),
     ],
 )
 def test_what_is_no_id_is_refused(values, message):
