@@ -20,6 +20,7 @@ _RATINGS = ("rating", "ratings", "stars", "overall")  # a system may write its p
 _TRUTHS = ("rui", "truerating", "trueratings", "actual", "actualrating", "label", "labels", "target", "truth", "ytrue")
 _TIMES = ("timestamp", "time", "ts", "unixtime", "unixreviewtime")
 _ROWS = "rows"
+_ROW_NUMBERS = ("", "index", "unnamed: 0", "__index_level_0__")
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+[.]?([eE][+-]?[0-9]+)?( ?%|/[0-9]+)?")
 _SUFFIXES = {":ascending": True, ":descending": False}
 
@@ -54,6 +55,18 @@ def mostly_numbers(texts: Sequence[str]) -> bool:
     """
     there = [text for text in map(str.strip, texts) if text and not is_absent(text.encode("utf-8", "replace"))]
     return 2 * sum(_NUMBER.fullmatch(text) is not None for text in there) > len(there)
+
+
+def counts_rows(name: str, values: Sequence[object]) -> bool:
+    """Whether a column counts the rows, as the index of a frame does in a file that was made of it.
+
+    >>> counts_rows("Unnamed: 0", ["0", "1", "2"]), counts_rows("", [3, 4]), counts_rows("index", ["7", "3"])
+    (True, True, False)
+    """
+    if name.lower() not in _ROW_NUMBERS:
+        return False
+    first = str(values[0]) if len(values) else ""
+    return first.isdecimal() and list(map(str, values)) == [str(int(first) + at) for at in range(len(values))]
 
 
 def find_order(

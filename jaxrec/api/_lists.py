@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._list_order import Order, find_order, mostly_numbers
+from jaxrec.api._list_order import Order, counts_rows, find_order, mostly_numbers
 from jaxrec.api._recommend import Recommendations
 from jaxrec.data._ids import as_ids, factorize
 from jaxrec.data.reading._columns import find_columns
@@ -18,8 +18,6 @@ from jaxrec.errors import DataError, JaxrecError, MismatchError
 
 Form = Literal["long", "wide"] | None
 """Of a file: one item a line ("long"), or a user and all their items a line ("wide"); None finds it."""
-
-_ROW_NUMBERS = ("", "index", "unnamed: 0", "__index_level_0__")
 
 
 class Rows(NamedTuple):
@@ -173,10 +171,8 @@ def rows_of_frame(frame: Any, order: str | None, where: str) -> Rows:
     def numeric(at: int) -> bool:
         values = columns[at]
         if values.dtype.kind in "OTU":
-            return mostly_numbers([one if isinstance(one, str) else f"{_as_number(one)}" for one in values.tolist()])
-        if names[at].lower() in _ROW_NUMBERS and np.array_equal(values, np.arange(len(values)) + values[:1]):
-            return False
-        return values.dtype.kind in "iuf"
+            return mostly_numbers(as_cells(values))
+        return values.dtype.kind in "iuf" and not counts_rows(names[at], values.tolist())
 
     chosen = find_order(names, list(found.values()), numeric, order, where)
     ids = [as_ids(columns[found[role]], role) for role in ("user", "item")]
@@ -230,6 +226,15 @@ def finite(values: Sequence[Any] | np.ndarray, name: str, place: Callable[[int],
         at = int(bad[0])
         raise DataError(f"{where}: {name} is {_short(array[at])} in {place(at)}; every row needs a finite number")
     return out
+
+
+def as_cells(values: np.ndarray) -> list[str]:
+    """The values of a column of objects as cells of a file: texts, numbers, and "None" for all else.
+
+    >>> as_cells(np.array(["0,5", 2, None, (1,)], object))
+    ['0,5', '2.0', 'None', 'None']
+    """
+    return [one if isinstance(one, str) else str(_as_number(one)) for one in values.tolist()]
 
 
 def _as_number(value: Any) -> float | None:
