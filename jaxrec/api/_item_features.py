@@ -11,8 +11,11 @@ import numpy as np
 
 from jaxrec.api._cells import existing, first_bytes, is_number, layout_of, rows_of_cells
 from jaxrec.api._list_files import parquet_frame
-from jaxrec.api._lists import collected, column_labels
+from jaxrec.api._list_order import counts_rows, mostly_numbers
+from jaxrec.api._lists import as_cells, collected, column_labels
 from jaxrec.data._ids import IdMap, as_ids
+from jaxrec.data._row_columns import as_array
+from jaxrec.data._texts import short
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.ranking._item_vectors import ItemSpace, feature_space
@@ -107,17 +110,17 @@ def read_features(path: pathlib.Path) -> tuple[list[Any], np.ndarray, list[str]]
         rows.append(row)
     taken, columns = [], []
     for place in range(len(names)):
-        good = [is_number(row.cells[place]) for row in rows]
-        if place == at or 2 * sum(good) <= len(good):
+        cells = [row.cells[place] for row in rows]
+        if place == at or counts_rows(names[place], cells) or not mostly_numbers(cells):
             continue  # a column of texts, a few of which may look like numbers
-        if not all(good):
+        if not all(good := list(map(is_number, cells))):
             row = rows[good.index(False)]
             raise DataError(
                 f"{path}:{row.line}: {names[place]} is {row.cells[place][:40]!r}, no number; correct the cell, or "
                 "leave the item or the column out"
             )
         taken.append(names[place])
-        columns.append(np.array([float(row.cells[place]) for row in rows], np.float32))
+        columns.append(np.array(list(map(float, cells)), np.float32))
     if not taken:
         raise DataError(f"{path}: no column of numbers beside the item; the columns are {', '.join(names[:6])}")
     return [row.cells[at] for row in rows], np.stack(columns, axis=1), taken
@@ -139,6 +142,14 @@ def _of_frame(frame: Any, where: str) -> tuple[list[Any], np.ndarray, list[str]]
     assert at is not None
     ids = as_ids(np.asarray(frame[labels[at]]), "item").tolist()
     columns = {name: np.asarray(frame[labels[place]]) for place, name in enumerate(names) if place != at}
+    columns = {name: column for name, column in columns.items() if not counts_rows(name, column.tolist())}
+    for name, column in columns.items():
+        if column.dtype.kind in "OTU" and mostly_numbers(as_cells(column)):
+            first = column.tolist()[0]
+            raise DataError(
+                f"{where}: {name} holds numbers as {type(first).__name__}, such as {short(repr(first))}; make its "
+                "dtype one of numbers, or leave the column out"
+            )
     columns = {name: column for name, column in columns.items() if column.dtype.kind in "fiub"}
     if not columns:
         raise DataError(f"{where} has no column of numbers beside the item")
@@ -153,13 +164,19 @@ def _of_frame(frame: Any, where: str) -> tuple[list[Any], np.ndarray, list[str]]
 
 
 def _of_vectors(features: Mapping[Any, Any]) -> np.ndarray:
-    lengths = {len(vector) for vector in features.values()}
-    if len(lengths) > 1:
-        raise MismatchError(f"item_features has vectors of different lengths, {sorted(lengths)}")
     try:
-        vectors = np.array([np.asarray(vector, np.float32) for vector in features.values()])
+        each = [as_array(vector, "item_features").astype(np.float32) for vector in features.values()]
     except (TypeError, ValueError) as error:
         raise DataError(f"item_features has a vector that is no list of numbers ({error})") from None
+    odd = next((item for item, vector in zip(features, each, strict=True) if vector.ndim != 1), None)
+    if odd is not None:
+        raise DataError(
+            f"item_features has {short(repr(features[odd]))} for item {odd!r}; pass a list of numbers for each item"
+        )
+    lengths = {len(vector) for vector in each}
+    if len(lengths) > 1:
+        raise MismatchError(f"item_features has vectors of different lengths, {sorted(lengths)}")
+    vectors = np.array(each)
     if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
         raise DataError(
             f"item_features: the vector of item {list(features)[bad[0]]!r} is not finite; leave the item out"

@@ -23,7 +23,7 @@ from jaxrec.api._cells import (
     layout_of,
     rows_of_cells,
 )
-from jaxrec.api._list_order import find_order
+from jaxrec.api._list_order import counts_rows, find_order, mostly_numbers
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.data.reading._text_parsing import parse_integers, parse_numbers
@@ -376,8 +376,4 @@ def _numbers(block: Block, place: int, width: int, name: str) -> np.ndarray:
 
 def _numeric(name: str, place: int, sample: Sequence[Row]) -> bool:
     cells = [row.cells[place] for row in sample if place < len(row.cells)]
-    there = [cell for cell in cells if cell]
-    counted = [str(int(cells[0]) + at) for at in range(len(cells))] if cells and cells[0].isdecimal() else None
-    if name.lower() in ("", "index", "unnamed: 0") and cells == counted:
-        return False
-    return bool(there) and all(map(is_number, there))
+    return mostly_numbers(cells) and not counts_rows(name, cells)

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 
+from jaxrec.data._notes import is_absent
 from jaxrec.errors import DataError
 
 # Names in lower case without spaces and punctuation.
@@ -19,6 +20,8 @@ _RATINGS = ("rating", "ratings", "stars", "overall")  # a system may write its p
 _TRUTHS = ("rui", "truerating", "trueratings", "actual", "actualrating", "label", "labels", "target", "truth", "ytrue")
 _TIMES = ("timestamp", "time", "ts", "unixtime", "unixreviewtime")
 _ROWS = "rows"
+_ROW_NUMBERS = ("", "index", "unnamed: 0", "__index_level_0__")
+_NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+[.]?([eE][+-]?[0-9]+)?( ?%|/[0-9]+)?")
 _SUFFIXES = {":ascending": True, ":descending": False}
 
 
@@ -42,6 +45,30 @@ class Order:
     told: str
 
 
+def mostly_numbers(texts: Sequence[str]) -> bool:
+    """Whether more than half of some cells are numbers in any usual form, so that one that is none hides no score.
+
+    Empty cells and words for a missing value do not count.
+
+    >>> mostly_numbers(["0,5", "n/a", ""]), mostly_numbers(["12%", "-3", "?"]), mostly_numbers(["300", "Heat"])
+    (True, True, False)
+    """
+    there = [text for text in map(str.strip, texts) if text and not is_absent(text.encode("utf-8", "replace"))]
+    return 2 * sum(_NUMBER.fullmatch(text) is not None for text in there) > len(there)
+
+
+def counts_rows(name: str, values: Sequence[object]) -> bool:
+    """Whether a column counts the rows, as the index of a frame does in a file that was made of it.
+
+    >>> counts_rows("Unnamed: 0", ["0", "1", "2"]), counts_rows("", [3, 4]), counts_rows("index", ["7", "3"])
+    (True, True, False)
+    """
+    if name.lower() not in _ROW_NUMBERS:
+        return False
+    first = str(values[0]) if len(values) else ""
+    return first.isdecimal() and list(map(str, values)) == [str(int(first) + at) for at in range(len(values))]
+
+
 def find_order(
     names: Sequence[str], taken: Sequence[int], numeric: Callable[[int], bool], asked: str | None, where: str
 ) -> Order:
@@ -50,7 +77,7 @@ def find_order(
     Args:
       names: of all columns, in order.
       taken: the places of the user and the item.
-      numeric: whether the column at a place holds numbers alone.
+      numeric: whether the column at a place holds numbers, see `mostly_numbers`.
       asked: the caller's choice: a name, with ":ascending" or ":descending" behind it if need be, or "rows" for the
         order of the rows; None to look for a known name.
       where: what the table is, the start of each message.

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._list_order import Order, find_order
+from jaxrec.api._list_order import Order, counts_rows, find_order, mostly_numbers
 from jaxrec.api._recommend import Recommendations
 from jaxrec.data._ids import as_ids, factorize
 from jaxrec.data.reading._columns import find_columns
@@ -18,8 +18,6 @@ from jaxrec.errors import DataError, JaxrecError, MismatchError
 
 Form = Literal["long", "wide"] | None
 """Of a file: one item a line ("long"), or a user and all their items a line ("wide"); None finds it."""
-
-_ROW_NUMBERS = ("", "index", "unnamed: 0", "__index_level_0__")
 
 
 class Rows(NamedTuple):
@@ -143,6 +141,8 @@ def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
         return list(listed), list(listed.values())
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable) or getattr(listed, "ndim", 1) == 0:
         raise DataError(f"the list of user {user!r} is {_short(listed)}; pass a list of items, the best first")
+    if isinstance(listed, (set, frozenset)):
+        raise DataError(f"the list of user {user!r} is a set, which has no order; pass a list, the best first")
     kind = getattr(getattr(listed, "dtype", None), "kind", "")
     if hasattr(listed, "to_dict") and kind == "f":  # a series of scores by item
         raise DataError(f"the list of user {user!r} is a series of fractions; pass its items, or series.to_dict()")
@@ -171,11 +171,8 @@ def rows_of_frame(frame: Any, order: str | None, where: str) -> Rows:
     def numeric(at: int) -> bool:
         values = columns[at]
         if values.dtype.kind in "OTU":
-            there = [one for one in values.tolist() if not _is_gap(one)]
-            return bool(there) and all(_as_number(one) is not None for one in there)
-        if names[at].lower() in _ROW_NUMBERS and np.array_equal(values, np.arange(len(values)) + values[:1]):
-            return False
-        return values.dtype.kind in "iuf"
+            return mostly_numbers(as_cells(values))
+        return values.dtype.kind in "iuf" and not counts_rows(names[at], values.tolist())
 
     chosen = find_order(names, list(found.values()), numeric, order, where)
     ids = [as_ids(columns[found[role]], role) for role in ("user", "item")]
@@ -231,6 +228,15 @@ def finite(values: Sequence[Any] | np.ndarray, name: str, place: Callable[[int],
     return out
 
 
+def as_cells(values: np.ndarray) -> list[str]:
+    """The values of a column of objects as cells of a file: texts, numbers, and "None" for all else.
+
+    >>> as_cells(np.array(["0,5", 2, None, (1,)], object))
+    ['0,5', '2.0', 'None', 'None']
+    """
+    return [one if isinstance(one, str) else str(_as_number(one)) for one in values.tolist()]
+
+
 def _as_number(value: Any) -> float | None:
     """A number or the text of one as a float; None for all else."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Number, str)):
@@ -241,12 +247,6 @@ def _as_number(value: Any) -> float | None:
         return float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _is_gap(value: Any) -> bool:
-    """Whether a cell of a frame is empty: None, NaN, "", or pandas' own missing values."""
-    gap = value is None or (isinstance(value, float) and value != value)
-    return gap or (isinstance(value, str) and not value.strip()) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def collected(frame: Any) -> Any:

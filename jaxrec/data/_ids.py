@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.data._row_columns import as_array
 from jaxrec.data._texts import text_array
 from jaxrec.errors import DataError, UnknownIdError
 
@@ -48,13 +49,15 @@ def as_ids(values: Any, name: str, first: int = 0) -> np.ndarray:
         except UnicodeDecodeError as error:
             raise DataError(f"{name} ids of bytes are not UTF-8 ({error}); decode them to strings") from None
     if array.dtype.kind == "f":
-        array = array.astype(np.float64)
-        bad = ~np.isfinite(array) | (array != np.floor(array)) | (np.abs(array) > 2**53)
+        digits = np.finfo(array.dtype).nmant + 1  # below 2 to this power every whole number has a value of its own
+        bad = ~np.isfinite(array) | (array != np.floor(array)) | (np.abs(array) >= 2.0**digits)
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
+            why = "is not a whole number"
+            if np.isfinite(array[at]) and array[at] == np.floor(array[at]):
+                why = f"is 2^{digits} or more, where {array.dtype} has one value for several ids"
             raise DataError(
-                f"{name} id {float(array[at])} at position {first + at} is not a whole number; "
-                "pass integers or strings without gaps"
+                f"{name} id {float(array[at])} at position {first + at} {why}; pass integers or strings without gaps"
             )
         return array.astype(np.int64)
     raise DataError(f"{name} ids have dtype {array.dtype}; pass integers or strings")
@@ -66,7 +69,7 @@ def _array(values: Any, name: str) -> np.ndarray:
         kind = "mapping" if isinstance(values, Mapping) else "single text"
         raise DataError(f"{name} is the {kind} {_short(values)}; pass a sequence with one id per interaction")
     if hasattr(values, "__array__"):
-        values = np.asarray(values)
+        values = as_array(values, f"{name} id")
         if values.dtype.kind not in "OT" or values.ndim != 1:
             return values
     try:

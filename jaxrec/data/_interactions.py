@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
+from jaxrec.data._notes import absent_ids
 from jaxrec.data._row_columns import as_array, check_dates, check_index, check_rating, check_timestamp
 from jaxrec.data._texts import as_texts, is_text
 from jaxrec.data._times import check_unit
@@ -139,7 +140,8 @@ class Interactions:
         """
         user_ids, user_index = factorize(as_ids(user, "user"))
         item_ids, item_index = factorize(as_ids(item, "item"))
-        columns, notes = {}, []
+        notes = [note for ids, role in ((user_ids, "user"), (item_ids, "item")) for note in absent_ids(ids, role)]
+        columns = {}
         given = {"title": titles, **_mapping(item_columns or {}, "item_columns", "name to mapping")}
         for name, values in given.items():
             if values is not None:

@@ -11,11 +11,14 @@ from jaxrec.errors import DataError
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
-    """Make an array of values, or refuse them.
+    """Make an array of values, or refuse them: rows of different lengths, and a NumPy mask, which would be lost.
 
     >>> as_array([1, 2], "user")
     array([1, 2])
     """
+    if np.ma.is_masked(values):
+        at = int(np.flatnonzero(np.ma.getmaskarray(values))[0])
+        raise DataError(f"{name} at position {at} is masked; leave the rows that are masked out of all columns")
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:  # rows of different lengths

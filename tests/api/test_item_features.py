@@ -1,5 +1,7 @@
 """Features of items: ids as they are written, one row an item, numbers or a refusal."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas
 import pytest
@@ -28,6 +30,8 @@ def test_the_columns_of_numbers_are_taken_and_named(tmp_path):
 REFUSED = {
     "a word": ("item,x\n007,1\n008,n/a\n7,2\n", ":3: x is 'n/a', no number; correct the cell"),
     "empty": ("item,x\n007,1\n008,\n7,2\n", ":3: x is '', no number"),
+    "decimal comma": ("item;x\n007;1,5\n008;2,5\n7;2\n", ":2: x is '1,5', no number"),
+    "percent": ("item,x\n007,10%\n008,20%\n7,90%\n", ":2: x is '10%', no number"),
     "twice": ("item,x\n007,1\n008,2\n007,3\n", "item '007' twice; keep one row for each item"),
     "no item": ("item,x\n007,1\n,2\n", ":3: the item is missing"),
     "no numbers": ("item,x\n007,a\n", "no column of numbers beside the item"),
@@ -41,6 +45,30 @@ def test_what_could_mislead_is_refused(name, tmp_path):
     text, message = REFUSED[name]
     with pytest.raises(DataError, match=message):
         space_of(file(tmp_path, text), ITEMS)
+
+
+def test_the_numbers_of_rows_are_no_feature(tmp_path):
+    frame = pandas.DataFrame({"item": ["007", "008", "7"], "x": [1.5, -1, 0]})
+    frame.to_csv(tmp_path / "features.csv")  # with the numbers of the rows in a first column without a name
+    assert read_features(tmp_path / "features.csv")[2] == ["x"]
+    frame.reset_index().to_parquet(tmp_path / "features.parquet")
+    assert read_features(tmp_path / "features.parquet")[2] == ["x"]
+    frame.assign(index=[3, 1, 2]).to_csv(tmp_path / "features.csv", index=False)
+    assert read_features(tmp_path / "features.csv")[2] == ["x", "index"]
+
+
+@pytest.mark.parametrize("values", [["1990", "2000"], ["1,5", "n/a"], [Decimal(1), None]])
+def test_numbers_as_text_are_not_left_out_of_a_frame_in_silence(values):
+    with pytest.raises(DataError, match=r"item_features: year holds numbers as .*; make its dtype one of numbers"):
+        space_of(pandas.DataFrame({"item": ["007", "008"], "x": [1.0, 2.0], "year": values}), ITEMS)
+
+
+@pytest.mark.parametrize("vector", [1990, None, "abc", [[1.0, 2.0]], np.ma.array([1.0, 2.0], mask=[False, True])])
+def test_what_is_no_vector_is_refused(vector):
+    with pytest.raises(
+        DataError, match=r"item_features has .* for item '007'; pass a list|is no list of numbers|masked"
+    ):
+        space_of({"007": vector, "008": [1.0, 2.0]}, ITEMS)
 
 
 def test_frames_and_mappings_are_refused_alike():

@@ -56,6 +56,12 @@ REFUSED = {
         "'svd' holds numbers and is no known score; pass order='svd', or order='rows'",
     ),
     "numbers as text": ({"svd": list(map(str, BEST_LAST))}, "'svd' holds numbers and is no known score"),
+    **{
+        f"unknown score, {value!r} in it": ({"svd": [value, "0.2", "0.9", "0.1", "0.2", "0.9"]}, "'svd' holds numbers")
+        for value in ("n/a", "?", "", None)
+    },
+    "percent": ({"svd": ["10%", "20%", "90%"] * 2}, "'svd' holds numbers and is no known score"),
+    "comma before decimals": ({"svd": ["0,1", "0,2", "0,9"] * 2}, "'svd' holds numbers and is no known score"),
     "rating beside it": ({"rating": BEST_LAST, "svd": BEST_LAST}, "no known score, beside 'rating'; pass order='svd'"),
     "times alone": ({"timestamp": range(6)}, "'timestamp' holds numbers"),
     "the truth alone": ({"label": [0, 0, 1, 0, 0, 1]}, "'label' is what users gave; pass order='label'"),
@@ -120,6 +126,7 @@ def test_scores_in_mappings_order_the_items(tmp_path):
 MAPPINGS = {
     "a text": ({"a": "xyz"}, "the list of user 'a' is 'xyz'; pass a list of items"),
     "one item": ({"a": 7}, "the list of user 'a' is 7"),
+    "a set": ({"a": {"z", "x"}}, "the list of user 'a' is a set, which has no order; pass a list, the best first"),
     "some scores": ({"a": ["x"], "b": [("z", 0.1), ("x", 0.9)]}, "items with a score and items without"),
     "no score": ({"a": {"x": None, "z": 0.9}}, "score is None in item 'x' of user 'a'"),
     "series": (
@@ -149,6 +156,9 @@ FILES = {
     "empty": ("", "the file is empty"),
     "one column": ("a\nb\n", ":1: one column only, 'a'"),
     "unknown score": (f"user,item,svd\n{TEXT}", "'svd' holds numbers and is no known score; pass order='svd'"),
+    "unknown score, one cell of it": ("user,item,svd\na,x,.1\na,y,n/a\na,z,.9\n", "'svd' holds numbers"),
+    "unknown score in percent": ("user,item,svd\na,x,10%\na,y,20%\na,z,90%\n", "'svd' holds numbers"),
+    "unknown score, decimal comma": ("user;item;svd\na;x;0,1\na;z;0,9\n", "'svd' holds numbers"),
     "ranks without a header": (
         "a\tx\t2\na\tz\t1\nb\tx\t1\n",
         "counts the rows of each user, as ranks do; pass order='col",

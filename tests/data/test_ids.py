@@ -52,6 +52,10 @@ def test_bytes_and_frames_of_strings_are_texts():
         (np.zeros((2, 2), dtype=int), r"user ids must be one-dimensional, got shape \(2, 2\)"),
         (np.array([1 + 2j]), "user ids have dtype complex128"),
         (np.array([True]), "user ids have dtype bool"),
+        (np.array([16_777_217], np.float32), r"user id 16777216.0 at position 0 is 2\^24 or more, where float32"),
+        (np.array([2050], np.float16), r"user id 2050.0 at position 0 is 2\^11 or more, where float16"),
+        ([2.0**54], r"is 2\^53 or more, where float64 has one value for several ids; pass integers"),
+        (np.ma.array([1, 2], mask=[False, True]), "user id at position 1 is masked"),
     ],
 )
 def test_what_is_no_id_is_refused(values, message):

@@ -87,6 +87,11 @@ def test_titles_and_columns_follow_their_items():
             {"timestamp": np.array(["2020-01-01", "NaT", "2020-01-01"], "datetime64[s]")},
             r"position 1 is missing \(NaT\)",
         ),
+        (
+            {"rating": np.ma.array([5, 1, 2], mask=[False, True, False])},
+            "rating at position 1 is masked; leave the rows that are masked out of all columns",
+        ),
+        ({"timestamp": np.ma.array([1, 2, 3], mask=[False, False, True])}, "timestamp at position 2 is masked"),
         ({"part": [0, 3, 0]}, r"part index 3 at position 1 is outside 0\.\.2"),
         ({"part": [0, 1]}, "part has 2 entries and user has 3"),
         ({"titles": ["a", "b"]}, r"item column 'title' has shape \(2,\), expected \(3,\)"),

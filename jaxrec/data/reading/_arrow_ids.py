@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data._ids import as_ids
+from jaxrec.data._notes import is_absent
 from jaxrec.data._texts import is_wide, text_array
 from jaxrec.data.reading._growing import Growing
-from jaxrec.data.reading._notes import is_absent
 from jaxrec.errors import DataError
 
 _FEWEST = 1 << 18  # ids that wait until they are looked up among those that are known

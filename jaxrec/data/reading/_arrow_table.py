@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._notes import absent_ids
 from jaxrec.data._texts import short
 from jaxrec.data.reading._arrow_ids import Ids, Titles, absent_of
 from jaxrec.data.reading._arrow_values import (
@@ -23,7 +24,6 @@ from jaxrec.data.reading._arrow_values import (
     WholeTimes,
 )
 from jaxrec.data.reading._growing import CHUNK, Store, growing_columns
-from jaxrec.data.reading._notes import absent_ids
 from jaxrec.errors import DataError
 
 _BUFFER = 1 << 20  # bytes of a column that are read ahead, however long its row group is

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxrec.data._notes import low_count
 from jaxrec.data._row_columns import check_rating, check_timestamp
 from jaxrec.data._times import UNIT_NAMES, UNITS, decimal_unit, furthest, scaled
 from jaxrec.data.reading._arrow_ids import Gaps
 from jaxrec.data.reading._dates import fine_unit, in_unit_of, parse_texts
 from jaxrec.data.reading._frames import decimals_of_floats, finite_times, no_times
 from jaxrec.data.reading._growing import Growing, Store
-from jaxrec.data.reading._notes import low_count
 from jaxrec.data.reading._values import Times
 from jaxrec.errors import DataError
 

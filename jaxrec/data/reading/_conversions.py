@@ -13,6 +13,8 @@ from jaxrec.data._interactions import Interactions, check_dates, check_interacti
 from jaxrec.data._pairs import pair_codes
 from jaxrec.errors import DataError
 
+_MANY = 1 << 27  # rows or columns whose numbers take 1 GB; most of them without an entry are no catalog
+
 
 def from_scipy(
     matrix: Any,
@@ -39,7 +41,8 @@ def from_scipy(
       The interactions, by row and then by column.
 
     Raises:
-      DataError: no sparse matrix, one of another rank, values that are not finite real numbers, ids that do not fit.
+      DataError: no sparse matrix, one of another rank, values that are not finite real numbers, ids that do not fit, or
+        more than 134 million rows or columns of which most have no entry, so that they are ids.
 
     >>> import scipy.sparse
     >>> data = from_scipy(scipy.sparse.csr_array([[5, 0, 3], [0, 0, 0]]), users=["ann", "bo"])
@@ -51,11 +54,16 @@ def from_scipy(
             f"matrix is of type {type(matrix).__name__} with shape {getattr(matrix, 'shape', None)}; pass a scipy "
             "sparse matrix [users, items], for example scipy.sparse.csr_array(matrix)"
         )
-    for side, size in zip(("user", "item"), matrix.shape, strict=True):
-        if size > np.iinfo(np.int32).max:  # told before ids of this size are made
+    for side, size, ids in zip(("user", "item"), matrix.shape, (users, items), strict=True):
+        why = ""  # told before ids of this size are made
+        if size > np.iinfo(np.int32).max:
+            why = f"{size:,} {side}s do not fit in int32 indices"
+        elif size > _MANY and size > 2 * matrix.nnz and ids is None:
+            why = f"most of {size:,} {side}s have none of its {matrix.nnz:,} entries"
+        if why:
             raise DataError(
-                f"matrix has shape {matrix.shape}, and {size:,} {side}s do not fit in int32 indices; where its rows or "
-                "columns are ids, pass these: jaxrec.from_arrays(matrix.row, matrix.col, matrix.data) of a COO matrix"
+                f"matrix has shape {matrix.shape}, and {why}; where its rows or columns are ids, pass these: "
+                "jaxrec.from_arrays(matrix.row, matrix.col, matrix.data) of a COO matrix"
             )
     stored = matrix.nnz
     if matrix.dtype.kind not in "biuf":

@@ -12,11 +12,11 @@ import numpy as np
 from jaxrec._moved import old_name
 from jaxrec.data._ids import IdMap, as_ids, factorize
 from jaxrec.data._interactions import Interactions, check_interactions, check_rating
+from jaxrec.data._notes import absent_ids, is_absent, low_ratings
 from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, finest, of_decimals
 from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
 from jaxrec.data.reading._dates import in_finest_unit, parse_texts
-from jaxrec.data.reading._notes import absent_ids, is_absent, low_ratings
 from jaxrec.errors import DataError
 
 PART_NAMES = ("train", "valid", "test")
@@ -167,7 +167,7 @@ def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarra
     Where there may be no gaps, a missing value is refused with its row.
     """
     series = frame[label]
-    missing = None
+    missing = np.ma.getmaskarray(series) if isinstance(series, np.ma.MaskedArray) else None
     for name in ("isna", "is_null"):  # pandas; polars and Arrow
         if hasattr(series, name):
             missing = np.asarray(getattr(series, name)(), dtype=bool)

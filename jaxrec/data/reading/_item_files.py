@@ -112,6 +112,18 @@ def _typed(values: Sequence[str]) -> np.ndarray:
     return text_array(values)
 
 
+def _refuse_stray(row: list[str], delimiter: str, known: set[str], where: str) -> None:
+    """Refuse a value over several lines of which one begins with the id of an item, as a row does."""
+    for value in row:
+        for line in value.split("\n")[1:]:
+            item, mark, _ = line.partition(delimiter)
+            if mark and item.strip().strip('"') in known:
+                raise DataError(
+                    f"{where}: quotes that enclose several lines, {short(value)!r}, of which one begins with the item "
+                    f"{short(item)!r}; correct the quotes"
+                )
+
+
 def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str], list[list[str]], list[str]]:
     """The names of the columns (the item first, "title" for the title), the rows, and notes."""
     name = path.name.removesuffix(".gz")
@@ -216,6 +228,8 @@ def _delimited(
             if row and any(row):
                 if len(row) != len(header):
                     raise DataError(f"{path}:{line}: {len(row)} columns, expected {len(header)}")
+                if found["item"] == 0 and reader.line_num > line:
+                    _refuse_stray(row, delimiter, known, f"{path}:{line}")
                 rows.append(["" if row[at] == _NO_GENRES else row[at].strip() for at in order])
             line = reader.line_num + 1
     except csv.Error as error:

@@ -18,6 +18,7 @@ _RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+.*)?|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}( [0-9:.]+)?")
+_OF_IDS = "-_.@/#+\"'()[]{}"  # which separate parts of an id, or enclose it, more often than columns
 _WHOLE = re.compile(r"-?[0-9]+")
 
 
@@ -139,6 +140,8 @@ def find_delimiter(lines: Sequence[str], where: str, decimal: str | None = None)
     """
     present = [mark for mark in DELIMITERS if mark in lines[0]]
     fits = {mark: width for mark in present if (width := common_width(lines, mark)) > 1}
+    if "," in fits:
+        fits |= {mark: common_width(lines, mark) for mark in _unusual(lines[0]) if _may_separate(lines, mark)}
     if decimal == "," and len(fits) > 1:
         fits.pop(",", None)
     for mark in ("\t", "::"):
@@ -158,6 +161,19 @@ def find_delimiter(lines: Sequence[str], where: str, decimal: str | None = None)
         f"{where}: {first!r} gives {fits[first]} columns and {other!r} {fits[other]}; state {told} or "
         f"delimiter={first!r}"
     )
+
+
+def _unusual(line: str) -> list[str]:
+    """What no file of `DELIMITERS` has between its columns, and a file with a decimal comma may have."""
+    marks = dict.fromkeys(one for one in line if not one.isalnum() and not one.isspace() and one not in _OF_IDS)
+    return [*(mark for mark in marks if mark not in DELIMITERS), ", "]
+
+
+def _may_separate(lines: Sequence[str], mark: str) -> bool:
+    """Whether lines split at `mark` are a user, an item and numbers with a decimal comma, and no ids as urn:user:7."""
+    if common_width(lines, mark) < 3 or not _commas_are_decimal(lines, mark):
+        return False
+    return len(lines) == 1 or len({tuple(split_line(line, Layout(mark))[:2]) for line in lines}) > 1
 
 
 def common_width(lines: Iterable[str], mark: str) -> int:

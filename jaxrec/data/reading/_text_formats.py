@@ -11,11 +11,11 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._notes import low_ratings
 from jaxrec.data._texts import short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
 from jaxrec.data.reading._layouts import Layout, header_names
 from jaxrec.data.reading._layouts import split_line as split_line  # where 0.1 had it
-from jaxrec.data.reading._notes import low_ratings
 from jaxrec.data.reading._text_parsing import SEPARATOR, Piece, parse_integers, split, text_pieces, unquoted
 from jaxrec.data.reading._values import Labels, Ratings, Times, absent, shown
 from jaxrec.errors import DataError

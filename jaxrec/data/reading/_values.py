@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from jaxrec.data._ids import factorize
+from jaxrec.data._notes import is_absent
 from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, UNITS, of_decimals
 from jaxrec.data.reading._dates import in_finest_unit, parse_iso, parse_stated
-from jaxrec.data.reading._notes import is_absent
 from jaxrec.data.reading._text_parsing import Piece, parse_decimals, parse_integers, parse_numbers, with_room
 from jaxrec.errors import DataError
 

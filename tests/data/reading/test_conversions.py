@@ -199,10 +199,18 @@ def test_bad_graphs_are_refused(graph, options, message):
         from_networkx(graph, **options)
 
 
-def test_a_matrix_whose_columns_are_ids_is_told_before_memory_runs_out():
-    matrix = scipy.sparse.coo_matrix((np.ones(3), ([0, 1, 2], [5, 7, 2_999_999_999])), shape=(3, 3_000_000_000))
-    with pytest.raises(DataError, match=r"3,000,000,000 items do not fit .*from_arrays\(matrix.row, matrix.col"):
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        (3_000_000_000, "3,000,000,000 items do not fit in int32 indices"),
+        (1_000_000_000, "most of 1,000,000,000 items have none of its 3 entries"),
+    ],
+)
+def test_a_matrix_whose_columns_are_ids_is_told_before_memory_runs_out(columns, why):
+    matrix = scipy.sparse.coo_matrix((np.ones(3), ([0, 1, 2], [5, 7, columns - 1])), shape=(3, columns))
+    with pytest.raises(DataError, match=rf"{why}; .*from_arrays\(matrix.row, matrix.col"):
         from_scipy(matrix)
+    assert Interactions.from_arrays(matrix.row, matrix.col).items.ids.tolist() == [5, 7, columns - 1]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint32, np.int64, np.float32, bool])

@@ -135,6 +135,10 @@ def test_gaps_of_every_kind_are_missing():
         frame = pandas.DataFrame({**COLUMNS, "user": pandas.Series([1, None, 2], dtype=dtype)})
         with pytest.raises(DataError, match="no user in row 1"):
             from_frame(frame)
+    for role in ("user", "rating", "timestamp"):  # what NumPy masks
+        masked = np.ma.array(COLUMNS[role], mask=[False, True, False])
+        with pytest.raises(DataError, match=f"no {role} in row 1"):
+            from_frame({**COLUMNS, role: masked})
     with pytest.raises(DataError, match="no rating in row 2"):
         from_frame(polars.DataFrame({**COLUMNS, "rating": [1.0, 2.0, float("nan")]}))
 

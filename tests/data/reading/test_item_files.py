@@ -76,6 +76,14 @@ def test_movies_csv_with_quotes_beside_a_packed_file(tmp_path):
     assert data.item_columns["genres"].tolist() == ["Comedy", ""]
 
 
+def test_a_description_may_have_several_lines(tmp_path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId\n1,5\n1,6\n")
+    (tmp_path / "movies.csv").write_text('movieId,title,text\n5,Five,"Long,\nand longer, 6\n"\n6,Six,Short\n')
+    data = read(tmp_path / "ratings.csv")
+    assert data.titles.tolist() == ["Five", "Six"]
+    assert data.item_columns["text"].tolist() == ["Long,\nand longer, 6", "Short"]
+
+
 def test_recbole_items_are_matched_by_text_and_typed(tmp_path):
     (tmp_path / "x.inter").write_text("user_id:token\titem_id:token\nu\t1\nu\tb\nv\t007\n")
     (tmp_path / "x.item").write_text(
@@ -118,6 +126,11 @@ def test_the_items_of_a_split_are_those_beside_train(tmp_path):
         ("movies.dat", "5::Five\n", r"movies.dat:1: 2 columns, expected 3 \(item::title::genres\)"),
         ("movies.csv", "movieId,title\n5,Five, the\n", r"movies.csv:2: 3 columns, expected 2"),
         ("movies.csv", 'movieId,title\n5,"Five\n', r"movies.csv:2: not valid CSV from here on"),
+        (
+            "movies.csv",
+            'movieId,title\n4,"Four\n5,Five"\n',
+            r"movies.csv:2: quotes that enclose several lines, 'Four.n5,Five', of which one begins with the item '5'",
+        ),
         ("movies.csv", "id,title\n5,Five\n", r"movies.csv:1: no column for the item; the columns are 'id', 'title'"),
         ("movies.csv", "", r"movies.csv: the file is empty"),
         ("movies.csv", b"movieId,title\n5,\xe9\n", r"movies.csv:2: not UTF-8 .*; state the encoding"),

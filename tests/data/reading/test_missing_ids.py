@@ -1,6 +1,8 @@
 """Ids that may not be meant: words for a missing value, and one number written in two ways."""
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import jaxrec
@@ -44,9 +46,20 @@ def test_empty_ids_are_dropped_too_and_never_kept(reading):
         reading(text, missing="ignore")
 
 
-def test_words_in_a_frame_are_counted():
-    data = jaxrec.from_frame({"user": ["NULL", "ann"], "item": [1, 2]})
-    assert "user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')" in data.notes
+def test_words_and_blanks_in_tables_and_arrays_are_counted(tmp_path):
+    users, items = ["NULL", "ann", "", "  "], [1, 2, 3, 4]
+    table = pyarrow.table({"user": users, "item": items})
+    pyarrow.parquet.write_table(table, tmp_path / "likes.parquet")
+    for data in (
+        jaxrec.from_arrays(users, items),
+        jaxrec.from_arrays(items, users),
+        jaxrec.from_frame({"user": users, "item": items}),
+        jaxrec.from_frame(table),
+        jaxrec.read(tmp_path / "likes.parquet"),
+    ):
+        role = "user" if data.users.ids.dtype.kind == "U" else "item"
+        assert f"{role} ids: 1 of 4 are words for a missing value, kept as ids ('NULL')" in data.notes
+        assert f"{role} ids: 2 of 4 are blank, kept as ids ('', '  ')" in data.notes
 
 
 def test_one_number_in_two_forms_is_refused(reading, tmp_path):

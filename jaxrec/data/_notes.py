@@ -23,18 +23,24 @@ def is_absent(text: bytes) -> bool:
 
 
 def absent_ids(ids: np.ndarray, role: str) -> list[str]:
-    """Count ids that are words for a missing value in a note.
+    """Count ids that are words for a missing value, or blank, in a note.
 
     >>> absent_ids(np.array(["NULL", "ann"]), "user")
     ["user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')"]
+    >>> absent_ids(np.array(["", "ann"]), "user")
+    ["user ids: 1 of 2 are blank, kept as ids ('')"]
     """
     if ids.dtype.kind == "U":  # of millions, few are as short as such a word
         ids_looked_at = ids[np.strings.str_len(ids) <= _LONGEST_WORD]
     else:
         ids_looked_at = ids if is_text(ids) else ids[:0]
-    found = [text for text in ids_looked_at.tolist() if is_absent(str(text).encode("utf-8", "replace"))]
-    told = f"{role} ids: {len(found):,} of {len(ids):,} are words for a missing value, kept as ids ({some(found, 3)})"
-    return [told] if found else []
+    texts = list(map(str, ids_looked_at.tolist()))
+    kinds = {
+        "blank": [text for text in texts if not text.strip()],
+        "words for a missing value": [text for text in texts if is_absent(text.encode("utf-8", "replace"))],
+    }
+    told = f"{role} ids: {{}} of {len(ids):,} are {{}}, kept as ids ({{}})"
+    return [told.format(f"{len(found):,}", kind, some(found, 3)) for kind, found in kinds.items() if found]
 
 
 def low_ratings(ratings: np.ndarray | None) -> list[str]:
