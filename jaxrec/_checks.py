@@ -101,6 +101,10 @@ def check_kinds(options: Any, *, finite: bool = True, only: Collection[str] | No
     """
     if not dataclasses.is_dataclass(options) or isinstance(options, type):
         return
+    for name in _words(type(options)):
+        value = getattr(options, name)
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise JaxrecError(f"{type(options).__name__}: {name} must be one word or number, got {shown(value)}")
     for name, (kind, optional) in _kinds(type(options)).items():
         value = getattr(options, name)
         if only is not None and name not in only:
@@ -143,6 +147,23 @@ def _kinds(cls: type) -> dict[str, tuple[type, bool]]:
         if len(some) == 1 and some[0] in _KINDS and typing.get_origin(hint) in (None, types.UnionType, typing.Union):
             out[field.name] = (some[0], type(None) in typing.get_args(hint))
     return out
+
+
+@functools.cache
+def _words(cls: type) -> tuple[str, ...]:
+    """The fields that are one word, number or switch, which a NumPy array is not."""
+    try:
+        hints = typing.get_type_hints(cls)
+    except (NameError, TypeError):
+        return ()
+    out = []
+    for field in dataclasses.fields(cls):
+        hint = hints.get(field.name)
+        several = typing.get_origin(hint) in (types.UnionType, typing.Union)
+        some = [one for one in typing.get_args(hint) if one is not type(None)] if several else [hint]
+        if some and all(one in (*_KINDS, str) or typing.get_origin(one) is typing.Literal for one in some):
+            out.append(field.name)
+    return tuple(out)
 
 
 def shown(value: Any, width: int = 60) -> str:

@@ -91,3 +91,25 @@ def test_numpy_numbers_will_do():
     options = jaxrec.TrainingOptions(epochs=np.int64(2), batch_size=np.int32(4), tolerance=np.float32(0.5))
     assert (options.epochs, options.batch_size, options.tolerance) == (2, 4, 0.5)
     assert {type(value) for value in (options.epochs, options.batch_size, options.tolerance)} == {int, float}
+
+
+@pytest.mark.parametrize("name", ["dim", "scale", "initializer", "num_users"])
+def test_an_array_is_no_number_and_no_word(name):
+    with pytest.raises(JaxrecError, match=f"MF: {name} must be one word or number, got array"):
+        jaxrec.MF(**{name: np.array([1, 2])})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"log": 5}, "log must be the path of a file, got 5"),
+        ({"callbacks": None}, r"callbacks must be a sequence, such as \[print\], got None"),
+        ({"callbacks": "print"}, "callbacks must be a sequence"),
+        ({"callbacks": [5]}, "callbacks has 5, which cannot be called"),
+        ({"reduction": np.array([1, 2])}, "reduction must be"),
+    ],
+)
+def test_what_a_fit_is_told_is_checked_before_it_begins(given, message):
+    data = jaxrec.from_arrays([0, 1], [0, 1])
+    with pytest.raises(JaxrecError, match=message):
+        jaxrec.fit(jaxrec.MF(dim=2), data, key=jax.random.key(0), epochs=1, **given)

@@ -253,7 +253,7 @@ def recommend(
     >>> recommend(model, history=["a"], k=1)["new"][0].item
     'b'
     """
-    if unknown not in ("raise", "skip", "popular"):
+    if not isinstance(unknown, str) or unknown not in ("raise", "skip", "popular"):
         raise JaxrecError(f'unknown must be "raise", "skip" or "popular", got {unknown!r}')
     check_model(model)
     _check_k(k, model.num_items, "items")

@@ -159,9 +159,13 @@ def found_split(command: Any, models: Sequence[FittedModel], name: str) -> tuple
     known: dict[str, Any] = next((dict(source) for source in sources if isinstance(source, dict)), {})
     unsaid = [folder for folder, source in zip(command.runs, sources, strict=True) if not isinstance(source, dict)]
     if unsaid and command.data is None:
-        return None, known, (
-            f"{unsaid[0]!r} does not say which data and split it is of; name them with --data and the options of the "
-            "split, such as --split, --test, --valid and --split-seed"
+        return (
+            None,
+            known,
+            (
+                f"{unsaid[0]!r} does not say which data and split it is of; name them with --data and the options of the "
+                "split, such as --split, --test, --valid and --split-seed"
+            ),
         )
     try:
         parts, described = one_split(command, models, name)

@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -282,7 +282,9 @@ def _run(
         )
     start = None if init is None else warm_start(init, plan.model, plan.split)
     tell_dislikes(plan.split.fitted, plan.task)
-    told = [registry.make("callback", callback) for callback in callbacks]
+    if log is not None and not isinstance(log, (str, os.PathLike)):
+        raise JaxrecError(f"log must be the path of a file, got {log!r}")
+    told = [registry.make("callback", callback) for callback in _listed(callbacks)]
     told = [each for each in told if writes() or not getattr(each, "only_writes", False)]
     kept = checkpoint is not None or resume is not None
     if kept and not is_trained(model):
@@ -316,6 +318,17 @@ def _run(
         fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
         for own, of_member, key in zip(options, stages, keys, strict=True)
     ]
+
+
+def _listed(callbacks: Any) -> Sequence[Any]:
+    """The callbacks, or a refusal of what is no sequence of callables and names."""
+    if isinstance(callbacks, str) or not isinstance(callbacks, Iterable):
+        raise JaxrecError(f"callbacks must be a sequence, such as [print], got {callbacks!r}")
+    found = list(callbacks)
+    bad = [each for each in found if not callable(each) and not isinstance(each, str)]
+    if bad:
+        raise JaxrecError(f"callbacks has {bad[0]!r}, which cannot be called; pass functions of an event, or names")
+    return found
 
 
 def _first_stage(

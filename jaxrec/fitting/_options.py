@@ -82,7 +82,7 @@ class TrainingOptions:
             check_kinds(value)
         for name in ("batch_size", "epochs"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
-        if self.reduction not in ("mean", "sum"):
+        if not isinstance(self.reduction, str) or self.reduction not in ("mean", "sum"):
             raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
         object.__setattr__(self, "tolerance", number("tolerance", self.tolerance))
         if not self.tolerance >= 0:

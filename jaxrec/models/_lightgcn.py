@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
@@ -98,6 +99,8 @@ class LightGCN(EmbeddingModel):
         if self.layers < 0:
             raise JaxrecError(f"layers must not be negative, got {self.layers}")
         if self.layer_weights is not None:  # a list would make the module unhashable, and so unfit for jit
+            if not isinstance(self.layer_weights, Iterable) or isinstance(self.layer_weights, str):
+                raise JaxrecError(f"layer_weights must be {self.layers + 1} numbers, got {self.layer_weights!r}")
             object.__setattr__(self, "layer_weights", tuple(self.layer_weights))
         if self.layer_weights is not None and len(self.layer_weights) != self.layers + 1:
             raise JaxrecError(
