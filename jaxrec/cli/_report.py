@@ -163,8 +163,8 @@ def found_split(command: Any, models: Sequence[FittedModel], name: str) -> tuple
             None,
             known,
             (
-                f"{unsaid[0]!r} does not say which data and split it is of; name them with --data and the options of the "
-                "split, such as --split, --test, --valid and --split-seed"
+                f"{unsaid[0]!r} does not say which data and split it is of; name them with --data and the options of "
+                "the split, such as --split, --test, --valid and --split-seed"
             ),
         )
     try:

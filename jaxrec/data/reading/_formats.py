@@ -286,14 +286,31 @@ class Delimited(_Table):
         return header
 
 
+_BEGINNING = 4096  # bytes, in which a line ends
+_NO_TABLES: Mapping[tuple[bytes, ...], str] = {
+    (b"par1",): "a Parquet file; state format='parquet', without delimiter, header and encoding",
+    (b"pk\3\4", b"\xfd7zx", b"bzh", b"\x28\xb5\x2f\xfd"): (
+        "an archive (zip, xz, bzip2 or zstd); unpack it and pass the file of interactions in it"
+    ),
+    (b"version https://git-lfs",): "a pointer of Git LFS in place of the file; fetch it with `git lfs pull`",
+    (b"<!doctype", b"<html", b"<?xml"): "a page of HTML or XML, no table; download the file of interactions itself",
+    (b'{"', b'[{"', b"{\n", b"[\n"): "JSON; make a table of it, as in jaxrec.from_frame(pandas.read_json(path))",
+    (b"\x89hdf", b"sqlite format 3", b"\x80\x03", b"\x80\x04", b"\x80\x05"): (
+        "HDF5, SQLite or a pickle; load the table with a library of that format and pass it to jaxrec.from_frame"
+    ),
+}
+"""What files of other kinds begin with, in lower case, and what they are."""
+
+
 def _encoding(path: Path, stated: str | None) -> str | None:
     """The encoding of a text file as stated, or as its first bytes say; what is no text is refused."""
     with open_bytes(path) as file:
-        start = file.read(4)
-    if start == b"PAR1":
-        raise DataError(f"{path}: a Parquet file; state format='parquet', without delimiter, header and encoding")
-    if start in (b"PK\3\4", b"\xfd7zX") or start.startswith(b"BZh"):
-        raise DataError(f"{path}: an archive (zip, xz or bzip2); unpack it and pass the file of interactions in it")
+        start = file.read(_BEGINNING)
+    for marks, what in _NO_TABLES.items():
+        if start.lstrip().lower().startswith(marks):
+            raise DataError(f"{path}: {what}")
+    if b"\r" in start and b"\n" not in start and b"\0" not in start:
+        raise DataError(f"{path}: lines end with CR alone; write the file with LF, or CR and LF, at the ends of lines")
     if stated is None and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return stated

@@ -12,7 +12,7 @@ import numpy as np
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._notes import low_ratings
-from jaxrec.data._texts import short, text_array
+from jaxrec.data._texts import is_text, short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
 from jaxrec.data.reading._layouts import Layout, header_names
 from jaxrec.data.reading._layouts import split_line as split_line  # where 0.1 had it
@@ -84,6 +84,8 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
         raise DataError(f"{path}: no interaction, only {only}")
     user_ids, user_index, user_notes = user.finish(str(path))
     item_ids, item_index, item_notes = item.finish(str(path))
+    if layout.header:
+        _refuse_header_again(path, names, found, (user_ids, user_index), (item_ids, item_index))
     titles, title_notes = None, []
     if "title" in found:
         texts, text_index, _ = title.finish(str(path))
@@ -106,6 +108,23 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
         notes=(*notes, *timestamp.notes, *low_ratings(ratings)),
         time_unit=unit,
     )
+
+
+def _refuse_header_again(
+    path: Path, names: list[str], found: Mapping[str, int], *sides: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Refuse a row whose user and item are the names of their columns, as in files that were joined."""
+    again = np.ones(len(sides[0][1]), bool)
+    for role, (ids, index) in zip(("user", "item"), sides, strict=True):
+        known = np.flatnonzero(ids == names[found[role]]) if is_text(ids) else ()
+        if not len(known):
+            return
+        again &= index == known[0]
+    if again.any():
+        raise DataError(
+            f"{path}: row {int(np.flatnonzero(again)[0]) + 1:,} of the data is the header again, as where files were "
+            f"joined ({int(again.sum()):,} in all); leave these rows out"
+        )
 
 
 def _listed(names: list[str]) -> str:

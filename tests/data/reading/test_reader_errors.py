@@ -92,6 +92,11 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
             {"columns": {"user": "id"}},
             "FILE:1: no column 'id' for the user; the columns are 'user', 'item', 'r",
         ),
+        (
+            "user,item\nann,tea\nuser,item\nben,tea\n",
+            {},
+            r"FILE: row 2 of the data is the header again, as where files were joined \(1 in all\)",
+        ),
         ("userId,user_id,item\n1,2,3\n", {}, "FILE:1: 'userId' and 'user_id' could both be the user; say which one is"),
         (GOOD, {"columns": {"user": 7}}, r"FILE:1: user is to be column 7, outside 0\.\.3"),
         (GOOD, {"columns": {"user": "item"}}, "FILE:1: column 'item' is to be both user and item"),
@@ -247,3 +252,22 @@ def test_random_bytes_as_an_item_file_raise_nothing_but_our_own_errors(data, nam
             file.write_bytes(data)
         message = refusal(lambda: read(path, items=items))
         assert message is None or "or pass items=None to read the interactions without this file" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"user": "a", "item": "b"}]\n', "JSON; make a table of it"),
+        (b'{"user": "a", "item": "b"}\n{"user": "c", "item": "d"}\n', "JSON; make a table of it"),
+        (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", "a page of HTML or XML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "a pointer of Git LFS"),
+        (b"\x28\xb5\x2f\xfd\x00\x00", "an archive"),
+        (b"\x80\x04\x95", "HDF5, SQLite or a pickle"),
+        (b"user,item\ra,b\rc,d\r", "lines end with CR alone"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, content, message):
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(path)
