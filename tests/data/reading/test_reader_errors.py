@@ -113,7 +113,7 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (GOOD, {"encoding": "klingon"}, "encoding is 'klingon', which is no text encoding"),
         # no text at all
         (b"\x00\x01\x02\x03" * 9, {}, "FILE:1: a NUL byte, so this is not plain text"),
-        (b"PK\x03\x04rest", {}, r"FILE: an archive \(zip, xz or bzip2\); unpack it"),
+        (b"PK\x03\x04rest", {}, r"FILE: an archive \(zip, xz, bzip2 or zstd\); unpack it"),
         (gzip.compress(GOOD.encode(), mtime=0)[:-6], {}, "FILE: the gzip data are damaged"),
         (gzip.compress(b"", mtime=0), {}, "FILE: the file is empty"),
         (b"PAR1 and no more", {}, "FILE: not a Parquet file that can be read"),
