@@ -263,6 +263,6 @@ def _turned(
     import scipy.sparse
 
     data, _, columns, indptr = compressed
-    place = scipy.sparse.csr_array((np.arange(len(data), dtype=np.int32), columns, indptr), shape=shape).tocsc()
+    place: Any = scipy.sparse.csr_array((np.arange(len(data), dtype=np.int32), columns, indptr), shape=shape).tocsc()
     rows = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(place.indptr))
     return data[place.data], rows, place.indices.astype(np.int32, copy=False), place.indptr.astype(np.int32, copy=False)

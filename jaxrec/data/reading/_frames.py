@@ -167,7 +167,7 @@ def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarra
     Where there may be no gaps, a missing value is refused with its row.
     """
     series = frame[label]
-    missing = np.ma.getmaskarray(series) if isinstance(series, np.ma.MaskedArray) else None
+    missing = np.ma.getmaskarray(series) if np.ma.isMaskedArray(series) else None
     for name in ("isna", "is_null"):  # pandas; polars and Arrow
         if hasattr(series, name):
             missing = np.asarray(getattr(series, name)(), dtype=bool)

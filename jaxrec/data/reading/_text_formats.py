@@ -116,7 +116,7 @@ def _refuse_header_again(
     """Refuse a row whose user and item are the names of their columns, as in files that were joined."""
     again = np.ones(len(sides[0][1]), bool)
     for role, (ids, index) in zip(("user", "item"), sides, strict=True):
-        known = np.flatnonzero(ids == names[found[role]]) if is_text(ids) else ()
+        known = np.flatnonzero(ids == names[found[role]]) if is_text(ids) else np.zeros(0, np.int64)
         if not len(known):
             return
         again &= index == known[0]
