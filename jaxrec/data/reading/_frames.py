@@ -161,13 +161,18 @@ def _labels(frame: Any) -> list[Any]:
     raise DataError(f"frame is of type {type(frame).__name__}; pass a pandas or polars frame, or a mapping of arrays")
 
 
+def _mask_of(series: Any) -> np.ndarray | None:
+    """The mask of a masked array of NumPy; None for all else."""
+    return np.ma.getmaskarray(series) if isinstance(series, np.ma.MaskedArray) else None
+
+
 def _column(frame: Any, label: Any, role: str, *, gaps: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """The values of one column, and a mask of those that are missing (None where no value can be).
 
     Where there may be no gaps, a missing value is refused with its row.
     """
     series = frame[label]
-    missing = np.ma.getmaskarray(series) if np.ma.isMaskedArray(series) else None
+    missing = _mask_of(series)
     for name in ("isna", "is_null"):  # pandas; polars and Arrow
         if hasattr(series, name):
             missing = np.asarray(getattr(series, name)(), dtype=bool)
