@@ -128,7 +128,8 @@ class ThreeNumbers:
 
 def with_prior(options: jaxrec.TrainingOptions, prior: float) -> jaxrec.TrainingOptions:
     """Return the options with another popularity prior."""
-    return dataclasses.replace(options, loss=dataclasses.replace(options.loss, logit_adjustment=prior))
+    loss: Any = options.loss
+    return dataclasses.replace(options, loss=dataclasses.replace(loss, logit_adjustment=prior))
 
 
 def clustered(model: jaxrec.LightGCN, options: jaxrec.TrainingOptions) -> Row:
