@@ -237,5 +237,9 @@ class Times:
 
 
 def shown(text: bytes) -> str:
-    """The text as it is shown in a message, cut where it is long."""
+    """The text as it is shown in a message, cut where it is long.
+
+    >>> shown(b"ann")
+    "'ann'"
+    """
     return repr(short(text[:240].decode(errors="replace")))
