@@ -288,18 +288,24 @@ class Delimited(_Table):
 
 _BEGINNING = 4096  # bytes, in which a line ends
 _NO_TABLES: Mapping[tuple[bytes, ...], str] = {
-    (b"par1",): "a Parquet file; state format='parquet', without delimiter, header and encoding",
-    (b"pk\3\4", b"\xfd7zx", b"bzh", b"\x28\xb5\x2f\xfd"): (
+    (b"PAR1",): "a Parquet file; state format='parquet', without delimiter, header and encoding",
+    (b"PK\3\4", b"\xfd7zX", b"BZh", b"\x28\xb5\x2f\xfd"): (
         "an archive (zip, xz, bzip2 or zstd); unpack it and pass the file of interactions in it"
     ),
     (b"version https://git-lfs",): "a pointer of Git LFS in place of the file; fetch it with `git lfs pull`",
-    (b"<!doctype", b"<html", b"<?xml"): "a page of HTML or XML, no table; download the file of interactions itself",
+    (
+        b"<!doctype",
+        b"<!DOCTYPE",
+        b"<html",
+        b"<HTML",
+        b"<?xml",
+    ): "a page of HTML or XML, no table; download the file of interactions itself",
     (b'{"', b'[{"', b"{\n", b"[\n"): "JSON; make a table of it, as in jaxrec.from_frame(pandas.read_json(path))",
-    (b"\x89hdf", b"sqlite format 3", b"\x80\x03", b"\x80\x04", b"\x80\x05"): (
+    (b"\x89HDF", b"SQLite format 3", b"\x80\x03", b"\x80\x04", b"\x80\x05"): (
         "HDF5, SQLite or a pickle; load the table with a library of that format and pass it to jaxrec.from_frame"
     ),
 }
-"""What files of other kinds begin with, in lower case, and what they are."""
+"""What files of other kinds begin with, and what they are."""
 
 
 def _encoding(path: Path, stated: str | None) -> str | None:
@@ -307,7 +313,7 @@ def _encoding(path: Path, stated: str | None) -> str | None:
     with open_bytes(path) as file:
         start = file.read(_BEGINNING)
     for marks, what in _NO_TABLES.items():
-        if start.lstrip().lower().startswith(marks):
+        if start.lstrip().startswith(marks):
             raise DataError(f"{path}: {what}")
     if b"\r" in start and b"\n" not in start and b"\0" not in start:
         raise DataError(f"{path}: lines end with CR alone; write the file with LF, or CR and LF, at the ends of lines")

@@ -271,3 +271,10 @@ def test_what_is_no_table_is_named(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["par1", "Par1", "bzhang", "pk"])
+def test_an_id_is_no_mark_of_another_format(tmp_path, name):
+    path = tmp_path / "ratings.csv"
+    path.write_text(f"{name},tea\nann,milk\n")
+    assert name in read(path, header=False, columns={"user": 0, "item": 1}).users.ids
