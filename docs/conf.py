@@ -7,6 +7,8 @@ import os
 import pathlib
 import sys
 
+from jupyter_cache import get_cache
+
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 CACHE = ROOT / ".cache" / "docs"
@@ -96,6 +98,7 @@ myst_heading_anchors = 3
 # Notebooks are run by the build. jupyter-cache looks at their code alone, so the folder has a hash of the rest.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(CACHE / "notebooks" / sources())
+_ = get_cache(nb_execution_cache_path).db  # two reading processes that find none would both make it, and one fails
 nb_execution_raise_on_error = False  # an error is a warning, so that one build tells of all of them; -W makes it fail
 nb_execution_timeout = 300
 nb_execution_show_tb = True
