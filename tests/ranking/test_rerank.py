@@ -15,7 +15,8 @@ from jaxrec.metrics import intra_list_distance
 from jaxrec.protocols import Reranker
 from jaxrec.pytrees import options
 from jaxrec.ranking import MMR, GreedyDPP, ItemSpace
-from jaxrec.ranking._reranking import _rerank_tile, greedy_dpp, mmr, rerank
+from jaxrec.ranking._greedy import greedy_dpp, mmr
+from jaxrec.ranking._reranking import _rerank_tile, rerank
 
 METHODS = ("mmr", "dpp")
 RULES = {"mmr": MMR, "dpp": GreedyDPP}
