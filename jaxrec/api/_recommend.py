@@ -63,6 +63,7 @@ class Recommendations:
       kind: "user" or "item", the kind of the requested ids.
       lists: requested id (in the caller's ids) to its suggestions, the best first.
       notes: users without a list of their own, and short lists.
+      titles: requested item id to its title, for the headings of printed lists.
 
     >>> lists = Recommendations("user", {42: [Suggestion(7, "Heat (1995)", 1.25)]})
     >>> print(lists)
@@ -73,6 +74,7 @@ class Recommendations:
     kind: str
     lists: dict[Any, list[Suggestion]]
     notes: tuple[str, ...] = ()
+    titles: Mapping[Any, str] = dataclasses.field(default_factory=dict[Any, str])
 
     def __iter__(self) -> Iterator[tuple[Any, list[Suggestion]]]:
         return iter(self.lists.items())
@@ -172,7 +174,8 @@ class Recommendations:
     def __str__(self) -> str:
         lines = []
         for asked, suggestions in self.lists.items():
-            lines.append(f"{self.kind} {asked}")
+            title = self.titles.get(asked, "")
+            lines.append(f"{self.kind} {title}  [{asked}]" if title else f"{self.kind} {asked}")
             lines += [
                 f"  {rank:2d}. {one.title}  [{one.item}]  {one.score:.3f}" for rank, one in enumerate(suggestions, 1)
             ]
@@ -366,7 +369,8 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
     }
     strangers = [str(model.items.ids[item]) for item in index if not (np.asarray(model.seen.items) == item).any()]
     notes = [f"item {name} has no interaction in the fitted part, so its list says little" for name in strangers]
-    return Recommendations("item", lists, tuple(notes))
+    titles = {} if model.titles is None else {model.items.ids[at].item(): str(model.titles[at]) for at in index}
+    return Recommendations("item", lists, tuple(notes), titles)
 
 
 def _check_k(k: Any, most: int, what: str) -> None:

@@ -23,24 +23,38 @@ def is_absent(text: bytes) -> bool:
 
 
 def absent_ids(ids: np.ndarray, role: str) -> list[str]:
-    """Count ids that are words for a missing value, or blank, in a note.
+    """Count ids that are words for a missing value, blank, or padded with blanks, in a note.
 
     >>> absent_ids(np.array(["NULL", "ann"]), "user")
     ["user ids: 1 of 2 are words for a missing value, kept as ids ('NULL')"]
     >>> absent_ids(np.array(["", "ann"]), "user")
     ["user ids: 1 of 2 are blank, kept as ids ('')"]
+    >>> absent_ids(np.array(["ann ", "ann"]), "user")
+    ["user ids: 1 of 2 are padded with blanks, kept as ids ('ann ')"]
     """
-    if ids.dtype.kind == "U":  # of millions, few are as short as such a word
-        ids_looked_at = ids[np.strings.str_len(ids) <= _LONGEST_WORD]
+    if ids.dtype.kind == "U":  # of millions, few are as short as such a word, or padded
+        sizes = np.strings.str_len(ids)
+        ids_looked_at = ids[(sizes <= _LONGEST_WORD) | _padded(ids, sizes)]
     else:
         ids_looked_at = ids if is_text(ids) else ids[:0]
     texts = list(map(str, ids_looked_at.tolist()))
     kinds = {
         "blank": [text for text in texts if not text.strip()],
+        "padded with blanks": [text for text in texts if text.strip() and text != text.strip()],
         "words for a missing value": [text for text in texts if is_absent(text.encode("utf-8", "replace"))],
     }
     told = f"{role} ids: {{}} of {len(ids):,} are {{}}, kept as ids ({{}})"
     return [told.format(f"{len(found):,}", kind, some(found, 3)) for kind, found in kinds.items() if found]
+
+
+def _padded(ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Whether the first or the last character of texts is white space of ASCII."""
+    if not ids.dtype.itemsize:
+        return np.zeros(len(ids), bool)
+    characters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)
+    ends = (characters[:, 0], characters[np.arange(len(ids)), np.maximum(sizes - 1, 0)])
+    first, last = ((each == 32) | ((each >= 9) & (each <= 13)) for each in ends)
+    return first | last
 
 
 def low_ratings(ratings: np.ndarray | None) -> list[str]:

@@ -191,6 +191,12 @@ def test_unknown_titles_name_the_nearest():
         item_indices(MODEL, [""])  # item 5 has no title, which is no name
 
 
+def test_the_list_of_similar_items_is_headed_by_the_title_of_the_item():
+    model = jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0))
+    first = str(jaxrec.similar_items(model, ["Toy Story"], k=2)).splitlines()[0]
+    assert first == "item Toy Story (1995)  [3]"
+
+
 def test_similar_items_leave_the_item_itself_out():
     model = jaxrec.fit(ItemKNN(), DATA, key=jax.random.key(0))
     lists = jaxrec.similar_items(model, ["Toy Story", 1], k=7)

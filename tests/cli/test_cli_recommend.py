@@ -89,7 +89,7 @@ def test_similar_items_by_id_and_title(cli, full_run):
     # Only items of the same colour have users in common.
     for one in result.json["lists"]:
         assert all((other["item"] - one["item"]) % 2 == 0 for other in one["items"])
-    assert cli("similar", full_run, "--item", "1", "4", "-k", "3").out.startswith("item 1\n   1. ")
+    assert cli("similar", full_run, "--item", "1", "4", "-k", "3").out.startswith("item Alien (1979)  [1]\n   1. ")
 
 
 def test_an_ambiguous_title_lists_its_candidates(cli, full_run):

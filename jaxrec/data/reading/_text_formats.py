@@ -56,6 +56,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     plain = ((piece, delimiter) for piece in pieces)
     split_pieces = unquoted(pieces, delimiter, len(names), layout.quotes is True) if layout.quoting else plain
     rows, width, dropped = 0, len(names), 0
+    padded: dict[str, int] = {"user": 0, "item": 0}
     for piece, mark in split_pieces:
         if len(mark) > 1:
             piece, mark = piece._replace(data=piece.data.replace(mark, SEPARATOR)), SEPARATOR
@@ -77,6 +78,8 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
             if not len(starts):
                 continue
         rows += len(starts) // width
+        for role in padded if mark != b" " else ():
+            padded[role] += _padded(buffer, starts[found[role] :: width], ends[found[role] :: width], mark)
         for role, at in found.items():
             columns_of[role].add(piece, buffer, starts[at::width], ends[at::width])
     if not rows:
@@ -91,6 +94,11 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
         texts, text_index, _ = title.finish(str(path))
         titles, title_notes = first_texts(item_index, texts, text_index, len(item_ids))
     notes = [str(layout), f"columns: {describe(names, found)}", *user_notes, *item_notes, *title_notes]
+    notes += [
+        f"{role} ids: blanks around them are cut off, in {padded[role]:,} of {rows:,} rows"
+        for role, ids in (("user", user_ids), ("item", item_ids))
+        if padded[role] and is_text(ids)
+    ]
     if dropped:
         notes.append(f"{dropped:,} rows left out, whose user or item is missing")
     ratings = rating.finish() if "rating" in found else None
@@ -108,6 +116,13 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
         notes=(*notes, *timestamp.notes, *low_ratings(ratings)),
         time_unit=unit,
     )
+
+
+def _padded(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, mark: bytes) -> int:
+    """The number of values with a blank, or a tab that separates no columns, before or after them."""
+    beside = buffer[np.maximum(starts - 1, 0)], buffer[ends]
+    before, after = ((each == 32) | ((each == 9) & (mark != b"\t")) for each in beside)
+    return int(((before & (starts > 0)) | after).sum())
 
 
 def _refuse_header_again(

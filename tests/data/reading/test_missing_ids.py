@@ -95,3 +95,27 @@ def test_whole_numbers_with_a_point_and_ratings_of_nothing_are_counted(reading):
     assert told in data.notes
     frame = {"user": [1, 2, 3], "item": [5, 6, 6], "rating": np.array([0, -1, 4])}
     assert told in jaxrec.from_frame(frame).notes
+
+
+def test_blanks_cut_off_around_text_ids_are_told(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("user,item\nann , x\nann,y\n bob,x\n\tbob,z\n")
+    notes = jaxrec.read(path).notes
+    assert "user ids: blanks around them are cut off, in 3 of 4 rows" in notes
+    assert "item ids: blanks around them are cut off, in 1 of 4 rows" in notes
+
+
+@pytest.mark.parametrize(
+    "text", ["user,item\n1, 10\n2, 20\n", "user\titem\nann\tx\nbob\ty\n", "user,item\r\nann,x\r\nbob,y\r\n"]
+)
+def test_no_note_where_blanks_cannot_matter(tmp_path, text):
+    path = tmp_path / "plays.csv"
+    path.write_bytes(text.encode())
+    assert not any("blanks" in note for note in jaxrec.read(path).notes)
+
+
+def test_ids_of_a_frame_that_are_padded_are_kept_and_told():
+    data = jaxrec.from_arrays(["ann ", "ann", "bob"], ["x", "\tx", "y"])
+    assert data.num_users == 3
+    assert "user ids: 1 of 3 are padded with blanks, kept as ids ('ann ')" in data.notes
+    assert any(note.startswith("item ids: 1 of 3 are padded with blanks") for note in data.notes)
