@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import itertools
 import math
@@ -50,7 +51,7 @@ class Estimate:
         return left if left >= 0 else None
 
 
-class Display:
+class Display(abc.ABC):
     """Shows the outermost work from a thread beside it, so that nothing waits for it: a listener, see `heard_by`.
 
     >>> issubclass(LogLines, Display)
@@ -61,10 +62,11 @@ class Display:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @abc.abstractmethod
     def waits(self) -> Iterator[float]:
         """The seconds before each picture, without an end."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def show(self, work: Work, seconds: float, left: float | None) -> None:
         """Show how far the work is.
 
@@ -73,11 +75,10 @@ class Display:
           seconds: that it has taken.
           left: that are left; None where it is not known.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def clear(self, work: Work, seconds: float) -> None:
         """The work is over; nothing was shown where it was short."""
-        raise NotImplementedError
 
     def begin(self, work: Work) -> None:
         """Start to show a work."""

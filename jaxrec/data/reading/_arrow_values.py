@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -60,7 +61,7 @@ class TimeColumn(Protocol):
         ...
 
 
-class _Times(TimeColumn):
+class _Times(TimeColumn, abc.ABC):
     """What all kinds have in common: gaps, and the first error."""
 
     dtype: Any = np.int64
@@ -83,11 +84,11 @@ class _Times(TimeColumn):
             raise self._error
         return self._close()
 
-    def _read(self, values: np.ndarray, start: int) -> np.ndarray:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _read(self, values: np.ndarray, start: int) -> np.ndarray: ...
 
-    def _close(self) -> tuple[str | None, list[str]]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _close(self) -> tuple[str | None, list[str]]: ...
 
 
 class WholeTimes(_Times):
