@@ -133,6 +133,17 @@ _KINDS: types.MappingProxyType[type, tuple[Any, str]] = types.MappingProxyType(
 )
 
 
+def kind_of(options: Any, name: str) -> type | None:
+    """The kind of a field that is a plain number or switch, by its annotation; None for any other.
+
+    >>> import jaxrec
+    >>> kind_of(jaxrec.MF(), "dim"), kind_of(jaxrec.MF(), "initializer")
+    (<class 'int'>, None)
+    """
+    known = dataclasses.is_dataclass(options) and not isinstance(options, type)
+    return _kinds(type(options)).get(name, (None, False))[0] if known else None
+
+
 @functools.cache
 def _kinds(cls: type) -> dict[str, tuple[type, bool]]:
     """The kind of each field that is a plain number or switch, and whether it may be None."""

@@ -8,10 +8,10 @@ from jaxrec.protocols import Loss
 
 TRAINED = {"mf": jaxrec.MF(), "lightgcn": jaxrec.LightGCN()}
 CHOSEN_FOR = {
-    "mf": jaxrec.MF(),
-    "lightgcn, 1 layer": jaxrec.LightGCN(layers=1),
-    "lightgcn, 2 layers": jaxrec.LightGCN(layers=2),
-    "lightgcn, 3 layers": jaxrec.LightGCN(layers=3),
+    "mf": jaxrec.MF(dim=64),
+    "lightgcn, 1 layer": jaxrec.LightGCN(dim=64, layers=1),
+    "lightgcn, 2 layers": jaxrec.LightGCN(dim=64, layers=2),
+    "lightgcn, 3 layers": jaxrec.LightGCN(dim=64, layers=3),
 }
 SOLVED = {"itemknn": jaxrec.ItemKNN(), "ease": jaxrec.EASE()}
 

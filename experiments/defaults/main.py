@@ -7,7 +7,7 @@ import itertools
 import json
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -31,6 +31,8 @@ class Options:
       split: of the others.
       models: which of config.py.
       choose: measure the losses of config.py on the validation part instead; the test part is left alone.
+      widths: compare MF and LightGCN of these widths with EASE instead, on a split of the training and validation part;
+        the test part is left alone.
       out: a JSON file.
     """
 
@@ -38,13 +40,15 @@ class Options:
     split: Literal["user_temporal", "user_random", "random"] = "user_temporal"
     models: tuple[str, ...] = (*SOLVED, *TRAINED)
     choose: bool = False
+    widths: tuple[int, ...] = ()
     out: pathlib.Path = pathlib.Path("runs/defaults.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiment."""
     options = tyro.cli(Options, args=argv, prog="python -m experiments.defaults")
-    rows = [row for name in options.datasets for row in (chosen if options.choose else compared)(name, options)]
+    measured = of_widths if options.widths else chosen if options.choose else on_test
+    rows = [row for name in options.datasets for row in measured(name, options)]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     jaxrec.files.write_whole(
         options.out, (json.dumps({"versions": versions(), "rows": rows}, indent=1) + "\n").encode()
@@ -65,17 +69,29 @@ def fitted(model: Any, split: jaxrec.Split, **how: Any) -> FittedModel:
     return jaxrec.fit(model, split, key=jax.random.key(0), **how)
 
 
-def compared(name: str, options: Options) -> list[dict[str, Any]]:
-    """Measure the models on the test part, and the paired difference of each trained one from each solved one."""
-    split, reports, rows = split_of(name, options), {}, []
-    for word in options.models:
+def on_test(name: str, options: Options) -> list[dict[str, Any]]:
+    """Compare the models on the test part."""
+    return compared(name, split_of(name, options), {word: (SOLVED | TRAINED)[word] for word in options.models})
+
+
+def of_widths(name: str, options: Options) -> list[dict[str, Any]]:
+    """Compare widths of the trained models with EASE on a split of the training and validation part."""
+    inner = jaxrec.split(split_of(name, options).fitted, options.split)
+    wide = {f"{word}, {dim}": model.clone(dim=dim) for dim in options.widths for word, model in TRAINED.items()}
+    return compared(name, inner, {"ease": SOLVED["ease"], **wide})
+
+
+def compared(name: str, split: jaxrec.Split, models: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Measure the models on the test part of a split, and the paired difference of trained ones from solved ones."""
+    reports, rows = {}, []
+    for word, each in models.items():
         start = time.perf_counter()
-        model = fitted((SOLVED | TRAINED)[word], split)
+        model = fitted(each, split)
         reports[word] = jaxrec.evaluate(model, split, k=(10, 20), metrics=["recall", "ndcg"])
         row = {"dataset": name, "model": word, "seconds": round(time.perf_counter() - start, 1)}
         row |= {metric: round(reports[word].mean(metric), 4) for metric in (METRIC, "recall@20")}
         rows.append(row)
-        for other in SOLVED if word in TRAINED else ():
+        for other in SOLVED if word not in SOLVED else ():
             if other in reports:
                 row[f"less {other}"] = difference(reports[word], reports[other])
         print(json.dumps(row), flush=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec._checks import kind_of
 from jaxrec.cli._choices import NONE, Choices, TrainingFlags
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
@@ -76,7 +77,10 @@ def run(argv: Sequence[str]) -> None:
     options, given = choices.options(command)
     callbacks = [registry.make("callback", class_of("callback", each)) for each in given.get("callbacks", ())]
     paths = flags_of(choices, command.search)
-    space = {path: range_of(flag, text, value_or_none(model, options, path)) for flag, text, path in paths}
+    space = {
+        path: range_of(flag, text, value_or_none(model, options, path), kind_at(model, options, path))
+        for flag, text, path in paths
+    }
     if not space:
         raise JaxrecError("--search names no flag; pass one or more, for example --search dim=16:128:log")
     ranges = [flag for flag, _, path in paths if isinstance(space[path], (IntRange, FloatRange))]
@@ -167,8 +171,8 @@ def flags_of(choices: Choices, words: Sequence[str]) -> list[tuple[str, str, str
     return found
 
 
-def range_of(flag: str, text: str, default: Any) -> Range:
-    """The range of a text; a default of its option says whether it is of whole numbers.
+def range_of(flag: str, text: str, default: Any, kind: type | None = None) -> Range:
+    """The range of a text; the kind of its option, or its default, says whether it is of whole numbers.
 
     Raises:
       JaxrecError: a text that is no range.
@@ -176,13 +180,15 @@ def range_of(flag: str, text: str, default: Any) -> Range:
     >>> range_of("dim", "16:128:log", 64), range_of("l2", "0:1", 0.01), range_of("similarity", "cosine,dot", "dot")
     (IntRange(low=16, high=128, log=True, step=1), FloatRange(low=0.0, high=1.0, log=False), ('cosine', 'dot'))
     """
+    if kind is None and isinstance(default, (bool, int, float)):
+        kind = type(default)
     if ":" not in text:
-        return tuple(_value(flag, each, default) for each in text.split(","))
+        return tuple(_value(flag, each, default, kind) for each in text.split(","))
     low, high, *rest = text.split(":")
-    ends = [_value(flag, end, default) for end in (low, high)]
+    ends = [_value(flag, end, default, kind) for end in (low, high)]
     log, more = "log" in rest, [each for each in rest if each != "log"]
     if all(isinstance(end, int) for end in ends) and len(more) <= 1:
-        step = _value(flag, more[0], 1) if more else 1
+        step = _value(flag, more[0], 1, int) if more else 1
         return IntRange(ends[0], ends[1], log=log, step=step)
     if more or any(isinstance(end, (bool, str)) or end is None for end in ends):
         raise JaxrecError(f"--search {flag}={text} is no range; write LOW:HIGH, LOW:HIGH:log, or VALUE,VALUE,...")
@@ -226,23 +232,36 @@ def value_or_none(model: Any, options: Any, path: str) -> Any:
         return None
 
 
-def _value(flag: str, text: str, default: Any) -> Any:
-    """One value of an option, of the kind of its default."""
-    kinds: list[Callable[[str], Any]] = [int, float]
-    if isinstance(default, bool):
-        kinds = [lambda word: {"true": True, "false": False}[word.lower()]]
-    elif isinstance(default, float):
-        kinds = [float]
-    elif isinstance(default, int):
-        kinds = [int]
-    for kind in kinds if not isinstance(default, str) else ():
+def kind_at(model: Any, options: Any, path: str) -> type | None:
+    """The kind of number or switch that an option at a path takes; None for any other, and where there is none."""
+    above, _, name = path.rpartition(".")
+    owner = options if not above else value_or_none(model, options, above)
+    return kind_of(owner, name)
+
+
+_READ: Mapping[type, tuple[Callable[[str], Any], str]] = {
+    bool: (lambda word: {"true": True, "false": False}[word.lower()], "neither true nor false"),
+    int: (int, "no whole number"),
+    float: (float, "no number"),
+}
+
+
+def _value(flag: str, text: str, default: Any, kind: type | None) -> Any:
+    """One value of an option, of its kind, or of the first kind that reads it."""
+    if default is None and text.lower() == "none":
+        return None
+    if kind is not None and kind in _READ:
+        read, what = _READ[kind]
         try:
-            return kind(text)
+            return read(text)
         except (ValueError, KeyError):
+            raise JaxrecError(f"--search {flag}: {text!r} is {what}") from None
+    for read in () if isinstance(default, str) else (int, float):
+        try:
+            return read(text)
+        except ValueError:
             continue
-    if isinstance(default, (bool, int, float)):
-        raise JaxrecError(f"--search {flag}: {text!r} is no value of a flag that is {default!r} by default")
-    return None if text.lower() == "none" else text
+    return text
 
 
 def _list(places: dict[str, list[str]]) -> str:

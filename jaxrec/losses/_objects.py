@@ -89,8 +89,8 @@ class SampledSoftmax(Loss):
     it with. The sum then estimates, without bias, the sum over all items that the user lacks, whatever the sampler.
 
     Attributes:
-      temperature: t; None takes 1.3 / log I for cosines in a catalog of I items, such as .17 for 2,000 and .12 for
-        40,000, and 1 for inner products; see `experiments/defaults`.
+      temperature: t; None takes 13.5 / (log I)^2 for cosines in a catalog of I items, such as .23 for 2,000 and .12 for
+        40,000, and .3 at the most, and 1 for inner products; see `experiments/defaults`.
       similarity: p and n are the "cosine" or the "dot" product of the vectors.
       logq_correction: subtract log(M q) from the logit of each negative. It needs a sampler that knows q, such as
         `jaxrec.sampling.Popularity`.
@@ -149,8 +149,8 @@ class InBatchSoftmax(Loss):
     training, and logit adjustment in ranking, which is on as the loss comes.
 
     Attributes:
-      temperature: t; None takes 1.3 / log I for cosines in a catalog of I items, such as .17 for 2,000 and .12 for
-        40,000, and 1 for inner products; see `experiments/defaults`.
+      temperature: t; None takes 13.5 / (log I)^2 for cosines in a catalog of I items, such as .23 for 2,000 and .12 for
+        40,000, and .3 at the most, and 1 for inner products; see `experiments/defaults`.
       similarity: sim is the "cosine" or the "dot" product of the vectors.
       chunks: cut the batch into so many runs of rows; a row's negatives come from its own run. It divides the batch
         size. A large batch in chunks costs as little as the small batch, and saves propagations.

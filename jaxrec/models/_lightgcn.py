@@ -17,7 +17,7 @@ from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._least_squares import least_squares
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
-from jaxrec.models._sizes import bound_sizes
+from jaxrec.models._sizes import bound_sizes, set_width, width_of
 from jaxrec.protocols import Encoded, FoldIn, Task
 from jaxrec.sparse import (
     Moved,
@@ -45,7 +45,7 @@ class LightGCN(EmbeddingModel):
     layers it is matrix factorisation.
 
     Attributes:
-      dim: d, the width of the embeddings.
+      dim: d, the width of the embeddings; None takes it by the number of users and items, see `MF`.
       layers: L, the number of products with the adjacency.
       layer_weights: (a_0, ..., a_L), or None for the mean, 1 / (L + 1) each.
       initializer: "normal" (mean 0, standard deviation `scale`), "xavier" (uniform, bound sqrt(6 / (rows + d))), or
@@ -78,7 +78,7 @@ class LightGCN(EmbeddingModel):
     (2, 4)
     """
 
-    dim: int = 64
+    dim: int | None = None
     layers: int = 3
     layer_weights: tuple[float, ...] | None = None
     initializer: Initializer = "normal"
@@ -107,6 +107,7 @@ class LightGCN(EmbeddingModel):
                 f"layer_weights has {len(self.layer_weights)} values, but {self.layers} layers need "
                 f"{self.layers + 1}: one for the embeddings themselves and one for each layer"
             )
+        set_width(self)
         super().__post_init__()
 
     def setup(self) -> None:
@@ -193,7 +194,7 @@ class LightGCN(EmbeddingModel):
         tables = (params["user_embedding"], params["item_embedding"])
         sums = handed_on(data.adjacency, *tables, weights=self.weights_of_layers, moved=self.moved)
         if self.fold_in_noise == math.inf:
-            return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim)
+            return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=width_of(self))
         return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
 
 

@@ -13,7 +13,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._fold_in import PropagatedUsers
 from jaxrec.models._mf import Initializer, check_embedding_options, embedding, initial_embeddings
-from jaxrec.models._sizes import bound_sizes
+from jaxrec.models._sizes import bound_sizes, set_width, width_of
 from jaxrec.protocols import FoldIn, Task
 from jaxrec.sparse import SparseMatrix, SparseOperator, degrees_of, join_nodes, part_nodes, spmm
 from jaxrec.vectors import unit
@@ -29,7 +29,7 @@ class LightGCNPP(EmbeddingModel):
     counts by its degree alone: alpha scales the length of what a node gathers, beta weighs its neighbors.
 
     Attributes:
-      dim: d, the width of the embeddings.
+      dim: d, the width of the embeddings; None takes it by the number of users and items, see `MF`.
       layers: L, at least 1.
       alpha: the exponent of the node's own degree.
       beta: the exponent of its neighbors' degrees; below 0 popular neighbors count more.
@@ -54,7 +54,7 @@ class LightGCNPP(EmbeddingModel):
     1.0
     """
 
-    dim: int = 64
+    dim: int | None = None
     layers: int = 2
     alpha: float = 0.6
     beta: float = -0.1
@@ -73,6 +73,7 @@ class LightGCNPP(EmbeddingModel):
             raise JaxrecError(f"layers must be at least 1, got {self.layers}; MF is the model without")
         if not 0 <= self.gamma <= 1:
             raise JaxrecError(f"gamma must lie in [0, 1], got {self.gamma}")
+        set_width(self)
         super().__post_init__()
 
     def setup(self) -> None:
@@ -114,7 +115,7 @@ class LightGCNPP(EmbeddingModel):
         tables = jnp.concatenate([params["user_embedding"], params["item_embedding"]])
         how: dict[str, Any] = {"alpha": self.alpha, "beta": self.beta, "layers": self.layers}
         sums = (1 - self.gamma) / self.layers * _handed_on(data.adjacency, tables, **how)[num_users:]
-        return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=self.dim, exponent=self.alpha)
+        return PropagatedUsers(scorer.items, sums, None, None, loops=0, dim=width_of(self), exponent=self.alpha)
 
 
 def _scales(adjacency: SparseMatrix, alpha: float, beta: float) -> tuple[jax.Array, jax.Array]:

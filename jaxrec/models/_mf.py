@@ -15,7 +15,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._initial import from_singular_vectors
 from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
-from jaxrec.models._sizes import bound_sizes
+from jaxrec.models._sizes import bound_sizes, set_width, width_of
 from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseMatrix, part_nodes, spmm
@@ -34,7 +34,8 @@ class MF(EmbeddingModel):
     d. With them w is d + 2: the users' further columns are (mu + b_u, 1), the items' (1, b_i).
 
     Attributes:
-      dim: d, the width of the embeddings.
+      dim: d, the width of the embeddings. None takes 256 for up to 8,192 users and items together, 128 for up to 32,768
+        and 64 for more, and 64 with biases; `experiments/defaults` has the figures. `jaxrec.fit` sets it.
       bias: whether users and items have biases b.
       mean: mu, the global mean of the ratings, which needs `bias`. None counts as 0, and `jaxrec.fit` with loss "mse"
         sets it to the mean of the ratings that it trains on.
@@ -59,7 +60,7 @@ class MF(EmbeddingModel):
     ((2, 4), (3, 4))
     """
 
-    dim: int = 64
+    dim: int | None = None
     bias: bool = False
     mean: float | None = None
     initializer: Initializer = "normal"
@@ -76,6 +77,9 @@ class MF(EmbeddingModel):
         check_embedding_options(self, ("normal", "xavier", "svd"))
         if self.mean and not self.bias:
             raise JaxrecError(f"mean={self.mean} is only used with bias=True")
+        if self.bias and self.dim is None:
+            object.__setattr__(self, "dim", 64)
+        set_width(self)
         super().__post_init__()
 
     def setup(self) -> None:
@@ -150,8 +154,8 @@ class MF(EmbeddingModel):
         """
         users, items = self(adjacency)
         if self.bias and adjacency is not None:
-            users, items = without_cold(users, items, adjacency, self.dim)
-        return FactorScorer(users, items, dim=self.dim)
+            users, items = without_cold(users, items, adjacency, width_of(self))
+        return FactorScorer(users, items, dim=width_of(self))
 
 
 def with_mean(model: Any, part: Interactions) -> Any:
@@ -226,7 +230,7 @@ def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:
     # Singular vectors need the data: `initial_embeddings` puts them in place of what is drawn here.
     normal = module.initializer in ("normal", "svd")
     initial = nn.initializers.normal(module.scale) if normal else nn.initializers.xavier_uniform()
-    return module.param(name, initial, (rows, module.dim), jnp.float32)
+    return module.param(name, initial, (rows, width_of(module)), jnp.float32)
 
 
 def initial_embeddings(model: Any, params: Any, data: TrainData, key: jax.Array) -> Any:
@@ -261,7 +265,7 @@ def check_embedding_options(module: nn.Module, initializers: tuple[str, ...] = (
         ...
     jaxrec.errors.JaxrecError: dim must be at least 1, got 0
     """
-    if module.dim < 1:
+    if module.dim is not None and module.dim < 1:
         raise JaxrecError(f"dim must be at least 1, got {module.dim}")
     if not module.scale >= 0:
         raise JaxrecError(f"scale must not be negative, got {module.scale}")

@@ -10,6 +10,8 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator
 
+_WIDTHS, _NARROWEST = ((8192, 256), (32768, 128)), 64
+
 
 def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int, int]:
     """The numbers of users and items of a model, checked against the adjacency [N, N] where one is given.
@@ -37,6 +39,42 @@ def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int,
             f"{model.num_items} items, so it needs ({nodes}, {nodes}), users first"
         )
     return model.num_users, model.num_items
+
+
+def width_for(nodes: int) -> int:
+    """The width of embeddings where none is given: 256 up to 8,192 users and items together, 128 up to 32,768, else 64.
+
+    Wide embeddings rank better, and a step costs in proportion; `experiments/defaults` has the figures.
+
+    >>> [width_for(nodes) for nodes in (2_000, 20_000, 70_000)]
+    [256, 128, 64]
+    """
+    return next((width for most, width in _WIDTHS if nodes <= most), _NARROWEST)
+
+
+def set_width(model: Any) -> None:
+    """Set a `dim` of None by `width_for`, once the sizes of a model are set.
+
+    >>> from jaxrec.models._mf import MF
+    >>> MF(num_users=2, num_items=3).dim, MF().dim
+    (256, None)
+    """
+    if model.dim is None and model.num_users is not None and model.num_items is not None:
+        object.__setattr__(model, "dim", width_for(model.num_users + model.num_items))
+
+
+def width_of(model: Any) -> int:
+    """The width of a model's embeddings.
+
+    Raises:
+      JaxrecError: a model whose sizes are not set.
+
+    >>> from jaxrec.models._mf import MF
+    >>> width_of(MF(dim=8, num_users=2, num_items=3))
+    8
+    """
+    bound_sizes(model)
+    return int(model.dim)
 
 
 def history_of(adjacency: SparseOperator, num_users: int) -> SeenItems:

@@ -45,7 +45,7 @@ def test_trials_are_drawn_kept_in_a_file_and_continued(cli, ratings, tmp_path):
     second = cli(*words, "--trials", "3", "--json").json
     assert second["trials"][:2] == first["trials"]
     # The flags as they are come first.
-    assert second["trials"][0]["settings"] == {"model.dim": 64, "loss.temperature": None}
+    assert second["trials"][0]["settings"] == {"model.dim": None, "loss.temperature": None}
     assert 0.05 <= second["trials"][2]["settings"]["loss.temperature"] <= 0.3
     result = cli(*words, "--trials", "3")
     assert "the best, fitted and measured on the test part:\njaxrec fit" in result.out
@@ -93,7 +93,7 @@ def test_the_command_of_the_best_keeps_what_is_fixed_and_drops_what_is_of_the_se
         (("--search", "dim"), "--search 'dim' is no FLAG=RANGE"),
         (("--search", "width=1,2"), "--search width: the flag is none; there are loss, negatives"),
         (("--search", "dim=2:8"), "--search dim is a range; pass --trials N too"),
-        (("--search", "dim=a,b"), "--search dim: 'a' is no value of a flag that is 64 by default"),
+        (("--search", "dim=a,b"), "--search dim: 'a' is no whole number"),
         (("--search", "dim=2:8:log:3", "--trials", "2"), "step must be at least 1, and 1 with log=True"),
         (("--search", "dim=8:2", "--trials", "2"), "low must not be above high"),
         (("--search", "learning_rate=0:1:0.1", "--trials", "2"), "is no range; write LOW:HIGH"),
