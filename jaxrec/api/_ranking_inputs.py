@@ -14,6 +14,7 @@ from jaxrec.api._lists import collected
 from jaxrec.api._lists import rows_of as rows_of
 from jaxrec.data._ids import IdMap
 from jaxrec.data._interactions import Interactions
+from jaxrec.data.reading._columns import Columns
 from jaxrec.data.reading._frames import from_frame
 from jaxrec.data.reading._readers import read
 from jaxrec.errors import JaxrecError, MismatchError
@@ -22,11 +23,11 @@ Known = Interactions | str | os.PathLike[str] | Any
 """Interactions, a file that `jaxrec.read` reads, a frame, or (users [E], items [E]) of ids, and ratings [E] if any."""
 
 
-def interactions_of(known: Known, name: str) -> Interactions:
+def interactions_of(known: Known, name: str, columns: Columns | None = None) -> Interactions:
     """Interactions from interactions, a file, a frame or arrays of ids.
 
     Raises:
-      JaxrecError: another form; `name` says which argument it was.
+      JaxrecError: another form; `name` says which argument it was, and `columns` is for files and frames.
 
     >>> len(interactions_of(([1, 1], [5, 6]), "truth"))
     2
@@ -34,10 +35,10 @@ def interactions_of(known: Known, name: str) -> Interactions:
     if isinstance(known, Interactions):
         return known
     if isinstance(known, (str, os.PathLike)):
-        return read(known, items=None)
+        return read(known, items=None, columns=columns)
     known = collected(known)
     if hasattr(known, "columns"):
-        return from_frame(known)
+        return from_frame(known, columns=columns)
     if isinstance(known, (tuple, list)) and len(known) in (2, 3):
         return Interactions.from_arrays(*known)
     raise JaxrecError(

@@ -15,6 +15,7 @@ from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalog
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, is_among, pair_codes
 from jaxrec.data._seen import seen_items
+from jaxrec.data.reading._columns import Columns
 from jaxrec.errors import DataError, JaxrecError, UnknownIdError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
 from jaxrec.evaluation._choice import Metrics
@@ -33,6 +34,7 @@ def evaluate_rankings(
     truth: Known,
     *,
     train: Known | None = None,
+    columns: Columns | None = None,
     order: str | None = None,
     form: Form = None,
     k: Lengths = DEFAULT_K,
@@ -76,6 +78,8 @@ def evaluate_rankings(
       truth: what the users chose later.
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
+      columns: role to column of truth and train where these are files or frames, as `jaxrec.read` takes it, such as
+        {"user": "customer", "item": "sku"}.
       order: of a frame or file, the column that orders the lists, "NAME", "NAME:ascending" (the lowest first) or
         "NAME:descending"; or "rows" for the order of the rows.
       form: of a text file, where both fit: "long" for an item a line, "wide" for a user and all their items a line.
@@ -113,13 +117,13 @@ def evaluate_rankings(
     >>> report.counts["users_without_list"]
     1
     """
-    known, trained, space = interactions_of(truth, "truth"), None, None
+    known, trained, space = interactions_of(truth, "truth", columns), None, None
     if not len(known):
         raise DataError("truth has no interaction; there is nothing to measure")
     rows = rows_of(recommendations, order, form)
     if train is not None:
         texts = any(isinstance(given, (str, os.PathLike)) for given in (truth, train))
-        known, trained = one_catalog(known, interactions_of(train, "train"), texts=texts)
+        known, trained = one_catalog(known, interactions_of(train, "train", columns), texts=texts)
     if item_features is not None:
         space = space_of(item_features, known.items)
     judged = judgments(

@@ -183,9 +183,23 @@ def _run(words: list[str], may_restart: bool) -> int:
     if may_restart and is_one_of_several(name):
         # After the handlers of signals were set, since JAX sets its own, by which all stop at one point.
         join_others(ends_at_once=name != "fit")
-    with _progress(rest):
+    with _progress(rest), _folder_looked_at():
         command.run(rest)
     return 0
+
+
+@contextlib.contextmanager
+def _folder_looked_at() -> Iterator[None]:
+    """Let package.module:Class be found from the folder that the command runs in, as with `python -m`."""
+    folder = os.getcwd()
+    if folder in sys.path:
+        yield
+        return
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _progress(rest: Sequence[str]) -> contextlib.AbstractContextManager[None]:

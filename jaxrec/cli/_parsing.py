@@ -8,7 +8,6 @@ import inspect
 import io
 import pathlib
 import re
-import sys
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
@@ -199,14 +198,9 @@ def word_of(argv: Sequence[str], flag: str, default: str) -> str:
 def class_of(kind: str, word: str) -> type:
     """The class of a name of the registry, or of a place, "package.module:Class", which is imported.
 
-    The folder that the command runs in is looked at too, as with `python -m`.
-
     Raises:
       JaxrecError: no such name or place, or no class.
     """
-    folder = str(pathlib.Path.cwd())
-    if ":" in word and folder not in sys.path:
-        sys.path.append(folder)
     found = registry.find(kind, word, outside=True)
     if not inspect.isclass(found):
         raise JaxrecError(f"the {kind} {word!r} is no class but {type(found).__name__}; name its class")

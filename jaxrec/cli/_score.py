@@ -16,6 +16,7 @@ from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse
 from jaxrec.cli._run_folder import metrics_of
+from jaxrec.cli._source import columns_of
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS
 from jaxrec.files import whole_text
 from jaxrec.text import cell_text
@@ -31,6 +32,7 @@ class ScoreCommand(ComputeOptions):
         line.
       truth: a file of what the users chose later, with ratings where a metric takes them as gains.
       train: a file of what the system was trained on; items that are not in it count as untrained.
+      columns: of the files of truth and train, as of `jaxrec fit`, such as user=customer item=sku.
       order: the column that orders the lists, NAME, or NAME:ascending where the lowest is the best; or rows, for the
         order of the rows.
       form: of a file of lists where both fit: long for an item a line, wide for a user and all their items a line.
@@ -44,6 +46,7 @@ class ScoreCommand(ComputeOptions):
     lists: Annotated[str, conf.Positional, conf.arg(metavar="LISTS")]
     truth: Annotated[str, conf.arg(metavar="FILE")]
     train: Annotated[str | None, optional("FILE")] = None
+    columns: Annotated[tuple[str, ...], optional("COLUMN ...")] = ()
     order: Annotated[str | None, optional("COLUMN")] = None
     form: Annotated[Literal["long", "wide"] | None, optional("{long,wide}")] = None
     item_features: Annotated[str | None, optional("FILE")] = None
@@ -55,7 +58,7 @@ class ScoreCommand(ComputeOptions):
 
 GUIDE = Guide(
     "The metrics of ranked lists in a file, whatever system made them.",
-    first=("truth", "train", "k", "metrics", "order", "item_features", "per_user", "json"),
+    first=("truth", "train", "columns", "k", "metrics", "order", "item_features", "per_user", "json"),
     examples=("jaxrec score lists.csv --truth test.csv --train train.csv -k 10 20",),
 )
 
@@ -69,6 +72,7 @@ def run(argv: Sequence[str]) -> None:
         command.lists,
         command.truth,
         train=command.train,
+        columns=columns_of(command.columns),
         order=command.order,
         form=command.form,
         k=command.k,

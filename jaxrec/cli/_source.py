@@ -26,7 +26,7 @@ from jaxrec.registry import name_of, names
 
 _FILE_OPTIONS = (
     *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "header", "no_header", "quotes"),
-    *("no_quotes", "decimal", "time_format", "missing", "encoding"),
+    *("no_quotes", "decimal", "time_format", "missing", "encoding", "item_columns"),
 )
 _SWITCHES = ("header", "quotes")  # each with a --no-... beside it, and neither by default
 _SPLIT_OPTIONS = ("test", "valid", "valid_order", "ties", "order", "folds", "fold")
@@ -42,6 +42,7 @@ class DataOptions:
       valid_file: its validation part.
       overlap: a pair of user and item in two of these files is an error ("raise"), or dropped from the later one.
       items: a file with titles, or none; by default the one beside DATA by its name, such as movies.csv.
+      item_columns: of that file, such as item=sku title=label, where its header has other names.
       format: of the files, see jaxrec.read, or package.module:Class; found by content and name by default.
       columns: the role of each column in order, - for none ("user item - rating"), or the column of each role by name
         or position from 0, - for none ("user=customer item=sku rating=-"); the roles are user, item, rating, timestamp,
@@ -83,6 +84,7 @@ class DataOptions:
     valid_file: Annotated[str | None, optional("FILE")] = None
     overlap: Annotated[str | None, optional("{raise,drop}")] = None
     items: Annotated[str | None, optional("FILE")] = None
+    item_columns: Annotated[tuple[str, ...], optional("ROLE=COLUMN ...")] = ()
     format: Annotated[str | None, optional("FORMAT")] = None
     columns: Annotated[tuple[str, ...], optional("COLUMN ...")] = ()
     delimiter: Annotated[str | None, optional("TEXT")] = None
@@ -306,6 +308,7 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
         "format": options.format or "auto",
         "columns": columns_of(options.columns),
         "items": None if options.items == "none" else options.items or "auto",
+        "item_columns": item_columns_of(options.item_columns),
     }
     if options.test_file is not None:
         overlap: Any = options.overlap or "raise"
@@ -356,6 +359,21 @@ def columns_of(words: tuple[str, ...]) -> Any:
     return {
         role: None if column in ("", "-") else int(column) if column.isdigit() else column for role, _, column in pairs
     }
+
+
+def item_columns_of(words: tuple[str, ...]) -> dict[str, Any] | None:
+    """The words after --item-columns as `jaxrec.read` takes them.
+
+    Raises:
+      JaxrecError: a word without a role.
+
+    >>> item_columns_of(("item=sku", "title=2"))
+    {'item': 'sku', 'title': 2}
+    """
+    for word in words:
+        if "=" not in word:
+            raise JaxrecError(f"--item-columns {word}: say of which role, such as item={word} or title={word}")
+    return columns_of(words)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -111,3 +111,15 @@ def test_ids_that_a_spreadsheet_would_run_are_quoted_on_request(cli, files):
     assert "\n=1+1," in per_user.read_text()
     assert cli(*words(files), "-k", "1", "--per-user", per_user, "--spreadsheet-safe").status == 0
     assert "\n'=1+1," in per_user.read_text()
+
+
+def test_columns_of_truth_and_train_are_said(cli, files):
+    plain = cli(*words(files), "-k", "1", "2", "--json").json["mean"]
+    for name in ("truth", "train"):
+        header, *rows = (files / f"{name}.csv").read_text().split("\n")
+        (files / f"{name}.csv").write_text(
+            "\n".join([header.replace("user", "Kunde").replace("item", "Artikel"), *rows])
+        )
+    error = cli(*words(files), "-k", "1", "2").error
+    assert "--columns" in error
+    assert cli(*words(files), "-k", "1", "2", "--columns", "user=Kunde", "item=Artikel", "--json").json["mean"] == plain

@@ -1,6 +1,7 @@
 """A reader from outside: read, the command line, the split of a run folder made again, and a registered name."""
 
 import json
+import sys
 
 import pytest
 
@@ -70,3 +71,13 @@ def test_the_command_line_reads_with_it_and_reads_again(reviews, cli, tmp_path):
     assert PLACE in error
     assert "--kind" in error
     assert cli("evaluate", run, *lists, "--kind", PLACE).json["mean"] == fitted["test"]
+
+
+def test_the_command_line_finds_a_reader_in_the_folder_that_it_runs_in(reviews, cli, tmp_path, monkeypatch):
+    (tmp_path / "own_lines.py").write_text("from examples.extending.reader import ReviewLines as Own\n")
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    monkeypatch.setattr(sys, "path", [each for each in path if each not in ("", str(tmp_path))])
+    fitted = cli("fit", reviews, "--format", "own_lines:Own", "--model", "popularity", "--out", "run", "--no-distances")
+    assert fitted.status == 0
+    assert str(tmp_path) not in sys.path  # it is looked at while the command runs

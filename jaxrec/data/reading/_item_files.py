@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,12 @@ def sibling_item_file(path: Path) -> Path | None:
     return next((found for end in ("", ".gz") if (found := path.with_name(stem + end)).is_file()), None)
 
 
-def add_items(data: Interactions, path: Path, encoding: str | None = None) -> Interactions:
+def add_items(
+    data: Interactions,
+    path: Path,
+    encoding: str | None = None,
+    item_columns: Mapping[str, str | int | None] | None = None,
+) -> Interactions:
     """Give interactions the titles and further columns of an item file.
 
     Items are matched by the text of their ids. Items of the file without an interaction are left out and counted.
@@ -56,6 +61,7 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
         delimited text names an item and a title column; without a header, recognized by an id of the data or a whole
         number in its place, the columns are item, title and others.
       encoding: of the text; by default UTF-8, and ISO-8859-1 where u.item or a `.dat` file is not UTF-8.
+      item_columns: "item" and "title" to a column of delimited text, by name or position from 0.
 
     Returns:
       The same interactions with `titles`, `item_columns` and a note.
@@ -72,7 +78,7 @@ def add_items(data: Interactions, path: Path, encoding: str | None = None) -> In
     (['Heat (1995)'], ['Action|Crime'])
     """
     try:
-        names, rows, notes = _read(path, encoding, set(map(str, data.items.ids.tolist())))
+        names, rows, notes = _read(path, encoding, set(map(str, data.items.ids.tolist())), item_columns)
     except DataError as error:
         raise DataError(f"{error}; or pass items=None to read the interactions without this file") from None
     place: dict[str, int] = {}
@@ -124,10 +130,16 @@ def _refuse_stray(row: list[str], delimiter: str, known: set[str], where: str) -
                 )
 
 
-def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str], list[list[str]], list[str]]:
+def _read(
+    path: Path, encoding: str | None, known: set[str], columns: Mapping[str, str | int | None] | None
+) -> tuple[list[str], list[list[str]], list[str]]:
     """The names of the columns (the item first, "title" for the title), the rows, and notes."""
     name = path.name.removesuffix(".gz")
     old = name == "u.item" or name.endswith(".dat")
+    if old and columns:
+        raise DataError(
+            f"{path}: the columns of this file are known; leave item_columns out, which is for delimited text"
+        )
     text, notes = _decode(path, encoding, fall_back=old)
     if name == "u.item":
         genres = _genre_names(path)
@@ -136,7 +148,7 @@ def _read(path: Path, encoding: str | None, known: set[str]) -> tuple[list[str],
         return ["item", "title", "release_date", *(["genres"] if genres else [])], _flags(text, path, genres), notes
     if name.endswith(".dat"):
         return ["item", "title", "genres"], _positional(text, path), notes
-    return *_delimited(text, path, name, known, notes), notes
+    return *_delimited(text, path, name, known, notes, columns or {}), notes
 
 
 def _decode(path: Path, encoding: str | None, fall_back: bool) -> tuple[str, list[str]]:
@@ -200,7 +212,12 @@ def _positional(text: str, path: Path) -> list[list[str]]:
 
 
 def _delimited(
-    text: str, path: Path, name: str, known: set[str], notes: list[str]
+    text: str,
+    path: Path,
+    name: str,
+    known: set[str],
+    notes: list[str],
+    columns: Mapping[str, str | int | None],
 ) -> tuple[list[str], list[list[str]]]:
     """Names and rows of delimited text."""
     number, first = next(iter(_lines(text)), (0, ""))
@@ -210,12 +227,17 @@ def _delimited(
     delimiter = "\t" if recbole else next((mark for mark in (",", "\t", ";", "|") if mark in first), ",")
     layout = Layout(delimiter, quotes=not recbole, typed=recbole)
     header = header_names(first, layout, f"{path}:{number}")
-    wanted = {"user": None, "rating": None, "timestamp": None}
+    other = [role for role in columns if role not in ("item", "title")]
+    if other:
+        raise DataError(
+            f"{path}: item_columns names {other[0]!r}; its roles are item and title, and others stay as they are"
+        )
+    wanted = {"user": None, "rating": None, "timestamp": None, **columns}
     headless = not recbole and (header[0] in known or _INTEGER.fullmatch(header[0]) is not None)
     if headless:
         header = ["item", "title", *(f"column {at}" for at in range(2, len(header)))][: len(header)]
         notes.append(f"{path.name} has no header: its columns are taken for {', '.join(header)}")
-    found = find_columns(header, wanted, f"{path}:{number}", required=("item",))
+    found = _found(header, wanted, f"{path}:{number}")
     order = [found["item"], *([found["title"]] if "title" in found else [])]
     order += [at for at in range(len(header)) if at not in order]
     names = ["item", *(["title"] if "title" in found else []), *(header[at] for at in order[len(found) :])]
@@ -235,3 +257,12 @@ def _delimited(
     except csv.Error as error:
         raise DataError(f"{path}:{line}: not valid CSV from here on: {error}; correct the quotes") from None
     return names, rows if headless else rows[1:]
+
+
+def _found(header: list[str], wanted: Mapping[str, str | int | None], where: str) -> dict[str, int]:
+    """The columns of the item and the title, told in the words of `item_columns`."""
+    try:
+        return find_columns(header, wanted, where, required=("item",))
+    except DataError as error:
+        example = {"item": header[0], **({"title": header[1]} if len(header) > 1 else {})}
+        raise DataError(f"{error}; say the columns of this file, for example item_columns={example!r}") from None

@@ -40,6 +40,7 @@ def read(
     header: bool | None = None,
     encoding: str | None = None,
     items: PathLike | None = "auto",
+    item_columns: Mapping[str, str | int | None] | None = None,
     quotes: bool | None = None,
     decimal: str | None = None,
     time_format: str | None = None,
@@ -84,6 +85,8 @@ def read(
       items: a file with titles and further item columns (movies.csv, movies.dat, u.item, `.item`, or delimited text
         with a header); "auto" takes the one that belongs to `path` by its name (movies.csv beside ratings.csv); None
         is none.
+      item_columns: "item" and "title" to the column of that file, by name or position from 0, where they have other
+        names, such as {"item": "sku", "title": "label"}.
       quotes: whether double quotes enclose values, as in CSV, or are part of them; by default they enclose, and what
         may be either is refused.
       decimal: what stands before the decimals of ratings and times, "." by default, or ",".
@@ -117,7 +120,7 @@ def read(
     (array([32, 50]), array([4.5, 3. ], dtype=float32))
     """
     path = _existing(path, "path")
-    beside = _item_file(items, path)
+    beside = _item_file(items, path, item_columns)
     if encoding is not None:
         check_encoding(encoding)
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
@@ -126,7 +129,7 @@ def read(
         check_mapped(mapped)
     # Rows that are left out leave columns in memory, so what is mapped is what is kept.
     data, is_mapped = _read_file(path, format, options, mapped if keep is None else None)
-    data = data if beside is None else add_items(data, beside, encoding)
+    data = data if beside is None else add_items(data, beside, encoding, item_columns)
     data = data if keep is None else deduplicate(data, keep)
     return data if mapped is None or is_mapped else map_columns(data, mapped)
 
@@ -142,6 +145,7 @@ def read_split(
     header: bool | None = None,
     encoding: str | None = None,
     items: PathLike | None = "auto",
+    item_columns: Mapping[str, str | int | None] | None = None,
     quotes: bool | None = None,
     decimal: str | None = None,
     time_format: str | None = None,
@@ -189,7 +193,7 @@ def read_split(
         raise DataError(f"overlap is {overlap!r}; use 'raise', 'drop' or 'keep'")
     given = {"train": train_path, "valid": valid_path, "test": test_path}
     paths = {name: _existing(path, f"{name}_path") for name, path in given.items() if path is not None}
-    beside = _item_file(items, paths["train"])
+    beside = _item_file(items, paths["train"], item_columns)
     if encoding is not None:
         check_encoding(encoding)
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
@@ -197,7 +201,7 @@ def read_split(
     format = _format_of_all(paths, format, options)
     parts = {name: _read_file(path, format, options)[0] for name, path in paths.items()}
     data = _separate(_join(parts), overlap, paths)
-    return data if beside is None else add_items(data, beside, encoding)
+    return data if beside is None else add_items(data, beside, encoding, item_columns)
 
 
 def _existing(path: Any, name: str) -> Path:
@@ -232,10 +236,15 @@ def _some(folder: Path) -> str:
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
-def _item_file(items: Any, path: Path) -> Path | None:
-    if items is None:
-        return None
-    return sibling_item_file(path) if isinstance(items, str) and items == "auto" else _existing(items, "items")
+def _item_file(items: Any, path: Path, columns: Any) -> Path | None:
+    """The item file, the one beside the interactions by default; None for none."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise DataError(f"item_columns must map roles to columns, such as {{'item': 'sku'}}, got {columns!r}")
+    chosen = isinstance(items, str) and items == "auto"
+    found = None if items is None else sibling_item_file(path) if chosen else _existing(items, "items")
+    if found is None and columns is not None:
+        raise DataError("item_columns is given, and there is no item file; pass items=FILE, or leave item_columns out")
+    return found
 
 
 def _read_file(

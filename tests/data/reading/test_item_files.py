@@ -174,3 +174,39 @@ def test_a_header_that_names_no_item_is_still_told(tmp_path):
         read(tmp_path / "r.csv", items=tmp_path / "titles.csv")
     (tmp_path / "titles.csv").write_text("a,Heat\nb,Jaws\n")
     assert read(tmp_path / "r.csv", items=tmp_path / "titles.csv").titles.tolist() == ["Heat"]
+
+
+def test_the_columns_of_an_item_file_are_said(tmp_path):
+    (tmp_path / "r.csv").write_text("user,item\nann,a\nbo,b\n")
+    (tmp_path / "articles.csv").write_text("Gruppe,Artikel,Bezeichnung\nTee,a,Assam\nTee,c,Earl Grey\n")
+    said = {"item": "Artikel", "title": 2}
+    data = read(tmp_path / "r.csv", items=tmp_path / "articles.csv", item_columns=said)
+    assert data.titles.tolist() == ["Assam", ""]
+    assert data.item_columns["Gruppe"].tolist() == ["Tee", ""]
+    both = read_split(
+        tmp_path / "r.csv", tmp_path / "r.csv", overlap="drop", items=tmp_path / "articles.csv", item_columns=said
+    )
+    assert both.titles.tolist() == ["Assam", ""]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (
+            {},
+            r"no column for the item; .*; say the columns of this file, .* item_columns={.item.: .code., .title.",
+        ),
+        ({"item_columns": {"item": "sku"}}, r"no column 'sku' for the item; the columns are 'code', 'label'"),
+        ({"item_columns": {"user": "code"}}, "item_columns names 'user'; its roles are item and title"),
+        (
+            {"item_columns": ["item"]},
+            r"item_columns must map roles to columns, such as {'item': 'sku'}, got \['item'\]",
+        ),
+        ({"items": None, "item_columns": {"item": "code"}}, "there is no item file; pass items=FILE"),
+    ],
+)
+def test_columns_of_an_item_file_that_do_not_fit_are_refused(tmp_path, how, message):
+    (tmp_path / "r.csv").write_text("user,item\nann,a\n")
+    (tmp_path / "titles.csv").write_text("code,label\na,Heat\n")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "r.csv", **{"items": tmp_path / "titles.csv", **how})
