@@ -61,7 +61,7 @@ def item_indices(model: FittedModel, items: Any, name: str = "items") -> np.ndar
         ...
     jaxrec.errors.UnknownIdError: 2 items are titled 'Heat': 1 (Heat (1995)), 2 (Heat (1986)); name one by its id
     """
-    titles = None if model.titles is None else _Titles(model.titles)
+    titles = None if model.titles is None else Titles(model.titles)
     listed = id_list(items, name)
     found = np.array([_item_index(model, item, titles) for item in listed], dtype=np.int32)
     if titles is not None:
@@ -69,7 +69,7 @@ def item_indices(model: FittedModel, items: Any, name: str = "items") -> np.ndar
     return found
 
 
-class _Titles:
+class Titles:
     """Which items have a title: in lower case, with its year and without; made once, when a text is first asked for."""
 
     def __init__(self, titles: np.ndarray) -> None:
@@ -100,7 +100,7 @@ def _places(texts: Sequence[str]) -> dict[str, list[int]]:
     return out
 
 
-def _item_index(model: FittedModel, item: Any, titles: _Titles | None) -> int:
+def _item_index(model: FittedModel, item: Any, titles: Titles | None) -> int:
     by_id = model.items.find(item)
     if by_id >= 0:
         return by_id
@@ -122,7 +122,7 @@ def _item_index(model: FittedModel, item: Any, titles: _Titles | None) -> int:
     raise UnknownIdError(f"unknown item {item!r}: neither an id nor a title of the {model.num_items:,} items{hint}")
 
 
-def _tell_doubles(model: FittedModel, listed: Sequence[Any], found: np.ndarray, titles: _Titles, name: str) -> None:
+def _tell_doubles(model: FittedModel, listed: Sequence[Any], found: np.ndarray, titles: Titles, name: str) -> None:
     """Warn of texts that were taken for an id and are the title of another item."""
     doubles = []
     for item, at in zip(listed, found.tolist(), strict=True):

@@ -12,10 +12,11 @@ import numpy as np
 
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.pages._lists import MOST_HISTORY
-from jaxrec.pages.explorer._catalog import Catalog, Found
+from jaxrec.pages.explorer._catalog import Catalog
 from jaxrec.pages.explorer._engine import RERANKERS, Job, Ranked
 from jaxrec.pages.explorer._limits import Limits, Refused
 from jaxrec.pages.explorer._parameters import Number, Parameter, Switch, Text, Texts, Whole, Word, shown
+from jaxrec.pages.explorer._search import Found
 from jaxrec.text import cell_text
 
 COLUMNS = ("user", "run", "rank", "item", "title", "score")
@@ -30,13 +31,13 @@ class Wanted:
 
     Attributes:
       user: an id; None for a basket.
-      history: ids of the items of a basket.
-      run: labels; none for all runs.
+      history: the items of a basket, by id or title, as are `exclude` and `candidates`.
+      run: labels; None for all runs.
       k: places of a list.
       diversity: 0 for the order of the model, up to 1; the trade-off of the re-ranker is 1 less this.
       reranker: mmr or dpp.
-      exclude: ids of items that are left out.
-      candidates: ids of items that alone may stand; None for all.
+      exclude: items that are left out.
+      candidates: items that alone may stand; None for all.
       categories: labels of which an item must have one; none for all items.
       filter_seen: whether the items of the user or the basket are left out.
       details: whether the history, the test items and the reasons are in the answer.
@@ -45,7 +46,7 @@ class Wanted:
 
     user: str | None = None
     history: tuple[str, ...] = ()
-    run: tuple[str, ...] = ()
+    run: tuple[str, ...] | None = None
     k: int = 10
     diversity: float = 0.0
     reranker: str = "mmr"
@@ -107,19 +108,23 @@ def jobs_of(wanted: Wanted, catalog: Catalog, labels: Sequence[str]) -> list[Job
     return [Job(run, user, history, **how, **rest) for run in runs]
 
 
-def runs_of(asked: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """The runs that are meant, each once; all where none is named.
+def runs_of(asked: Sequence[str] | None, labels: Sequence[str]) -> list[str]:
+    """The runs that are meant, each once; all where the parameter is left out.
 
     Raises:
-      Refused: no run of that label.
+      Refused: no run of that label, or an empty list.
 
-    >>> runs_of([], ["mf", "ease"]), runs_of(["ease", "ease"], ["mf", "ease"])
+    >>> runs_of(None, ["mf", "ease"]), runs_of(["ease", "ease"], ["mf", "ease"])
     (['mf', 'ease'], ['ease'])
     """
+    if asked is None:
+        return list(labels)
+    if not asked:
+        raise Refused(f"run is an empty list; name at least one of {', '.join(labels)}, or leave it out for all")
     for name in asked:
         if name not in labels:
             raise Refused(f"there is no run {shown(name)}; the runs are {', '.join(labels)}", 404)
-    return list(dict.fromkeys(asked)) or list(labels)
+    return list(dict.fromkeys(asked))
 
 
 def recommended(

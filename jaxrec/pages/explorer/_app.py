@@ -63,12 +63,12 @@ class Explorer:
         return JSONResponse(self.runs)
 
     async def users(self, request: Request) -> Response:
-        """Users by the beginning of their id."""
+        """Users by a part of their id."""
         found = await self._searched(request, self.catalog.find_users)
         return JSONResponse(answers.found_users(found, self.catalog))
 
     async def items(self, request: Request) -> Response:
-        """Items by a part of their title, or by their id."""
+        """Items by a part of their title or id."""
         found = await self._searched(request, self.catalog.find_items)
         return JSONResponse(answers.found_items(found, self.catalog))
 
@@ -86,8 +86,8 @@ class Explorer:
         """The items most similar to one."""
         values = from_query(request.scope["query_string"], self.of_similar)
         if "item" not in values:
-            raise Refused("item is missing; give the id of an item")
-        item, runs = self.catalog.item(values["item"]), answers.runs_of(values.get("run", ()), self.labels)
+            raise Refused("item is missing; give the id or the title of an item")
+        item, runs = self.catalog.item(values["item"]), answers.runs_of(values.get("run"), self.labels)
         if len(self.catalog.item_ids) < 2:
             raise Refused("there is one item alone, and so none that is similar to it")
         k = values.get("k", min(DEFAULT_K, len(self.catalog.item_ids) - 1, self.limits.k))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from jaxrec.api._lookup import title_of
+from jaxrec.api._lookup import Titles, title_of
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.data.splitting._parts import Split
@@ -19,21 +17,10 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.pages._evidence import categories_of, interactions_of
 from jaxrec.pages.explorer._limits import Refused
 from jaxrec.pages.explorer._parameters import shown
+from jaxrec.pages.explorer._search import Found, Index, folded
 
-
-class Found(NamedTuple):
-    """What a search gives.
-
-    Attributes:
-      places: of users or items, the best matches first.
-      total: how many match.
-
-    >>> Found([3], 1).total
-    1
-    """
-
-    places: list[int]
-    total: int
+_NEAR = 3  # that a message asks after
+_MOST_NAMED = 10  # of equal titles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,15 +53,21 @@ class Catalog:
     left_out: tuple[str, ...]
 
     @functools.cached_property
-    def _users_in_order(self) -> tuple[list[str], list[int]]:
-        """The ids of users in lower case, ascending, and whose they are."""
-        order = sorted(range(len(self.user_ids)), key=lambda at: (self.user_ids[at].casefold(), at))
-        return [self.user_ids[at].casefold() for at in order], order
+    def _users(self) -> Index:
+        """The ids of users, ordered by their letters."""
+        order = sorted(range(len(self.user_ids)), key=lambda at: (folded(self.user_ids[at]), at))
+        return Index([self.user_ids], _ranks(np.array(order, np.int64)))
 
     @functools.cached_property
-    def _texts_of_items(self) -> tuple[list[str], list[str]]:
-        """The titles and the ids of items in lower case."""
-        return [title.casefold() for title in self.titles], [name.casefold() for name in self.item_ids]
+    def _items(self) -> Index:
+        """The titles and ids of items, the popular first."""
+        fields = [self.titles] if self.titles == self.item_ids else [self.titles, self.item_ids]
+        return Index(fields, _ranks(np.argsort(-self.popularity, kind="stable")))
+
+    @functools.cached_property
+    def _titled(self) -> Titles | None:
+        """Which items have a title, as `jaxrec.recommend` knows them."""
+        return None if self.model.titles is None else Titles(self.model.titles)
 
     def warm(self) -> Catalog:
         """Make the tables of searches, which several threads may ask afterwards."""
@@ -82,6 +75,8 @@ class Catalog:
         self.find_items("", 1)
         self.model.users.find("")
         self.model.items.find("")
+        if self._titled is not None:
+            self._titled.find("a title")
         return self
 
     def user(self, name: str) -> int:
@@ -92,21 +87,30 @@ class Catalog:
         """
         at = self.model.users.find(name)
         if at < 0:
-            raise Refused(
-                f"there is no user {shown(name)}; /api/users?q= finds users by the beginning of their id", 404
-            )
+            near = [self.user_ids[one] for one in self.find_users(name, _NEAR).places] if name.strip() else []
+            raise Refused(f"there is no user {shown(name)}{_hint(near)}", 404)
         return at
 
     def item(self, name: str) -> int:
-        """The place of an item, by its id.
+        """The place of an item, by its id or its title, as `jaxrec.recommend` takes them.
+
+        An id is tried first, then the whole title, then the title without its year; case does not count in titles.
 
         Raises:
-          Refused: no such item.
+          Refused: no such item, or several of that title.
         """
         at = self.model.items.find(name)
-        if at < 0:
-            raise Refused(f"there is no item with the id {shown(name)}; /api/items?q= finds items by title or id", 404)
-        return at
+        if at >= 0:
+            return at
+        titled = [] if self._titled is None else self._titled.find(name)
+        if len(titled) == 1:
+            return titled[0]
+        if titled:
+            some = ", ".join(self._shown(one) for one in titled[:_MOST_NAMED])
+            more = ", ..." if len(titled) > _MOST_NAMED else ""
+            raise Refused(f"{len(titled)} items are titled {shown(name)}: {some}{more}; name one by its id", 404)
+        near = [self._shown(one) for one in self.find_items(name, _NEAR).places] if name.strip() else []
+        raise Refused(f"there is no item with the id or title {shown(name)}{_hint(near)}", 404)
 
     def places(self, names: Sequence[str]) -> np.ndarray:
         """The places of several items, each once, in the order given."""
@@ -123,22 +127,12 @@ class Catalog:
         return None if self.relevant is None else np.asarray(self.relevant.of(user))
 
     def find_users(self, words: str, most: int) -> Found:
-        """The users whose id begins with some text, in the order of their ids."""
-        start, (names, order) = words.strip().casefold(), self._users_in_order
-        first = bisect.bisect_left(names, start)
-        last = bisect.bisect_right(names, start + "\U0010ffff")
-        return Found(order[first : min(last, first + most)], last - first)
+        """The users with some text in their id: the whole id first, then beginnings, in the order of the ids."""
+        return self._users.find(words, most)
 
     def find_items(self, words: str, most: int) -> Found:
-        """The items with some text in their title, or with this id: a whole match first, then popular ones."""
-        text, (titles, ids) = words.strip().casefold(), self._texts_of_items
-        matches = [at for at, title in enumerate(titles) if text in title or ids[at] == text]
-
-        def order(at: int) -> tuple[int, int, int]:
-            whole, begins = text in (titles[at], ids[at]), titles[at].startswith(text)
-            return (0 if whole else 1 if begins else 2), -int(self.popularity[at]), at
-
-        return Found(sorted(matches, key=order)[:most], len(matches))
+        """The items with some text in their title or id: a whole match first, then beginnings; popular ones first."""
+        return self._items.find(words, most)
 
     def among(self, exclude: np.ndarray, candidates: np.ndarray | None, categories: Sequence[str]) -> np.ndarray | None:
         """The items that a rule leaves, bool [I]; None where there is no rule.
@@ -167,6 +161,11 @@ class Catalog:
     def named(self, item: int) -> dict[str, str]:
         """The id and the title of an item, for JSON."""
         return {"id": self.item_ids[item], "title": self.titles[item]}
+
+    def _shown(self, item: int) -> str:
+        """An item in a message."""
+        name, title = self.item_ids[item], self.titles[item]
+        return shown(title) if name == title else f"{shown(title)} [{name}]"
 
     def _category(self, label: str) -> int:
         if label not in self.labels:
@@ -225,6 +224,17 @@ def catalog_of(
         category=np.asarray(table) > 0,
         left_out=tuple(told),
     ).warm()
+
+
+def _ranks(order: np.ndarray) -> np.ndarray:
+    """The place of each in an order."""
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks
+
+
+def _hint(near: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _history_rows(data: Interactions) -> tuple[np.ndarray, np.ndarray]:

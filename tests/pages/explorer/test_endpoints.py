@@ -169,12 +169,13 @@ def test_a_run_without_similarities_says_so_beside_the_others_and_is_refused_alo
     assert "similarity" in get(f"/api/similar?item={item}&run=popularity").error
 
 
-def test_users_are_found_by_the_beginning_of_their_id(get, models):
-    ids = [str(one) for one in models["mf"].users.ids.tolist()]
-    found = get("/api/users?q=1&limit=50").json
-    assert sorted(one["id"] for one in found["users"]) == sorted(one for one in ids if one.startswith("1"))
-    assert found["users"][0]["id"] == "1"
-    assert found["total"] == len(found["users"])
+def test_users_are_found_by_the_beginning_of_their_id_and_then_by_a_part(get, models):
+    ids = sorted(str(one) for one in models["mf"].users.ids.tolist())
+    found = [one["id"] for one in get("/api/users?q=1&limit=50").json["users"]]
+    begins = [one for one in ids if one.startswith("1")]
+    assert found == [*begins, *(one for one in ids if "1" in one[1:] and one not in begins)]
+    assert found[0] == "1"
+    assert get("/api/users?q=1").json["total"] == len(found)
     assert get("/api/users?limit=3").json["total"] == len(ids)
     assert len(get("/api/users?limit=3").json["users"]) == 3
     assert get("/api/users?q=nobody").json == {"total": 0, "users": []}
@@ -189,6 +190,35 @@ def test_items_are_found_by_title_and_id(get, models, split):
     by_id = get(f"/api/items?q={item}").json["items"][0]
     assert by_id["id"] == item
     assert by_id["popularity"] == int((split.fitted.item == 5).sum())
+
+
+def test_items_are_named_by_id_or_by_title_wherever_they_are_named(get, post, models, users):
+    ids = [str(one) for one in models["mf"].items.ids.tolist()]
+    titles = [f"film {one}" for one in ids[3:9]]
+    by_id = {"user": users[0], "exclude": ids[3:5], "candidates": ids[3:9], "k": 4}
+    by_title = {**by_id, "exclude": titles[:2], "candidates": titles}
+    assert post("/api/recommend", by_title).json == post("/api/recommend", by_id).json
+    baskets = [post("/api/recommend", {"history": one, "k": 4}).json["lists"] for one in (ids[3:5], titles[:2])]
+    assert baskets[0] == baskets[1]
+    assert get(f"/api/similar?item=Film%20{ids[3]}&run=knn").json == get(f"/api/similar?item={ids[3]}&run=knn").json
+
+
+def test_ids_with_blanks_and_commas_and_titles_with_accents():
+    ids, titles = ["a b", "a, b", "c"], ["Kaffee (Größe 1)", "Grüner Tee", "Grüner Tee"]
+    data = jaxrec.from_arrays(["u", "v", "v", "w"], ["c", *ids], titles=dict(zip(ids, titles, strict=True)))
+    app = explorer_app({"all": Entry(jaxrec.fit(jaxrec.Popularity(), data, key=jax.random.key(0)))})
+
+    def only(name):
+        return asked(app, f"/api/recommend?user=u&candidates={name}&k=1")
+
+    for name in ("a%20b", "a,%20b", "KAFFEE%20(Gr%C3%B6%C3%9Fe%201)"):
+        assert len(only(name).json["lists"][0]["items"]) == 1
+    assert only("Gr%C3%BCner%20Tee").error == (
+        "2 items are titled 'Grüner Tee': 'Grüner Tee' [a, b], 'Grüner Tee' [c]; name one by its id"
+    )
+    assert only("gruner").error.endswith("did you mean 'Grüner Tee' [c] or 'Grüner Tee' [a, b]?")
+    assert [one["id"] for one in asked(app, "/api/items?q=grosse").json["items"]] == ["a b"]
+    assert "did you mean" not in only("tea").error
 
 
 def test_the_rows_are_those_of_the_lists(get, post, users):
