@@ -69,15 +69,26 @@
     if (why) line.append(element("span", why, { class: "why" }));
     return line;
   };
+  // A long history is as long as the lists, until it is asked for the rest.
+  const shorten = (made, list, title) => {
+    const few = Math.max(k, 5), rest = [...list.children].slice(few), more = element("button", "", { type: "button", class: "more" });
+    if (!rest.length) return;
+    const show = (open) => {
+      for (const line of rest) line.hidden = !open;
+      more.textContent = open ? `Show the first ${few}` : `Show all ${list.children.length}`;
+      more.setAttribute("aria-expanded", String(open));
+      more.setAttribute("aria-label", `${more.textContent}: ${title}`);
+    };
+    more.addEventListener("click", () => show(more.getAttribute("aria-expanded") === "false"));
+    show(false);
+    made.append(more);
+  };
   const card = (title, told, items, className = "") => {
     const made = element("div", undefined, { class: `card ${className}`.trim() });
     const list = element("ol");
     list.append(...items);
     made.append(element("h4", title), element("p", told, { class: "note" }), list);
-    if (className === "history") {
-      list.tabIndex = 0;
-      list.setAttribute("aria-label", title);
-    }
+    if (className === "history") shorten(made, list, title);
     return made;
   };
 

@@ -3,6 +3,7 @@
 Skipped where there is no Chromium or no Playwright; `.ci/run` tries to install the first.
 """
 
+import numpy as np
 import pytest
 from browsing import PHONE
 from hostile import ENDING, MARKUP
@@ -78,6 +79,19 @@ def test_a_user_is_found_by_id_and_shown_beside_the_lists_of_all_runs(opened):
     assert tab.locator("#user-hint").inner_text() == "No match."
     tab.press("#user-search", "Escape")
     assert tab.locator("#user-search").input_value() == ""
+
+
+def test_a_long_history_shows_its_first_items_until_it_is_asked_for_the_rest(opened, models):
+    tab = opened()
+    sizes = np.diff(models["mf"].seen.indptr)
+    tab.fill("#user-search", str(models["mf"].users.ids[sizes.argmax()]))
+    tab.press("#user-search", "Enter")
+    history = tab.locator("#user-view .card", has_text="History")
+    assert history.locator("li:visible").count() == 5
+    history.get_by_role("button", name=f"Show all {sizes.max()}: History").click()
+    assert history.locator("li:visible").count() == sizes.max() > 5
+    history.get_by_role("button", name="Show the first 5: History").click()
+    assert history.locator("li:visible").count() == 5
 
 
 def test_the_most_served_user_is_one_click_away(opened):

@@ -75,20 +75,24 @@
     });
   };
 
-  // What the lists are of.
-  let user = null, shown = null, control = null;
+  // What the lists are of: a user, or without one the basket; the last user is who was shown before the basket.
+  let user = null, last = null, shown = null, control = null, status = "";
   const basket = new Map(), excluded = new Map();
   const checked = (name) => Array.from(document.querySelectorAll(`input[name="${name}"]:checked`), (box) => box.value);
+  const lines = (name) => $(name).value.split("\n").map((line) => line.trim()).filter(Boolean);
   const wanted = () => {
     const body = { details: true, diversity: Number($("diversity").value), reranker: $("reranker").value, k: Number($("length").value) };
     if (user !== null) body.user = user; else body.history = [...basket.keys()];
-    const runs = checked("run"), categories = checked("category"), only = $("only").value.split(/[\s,]+/).filter(Boolean);
-    if (runs.length && runs.length < data.runs.length) body.run = runs;
+    const categories = checked("category"), only = lines("only"), exclude = [...excluded.keys(), ...lines("without")];
+    if (data.runs.length > 1) body.run = checked("run");
     if (categories.length) body.categories = categories;
     if (only.length) body.candidates = only;
-    if (excluded.size) body.exclude = [...excluded.keys()];
+    if (exclude.length) body.exclude = exclude;
     return body;
   };
+  const sentence = (error) => `Error: ${error.message}${/[.?!]$/.test(error.message) ? "" : "."}`;
+  const rulesHint = $("rules-hint").textContent;
+  const tell = (text) => { status = text; $("told").textContent = text; };
 
   const chips = (box, items, label, act) => {
     box.replaceChildren(...Array.from(items.values(), (item) => {
@@ -97,48 +101,84 @@
       return line;
     }));
   };
-  const showBasket = () => {
-    chips($("basket"), basket, "Remove from the basket:", (item) => { basket.delete(item.id); user = null; showBasket(); update(); $("basket-search").focus(); });
-    $("basket-empty").disabled = !basket.size;
-    $("basket-copy").disabled = user === null || !shown || !shown.history || !shown.history.length;
+  // The line below the fields: who is shown, and the ways from there.
+  const showWhose = () => {
+    const mine = shown !== null && shown.user === user, size = plural(basket.size, "item"), kept = basket.size > 0;
+    $("whose").textContent = user !== null ? `User ${user}${mine ? `, ${plural(shown.history_length, "item")} in the history` : ""}` : kept ? `Basket of ${size}` : "Nobody is chosen yet";
+    $("basket").hidden = user !== null || !kept;
+    $("basket-copy").hidden = user === null || !mine || !shown.history || !shown.history.length;
+    $("basket-back").hidden = user === null || !kept;
+    $("basket-back").textContent = `Back to the basket of ${size}`;
+    $("user-back").hidden = user !== null || last === null;
+    $("user-back").textContent = `Back to user ${last}`;
+    $("basket-empty").hidden = user !== null || !kept;
   };
+  const chooseUser = (name) => { user = last = name; update(); };
+  const chooseBasket = () => { user = null; update(); };
+  const showBasket = () => chips($("basket"), basket, "Remove from the basket:", (item) => { basket.delete(item.id); changeBasket(); $("basket-search").focus(); });
+  // An empty basket gives way to the user who was shown before.
+  const changeBasket = () => { showBasket(); user = basket.size ? null : last; update(); };
   const add = (item) => {
-    if (basket.size >= data.limits.history && !basket.has(item.id)) { $("told").textContent = `The basket is full with ${plural(basket.size, "item")}.`; return; }
+    if (basket.size >= data.limits.history && !basket.has(item.id)) { tell(`The basket is full with ${plural(basket.size, "item")}.`); return; }
     basket.set(item.id, item);
-    user = null;
-    showBasket();
-    update();
+    changeBasket();
   };
-  const exclude = (item) => { excluded.set(item.id, item); showExcluded(); $("rules").open = true; update(); };
-  const showExcluded = () => chips($("excluded"), excluded, "Let in again:", (item) => { excluded.delete(item.id); showExcluded(); update(); });
+  const showExcluded = () => chips($("excluded"), excluded, "Let in again:", (item) => { excluded.delete(item.id); changeRules(); });
+  const countRules = () => {
+    const count = checked("category").length + lines("only").length + lines("without").length + excluded.size;
+    $("rules-count").textContent = count ? ` (${count.toLocaleString("en")} active)` : "";
+    $("rules-clear").hidden = !count;
+  };
+  const changeRules = () => { showExcluded(); countRules(); update(); };
+  const exclude = (item) => { excluded.set(item.id, item); changeRules(); };
 
+  // A long history is as long as the lists, until it is asked for the rest.
+  const whole = new Set();
+  const shorten = (made, list, title, kind) => {
+    const few = Math.max(shown.k, 5), rest = [...list.children].slice(few);
+    if (!rest.length) return;
+    const more = button("", () => { if (whole.has(kind)) whole.delete(kind); else whole.add(kind); show(); });
+    const show = () => {
+      const open = whole.has(kind);
+      for (const line of rest) line.hidden = !open;
+      more.textContent = open ? `Show the first ${few}` : `Show all ${list.children.length}`;
+      more.setAttribute("aria-expanded", String(open));
+      more.setAttribute("aria-label", `${more.textContent}: ${title}`);
+    };
+    more.className = "more";
+    show();
+    made.append(more);
+  };
   const card = (title, told, lines, className = "") => {
-    const made = element("div", undefined, { class: `card ${className}`.trim() }), list = element("ol");
+    const made = element("div", undefined, { class: className ? `card history ${className}` : "card" }), list = element("ol");
     list.append(...lines);
     made.append(element("h3", title), element("p", told, { class: "note" }), list);
-    if (className === "history") { list.tabIndex = 0; list.setAttribute("role", "list"); list.setAttribute("aria-label", title); }
+    if (className) shorten(made, list, title, className);
     return made;
   };
   const entry = (item, buttons) => {
     const line = element("li", undefined, item.hit ? { class: "hit" } : {});
-    if (buttons) {
-      const place = element("span", undefined, { class: "acts" });
-      place.append(
-        button("+", () => add(item), `Add to the basket: ${named(item)}`), " ",
-        button("−", () => exclude(item), `Exclude: ${named(item)}`), " ",
-        button("≈", () => showSimilar(item, true), `Similar items: ${named(item)}`));
-      line.append(place);
-    }
     line.append(element("span", (item.hit ? "✓ " : "") + item.title, { class: "title" }));
     if (item.hit) line.append(element("span", " (hit)"));
-    if (item.why) line.append(element("span", item.why.length ? `near ${item.why.map((one) => one.title).join("; ")}` : "near nothing in the history", { class: "why" }));
+    const foot = element("div", undefined, { class: "foot" });
+    if (item.why) foot.append(element("span", item.why.length ? `near ${item.why.map((one) => one.title).join("; ")}` : "near nothing in the history", { class: "why" }));
+    if (buttons) {
+      const place = element("span", undefined, { class: "acts" });
+      for (const [sign, act, label] of [["+", add, "Add to the basket:"], ["−", exclude, "Exclude:"], ["≈", (one) => showSimilar(one, true), "Similar items:"]]) {
+        const made = button(sign, () => act(item), `${label} ${named(item)}`);
+        made.title = made.getAttribute("aria-label");
+        place.append(made);
+      }
+      foot.append(place);
+    }
+    if (foot.children.length) line.append(foot);
     return line;
   };
   const distance = (list) => (list.distance === null ? "no distance" : `distance ${list.distance.toFixed(3)}`);
   const showLists = () => {
     const view = $("view"), grid = element("div", undefined, { class: "lists" });
     const cut = shown.history.length < shown.history_length ? `the first ${shown.history.length} of ${shown.history_length}` : plural(shown.history_length, "item");
-    grid.append(card(shown.user === null ? "Basket" : `History of user ${shown.user}`, cut, shown.history.map((item) => entry(item)), "history"));
+    grid.append(card(shown.user === null ? "Basket" : `History of user ${shown.user}`, cut, shown.history.map((item) => entry(item)), "past"));
     const found = new Set();
     for (const list of shown.lists) {
       const hits = list.items.filter((item) => item.hit);
@@ -150,32 +190,36 @@
       grid.append(made);
     }
     if (shown.test_items && shown.test_items.length)
-      grid.append(card("Test items", "marked where a run has them", shown.test_items.map((item) => entry({ ...item, hit: found.has(item.id) })), "history"));
+      grid.append(card("Test items", "marked where a run has them", shown.test_items.map((item) => entry({ ...item, hit: found.has(item.id) })), "tests"));
     view.replaceChildren(grid);
   };
   const update = async () => {
     control?.abort();
     const mine = (control = new AbortController());
     $("diversity-value").textContent = Number($("diversity").value).toFixed(2);
-    if (user === null && !basket.size) {
-      shown = null;
+    const nobody = user === null && !basket.size, body = wanted();
+    showWhose();
+    if (nobody || (body.run && !body.run.length)) {
       $("view").replaceChildren();
       $("save").disabled = true;
-      $("told").textContent = "Choose a user, or put an item into the basket.";
+      tell(nobody ? "Choose a user, or put an item into the basket." : "Choose a run: none is checked.");
       return;
     }
     try {
-      const answer = await (await post("api/recommend", wanted(), mine.signal)).json();
+      const answer = await (await post("api/recommend", body, mine.signal)).json();
       if (mine !== control) return;
       shown = answer;
+      $("rules-hint").textContent = rulesHint;
       showLists();
-      showBasket();
+      showWhose();
       $("save").disabled = false;
       const whose = shown.user === null ? `a basket of ${plural(shown.history_length, "item")}` : `user ${shown.user}`;
-      $("told").textContent = `${plural(shown.lists.length, "list")} for ${whose}: ${shown.lists.map((list) => `${list.run} ${distance(list)}`).join(", ")}.`;
+      tell(`${plural(shown.lists.length, "list")} for ${whose}: ${shown.lists.map((list) => `${list.run} ${distance(list)}`).join(", ")}.`);
     } catch (error) {
       if (error.name === "AbortError" || mine !== control) return;
-      $("told").textContent = `Error: ${error.message}.`;
+      tell(sentence(error));
+      // The status may lie below the fold while one types here.
+      $("rules-hint").textContent = lines("only").length + lines("without").length ? sentence(error) : rulesHint;
       $("save").disabled = true;
       $("view").replaceChildren();
     }
@@ -203,33 +247,43 @@
       link.href = URL.createObjectURL(file);
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-      $("told").textContent = "The lists were saved as lists.csv.";
+      $("told").textContent = `${status} Saved as lists.csv.`;
     } catch (error) {
-      $("told").textContent = `Error: ${error.message}.`;
+      $("told").textContent = `${status} Not saved. ${sentence(error)}`;
     }
   };
 
-  search("user", "api/users", "users", (one) => one.id, (one) => { user = one.id; update(); });
+  search("user", "api/users", "users", (one) => one.id, (one) => chooseUser(one.id));
   search("basket", "api/items", "items", named, add);
   search("similar", "api/items", "items", named, (item) => showSimilar(item, false));
   const soon = later(update);
   $("diversity").addEventListener("input", () => { $("diversity-value").textContent = Number($("diversity").value).toFixed(2); soon(); });
-  for (const id of ["length", "only"]) $(id).addEventListener("input", soon);
+  $("length").addEventListener("input", soon);
+  const typed = later(update, 500);
+  for (const id of ["only", "without"]) $(id).addEventListener("input", () => { countRules(); typed(); });
   $("reranker").addEventListener("change", update);
-  for (const box of document.querySelectorAll('input[name="run"], input[name="category"]')) box.addEventListener("change", update);
-  $("basket-empty").addEventListener("click", () => { basket.clear(); showBasket(); if (user === null) update(); $("basket-search").focus(); });
+  for (const box of document.querySelectorAll('input[name="run"]')) box.addEventListener("change", update);
+  for (const box of document.querySelectorAll('input[name="category"]')) box.addEventListener("change", changeRules);
+  $("rules-clear").addEventListener("click", () => {
+    for (const box of document.querySelectorAll('input[name="category"]')) box.checked = false;
+    for (const id of ["only", "without"]) $(id).value = "";
+    excluded.clear();
+    changeRules();
+    $("rules").querySelector("summary").focus();
+  });
+  $("user-back").addEventListener("click", () => { chooseUser(last); $("user-search").focus(); });
+  $("basket-back").addEventListener("click", () => { chooseBasket(); $("basket-search").focus(); });
+  $("basket-empty").addEventListener("click", () => { basket.clear(); changeBasket(); $("basket-search").focus(); });
   $("basket-copy").addEventListener("click", () => {
     basket.clear();
     for (const item of shown.history.slice(0, data.limits.history)) basket.set(item.id, { id: item.id, title: item.title });
-    user = null;
-    showBasket();
-    update();
+    changeBasket();
+    $("basket-search").focus();
   });
   $("save").addEventListener("click", save);
-  showBasket();
-  showExcluded();
+  countRules();
   // Something to look at: the first user.
   ask("api/users?q=&limit=1").then((response) => response.json()).then((found) => {
-    if (user === null && !basket.size && found.users.length) { user = found.users[0].id; update(); }
-  }).catch((error) => { $("told").textContent = `Error: ${error.message}.`; });
+    if (user === null && !basket.size && found.users.length) chooseUser(found.users[0].id);
+  }).catch((error) => tell(sentence(error)));
 })();

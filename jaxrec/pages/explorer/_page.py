@@ -34,8 +34,7 @@ def page(served: Mapping[str, Any], name: str = "") -> str:
         f"{counted(len(served['runs']), 'run')}, {counted(served['users'], 'user')}, {counted(served['items'], 'item')}"
     )
     sections = [
-        Section("whose", "Whose lists", _whose(served)),
-        Section("lists", "Lists", _lists(served)),
+        Section("explore", "Lists", _lists(served)),
         Section("similar", "Similar items", _similar()),
         Section("about", "About", _about(served)),
     ]
@@ -44,32 +43,60 @@ def page(served: Mapping[str, Any], name: str = "") -> str:
     return document(title, sections, lead=tag("p", what), data=data, script=_SCRIPT, connect=_CONNECT)
 
 
-def _whose(served: Mapping[str, Any]) -> Html:
-    most = served["limits"]["history"]
+def _lists(served: Mapping[str, Any]) -> Html:
+    """Whose lists, how they are made, and the lists: close together, so that what one does is seen."""
     return joined(
         tag("noscript", paragraph("This page needs its script, which is switched off; /api/runs answers without it.")),
         tag(
             "div",
-            search("user", "A user of the data", "Type the beginning of a user's id."),
+            search("user", "A user of the data", "Type a part of a user's id."),
             search("basket", "An item for a basket of your own", "Type a part of a title, or an id."),
-            class_="grid",
+            class_="pick",
         ),
         tag(
             "div",
-            tag("h3", "Basket"),
-            paragraph(f"Up to {counted(most, 'item')}; lists follow it as soon as it has one.", note=True),
-            tag("ul", id="basket", class_="matches", aria_label="Items of the basket"),
+            tag("strong", "Nobody is chosen yet", id="whose"),
+            _button("basket-copy", "Take this history as a basket"),
+            _button("basket-back", "Back to the basket"),
+            _button("user-back", "Back to the user"),
+            _button("basket-empty", "Empty the basket"),
+            class_="chosen",
+        ),
+        tag("ul", id="basket", class_="matches", aria_label="Items of the basket", hidden=True),
+        _controls(served),
+        _rules(served["categories"]),
+        tag(
+            "details",
+            tag("summary", "What the controls and signs mean"),
             tag(
                 "p",
-                tag("button", "Empty the basket", type="button", id="basket-empty", disabled=True),
-                " ",
-                tag("button", "Take this user's history as the basket", type="button", id="basket-copy", disabled=True),
+                "Diversity 0 is the order of the run. Above it the list is chosen from the best 64 items, with 1 less "
+                "the diversity as the trade-off. The distance of a list is the mean Euclidean distance of two of its "
+                "items in the common space.",
+                id="slider-hint",
+                class_="note",
+            ),
+            paragraph(
+                "Beside an item: + adds it to the basket, − excludes it, ≈ shows similar items. A check mark is a hit, "
+                f"a test item. A basket has up to {counted(served['limits']['history'], 'item')}.",
+                note=True,
             ),
         ),
+        tag(
+            "div",
+            tag("p", "", id="told", role="status", aria_live="polite"),
+            tag("button", "Save the lists as CSV", type="button", id="save", disabled=True),
+            class_="bar",
+        ),
+        tag("div", id="view"),
     )
 
 
-def _lists(served: Mapping[str, Any]) -> Html:
+def _button(name: str, text: str) -> Html:
+    return tag("button", text, type="button", id=name, hidden=True)
+
+
+def _controls(served: Mapping[str, Any]) -> Html:
     slider = tag(
         "label",
         tag("span", "Diversity ", tag("output", "0", id="diversity-value", for_="diversity")),
@@ -83,33 +110,19 @@ def _lists(served: Mapping[str, Any]) -> Html:
             value="0",
             aria_describedby="slider-hint",
         ),
+        class_="wide",
     )
     names = {"mmr": "MMR, by distances", "dpp": "DPP, by volumes"}
     options = [tag("option", names.get(word, word), value=word) for word in served["rerankers"]]
     most = served["limits"]["k"]
     length = tag("input", type="number", id="length", min="1", max=str(most), step="1", value=str(min(10, most)))
-    controls = tag(
+    return tag(
         "div",
         slider,
-        tag("label", "Re-ranker ", tag("select", options, id="reranker")),
-        tag("label", f"Items in a list, 1 to {most} ", length),
-        class_="controls",
-    )
-    hint = paragraph(
-        "0 is the order of the run. Above it the list is chosen from the best 64 items, with 1 less the diversity as "
-        "the trade-off. The distance of a list is the mean Euclidean distance of two of its items in the common space.",
-        note=True,
-    )
-    hint = Html(hint.replace("<p ", '<p id="slider-hint" ', 1))
-    return joined(
-        controls,
-        hint,
+        tag("label", tag("span", "Re-ranker"), tag("select", options, id="reranker")),
+        tag("label", tag("span", f"Items, 1 to {most}"), length, class_="narrow"),
         _runs(served["runs"]),
-        _rules(served["categories"]),
-        paragraph("Beside an item: + adds it to the basket, − excludes it, ≈ shows similar items.", note=True),
-        tag("p", "", id="told", role="status", aria_live="polite"),
-        tag("p", tag("button", "Save the lists as CSV", type="button", id="save", disabled=True)),
-        tag("div", id="view"),
+        class_="controls",
     )
 
 
@@ -130,19 +143,25 @@ def _rules(categories: Sequence[str]) -> Html:
     only = tag("fieldset", tag("legend", "Only these categories"), boxes, class_="choices") if categories else None
     return tag(
         "details",
-        tag("summary", "Candidate rules"),
+        tag("summary", "Candidate rules", tag("strong", id="rules-count")),
         only,
         tag(
             "div",
-            tag("label", "Only these items, ids separated by spaces or commas", for_="only"),
-            tag("input", type="text", id="only", autocomplete="off", spellcheck="false"),
-            class_="search",
+            _items("only", "Only these items"),
+            _items("without", "Without these items"),
+            class_="pick",
         ),
-        tag("h3", "Excluded items"),
-        paragraph("The button − beside an item of a list excludes it; here it is let in again.", note=True),
+        tag("p", "One item a line, by its id or its title.", id="rules-hint", class_="note"),
         tag("ul", id="excluded", class_="matches", aria_label="Excluded items"),
+        tag("p", _button("rules-clear", "Clear all rules")),
         id="rules",
     )
+
+
+def _items(name: str, label: str) -> Html:
+    """A field for items, one a line."""
+    field = tag("textarea", id=name, rows="3", autocomplete="off", spellcheck="false", aria_describedby="rules-hint")
+    return tag("div", tag("label", label, for_=name), field, class_="search")
 
 
 def _similar() -> Html:
