@@ -15,6 +15,7 @@ from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._scale import Scale, spanning, tick_text
 
 WIDTH = 420.0
+_MOST_LETTERS = 22  # of a line of the labels of a forest plot
 _LETTER = 6.8  # the mean width of a letter of 12.5 units, for labels that must not meet
 
 
@@ -156,7 +157,9 @@ def interval_chart(
     x_include: Sequence[float] = (),
     numbers: Sequence[int] | None = None,
 ) -> Html:
-    """A forest plot: a line a row, each with its mark and interval, the label above it.
+    """A forest plot: a line a row, each with its label at the left, its mark and its interval.
+
+    A label that is too long breaks at a minus sign or at a blank, or is cut.
 
     Args:
       rows: from top to bottom.
@@ -165,18 +168,24 @@ def interval_chart(
       x_include: values that the axis must show.
       numbers: the series of each row; by default all have the first.
     """
-    step, top = 32.0, 6.0
+    labels = [_broken(row.label, _MOST_LETTERS) for row in rows]
+    left = 18.0 + _LETTER * max((len(line) for lines in labels for line in lines), default=0)
+    step, top = 34.0 if any(len(lines) > 1 for lines in labels) else 26.0, 6.0
     height = top + step * len(rows) + 40
     values = [end for row in rows for end in (row.low, row.high, row.value)]
-    x = spanning([*values, *([0.0] if zero else [])], 10.0, WIDTH - 10.0, include=x_include)
+    x = spanning([*values, *([0.0] if zero else [])], left, WIDTH - 10.0, include=x_include)
     frame = _axis_below(x, top, height - 38, x_label)
     drawn = []
     if zero:
         drawn.append(tag("line", class_="zero", x1=x(0), x2=x(0), y1=top, y2=height - 38))
     for at, row in enumerate(rows):
-        up = top + step * at + 22
+        up = top + step * (at + 0.5)
         number = 0 if numbers is None else numbers[at]
-        drawn.append(tag("text", row.label, x=10, y=up - 9, class_="label halo"))
+        lines = labels[at]
+        for place, line in enumerate(lines):
+            down = up + 4 + 14 * (place - (len(lines) - 1) / 2)
+            whole = tag("title", row.label) if place == 0 and len(lines) > 1 else None
+            drawn.append(tag("text", whole, line, x=4, y=down, class_="label"))
         if math.isfinite(row.low) and math.isfinite(row.high):
             drawn.append(tag("line", class_=f"interval s{number % 8}", x1=x(row.low), x2=x(row.high), y1=up, y2=up))
         if math.isfinite(row.value):
@@ -248,6 +257,16 @@ def bar_chart(
             drawn.append(tag("text", label, x=start + wide / 2, y=bottom + 14, class_="tick middle"))
     drawn.append(tag("text", x_label, x=(left + WIDTH) / 2, y=height - 6, class_="axis middle"))
     return _svg(name, height, drawn)
+
+
+def _broken(label: str, most: int) -> list[str]:
+    """A label in one line, or in two: broken at the last minus sign or blank that leaves both short enough, or cut."""
+    if len(label) <= most:
+        return [label]
+    places = [at for at in range(1, len(label)) if label[at - 1] == " " and (label[at] == "−" or at <= most)]
+    signs = [at for at in places if label[at] == "−"]
+    at = (signs or [one for one in places if one <= most + 1] or [most])[-1]
+    return [line if len(line) <= most else f"{line[: most - 1]}…" for line in (label[:at].rstrip(), label[at:])]
 
 
 def _frame(

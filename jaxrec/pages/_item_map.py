@@ -133,10 +133,15 @@ def map_data(evidence: Evidence, found: Shown) -> tuple[dict[str, Any], Html]:
         "table says how much."
     )
     options = [tag("option", name, value=name) for name in vectors]
+    colored = np.unique(color).tolist()  # a category may have given all of its items to rarer ones
     controls = tag(
         "div",
-        tag("label", "Space ", tag("select", options, id="map-space")),
-        tag("label", "Find ", tag("input", type="search", id="map-search", autocomplete="off", spellcheck="false")),
+        tag("label", tag("span", "Space"), tag("select", options, id="map-space")),
+        tag(
+            "label",
+            tag("span", "Find"),
+            tag("input", type="search", id="map-search", autocomplete="off", spellcheck="false"),
+        ),
         class_="controls",
     )
     hint = "Point at an item, or move with the arrow keys to the nearest item in a direction."
@@ -148,7 +153,7 @@ def map_data(evidence: Evidence, found: Shown) -> tuple[dict[str, Any], Html]:
         "figure",
         controls,
         canvas,
-        key_of(names),
+        key_of([names[at] for at in colored], numbers=colored),
         tag("figcaption", tag("p", hint, id="map-told", role="status")),
         tag("details", tag("summary", "The figures as a table"), behind, centers),
         class_="wide",

@@ -152,10 +152,10 @@ def recommendations(evidence: Evidence, found: Shown) -> Html:
         paragraph(*lead),
         tag("noscript", paragraph("Searching needs the script of this page, which is switched off.")),
         tag("h3", "A user"),
-        _search("user", "User id", "Type the beginning of a user's id."),
+        _search("user", "User id", "Type a part of a user's id."),
         tag("div", id="user-view", aria_live="polite"),
         tag("h3", "Similar items"),
-        _search("item", "Title or id of an item", f"Type a part of a title.{part}"),
+        _search("item", "Title or id of an item", f"Type a part of a title or an id.{part}"),
         tag("div", id="item-view", aria_live="polite"),
         _served(evidence),
     )

@@ -14,6 +14,7 @@ def table(
     caption: str,
     text_columns: Sequence[int] = (0,),
     stacked: bool = False,
+    sparse: bool = False,
     foot: Sequence[str] = (),
 ) -> Html:
     """A table with a caption; the first cell of a row is its header.
@@ -26,6 +27,7 @@ def table(
       caption: what the table holds.
       text_columns: columns that go to the left; the others hold figures, which go to the right.
       stacked: see above; for tables that must be read as a whole.
+      sparse: whether a stacked table leaves its dashes out, where most cells are dashes.
       foot: sentences below the table.
 
     >>> table(["", "a < b"], [["one", "1"]], caption="All").count("&lt;")
@@ -41,7 +43,8 @@ def table(
     for row in rows:
         cells = [tag("th", row[0], scope="row", class_=sides[0], role="rowheader")]
         for cell, side, name in zip(row[1:], sides[1:], names[1:], strict=True):
-            cells.append(tag("td", cell, class_=side, role="cell", data_label=name if stacked else None))
+            kind = f"{side} none" if sparse and cell == "–" else side
+            cells.append(tag("td", cell, class_=kind, role="cell", data_label=name if stacked else None))
         body.append(tag("tr", cells, role="row"))
     # The roles are said, since a browser forgets them where the style makes blocks of rows.
     whole = tag(

@@ -96,8 +96,9 @@ def _means(evidence: Evidence, comparisons: Sequence[Comparison]) -> Html:
         notes = [f"±: half of the {LEVEL:.0%} interval over users, for this trained model."]
     body = [[row[0].mean, *(_cell(cell) for cell in row[1:])] for row in rows]
     lead = paragraph(
-        f"{len(first.users):,} users with a test item. Lists are of {first.catalogue or 'the whole catalog'}, without "
-        f"those that a user has in {first.masked or 'training'}. {_space(first)}"
+        f"{len(first.users):,} users with a test item. Each list is chosen from "
+        f"{first.catalogue or 'the whole catalog'}, without those that its user has in {first.masked or 'training'}. "
+        f"{_space(first)}"
     )
     return joined(tag("h3", "Means over users"), lead, table(head, body, caption="Test part", stacked=True, foot=notes))
 

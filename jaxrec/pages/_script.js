@@ -36,16 +36,20 @@
   const similarAt = new Map(Array.from(numbers(data.similarOf), (item, at) => [item, at]));
   const named = (item) => (ids === null || ids[item] === titles[item] ? titles[item] : `${titles[item]} [${ids[item]}]`);
 
+  // As searches compare texts: without case and accents.
+  const LETTERS = { ß: "ss", ø: "o", đ: "d", ł: "l", ı: "i", æ: "ae", œ: "oe", ς: "σ" };
+  const folded = (text) => text.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "").replace(/[ßøđłıæœς]/g, (one) => LETTERS[one]).trim();
   // A field with the first matches below it as buttons; Enter takes the first.
-  const search = (name, candidates, matches, choose, most = 12) => {
+  const search = (name, candidates, choose, most = 12) => {
+    const plain = candidates.map(folded);
     const field = $(`${name}-search`), box = $(`${name}-matches`), hint = $(`${name}-hint`), first = hint.textContent;
     const show = () => {
-      const words = field.value.trim().toLowerCase();
+      const words = folded(field.value);
       box.replaceChildren();
       if (!words) { hint.textContent = first; return; }
       const found = [];
-      for (let at = 0; at < candidates.length; at++) if (matches(candidates[at], words, at)) found.push(at);
-      found.sort((a, b) => rank(candidates[a], words) - rank(candidates[b], words) || a - b);
+      for (let at = 0; at < plain.length; at++) if (plain[at].includes(words)) found.push(at);
+      found.sort((a, b) => rank(plain[a], words) - rank(plain[b], words) || a - b);
       for (const at of found.slice(0, most)) {
         const item = element("li"), button = element("button", candidates[at], { type: "button" });
         button.addEventListener("click", () => choose(at));
@@ -54,7 +58,7 @@
       }
       hint.textContent = found.length ? `${plural(found.length, "match").replace(/matchs$/, "matches")}${found.length > most ? `, the first ${most}` : ""}` : "No match.";
     };
-    const rank = (text, words) => { const low = text.toLowerCase(); return low === words ? 0 : low.startsWith(words) ? 1 : 2; };
+    const rank = (text, words) => (text === words ? 0 : text.startsWith(words) ? 1 : 2);
     field.addEventListener("input", show);
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && box.querySelector("button")) { event.preventDefault(); box.querySelector("button").click(); }
@@ -156,7 +160,7 @@
     const placeOf = new Map(Array.from(items, (item, at) => [item, at]));
     const last = data.map.colors.length - 1, hint = told.textContent;
     const cache = {};
-    let chosen = -1, found = null, size = [0, 0], points = null;
+    let chosen = -1, found = null, size = [0, 0], points = null, plain = null;
     const coordinates = () => {
       const name = space.value;
       cache[name] ??= { x: numbers(data.map.spaces[name].x), y: numbers(data.map.spaces[name].y) };
@@ -198,6 +202,24 @@
         pen.closePath();
       }
     };
+    // Where a label covers the fewest points: near its own one, and else further off or in a corner, with a line to it.
+    const labelled = (x, y, wide) => {
+      const places = [];
+      for (const far of [14, 30, 55, 90])
+        for (const [across, down] of [[-wide / 2, -far], [-wide / 2, far + 10], [far, 4], [-wide - far, 4], [far, -far], [-wide - far, -far], [far, far + 10], [-wide - far, far + 10]])
+          places.push([x + across, y + down]);
+      for (const across of [6, size[0] - wide - 6]) for (const down of [20, size[1] - 10]) places.push([across, down]);
+      let best = null, least = Infinity;
+      for (const [across, down] of places) {
+        const left = Math.min(Math.max(across, 4), size[0] - wide - 4), base = Math.min(Math.max(down, 18), size[1] - 8);
+        let covered = 0;
+        for (let at = 0; at < items.length; at++)
+          covered += points.x[at] > left - 5 && points.x[at] < left + wide + 5 && points.y[at] > base - 17 && points.y[at] < base + 8;
+        if (covered < least) { least = covered; best = [left, base]; }
+      }
+      canvas.dataset.covered = least;
+      return best;
+    };
     const draw = () => {
       if (!points) lay();
       const pen = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
@@ -221,7 +243,11 @@
         const text = titles[items[chosen]];
         pen.font = `600 13px ${style.fontFamily || "sans-serif"}`;
         const wide = Math.min(pen.measureText(text).width, size[0] - 8);
-        const start = Math.min(Math.max(x - wide / 2, 4), size[0] - wide - 4), down = y > 30 ? y - 14 : y + 24;
+        const [start, down] = labelled(x, y, wide);
+        if (Math.hypot(Math.max(start - x, x - start - wide, 0), Math.max(down - 13 - y, y - down - 4, 0)) > 16) {
+          pen.lineWidth = 1.5; pen.beginPath(); pen.moveTo(x, y);
+          pen.lineTo(Math.min(Math.max(x, start), start + wide), y < down ? down - 13 : down + 4); pen.stroke();
+        }
         pen.lineWidth = 4; pen.strokeStyle = page; pen.strokeText(text, start, down, size[0] - 8);
         pen.fillStyle = ink; pen.fillText(text, start, down, size[0] - 8);
       }
@@ -262,8 +288,9 @@
       if (best >= 0) choose(best);
     });
     $("map-search").addEventListener("input", (event) => {
-      const words = event.target.value.trim().toLowerCase();
-      found = words ? new Set(Array.from(items.keys()).filter((at) => named(items[at]).toLowerCase().includes(words))) : null;
+      const words = folded(event.target.value);
+      plain ??= Array.from(items, (item) => folded(named(item)));
+      found = words ? new Set(Array.from(items.keys()).filter((at) => plain[at].includes(words))) : null;
       const first = found && found.size ? found.values().next().value : -1;
       chosen = first;
       told.textContent = !found ? hint : found.size === 1 ? named(items[first]) : `${found.size} of ${items.length} items${first >= 0 ? `, first ${named(items[first])}` : ""}.`;
@@ -278,9 +305,9 @@
     return { choose: (item, say) => { if (placeOf.has(item)) choose(placeOf.get(item), say); } };
   })();
 
-  search("user", users, (id, words) => id.toLowerCase().startsWith(words), showUser);
+  search("user", users, showUser);
   const names = titles.map((_, item) => named(item));
-  search("item", names, (title, words) => title.toLowerCase().includes(words), showItem);
+  search("item", names, showItem);
   for (const button of document.querySelectorAll("button[data-user]"))
     button.addEventListener("click", () => {
       showUser(Number(button.dataset.user));

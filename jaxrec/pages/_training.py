@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxrec.fitting._described import plain_description
+from jaxrec.errors import JaxrecError, RunFolderError
+from jaxrec.fitting._described import class_at, describe, plain_description
 from jaxrec.pages._charts import line_chart
 from jaxrec.pages._evidence import Entry, Evidence
 from jaxrec.pages._marks import key_of
@@ -159,11 +162,12 @@ def settings_of(entry: Entry) -> dict[str, str]:
     '3.0'
     """
     found: dict[str, str] = {"model": type(entry.model.model).__name__}
+    members = ("options",) if "blend" in entry.model.info else ()  # the table of the members has their trainings
     for one in (entry.model.model, entry.model.options):
         if not dataclasses.is_dataclass(one):
             continue
         for name, value in plain_description(one).items():
-            if name not in _SIZES and value is not None:
+            if name not in (*_SIZES, *members) and value is not None:
                 found[name] = _word(value)
     seed = entry.figures.get("seed", entry.model.info.get("seed"))
     key = entry.model.info.get("key")
@@ -177,15 +181,52 @@ def settings_of(entry: Entry) -> dict[str, str]:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, Mapping) and "kind" in value:
+        return brief(value)
     if isinstance(value, Mapping):
-        own = {name: one for name, one in value.items() if one is not None}
-        kind = own.pop("kind", own.pop("name", None))
-        inner = ", ".join(f"{name} {_word(one)}" for name, one in own.items())
-        kind = "" if kind is None else str(kind).rpartition(":")[2]
-        return f"{kind} ({inner})" if kind and inner else kind or inner
+        return ", ".join(f"{name} {_word(one)}" for name, one in value.items() if one is not None)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_word, value)) or "none"
     return str(value)
+
+
+def brief(described: Mapping[str, Any]) -> str:
+    """The name of an object of options, and those that differ from their defaults; sizes are left out.
+
+    Args:
+      described: see `jaxrec.fitting._described.describe`.
+
+    >>> import jaxrec
+    >>> from jaxrec.fitting._described import describe
+    >>> brief(describe(jaxrec.EASE(l2=1.25, num_users=7))), brief(describe(jaxrec.MF()))
+    ('EASE (l2 1.25)', 'MF')
+    """
+    usual = _defaults(described["kind"])
+    own = {
+        name: value
+        for name, value in described["fields"].items()
+        if name not in _SIZES and value is not None and (name not in usual or usual[name] != value)
+    }
+    inner = ", ".join(f"{name} {f'{one:.4g}' if isinstance(one, float) else _word(one)}" for name, one in own.items())
+    kind = described["kind"].rpartition(":")[2]
+    return f"{kind} ({inner})" if inner else kind
+
+
+@functools.cache
+def _defaults(place: str) -> dict[str, Any]:
+    """The options of a class that have a default, described; none for a class that this process does not know."""
+    try:
+        fields = dataclasses.fields(class_at(place))
+    except (RunFolderError, TypeError):
+        return {}
+    found = {}
+    for field in fields:
+        with contextlib.suppress(JaxrecError):  # of what is no option, such as the parent of a module of Flax
+            if field.default is not dataclasses.MISSING:
+                found[field.name] = describe(field.default)
+            elif field.default_factory is not dataclasses.MISSING:
+                found[field.name] = describe(field.default_factory())
+    return found
 
 
 def _settings(evidence: Evidence) -> Html:
@@ -195,8 +236,33 @@ def _settings(evidence: Evidence) -> Html:
     columns = range(len(settings) + 1)
     return joined(
         tag("h3", "Settings"),
-        table(["", *settings], rows, caption="Options of models and trainings", text_columns=list(columns)),
+        table(
+            ["", *settings],
+            rows,
+            caption="Options of models and trainings",
+            text_columns=list(columns),
+            stacked=True,
+            sparse=True,
+        ),
+        [_members(label, entry) for label, entry in evidence.entries.items()],
     )
+
+
+def _members(label: str, entry: Entry) -> Html | None:
+    """The members of a blend with their weights and what was set for them; None for another model."""
+    told = entry.model.info.get("blend")
+    if not isinstance(told, Mapping):
+        return None
+    fields = describe(entry.model.model)["fields"]
+    rows = [
+        [name, number(float(weight)), brief(calibration), brief(member), "–" if options is None else brief(options)]
+        for name, weight, calibration, member, options in zip(
+            told["members"], told["weights"], told["calibrations"], fields["members"], fields["options"], strict=True
+        )
+    ]
+    head = ["member", "weight", "calibration", "model", "training"]
+    caption = f"Members of {label}: options that differ from their defaults"
+    return table(head, rows, caption=caption, text_columns=(0, 2, 3, 4), stacked=True)
 
 
 def _versions(evidence: Evidence) -> Html:

@@ -128,6 +128,22 @@ def test_a_line_chart_has_its_points_where_the_axes_say():
     assert 'aria-label="n"' in svg
 
 
+@pytest.mark.parametrize(
+    "label", ["a − b", "lightgcn-plus-plus − popularity-by-month", "one run with a long name, 12 seeds", "x" * 60]
+)
+def test_labels_of_an_interval_chart_end_before_the_line_at_zero(label):
+    svg = interval_chart([Row(label, 0.2, -0.1, 0.5), Row("c − d", 0.1)], name="n", x_label="x", zero=True)
+    lines = re.findall(r'<text x="4" y="([0-9.]+)" class="label">(?:<title>[^<]*</title>)?([^<]*)</text>', svg)
+    zero = float(re.search(r'class="zero" x1="([0-9.]+)"', svg)[1])
+    assert len(lines) in (2, 3)
+    assert len({down for down, _ in lines}) == len(lines)
+    assert max(len(line) for _, line in lines) <= 22
+    assert 4 + 6.8 * max(len(line) for _, line in lines) < zero
+    if label[:1] != "x":
+        assert "".join(line for _, line in lines[:-1]).replace(" ", "")[:20] == label.replace(" ", "")[:20]
+    assert label in svg
+
+
 def test_an_interval_chart_fills_what_is_significant_and_shows_zero():
     rows = [Row("a − b", 0.5, 0.25, 0.75), Row("b − c", -0.1, -0.3, 0.1, filled=False)]
     svg = interval_chart(rows, name="n", x_label="x", zero=True)

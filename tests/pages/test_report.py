@@ -22,7 +22,7 @@ from jaxrec.pages._item_map import neighbors_alike, projected
 from jaxrec.pages._lists import shown
 from jaxrec.pages._model_view import shares_of_places, spectrum_of
 from jaxrec.pages._results import compared
-from jaxrec.pages._training import settings_of
+from jaxrec.pages._training import brief, settings_of
 from jaxrec.reports import average_reports
 
 SECTIONS = ["alerts", "data", "results", "training", "recommends", "view", "about"]
@@ -281,6 +281,49 @@ def test_settings_name_the_options_that_a_run_had(entries):
     assert found["layers"] == "2"
     assert found["optimizer.learning_rate"] == "0.01"
     assert "num_users" not in found
+
+
+@pytest.fixture(scope="module")
+def blended(split):
+    """A page over a blend of a solved and a trained member."""
+    own = jaxrec.MF(dim=3)
+    members = [
+        jaxrec.fit(jaxrec.EASE(l2=12.5), split, refit=False, key=jax.random.key(0)),
+        jaxrec.fit(own, split, refit=False, epochs=1, key=jax.random.key(0)),
+    ]
+    return Entry(jaxrec.blend(members, split, weights=[0.75, 0.25], refit=False, key=jax.random.key(0)))
+
+
+def test_the_members_of_a_blend_have_their_weights_and_the_options_that_were_set(blended, split):
+    assert settings_of(blended)["members"] == "EASE (l2 12.5), MF (dim 3)"
+    assert "options" not in settings_of(blended)
+    told = report({"both": blended}, split, k=3).html
+    rows = told.partition("Members of both")[2].partition("</table>")[0]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", rows.partition("<tbody")[2])
+    assert cells[:5] == ["ease", ".7500", "LogSoftmax", "EASE (l2 12.5)", "–"]
+    assert cells[5:9] == ["mf", ".2500", "LogSoftmax", "MF (dim 3)"]
+    assert "epochs 1" in cells[9]
+    assert "num_users" not in told.partition("<h3>Settings</h3>")[2].partition("<h3>Versions</h3>")[0]
+
+
+def test_options_of_a_class_that_is_not_known_are_all_named():
+    described = {
+        "kind": "mine:Loss",
+        "fields": {"margin": 0.123456, "inner": {"kind": "jaxrec.losses:BPR", "fields": {}}},
+    }
+    assert brief(described) == "Loss (margin 0.1235, inner BPR)"
+
+
+def test_the_legend_of_the_map_names_the_categories_that_points_have(page):
+    color = numbers(data_of(page)["map"]["color"])
+    names = data_of(page)["map"]["colors"]
+    legend = page.html.partition('id="map"')[2].partition("</ul>")[0]
+    assert re.findall(r"<span>([^<]*)</span>", legend) == [names[at] for at in np.unique(color)]
+    assert len(np.unique(color)) < len(names)
+
+
+def test_the_lists_are_said_to_be_chosen_from_the_catalog(page, split):
+    assert f"Each list is chosen from {split.train.num_items} items, without those that its user has" in page.html
 
 
 def test_a_page_is_written_whole_and_says_its_size(page, tmp_path):
