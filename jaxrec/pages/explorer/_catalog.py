@@ -87,7 +87,7 @@ class Catalog:
         """
         at = self.model.users.find(name)
         if at < 0:
-            near = [self.user_ids[one] for one in self.find_users(name, _NEAR).places] if name.strip() else []
+            near = [shown(self.user_ids[one]) for one in self._users.nearest(name, _NEAR)]
             raise Refused(f"there is no user {shown(name)}{_hint(near)}", 404)
         return at
 
@@ -109,7 +109,7 @@ class Catalog:
             some = ", ".join(self._shown(one) for one in titled[:_MOST_NAMED])
             more = ", ..." if len(titled) > _MOST_NAMED else ""
             raise Refused(f"{len(titled)} items are titled {shown(name)}: {some}{more}; name one by its id", 404)
-        near = [self._shown(one) for one in self.find_items(name, _NEAR).places] if name.strip() else []
+        near = [self._shown(one) for one in self._items.nearest(name, _NEAR)]
         raise Refused(f"there is no item with the id or title {shown(name)}{_hint(near)}", 404)
 
     def places(self, names: Sequence[str]) -> np.ndarray:

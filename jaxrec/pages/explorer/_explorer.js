@@ -92,6 +92,7 @@
   };
   const sentence = (error) => `Error: ${error.message}${/[.?!]$/.test(error.message) ? "" : "."}`;
   const rulesHint = $("rules-hint").textContent;
+  const hintRules = (wrong) => { $("rules-hint").textContent = wrong || rulesHint; $("rules-hint").classList.toggle("wrong", wrong !== ""); };
   const tell = (text) => { status = text; $("told").textContent = text; };
 
   const chips = (box, items, label, act) => {
@@ -209,7 +210,7 @@
       const answer = await (await post("api/recommend", body, mine.signal)).json();
       if (mine !== control) return;
       shown = answer;
-      $("rules-hint").textContent = rulesHint;
+      hintRules("");
       showLists();
       showWhose();
       $("save").disabled = false;
@@ -219,7 +220,7 @@
       if (error.name === "AbortError" || mine !== control) return;
       tell(sentence(error));
       // The status may lie below the fold while one types here.
-      $("rules-hint").textContent = lines("only").length + lines("without").length ? sentence(error) : rulesHint;
+      hintRules(lines("only").length + lines("without").length ? sentence(error) : "");
       $("save").disabled = true;
       $("view").replaceChildren();
     }

@@ -85,6 +85,27 @@ class Index:
             best = places[np.argsort(rank)]
         return Found(best.tolist(), len(places))
 
+    def nearest(self, name: str, most: int) -> list[int]:
+        """What a name that nothing has may mean: the first matches of its longest beginning that has any.
+
+        Args:
+          name: as it was typed.
+          most: how many are wanted.
+
+        >>> Index([["Kaffee", "Kakao"]], np.arange(2)).nearest("kafee", 3)
+        [0]
+        """
+        words = folded(name)
+        # The longer a beginning is, the fewer texts have it, so the longest is found by halving.
+        known, unknown = 2, len(words) + 1  # two letters say too little
+        while unknown - known > 1:
+            middle = (known + unknown) // 2
+            if any(field.has(words[:middle].encode("utf-8", "surrogatepass")) for field in self._fields):
+                known = middle
+            else:
+                unknown = middle
+        return self.find(words[:known], most).places if known > 2 else []
+
 
 class _Field:
     """Folded texts, and where in their bytes each begins."""
@@ -95,6 +116,10 @@ class _Field:
         self._bytes = np.frombuffer(self._whole, np.uint8)
         self._starts = np.cumsum([1, *(len(part) + 1 for part in parts)])
         self._counts = np.bincount(self._bytes, minlength=256)
+
+    def has(self, wanted: bytes) -> bool:
+        """Whether any text has some bytes."""
+        return wanted in self._whole
 
     def matches(self, wanted: bytes) -> tuple[np.ndarray, np.ndarray]:
         """The places with some bytes, and of each 0 for a whole match, 1 for a beginning, 2 for a part."""

@@ -38,6 +38,23 @@ def test_matches_are_those_of_a_plain_search(world, words, most):
     assert found.places == sorted(matches, key=lambda at: (grades[at], before[at]))[:most]
 
 
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("kafee", [1, 0]),
+        ("KUNDE-99x", [2]),
+        ("grüner tea", [2]),
+        ("ka", []),
+        ("", []),
+        ("zzz", []),
+        ("\ud800\ud800\ud800", []),
+    ],
+)
+def test_a_name_that_nothing_has_leads_to_its_longest_known_beginning(name, places):
+    index = Index([["Kaffee (1)", "Kaffee", "Grüner Tee"], ["a", "b", "kunde-99"]], np.array([1, 0, 2]))
+    assert index.nearest(name, 3) == places
+
+
 def test_without_words_all_match_in_their_order(world):
     titles, ids, before = world
     assert Index([titles, ids], before).find("  ", 5) == (np.argsort(before)[:5].tolist(), 300)
