@@ -53,7 +53,7 @@ def table(
         tag("thead", tag("tr", titles, role="row"), role="rowgroup"),
         tag("tbody", body, role="rowgroup"),
         role="table",
-        class_="stacked" if stacked else None,
+        class_=("stacked sparse" if sparse else "stacked") if stacked else None,
     )
     below = [tag("p", sentence, class_="note") for sentence in foot]
     return joined(tag("div", whole, class_="scroll", role="group", aria_label=caption, tabindex="0"), below)

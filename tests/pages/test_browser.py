@@ -179,6 +179,15 @@ def test_a_phone_shows_it_without_sideways_scrolling(opened, name, scheme):
     assert wide[0] <= wide[1]
 
 
+@pytest.mark.parametrize(("how", "count"), [({}, 4), ({"viewport": PHONE}, 1)])
+def test_a_phone_leaves_out_which_settings_a_run_has_not(opened, how, count):
+    row = opened(**how).locator("table", has_text="Options of models and trainings").locator("tr", has_text="layers")
+    values = row.locator("td:visible").all_inner_texts()
+    assert row.locator("th").inner_text() == "layers"
+    assert len(values) == count
+    assert [one for one in values if one != "–"] == ["2"]
+
+
 def test_dark_mode_has_its_own_colors(opened):
     ink = {
         scheme: opened(color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")

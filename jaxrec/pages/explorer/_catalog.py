@@ -75,8 +75,6 @@ class Catalog:
         self.find_items("", 1)
         self.model.users.find("")
         self.model.items.find("")
-        if self._titled is not None:
-            self._titled.find("a title")
         return self
 
     def user(self, name: str) -> int:
