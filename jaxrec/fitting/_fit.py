@@ -22,6 +22,7 @@ from jaxrec.fitting._options import TrainingOptions, members_of
 from jaxrec.fitting._plan import check_model, is_trained
 from jaxrec.fitting._runner import run_stages
 from jaxrec.fitting._weights import take_arrays
+from jaxrec.models._base import model_scorer as model_scorer  # where 0.1 had it
 from jaxrec.parallel import Layout
 from jaxrec.training import Checkpoint
 
