@@ -14,7 +14,7 @@ import difflib
 import importlib
 import importlib.metadata
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -182,11 +182,19 @@ def find(kind: str, word: str, *, outside: bool = False, installed: bool = True)
         return points[word].load()
     if outside and ":" in word:
         return imported(kind, word)
-    known = names(kind)
+    raise JaxrecError(no_such(kind, word, names(kind), outside=outside))
+
+
+def no_such(kind: str, word: str, known: Sequence[str], *, outside: bool = False) -> str:
+    """The message that no thing of a kind has a name.
+
+    >>> no_such("loss", "bqr", ["bpr", "softmax"])
+    "no loss is named 'bqr'; did you mean bpr? the names are bpr, softmax"
+    """
     near = difflib.get_close_matches(word.lower(), known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     place = ", or package.module:Class for one of your own" if outside else ""
-    raise JaxrecError(f"no {kind} is named {word!r}; {hint}the names are {', '.join(known)}{place}")
+    return f"no {kind} is named {word!r}; {hint}the names are {', '.join(known)}{place}"
 
 
 def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, Any] | None = None) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec.cli._mistakes import Owners, flags_in
 from jaxrec.cli._parsing import class_of, optional, summary_of, twin, values_of, word_of
 from jaxrec.cli._source import DataOptions
+from jaxrec.errors import JaxrecError
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._validation import Validation
@@ -108,7 +110,7 @@ class Choices:
         self.model_word = word_of(argv, "--model", "lightgcn")
         self.chooses = self.model_word in registry.names("recipe")
         """Whether the word is of a recipe, which chooses among models itself."""
-        self.model = class_of("recipe" if self.chooses else "model", self.model_word)
+        self.model = class_of("recipe", self.model_word) if self.chooses else _model_of(self.model_word)
         self.parts: dict[str, type] = {}
         """Of the training, by kind."""
         self.own: dict[str, tuple[str, type | None]] = {}
@@ -131,17 +133,10 @@ class Choices:
         groups = [("model_options", twin(self.model, "ModelOptions", summary_of(self.model)))]
         if self.own:
             groups.append(("model_choices", _choosing(self.own)))
-        groups += [
-            (f"{name}_options", twin(part, f"{name.capitalize()}Options", summary_of(part)))
-            for name, (_, part) in self.own.items()
-            if part is not None
-        ]
+        groups += [(f"{name}_options", _twin(name, part)) for name, (_, part) in self.own.items() if part is not None]
         if self.trained:
             groups.append(("training", TrainingFlags))
-            groups += [
-                (f"{kind}_options", twin(part, f"{kind.capitalize()}Options", summary_of(part)))
-                for kind, part in self.parts.items()
-            ]
+            groups += [(f"{kind}_options", _twin(kind, part)) for kind, part in self.parts.items()]
         else:
             groups.append(("training", TaskFlags if self.rates else SolvedFlags))
         return groups
@@ -170,6 +165,24 @@ class Choices:
             {"loss_options": f"--loss {registry.name_of('loss', self.parts['loss'])}"} if "loss" in self.parts else {}
         )
         return {"model_options": f"--model {self.model_word}", **loss}
+
+    def elsewhere(self) -> Iterator[Owners]:
+        """Who has options that these choices have not: other choices of this model, other models, choices of those.
+
+        >>> tiers = list(Choices(["--model", "itemknn"]).elsewhere())
+        >>> [title for title, flags in tiers[1] if "--layers" in flags][:2]
+        ['--model lightgcn', '--model lightgcnpp']
+        """
+        parts = [each for kind in _CHOICES for each in _owners(kind)]
+        yield [*(each for field in self.own for each in _owners(field)), *(parts if self.trained else ())]
+        words = [name for kind in ("model", "recipe") for name in registry.names(kind, installed=False)]
+        others = {word: Choices(["--model", word]) for word in words if word != self.model_word}
+        yield [
+            (f"--model {word}", frozenset().union(*(flags_in(group) for _, group in each.groups())))
+            for word, each in others.items()
+        ]
+        fields = dict.fromkeys(field for each in others.values() for field in each.own if field not in self.own)
+        yield [*(each for field in fields for each in _owners(field)), *(() if self.trained else parts)]
 
     def made(self, command: Any) -> tuple[Any, dict[str, Any]]:
         """The model, or the recipe, and the flags that it comes from."""
@@ -207,6 +220,26 @@ class Choices:
         options = TrainingOptions(**{**made, **shared, "validation": validation, **refit})
         given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}
         return options, {**values_of(flags), **{name: value for own in given.values() for name, value in own.items()}}
+
+
+def _owners(kind: str) -> Owners:
+    """The words of a choice, and the flags that each brings along."""
+    flag = f"--{kind.replace('_', '-')}"
+    known = registry.names(kind, installed=False)
+    return [(f"{flag} {name}", flags_in(_twin(kind, class_of(kind, name)))) for name in known]
+
+
+def _twin(kind: str, part: type) -> type:
+    """The options of an object that a word chooses."""
+    return twin(part, f"{kind.capitalize()}Options", summary_of(part))
+
+
+def _model_of(word: str) -> type:
+    """The class of a model; a message about another name has those of recipes too."""
+    known = [*registry.names("model"), *registry.names("recipe")]
+    if ":" not in word and word not in known:
+        raise JaxrecError(registry.no_such("model", word, known, outside=True))
+    return class_of("model", word)
 
 
 def _own_parts(model: type, argv: Sequence[str]) -> dict[str, tuple[str, type | None]]:

@@ -102,11 +102,11 @@ def script_for(shell: Shell, known: Sequence[tuple[str, str, str]] = COMMANDS) -
 
 def _named(name: str, module: str) -> Any:
     """The options of a command under its name."""
-    options = _options_of(importlib.import_module(f"jaxrec.cli._{module}"))
-    return Annotated[_with_words(options), conf.subcommand(name)]
+    options = options_of(importlib.import_module(f"jaxrec.cli._{module}"))
+    return Annotated[with_words(options), conf.subcommand(name)]
 
 
-def _options_of(module: Any) -> type:
+def options_of(module: Any) -> type:
     """The class of a command's options, which its file defines."""
     return next(
         thing
@@ -128,7 +128,7 @@ _WORDS = {
 _OF_MODELS = ("model", "recipe", "loss", "regularizer", "optimizer", "negatives", "weights", "head", "confidence")
 
 
-def _with_words(options: type) -> type:
+def with_words(options: type) -> type:
     """The options of a command, with those of every model, loss and the like that it can choose, each flag once."""
     own = {field.name for field, _, _ in _fields(options)}
     kinds = _OF_MODELS if "model" in own else ("reranker",) if "reranker" in own else ()

@@ -17,7 +17,7 @@ from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
 from jaxrec.cli._processes import over_processes
-from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
+from jaxrec.cli._reranking import RerankingOptions, reranker_of, rerankers, with_reranker
 from jaxrec.cli._run_folder import RunOptions, metrics_of
 from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError, MismatchError
@@ -73,6 +73,7 @@ GUIDE = Guide(
         "jaxrec evaluate runs/first --metrics recall ndcg auc",
         "jaxrec evaluate runs/first --user-groups activity --item-groups popularity",
     ),
+    elsewhere=rerankers,
 )
 
 

@@ -217,6 +217,7 @@ def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
         first=("model", "epochs", "no_header", "min_rating", "k_core", "test", "k", "out"),
         examples=("jaxrec fit movielens-small --model ease --out runs/ease",),
         named=choices.named(),
+        elsewhere=choices.elsewhere,
     )
     return choices, parse(choices.command(FitCommand), argv, f"fit --model {name}", guide)
 

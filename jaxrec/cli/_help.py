@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from jaxrec.cli._mistakes import Owners
 from jaxrec.cli._options import Row, first_clause, rows_of
 
 _LEFT = 26  # columns of flags; longer ones have a line of their own
@@ -24,6 +25,7 @@ class Guide:
         are behind --help-all.
       examples: commands as one would write them.
       named: groups whose options are named on the first screen with their defaults, and what chose each group.
+      elsewhere: gives who has options that the command has not, nearest first, for messages.
 
     >>> Guide("Versions.").first
     ()
@@ -33,6 +35,7 @@ class Guide:
     first: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     named: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    elsewhere: Callable[[], Iterable[Owners]] = tuple
 
 
 def short_help(options: type, command: str, guide: Guide, width: int = 80) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tyro import conf
@@ -163,7 +164,8 @@ def first_clause(text: str) -> str:
     return re.split(r"[;:.](?:\s|$)", text)[0]
 
 
-def attributes_in(docstring: str) -> dict[str, str]:
+@functools.cache
+def attributes_in(docstring: str) -> Mapping[str, str]:
     """The entries of the section "Attributes" of a docstring; one may be of several names.
 
     >>> attributes_in("Options.\\n\\nAttributes:\\n  dim: d.\\n  low, high: the\\n    ends.\\n")

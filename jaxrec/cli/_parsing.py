@@ -18,6 +18,7 @@ from tyro import conf
 from jaxrec import registry
 from jaxrec.cli._help import LONG, SHORT, Guide, long_help, short_help
 from jaxrec.cli._memory import devices, use_cache
+from jaxrec.cli._mistakes import explained
 from jaxrec.cli._terminal import help_width, print_help
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
@@ -90,7 +91,7 @@ def parse(options: type[T], argv: Sequence[str], command: str, guide: Guide) -> 
     >>> parse(OutputOptions, ["--jsn"], "doctor", Guide("Versions."))
     Traceback (most recent call last):
         ...
-    jaxrec.errors.JaxrecError: Unrecognized options: --jsn; Perhaps you meant: --json ...; see `jaxrec doctor --help`
+    jaxrec.errors.JaxrecError: Unrecognized options: --jsn; did you mean --json? see `jaxrec doctor --help`
     """
     name = command.split()[0]
     for flags, helping in (((LONG,), long_help), (SHORT, short_help)):
@@ -104,10 +105,8 @@ def parse(options: type[T], argv: Sequence[str], command: str, guide: Guide) -> 
     except SystemExit as stop:
         if not stop.code:
             raise
-        told = _one_line(said.getvalue())
-        if re.match(r"Unrecognized options: -[^- ]", told):
-            told += "; a value that begins with - is written behind its flag and =, as in --user=-ann"
-        raise JaxrecError(f"{told}; see `jaxrec {command} --help`") from None
+        told = explained(_one_line(said.getvalue()), options, argv, name, guide.elsewhere())
+        raise JaxrecError(f"{told}{'' if told.endswith('?') else ';'} see `jaxrec {command} --help`") from None
     except AssertionError as error:  # tyro's own switches, such as those for shell completion
         raise JaxrecError(f"cannot make sense of {' '.join(argv)!r}: {error}") from None
 

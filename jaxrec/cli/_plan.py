@@ -90,6 +90,7 @@ def _guide(choices: Choices) -> Guide:
         first=("model", "devices", "layout"),
         examples=("jaxrec plan movielens-small --devices 8",),
         named=choices.named(),
+        elsewhere=choices.elsewhere,
     )
 
 

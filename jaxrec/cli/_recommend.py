@@ -18,7 +18,7 @@ from jaxrec.cli._memory import use_cache
 from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
 from jaxrec.cli._processes import over_processes
-from jaxrec.cli._reranking import RerankingOptions, reranker_of, with_reranker
+from jaxrec.cli._reranking import RerankingOptions, reranker_of, rerankers, with_reranker
 from jaxrec.cli._run_folder import RunOptions, device
 from jaxrec.cli._source import columns_of
 from jaxrec.data._interactions import Interactions
@@ -80,6 +80,7 @@ GUIDE = Guide(
         'jaxrec recommend runs/first --history "Heat (1995)" "Alien (1979)"',
         "jaxrec recommend runs/first --all --out lists.csv",
     ),
+    elsewhere=rerankers,
 )
 
 

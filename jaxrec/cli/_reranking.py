@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
 from tyro import conf
 
+from jaxrec import registry
+from jaxrec.cli._mistakes import Owners, flags_in
 from jaxrec.cli._parsing import class_of, optional, summary_of, twin, values_of, word_of
 from jaxrec.ranking._reranking import RERANK_DEPTH
 
@@ -49,6 +51,16 @@ def with_reranker(base: type[T], argv: Sequence[str]) -> type[T]:
     return dataclasses.make_dataclass(
         base.__name__, [field], bases=(base,), frozen=True, kw_only=True, namespace={"__doc__": base.__doc__}
     )
+
+
+def rerankers() -> Iterator[Owners]:
+    """The re-rankers and their flags, for messages about options that need one.
+
+    >>> [title for title, flags in next(rerankers()) if "--trade-off" in flags]
+    ['--reranker mmr', '--reranker dpp']
+    """
+    kinds = {name: class_of("reranker", name) for name in registry.names("reranker", installed=False)}
+    yield [(f"--reranker {name}", flags_in(twin(kind, "RerankerOptions", ""))) for name, kind in kinds.items()]
 
 
 def reranker_of(command: Any) -> Any:

@@ -129,6 +129,7 @@ def _guide(choices: Choices) -> Guide:
         first=("model", "search", "trials", "study", "seed", "seeds", "min_rating", "k_core", "json"),
         examples=("jaxrec tune movielens-small --model ease --search l2=10,100,1000",),
         named=choices.named(),
+        elsewhere=choices.elsewhere,
     )
 
 
