@@ -350,12 +350,18 @@ def columns_of(words: tuple[str, ...]) -> Any:
 
     >>> columns_of(("user", "-", "item")), columns_of(("user=customer", "item=2"))
     (['user', None, 'item'], {'user': 'customer', 'item': 2})
+
+    Raises:
+      JaxrecError: a word without = beside one with it.
     """
     if not words:
         return None
     if not any("=" in word for word in words):
         return [None if word == "-" else word for word in words]
     pairs = [word.partition("=") for word in words]
+    for role, mark, _ in pairs:
+        if not mark:
+            raise JaxrecError(f"--columns has {role!r} beside ROLE=COLUMN; write {role}=COLUMN, or {role}=- for none")
     return {
         role: None if column in ("", "-") else int(column) if column.isdigit() else column for role, _, column in pairs
     }

@@ -1,6 +1,7 @@
 """The options of the data on the command line: duplicates, overlap, titles, and readers and splitters from outside."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -177,3 +178,20 @@ def test_repeats_are_chosen_and_told_where_they_move_into_the_test(cli, tmp_path
     assert cli(*words, "x", "--repeats", "newest").error.startswith("--repeats is 'newest'; pass first, last, highest")
     error = cli(*words, "x", "--repeats", "last", "--duplicates", "last").error
     assert error == "--duplicates is the name of 0.1 for --repeats; leave it out"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "for example --columns user=Kunde item=Artikel$"),
+        (("user=Kunde",), "for example --columns user=Kunde item=Artikel$"),
+        (("Kunde", "Artikel"), "if these are names of columns, write --columns user=Kunde item=Artikel; the roles"),
+        (("user=Kunde", "item=Artikel", "time=2"), "mean --columns user=Kunde item=Artikel timestamp=2[?] the roles"),
+        (("user=Kunde", "item"), "^--columns has 'item' beside ROLE=COLUMN; write item=COLUMN, or item=- for none$"),
+    ],
+)
+def test_columns_that_are_not_found_are_stated_as_the_message_writes_them(cli, tmp_path, words, message):
+    (tmp_path / "shop.csv").write_text("Kunde,Artikel,bestellt_am\nann,7,1\nbob,7,2\n")
+    columns = ("--columns", *words) if words else ()
+    error = cli("fit", tmp_path / "shop.csv", "--model", "popularity", "--out", tmp_path / "run", *columns).error
+    assert re.search(message, error), error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import difflib
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,10 +77,21 @@ def wanted_columns(columns: Columns | None) -> dict[str, str | int | None]:
         return {}
     if isinstance(columns, Mapping):
         for role, value in columns.items():
-            if role not in ROLES or not (value is None or (isinstance(value, (str, int)) and value is not True)):
+            if role not in ROLES and (meant := _meant(role, columns)) is not None and value not in ROLES:
+                said = {meant if each == role else each: column for each, column in columns.items()}
+                raise DataError(
+                    f"columns has {role!r}, which is no role; did you mean columns={said!r}? the roles are "
+                    f"{', '.join(ROLES)}"
+                )
+            if role not in ROLES:
                 turned = f", the other way around: columns={{{value!r}: {role!r}}}" if value in ROLES else ""
                 raise DataError(
-                    f"columns has {role!r}: {value!r}; map the roles {', '.join(ROLES)} to names or positions{turned}"
+                    f"columns has {role!r}, which is no role; map the roles {', '.join(ROLES)} to names or "
+                    f"positions{turned}"
+                )
+            if not (value is None or (isinstance(value, (str, int)) and value is not True)):
+                raise DataError(
+                    f"columns has {role!r}: {value!r}; map the roles {', '.join(ROLES)} to names or positions"
                 )
         return dict(columns)
     if isinstance(columns, str) or not isinstance(columns, Sequence):
@@ -87,10 +99,71 @@ def wanted_columns(columns: Columns | None) -> dict[str, str | int | None]:
     out: dict[str, str | int | None] = dict.fromkeys(ROLES)
     for at, role in enumerate(columns):
         if role is not None:
-            if role not in ROLES or out[role] is not None:
+            if role not in ROLES:
+                raise DataError(f"columns has {role!r} at place {at}, which is no role; {_for_names(columns, role)}")
+            if out[role] is not None:
                 raise DataError(f"columns has {role!r} at place {at}; name each of {', '.join(ROLES)} at most once")
             out[role] = at
     return out
+
+
+def _meant(word: object, given: Iterable[object]) -> str | None:
+    """The role that a word which is none stands for, by a common name or its letters; None for none or a given one."""
+    if not isinstance(word, str):
+        return None
+    near = difflib.get_close_matches(word.lower(), ROLES, n=1, cutoff=0.75)
+    role = next((role for role, aliases in _ALIASES.items() if _plain(word) in aliases), near[0] if near else None)
+    return None if role in given else role
+
+
+def _for_names(columns: Sequence[str | None], word: str) -> str:
+    """The remedy where a sequence of roles has another word: the role that it looks like, or a mapping of roles."""
+    typed = isinstance(word, str) and not any(_plain(word) in aliases for aliases in _ALIASES.values())
+    near = difflib.get_close_matches(word.lower(), ROLES, n=1, cutoff=0.75) if typed else []
+    roles = f"the roles are {', '.join(ROLES)}"
+    if near and near[0] not in columns:
+        return f"did you mean {near[0]}? {roles}"
+    said: dict[str, str | int] = {role: at for at, role in enumerate(columns) if role in ROLES and role is not None}
+    for one in columns:
+        role = _meant(one, said) or next((role for role in ROLES if role not in (*said, *columns)), None)
+        if isinstance(one, str) and one not in ROLES and role is not None:
+            said[role] = short(one)
+    ordered = {role: said[role] for role in ROLES if role in said}
+    return f"if these are names of columns, write columns={ordered!r}; {roles}"
+
+
+def _example(
+    names: Sequence[str], wanted: Mapping[str, str | int | None], required: Sequence[str]
+) -> dict[str, str | int | None]:
+    """What could be stated where a required role has no column: what was stated, and a free column for each such role.
+
+    Args:
+      names: of the columns.
+      wanted: what was stated, role to name or position.
+      required: the roles that must have a column.
+
+    Returns:
+      Role to column; empty where the free columns do not suffice.
+
+    >>> _example(["Kunde", "Artikel", "when"], {}, ["user", "item"])
+    {'user': 'Kunde', 'item': 'Artikel'}
+    >>> _example(["movieId", "who"], {}, ["user", "item"])
+    {'user': 'who'}
+    """
+    taken = {at for at, name in enumerate(names) if name in wanted.values() or at in wanted.values()}
+    common = {
+        role: [at for at, name in enumerate(names) if _plain(name) in aliases]
+        for role, aliases in _ALIASES.items()
+        if wanted.get(role, role) == role
+    }
+    taken |= {at for places in common.values() for at in places}
+    free = [name for at, name in enumerate(names) if at not in taken]
+    lacking = [role for role in required if not common.get(role) and wanted.get(role, role) in (role, None)]
+    if len(free) < len(lacking):
+        return {}
+    stated = {role: column for role, column in wanted.items() if column is not None or len(wanted) < len(ROLES)}
+    chosen = {**stated, **dict(zip(lacking, map(short, free), strict=False))}
+    return {role: chosen[role] for role in ROLES if role in chosen}
 
 
 def find_columns(
@@ -154,7 +227,8 @@ def find_columns(
         elif given is not None:
             raise DataError(f"{where}: no column {short(str(given))!r} for the {role}; {have}")
         if at is None and role in required:
-            example = f", for example columns={{{role!r}: {short(names[0])!r}}}" if names and "user" in required else ""
+            said = _example(names, wanted, required) if "user" in required else {}
+            example = f", for example columns={said!r}" if said else ""
             raise DataError(f"{where}: no column for the {role}; {have}; say which one it is{example}")
         if at is None:
             continue
