@@ -204,6 +204,9 @@ def read_split(
     return data if beside is None else add_items(data, beside, encoding, item_columns)
 
 
+_NEAR = 0.75  # of the letters of two names in common
+
+
 def _existing(path: Any, name: str) -> Path:
     """The path of a file that is there and is a file."""
     try:
@@ -216,19 +219,31 @@ def _existing(path: Any, name: str) -> Path:
             raise DataError(f"{found}: a folder; {name} must be one file in it ({_some(found) or 'it is empty'})")
         if found.exists():
             raise DataError(f"{found}: not a regular file; {name} must be a file on disk")
-        near = difflib.get_close_matches(found.name, _names(found.parent), n=1)
+        near = _nearest(found)
     except JaxrecError:
         raise
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         shown = repr(path) if len(repr(path)) < 100 else f"of type {type(path).__name__}"
         frame = "; from_frame reads frames" if hasattr(path, "columns") else ""
         raise DataError(f"{name} is {shown}, which is no path ({error}); pass the path of a file{frame}") from None
-    hint = f"did you mean {near[0]}?" if near else "check the path"
+    hint = f"did you mean {near}?" if near else "check the path"
     raise MissingFileError(f"{found}: no such file; {hint}")
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+
+def _nearest(path: Path) -> str | None:
+    """The name beside a path that is nearest to its own, of those that are near without their endings too."""
+    stem = path.name.partition(".")[0].lower()
+    alike = [
+        name
+        for name in _names(path.parent)
+        if difflib.SequenceMatcher(None, stem, name.partition(".")[0].lower()).ratio() >= _NEAR
+    ]
+    near = difflib.get_close_matches(path.name, alike, n=1)
+    return near[0] if near else None
 
 
 def _some(folder: Path) -> str:

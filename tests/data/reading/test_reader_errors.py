@@ -199,6 +199,10 @@ def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "ratings.csv").write_text(GOOD)
     with pytest.raises(MissingFileError, match=r"rating.csv: no such file; did you mean ratings.csv"):
         read(tmp_path / "rating.csv")
+    with pytest.raises(MissingFileError, match=r"ratings.dat: no such file; did you mean ratings.csv"):
+        read(tmp_path / "ratings.dat")  # another ending is near
+    with pytest.raises(MissingFileError, match=r"string.csv: no such file; check the path"):
+        read(tmp_path / "string.csv")  # the ending alone is not
     with pytest.raises(FileNotFoundError, match=r"no-such-folder.x: no such file; check the path"):
         read("no-such-folder/x")
     with pytest.raises(MissingFileError, match=r"tset.csv: no such file"):
