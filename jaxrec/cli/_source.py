@@ -44,9 +44,9 @@ class DataOptions:
       items: a file with titles, or none; by default the one beside DATA by its name, such as movies.csv.
       item_columns: of that file, such as item=sku title=label, where its header has other names.
       format: of the files, see jaxrec.read, or package.module:Class; found by content and name by default.
-      columns: the role of each column in order, - for none ("user item - rating"), or the column of each role by name
-        or position from 0, - for none ("user=customer item=sku rating=-"); the roles are user, item, rating, timestamp,
-        title.
+      columns: the column of each role ("user=customer item=sku"); by name or position from 0, - for none ("rating=-");
+        or the role of each column in order, - for none ("user item - rating"). The roles are user, item, rating,
+        timestamp, title.
       delimiter: between the columns.
       header: the first line names the columns.
       no_header: the first line is data.

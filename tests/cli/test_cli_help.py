@@ -138,6 +138,10 @@ def test_the_first_screen_of_fit_says_how_a_file_without_a_header_is_read(cli):
     assert "--no-header" in cli("fit", "--help", "--model", "popularity").out
 
 
+def test_the_first_screen_of_fit_says_how_columns_are_named(cli):
+    assert '--columns COLUMN ...    the column of each role ("user=customer item=sku")' in cli("fit", "--help").out
+
+
 def test_the_number_of_options_is_that_of_the_long_list(cli):
     number = int(re.search(r"--help-all +all (\d+) options", cli("fit", "--help").out)[1])
     rows = rows_of(Choices(["x"]).command(FitCommand))
