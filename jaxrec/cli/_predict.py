@@ -53,6 +53,11 @@ def run(argv: Sequence[str]) -> None:
     users, items = expand(command.user, "--user"), expand(command.item, "--item")
     if not users or not items:
         raise JaxrecError("name pairs with --user and --item, as many of one as of the other")
+    if len(users) != len(items):
+        raise JaxrecError(
+            f"--user names {len(users):,} and --item names {len(items):,}; name as many of one as of the other, since "
+            "the first user goes with the first item"
+        )
     command.start()
     model = command.restored(command.run)
     scores = predict(model, users, items)

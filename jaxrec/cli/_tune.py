@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -86,6 +87,12 @@ def run(argv: Sequence[str]) -> None:
     ranges = [flag for flag, _, path in paths if isinstance(space[path], (IntRange, FloatRange))]
     if command.trials is None and ranges:
         raise JaxrecError(f"--search {ranges[0]} is a range; pass --trials N too")
+    given = [flag for flag, value in (("--trials", command.trials), ("--study", command.study)) if value is not None]
+    if given and importlib.util.find_spec("optuna") is None:
+        raise JaxrecError(
+            f"{given[0]} needs Optuna: pip install 'jaxrec[tune]'; without --trials and --study every combination of "
+            "lists is tried, for example --search dim=16,32,64"
+        )
     if command.seeds < 1:
         raise JaxrecError(f"--seeds must be at least 1, got {command.seeds}")
     keys = [random_key(seed, "--seed") for seed in range(command.seed, command.seed + command.seeds)]

@@ -288,7 +288,8 @@ def load_optuna(what: str = "a search with trials=N") -> Any:
     """
     if importlib.util.find_spec("optuna") is None:
         raise JaxrecError(
-            f'{what} needs Optuna: pip install "jaxrec[tune]"; lists without trials and without a file do not'
+            f'{what} needs Optuna: pip install "jaxrec[tune]"; or give lists of values, which need neither trials nor '
+            "a file"
         )
     import optuna
 

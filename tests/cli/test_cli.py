@@ -167,9 +167,9 @@ def test_tuples_and_switches_and_underscores():
         ("fit x --epocs 3", "Unrecognized options: --epocs, 3; did you mean --epochs[?] see"),
         ("fit x y", "Unrecognized options: y"),
         ("fit x --model lightgnc", "no model is named 'lightgnc'; did you mean lightgcn[?] the names are mf, "),
-        ("fit x --dim 0", "dim must be at least 1, got 0"),
-        ("fit x --learning-rate 0", "learning_rate must be positive, got 0.0"),
-        ("fit x --layer-weights 1", "layer_weights has 1 values, but 3 layers need 4"),
+        ("fit x --dim 0", "^--dim must be at least 1, got 0"),
+        ("fit x --learning-rate 0", "^--learning-rate must be positive, got 0.0"),
+        ("fit x --layer-weights 1", "^--layer-weights has 1 values, but 3 layers need 4"),
         ("fit x --seed -1", "--seed must lie in 0..4294967295, got -1"),
         ("fit --tyro-print-completion x", "cannot make sense of"),
         ("evaluate", "Missing from jaxrec evaluate: RUN"),
@@ -179,6 +179,12 @@ def test_tuples_and_switches_and_underscores():
             "Unrecognized options: -ann; a value that begins with - is written .* as in --user=-ann",
         ),
         ("doctor --jsn", "Unrecognized options: --jsn; did you mean --json[?] see"),
+        (
+            "plan x --model itemknn",
+            "^plan states the bytes of models .* share, mf, .*; itemknn is solved on one",
+        ),
+        ("plan x --model svdpp --devices 2", "svdpp is trained on one device, so there is nothing to plan"),
+        ("predict r --user 1 --item 2 3", "^--user names 1 and --item names 2; name as many of one as of the other"),
         ("fit x --model itemkn", "did you mean itemknn[?] the names are mf, .*, auto, or package.module:Class"),
         ("fit x --model itemknn --loss bpr", "--loss is of --model mf, lightgcn, "),
         ("fit x --model itemknn --layerss 3", "did you mean --layers, of --model lightgcn, "),
@@ -308,6 +314,14 @@ def test_doctor_tells_versions_devices_memory_data_and_cache(cli, tmp_path, monk
     assert "large pages" in text
 
 
+def test_doctor_says_what_needs_a_package_that_is_not_there(cli, monkeypatch):
+    """Each sentence is of a place in the code that imports the package; frames of pandas and Parquet need no polars."""
+    monkeypatch.setattr("jaxrec.cli._doctor._version", lambda package: None)
+    lines = {line.split()[0]: line for line in cli("doctor").out.splitlines()}
+    assert lines["polars"].endswith("not installed (needed for frames of polars, and Parquet without pyarrow)")
+    assert "jaxrec tune --trials" in lines["optuna"]
+
+
 @pytest.mark.parametrize(
     ("raised", "reason"),
     [
@@ -393,7 +407,19 @@ def test_the_version_needs_no_jax():
         ("k is 13, but the catalogue has 12; pass k <= 12", "k is 13, but the catalogue has 12; pass k <= 12"),
         ("delimiter is ''; pass one", "--delimiter is ''; pass one"),
         ("columns has 'users': 'user'; map the roles", "--columns has 'users': 'user'; map the roles"),
+        (
+            "min_rating needs ratings and the data have none; leave the rating filter out",
+            "--min-rating needs ratings and the data have none; leave it out",
+        ),
+        ("no interaction left after min_rating 4: lower it", "no interaction left after --min-rating 4: lower it"),
+        ("batch_size must be a whole number", "--batch-size must be a whole number"),
+        (
+            "EASE is solved on one device: its class names no axis of a mesh in `mesh_axes`; leave mesh out",
+            "EASE is solved on one device; leave --devices out",
+        ),
+        ("pass mesh=jaxrec.parallel.Layout(columns=4)", "pass --layout columns --devices 4"),
         # what is no argument stays
+        ("user_temporal needs timestamps", "user_temporal needs timestamps"),
         ("users has 1 entries and items has 2; give", "users has 1 entries and items has 2; give"),
         ("unknown item 'k=3'", "unknown item 'k=3'"),
         ("data/items=None.csv: no such file", "data/items=None.csv: no such file"),
