@@ -1,4 +1,4 @@
-"""A recommender library in JAX: pure-function models over a sparse normalised adjacency, and their evaluation."""
+"""A recommender library in JAX: pure-function models over a sparse normalized adjacency, and their evaluation."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 
-# Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimises nothing here and gets
+# Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimizes nothing here and gets
 # each program in one piece, and the kernels are written by XLA's older emitter, in half the time. What XLA does before
 # that, simplification and fusion, is the same. And each program is kept for the other workers, the processes that tests
 # start and the next run: its key is made of its text, the flags and the versions, so a changed one is compiled anew.

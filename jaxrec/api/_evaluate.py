@@ -54,7 +54,7 @@ def evaluate(
     memory_mb: int = 256,
     mesh: int | Layout | Mesh | None = None,
 ) -> Report:
-    """Rank the whole catalogue for every user with a held-out item, and measure the lists.
+    """Rank the whole catalog for every user with a held-out item, and measure the lists.
 
     For the test the items of the training and of the validation part are masked, for the validation those of the
     training part. Users without a held-out item are left out and counted. Users without an interaction in the fitted
@@ -64,7 +64,7 @@ def evaluate(
 
     A held-out item that `mask`, `exclude`, `exclude_for` or `candidates` makes impossible stays in the denominator too,
     and is counted as `test_pairs_masked`, `test_pairs_excluded` or `test_pairs_not_candidates`. The report's `masked`
-    and `catalogue` say which rule was used; coverage and the Gini index stay over the whole catalogue.
+    and `catalogue` say which rule was used; coverage and the Gini index stay over the whole catalog.
 
     For figures of groups of users, take `report.by_group(labels)`, for example with
     `jaxrec.reports.activity_groups(split.fitted)`.

@@ -41,7 +41,7 @@ def space_of(features: Any, items: IdMap) -> ItemSpace:
     if isinstance(features, ItemSpace):
         if features.num_items != len(items):
             raise MismatchError(
-                f"item_features has {features.num_items:,} items and the catalogue of train and truth {len(items):,}; "
+                f"item_features has {features.num_items:,} items and the catalog of train and truth {len(items):,}; "
                 "pass the parts of the split that the space was made from"
             )
         return features

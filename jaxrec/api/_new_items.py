@@ -58,7 +58,7 @@ def add_items(
 
     Raises:
       JaxrecError: a model with neither vectors nor `with_items`, columns for one without vectors, neither or both of
-        `users` and `columns`, no new item, a catalogue that grows over the model's bound.
+        `users` and `columns`, no new item, a catalog that grows over the model's bound.
       DataError: an item that is known already, or that no user has.
       UnknownIdError: an unknown user.
 

@@ -52,15 +52,15 @@ def evaluate_rankings(
     item that the user had in training keeps its place, and is counted as `listed_training_pairs`, since most protocols
     leave such items out. Lists longer than the largest k are cut, except for "r_precision", where the list of a user
     counts to the number of their items in truth; one that is shorter misses the rest, and is counted as
-    `short_lists_r_precision`. The catalogue is what occurs in train and truth.
+    `short_lists_r_precision`. The catalog is what occurs in train and truth.
 
     The report's `ordered` says what ordered the lists. Where two columns could, or only numbers of an unknown name are
     there, the lists are refused, and `order` decides. `test_pairs_in_training` counts pairs of the truth that train has
     too, and `lists_against_scores` the lists whose scores do not fall along their ranks.
 
-    Where scores or ranks are given, `lists_with_ties` counts the lists in which two neighbours have the same one within
+    Where scores or ranks are given, `lists_with_ties` counts the lists in which two neighbors have the same one within
     the largest k, the last place and the one after it included, and `tied_lists` those that have one from first to
-    last. There the order of the catalogue decides, not the system.
+    last. There the order of the catalog decides, not the system.
 
     Args:
       recommendations: one of
@@ -74,7 +74,7 @@ def evaluate_rankings(
         a file: `.json` with such a mapping or as `jaxrec recommend --out` writes it, Parquet, or delimited text with
         such columns (without a header a third column is the score), or with a user and all their items a line. Its ids
         are taken as they are written.
-        Equal scores are ordered by the place of the item in the catalogue, which is ascending ids, as in `evaluate`.
+        Equal scores are ordered by the place of the item in the catalog, which is ascending ids, as in `evaluate`.
       truth: what the users chose later.
       train: what the systems were trained on; it says which items are untrained (`recall_known@k`). Without it all
         items count as trained.
@@ -87,7 +87,7 @@ def evaluate_rankings(
       metrics: as in `jaxrec.evaluate`, without those of the scores of all items. What needs popularity needs train;
         "serendipity" ranks the items that the user has not in train. Graded metrics take the ratings in truth as gains.
       item_features: where distances within lists are measured: a mapping from an item to its vector, a frame or file
-        with an item column and numbers, or an `ItemSpace` over the catalogue of a split whose parts truth and train
+        with an item column and numbers, or an `ItemSpace` over the catalog of a split whose parts truth and train
         are. Items without features have no vector, and a list with fewer than two vectors has no distance: it is left
         out of the mean, and counted as `undefined_ild@k`. None measures no distance.
       distance: "euclidean" or "cosine", or a function `(x [r], y [r]) -> number []` of the vectors of two items.
@@ -104,7 +104,7 @@ def evaluate_rankings(
         lines that can be read in two ways, an empty truth or file, an item with two rows of features, a negative rating
         where a metric takes ratings as gains.
       UnknownIdError: an item that is in neither train nor truth, or lists of users of whom none is.
-      MismatchError: an item space of another catalogue, an item without a group.
+      MismatchError: an item space of another catalog, an item without a group.
       JaxrecError: a k below 1 or above the number of items or not whole, an unknown metric or distance, a metric that
         needs what is not there, a function that gives a distance that is not finite, a form that is not known.
 

@@ -59,7 +59,7 @@ def auc_of_users(
       relevant: the relevant items of each of the U users.
       seen: items that do not count for a user; None leaves out nothing.
       exclude: item indices that count for nobody.
-      candidates: the only item indices that count; the whole catalogue by default.
+      candidates: the only item indices that count; the whole catalog by default.
       memory_mb: bound in MiB of the buffers on the device, as in `recommend_lists`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The evaluator: one ranking of the whole catalogue for every user with a test item, and all metrics from it."""
+"""The evaluator: one ranking of the whole catalog for every user with a test item, and all metrics from it."""
 
 from __future__ import annotations
 

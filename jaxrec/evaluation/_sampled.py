@@ -130,7 +130,7 @@ def evaluate_scorer_sampled(
     rule = CandidateRule() if rule is None else rule
     rule.check(num_users, num_items)
     warnings.warn(
-        f"each test item is ranked against {sampled:,} sampled items, not against the catalogue: the order of models "
+        f"each test item is ranked against {sampled:,} sampled items, not against the catalog: the order of models "
         "by sampled metrics may differ from that by the exact metrics, even in expectation (Krichene and Rendle, "
         '"On Sampled Metrics for Item Recommendation", KDD 2020); jaxrec.evaluate gives the exact ones',
         SampledMetricsWarning,

@@ -74,7 +74,7 @@ def make_plan(
 
     Raises:
       JaxrecError: no model, no interaction, a task that needs ratings without any, options that do not fit the data,
-        weights that would not be honoured.
+        weights that would not be honored.
       MismatchError: a model whose sizes are set and differ from the data's.
 
     >>> import jaxrec

@@ -41,7 +41,7 @@ def take_arrays(given: dict[str, Any]) -> Arrays | None:
 
 
 def check_weights(model: Any, split: Split, options: TrainingOptions, arrays: Arrays | None) -> None:
-    """Refuse weights that a model or a loss would not honour, and arrays of no part.
+    """Refuse weights that a model or a loss would not honor, and arrays of no part.
 
     Raises:
       JaxrecError: a loss or a solved model that takes no weights; a part that is not there.

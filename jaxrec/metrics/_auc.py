@@ -1,4 +1,4 @@
-"""Metrics of the full ranking: they take the scores of the whole catalogue, not a list that is cut at k."""
+"""Metrics of the full ranking: they take the scores of the whole catalog, not a list that is cut at k."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def auc(
     ties as in Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982.
 
     Args:
-      scores: float [I], the score of each item of the catalogue; -inf and +inf are scores too.
+      scores: float [I], the score of each item of the catalog; -inf and +inf are scores too.
       relevant: bool [I], the user's test items.
       where: bool [I], the items that count: leave out those of the training and validation parts. All by default. What
         the others score, NaN too, does not matter.
@@ -68,7 +68,7 @@ def auc(
 def auc_of_items(
     scores: Float[Array, " I"], items: Int[Array, " R"], where: Bool[Array, " I"] | None = None
 ) -> Float[Array, ""]:
-    """`auc` of a user whose relevant items are given by index: each of them is compared with the whole catalogue.
+    """`auc` of a user whose relevant items are given by index: each of them is compared with the whole catalog.
 
     The cost grows as I times the number of relevant items, without a sort. For a few hundred of them or fewer this is
     the faster way. On CPU lift it over users by `jax.lax.map`, which keeps the scores of one user in the cache and

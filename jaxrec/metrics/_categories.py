@@ -1,6 +1,6 @@
 """Categories (genres, brands) of one user's list: how well they fit the user's history, and how many are covered.
 
-The categories of the catalogue are a table [I, C] with a value above 0 where the item belongs to the category. Every
+The categories of the catalog are a table [I, C] with a value above 0 where the item belongs to the category. Every
 function takes one list, -1 for padding, and is lifted over users by `jax.vmap`:
 
 >>> table = jnp.array([[1, 0], [0, 1], [1, 1]])
@@ -8,7 +8,7 @@ function takes one list, -1 for padding, and is lifted over users by `jax.vmap`:
 >>> jax.vmap(category_coverage, in_axes=(0, None))(lists, table)
 Array([1. , 0.5], dtype=float32)
 
-An item that is twice in a list counts twice in a distribution and once in the coverage. An index outside the catalogue
+An item that is twice in a list counts twice in a distribution and once in the coverage. An index outside the catalog
 gives NaN.
 """
 
@@ -137,16 +137,16 @@ def category_shares(item_categories: Shaped[Array, "I C"]) -> Float[Array, "I C"
 
 
 def category_coverage(items: Int[Array, " k"], item_categories: Shaped[Array, "I C"]) -> Float[Array, ""]:
-    r"""The share of the catalogue's categories that at least one item of the list has.
+    r"""The share of the catalog's categories that at least one item of the list has.
 
     .. math:: \frac{\big| \bigcup_{j=1}^{k} C(i_j) \big|}{\big| \bigcup_{i=1}^{I} C(i) \big|}
 
-    The divisor counts the categories that some item of the catalogue has; a column without any item can never be
+    The divisor counts the categories that some item of the catalog has; a column without any item can never be
     covered and is left out. It does not depend on the user or on k, so a list of few items with few categories each
     cannot reach 1.
 
     Source: subtopic recall of Zhai, Cohen and Lafferty, "Beyond independent relevance: methods and evaluation metrics
-    for subtopic retrieval", SIGIR 2003, with the categories of the catalogue as subtopics.
+    for subtopic retrieval", SIGIR 2003, with the categories of the catalog as subtopics.
 
     Args:
       items: int [k], the list, -1 for padding.

@@ -1,4 +1,4 @@
-"""Diversity of lists: how far apart the items of one list are, and how much of the catalogue all lists cover."""
+"""Diversity of lists: how far apart the items of one list are, and how much of the catalog all lists cover."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def mean_pair_distance(distances: Float[Array, "k k"], where: Bool[Array, " k"] 
 
 
 def catalog_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array, ""]:
-    r"""The share of the catalogue that is in at least one list.
+    r"""The share of the catalog that is in at least one list.
 
     .. math:: \frac{1}{I} \, \Big| \bigcup_u L_u \Big|
 
@@ -172,7 +172,7 @@ def catalog_coverage(lists: Int[Array, "U k"], num_items: int) -> Float[Array, "
     if jnp.ndim(lists) != 2:
         raise MismatchError(f"lists must be [U, k], got shape {jnp.shape(lists)}; coverage is of all lists together")
     if num_items < 1:
-        raise JaxrecError(f"num_items is {num_items}; pass the size of the catalogue")
+        raise JaxrecError(f"num_items is {num_items}; pass the size of the catalog")
     lists = jnp.asarray(lists).astype(jnp.int32)
     # Padding is sent past the end, where the scatter drops it; as -1 it would count as the last item.
     at = jnp.where(lists < 0, num_items, lists)

@@ -1,7 +1,7 @@
-"""How a model spreads its lists over the catalogue: figures of all lists together, made from a count for each item.
+"""How a model spreads its lists over the catalog: figures of all lists together, made from a count for each item.
 
 None of them is a mean over users, so an interval over users does not exist for them. They also depend on the number of
-users: with few lists, most of a large catalogue cannot appear. Compare them over the same users and the same k.
+users: with few lists, most of a large catalog cannot appear. Compare them over the same users and the same k.
 
 >>> lists = jnp.array([[0, 1], [0, 2], [0, -1]])
 >>> counts = exposure(lists, num_items=4)
@@ -52,7 +52,7 @@ def exposure(lists: Int[Array, "U k"], num_items: int) -> Int[Array, " I"]:
     if not jnp.issubdtype(lists.dtype, jnp.integer):
         raise JaxrecError(f"lists has dtype {lists.dtype}; pass item indices as integers, -1 for padding")
     if num_items < 1:
-        raise JaxrecError(f"num_items is {num_items}; pass the size of the catalogue")
+        raise JaxrecError(f"num_items is {num_items}; pass the size of the catalog")
     lists = lists.astype(jnp.int32)
     # Padding is sent past the end, where the scatter drops it; as -1 it would count as the last item.
     at = jnp.where(lists < 0, num_items, lists)
@@ -60,7 +60,7 @@ def exposure(lists: Int[Array, "U k"], num_items: int) -> Int[Array, " I"]:
 
 
 def gini(counts: Real[Array, " I"]) -> Float[Array, ""]:
-    r"""The Gini index of exposure over the whole catalogue: 0 if all items have the same, near 1 if one has all.
+    r"""The Gini index of exposure over the whole catalog: 0 if all items have the same, near 1 if one has all.
 
     .. math:: G = \frac{\sum_{j=1}^{I} (2 j - I - 1) \, c_{(j)}}{I \sum_{j=1}^{I} c_{(j)}}
 
@@ -108,7 +108,7 @@ def shannon_entropy(counts: Real[Array, " I"], *, normalized: bool = False) -> F
 
     Args:
       counts: int or float [I], not negative, from `exposure`.
-      normalized: divide by ln I, the entropy of equal exposure of the whole catalogue. Static under `jax.jit`.
+      normalized: divide by ln I, the entropy of equal exposure of the whole catalog. Static under `jax.jit`.
 
     Returns:
       float32 [], from 0 to ln I, or from 0 to 1 if normalized; 0 where nothing is exposed or I is 1.

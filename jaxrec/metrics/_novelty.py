@@ -10,7 +10,7 @@ Array([6., 1.], dtype=float32)
 
 The means are over the places that hold an item, so a short list is not punished; an empty list gets 0, which is finite
 but has no meaning: leave such users out of a mean. Serendipity is the exception, it is an accuracy and divides by k. An
-item that is twice in a list counts twice. An index outside the catalogue gives NaN.
+item that is twice in a list counts twice. An index outside the catalog gives NaN.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def take_listed(
     items = check_items(items)
     table = jnp.asarray(table)
     if table.ndim == 0 or table.shape[0] == 0:
-        raise MismatchError(f"the table has shape {table.shape}; pass one row for each item of the catalogue")
+        raise MismatchError(f"the table has shape {table.shape}; pass one row for each item of the catalog")
     listed = items >= 0
     rows = table.astype(jnp.float32).at[jnp.where(listed, items, 0)].get(mode="fill", fill_value=jnp.nan)
     return jnp.where(listed.reshape(items.shape + (1,) * (rows.ndim - 1)), rows, np.float32(0)), listed

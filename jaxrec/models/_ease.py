@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class EASE(SolvedModel, nn.Module):
-    """EASE: the B with zero diagonal that minimises |X - X B|_F^2 + l2 |B|_F^2, and score(u, i) = (X B)_ui.
+    """EASE: the B with zero diagonal that minimizes |X - X B|_F^2 + l2 |B|_F^2, and score(u, i) = (X B)_ui.
 
     With P = (X^T X + l2 I)^(-1), B_ij = -P_ij / P_jj off the diagonal. X is binary. It has no parameters: B is solved
     when the scorer is made, by LAPACK on the host, in the memory of the result.
@@ -51,13 +51,13 @@ class EASE(SolvedModel, nn.Module):
       relax: the largest entry on the diagonal, from 0 (EASE) to 1 (LAE).
       item_exponent: a; above 0, rare items are scored higher and popular items of a history count more.
       user_exponent: b; above 0, users with many items count less.
-      max_items: the largest catalogue that is accepted; None for what fits the memory. The weights of I items take
+      max_items: the largest catalog that is accepted; None for what fits the memory. The weights of I items take
         4 I^2 bytes; with U < I users, where this is much faster, solving takes 4 U^2 more.
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
 
     Raises:
-      JaxrecError: a number out of its range, a catalogue over `max_items`, or too little memory.
+      JaxrecError: a number out of its range, a catalog over `max_items`, or too little memory.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
 
@@ -96,7 +96,7 @@ class EASE(SolvedModel, nn.Module):
         super().__post_init__()
 
     def __call__(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """The scorer, from a normalised adjacency [N, N]; only the places of its entries count."""
+        """The scorer, from a normalized adjacency [N, N]; only the places of its entries count."""
         num_users, num_items = bound_sizes(self, adjacency)
         if self.max_items is not None and num_items > self.max_items:
             raise JaxrecError(

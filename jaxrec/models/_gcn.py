@@ -1,6 +1,6 @@
 """Graph convolution in two layers: a classifier of nodes, and a recommender on the bipartite graph.
 
-The classifier on Zachary's karate club, with one labelled member for each of the two clubs:
+The classifier on Zachary's karate club, with one labeled member for each of the two clubs:
 
 >>> import networkx as nx
 >>> import numpy as np
@@ -144,7 +144,7 @@ class GCN(EmbeddingModel):
       dim: d, the width of the final embeddings.
       hidden: the width of the hidden layer.
       self_loops: False takes the adjacency as it is, A^ = A~. True adds self-loops to the unweighted graph whose A~ is
-        given: A^ = (D + I)^(-1/2) (A + I) (D + I)^(-1/2), the renormalisation trick of the paper.
+        given: A^ = (D + I)^(-1/2) (A + I) (D + I)^(-1/2), the renormalization trick of the paper.
       initializer: "glorot" (uniform, bound sqrt(6 / (rows + columns)); the paper's) or "uniform" (bound
         1 / sqrt(columns)).
       num_users: U; `jaxrec.fit` sets it.

@@ -187,7 +187,7 @@ class IALS(SolvedModel, nn.Module):
         weights: SparseOperator | None = None,
         mesh: Mesh | None = None,
     ) -> FactorScorer:
-        """The scorer, from a normalised adjacency [N, N] and, where pairs differ, their weights c [U, I].
+        """The scorer, from a normalized adjacency [N, N] and, where pairs differ, their weights c [U, I].
 
         Without an adjacency only the start is drawn, as `init` does.
         """

@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours: items are recommended for their likeness to those that the user has."""
+"""Item-based nearest neighbors: items are recommended for their likeness to those that the user has."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class ItemKNN(NeighborModel):
 
     s is the cosine of the columns of R, s_ij = |U_i and U_j| / (sqrt(|U_i|) sqrt(|U_j|)), or, with "normalized", the
     inner product of the columns of R~, which counts an active user less. The diagonal is 0. It has no parameters: the
-    neighbours are found when the scorer is made, with a block of the I x I matrix in memory at a time.
+    neighbors are found when the scorer is made, with a block of the I x I matrix in memory at a time.
 
     Attributes:
-      neighbors: k, how many neighbours each item keeps.
+      neighbors: k, how many neighbors each item keeps.
       similarity: "cosine" or "normalized".
       shrink: added to the denominator of the cosine; larger values trust rare items less.
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
 
     Raises:
-      JaxrecError: fewer than one neighbour, a negative shrink.
+      JaxrecError: fewer than one neighbor, a negative shrink.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Deshpande and
     Karypis, TOIS 22(1), 2004, for the k nearest.
@@ -45,7 +45,7 @@ class ItemKNN(NeighborModel):
     serves_new_users: ClassVar[bool] = True
 
     def __call__(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """The scorer, from a normalised adjacency [N, N]."""
+        """The scorer, from a normalized adjacency [N, N]."""
         num_users, num_items = bound_sizes(self, adjacency)
         block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
         counts = jnp.diff(adjacency.indptr)[num_users:].astype(jnp.float32)

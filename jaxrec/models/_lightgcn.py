@@ -1,4 +1,4 @@
-"""LightGCN: embeddings smoothed over the graph by a few products with the normalised adjacency."""
+"""LightGCN: embeddings smoothed over the graph by a few products with the normalized adjacency."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LightGCN(EmbeddingModel):
     """LightGCN: E^(l+1) = A~ E^(l), and the final embeddings are sum over l of a_l E^(l).
 
     `model.apply(variables, adjacency)` gives (users [U, d], items [I, d]); score(u, i) is their inner product. With 0
-    layers it is matrix factorisation.
+    layers it is matrix factorization.
 
     Attributes:
       dim: d, the width of the embeddings; None takes it by the number of users and items, see `MF`.

@@ -1,4 +1,4 @@
-"""Matrix factorisation: one vector for each user and each item, scored by their inner product."""
+"""Matrix factorization: one vector for each user and each item, scored by their inner product."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Initializer = Literal["normal", "xavier", "svd"]
 
 
 class MF(EmbeddingModel):
-    """Matrix factorisation, score(u, i) = mu + b_u + b_i + <p_u, q_i>.
+    """Matrix factorization, score(u, i) = mu + b_u + b_i + <p_u, q_i>.
 
     `model.apply(variables)` gives (users [U, w], items [I, w]) whose inner products are the scores. Without biases w is
     d. With them w is d + 2: the users' further columns are (mu + b_u, 1), the items' (1, b_i).
@@ -220,7 +220,7 @@ def without_cold(users: jax.Array, items: jax.Array, adjacency: SparseMatrix, di
 
 
 def embedding(module: nn.Module, name: str, rows: int) -> jax.Array:
-    """A table of embeddings [rows, d], float32, initialised as the module's `initializer`, `scale` and `dim` say.
+    """A table of embeddings [rows, d], float32, initialized as the module's `initializer`, `scale` and `dim` say.
 
     It is a parameter of the module that calls it in its `setup`.
 

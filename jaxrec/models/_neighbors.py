@@ -1,4 +1,4 @@
-"""The part that item-based and user-based nearest neighbours share: options, their checks and the k nearest."""
+"""The part that item-based and user-based nearest neighbors share: options, their checks and the k nearest."""
 
 from __future__ import annotations
 

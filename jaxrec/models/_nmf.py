@@ -1,4 +1,4 @@
-"""Non-negative matrix factorisation as a model: of who has what, for ranking, or of ratings, for predicting them."""
+"""Non-negative matrix factorization as a model: of who has what, for ranking, or of ratings, for predicting them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ L2_OF_RATINGS = 0.14  # on a scale of 1 to 5
 
 
 class NMF(SolvedModel, nn.Module):
-    """Non-negative matrix factorisation: score(u, i) = <w_u, h_i>, and no entry of w and h is negative.
+    """Non-negative matrix factorization: score(u, i) = <w_u, h_i>, and no entry of w and h is negative.
 
     There are two objectives, and `objective_for` says which is used:
 
     - "all", for ranking: |X - W H|_F^2 + l2 (|W|_F^2 + |H|_F^2) over all U x I pairs, where X is R or R~. A pair that
-      does not occur counts as 0. (The factorisation of a whole adjacency has each component twice: once for the block
+      does not occur counts as 0. (The factorization of a whole adjacency has each component twice: once for the block
       of users and items, and once for its transpose.)
     - "observed", for ratings: sum over the rated pairs of (r - <w_u, h_i>)^2 + l2 (|w_u|^2 + |h_i|^2), then one number
       for each user and each item that takes the shrinkage of the scale back (`jaxrec.factorization.refit_scales`).
@@ -47,7 +47,7 @@ class NMF(SolvedModel, nn.Module):
     Attributes:
       dim: d, the number of components, at most min(U, I).
       objective: "all", "observed", or "auto": "observed" where ratings are given, else "all".
-      matrix: what "all" factorises: "binary" for R, or "normalized" for R~, which counts active users and popular items
+      matrix: what "all" factorizes: "binary" for R, or "normalized" for R~, which counts active users and popular items
         less; R ranks better where popular items are often right.
       l2: the penalty; None for 0 with "all" and 0.14 with "observed", which is for ratings from 1 to 5. With "all" it
         acts like a threshold of the singular values of X: what is weaker than l2 vanishes, and width does no harm.
@@ -148,7 +148,7 @@ class NMF(SolvedModel, nn.Module):
 
     @nn.compact
     def __call__(self, adjacency: SparseOperator | None = None, ratings: SparseOperator | None = None) -> FactorScorer:
-        """The scorer, from a normalised adjacency [N, N] and, for "observed", ratings [U, I].
+        """The scorer, from a normalized adjacency [N, N] and, for "observed", ratings [U, I].
 
         Without an adjacency only the start is drawn, as `init` does.
         """

@@ -67,7 +67,7 @@ class RP3Beta(SolvedModel, nn.Module):
         super().__post_init__()
 
     def __call__(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """The scorer, from a normalised adjacency [N, N]; only the places of its entries count."""
+        """The scorer, from a normalized adjacency [N, N]; only the places of its entries count."""
         num_users, num_items = bound_sizes(self, adjacency)
         degrees = jnp.maximum(jnp.diff(adjacency.indptr), 1).astype(jnp.float32)
         users, items = degrees[:num_users], degrees[num_users:]

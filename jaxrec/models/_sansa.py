@@ -1,4 +1,4 @@
-"""A sparse approximate inverse in place of EASE's dense one, for catalogues whose square does not fit the memory."""
+"""A sparse approximate inverse in place of EASE's dense one, for catalogs whose square does not fit the memory."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class SANSA(SolvedModel, nn.Module):
         super().__post_init__()
 
     def __call__(self, adjacency: SparseOperator) -> ItemWeightScorer:
-        """The scorer, from a normalised adjacency [N, N]; only the places of its entries count."""
+        """The scorer, from a normalized adjacency [N, N]; only the places of its entries count."""
         num_users, num_items = bound_sizes(self, adjacency)
         x = weighted_rows(adjacency, num_users, self.user_exponent)
         ridge = jnp.asarray(penalties(x, self.l2, self.dropout))

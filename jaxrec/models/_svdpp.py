@@ -1,4 +1,4 @@
-"""SVD++: biased matrix factorisation in which what a user rated, whatever the rating, also says who the user is."""
+"""SVD++: biased matrix factorization in which what a user rated, whatever the rating, also says who the user is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User-based nearest neighbours: items are recommended that users with a similar history have."""
+"""User-based nearest neighbors: items are recommended that users with a similar history have."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class UserKNN(NeighborModel):
 
     s is the cosine of the rows of R, s_uv = |I_u and I_v| / (sqrt(|I_u|) sqrt(|I_v|)), or, with "normalized", the inner
     product of the rows of R~, which counts a popular item less. The diagonal is 0, or the user's own items would come
-    first; but for it, the scores of "normalized" with k = U are R~ R~^T R. Ties among neighbours go to the lower index.
-    It has no parameters: the neighbours are found when the scorer is made, with a block of the U x U matrix in memory
+    first; but for it, the scores of "normalized" with k = U are R~ R~^T R. Ties among neighbors go to the lower index.
+    It has no parameters: the neighbors are found when the scorer is made, with a block of the U x U matrix in memory
     at a time.
 
     Attributes:
-      neighbors: k, how many neighbours each user keeps.
+      neighbors: k, how many neighbors each user keeps.
       similarity: "cosine" or "normalized".
       shrink: added to the denominator of the cosine; larger values trust short histories less.
       num_users: U; `jaxrec.fit` sets it.
       num_items: I; `jaxrec.fit` sets it.
 
     Raises:
-      JaxrecError: fewer than one neighbour, a negative shrink, an unknown similarity.
+      JaxrecError: fewer than one neighbor, a negative shrink, an unknown similarity.
 
     Source: Resnick et al., GroupLens, CSCW 1994, for the method; Sarwar et al., EC 2000, for binary data.
 
@@ -58,7 +58,7 @@ class UserKNN(NeighborModel):
         return NeighborUsers(scorer.history, of_item, of_user, shrink, neighbors=self.neighbors)
 
     def __call__(self, adjacency: SparseOperator) -> UserWeightScorer:
-        """The scorer, from a normalised adjacency [N, N]."""
+        """The scorer, from a normalized adjacency [N, N]."""
         num_users, _ = bound_sizes(self, adjacency)
         block = user_item_block(adjacency, num_users, binary=self.similarity == "cosine")
         counts = jnp.diff(adjacency.indptr)[:num_users].astype(jnp.float32)

@@ -68,7 +68,7 @@ class Encoded(NamedTuple):
 
 
 class Loss(Protocol):
-    """What is minimised over a batch. An object of a frozen class that carries its options.
+    """What is minimized over a batch. An object of a frozen class that carries its options.
 
     >>> import jax.numpy as jnp
     >>> from jaxrec import losses

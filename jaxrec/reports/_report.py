@@ -211,7 +211,7 @@ class Report:
         """A report for each group of users, from the values of each user that are there already.
 
         Values of all lists together, like coverage or the Gini index, do not follow from values of users: the groups
-        have none. They have one count, `users_evaluated`; masks, catalogue and seconds are those of the whole report.
+        have none. They have one count, `users_evaluated`; masks, catalog and seconds are those of the whole report.
         Of a mean of several trainings each is grouped, so that a group has its own spread over seeds.
 
         Args:
@@ -367,7 +367,7 @@ class Report:
     def _told(self) -> dict[str, str]:
         """The settings in words."""
         known = {"lists ordered": self.ordered, "masked": self.masked, "fitted": self.fitted}
-        return {**known, "catalogue": self.catalogue, "item space": self.space}
+        return {**known, "catalog": self.catalogue, "item space": self.space}
 
     def _without_untrained(self) -> dict[str, float | int | None]:
         """The means over users with training data; none where all have it, or where it is not known."""

@@ -46,7 +46,7 @@ def seed_spread(values: npt.ArrayLike, *, level: float = 0.95) -> SeedSpread:
 
     with s the standard deviation (divisor S - 1) and t the Student quantile of the level. It says how the number varies
     when the model is trained again on the same data, and nothing about other users: show it beside an interval over
-    users, not in its place. Any number of a whole evaluation will do, catalogue coverage and Gini too.
+    users, not in its place. Any number of a whole evaluation will do, catalog coverage and Gini too.
 
     Args:
       values: [S], one number for each training, for example its mean recall.

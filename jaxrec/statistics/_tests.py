@@ -5,7 +5,7 @@ trained model would have come out differently; `bootstrap_interval`, `paired_boo
 `compare_models` are about this. *Seeds*: trained again, the model itself would be another; `seed_spread` is about this.
 Neither says anything about the other. A claim about methods, not about two trained models, needs at least 5 seeds.
 
-All that is over users is for means of per-user values only. Catalogue coverage, Gini, entropy and personalisation are
+All that is over users is for means of per-user values only. Catalog coverage, Gini, entropy and personalization are
 functions of all lists together: a resample holds fewer different lists than there were, so its coverage is too low, and
 an interval from resamples can miss the value itself. Show the spread over seeds for those.
 
@@ -78,7 +78,7 @@ def bootstrap_interval(
     is that of the jackknife.
 
     It is for means of per-user values only, and it is about users, not about seeds: see the top of this file. It does
-    not cover catalogue coverage, Gini, entropy or personalisation.
+    not cover catalog coverage, Gini, entropy or personalization.
 
     Resample r draws its users with `jax.random.fold_in(key, r)`. Columns with the same number of users share their
     draws, so a column has the same interval alone as beside others. Resamples are made a few at a time; how many at a

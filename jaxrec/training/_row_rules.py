@@ -19,7 +19,7 @@ Slots = tuple[jax.Array, ...]
 
 
 class RowRule(NamedTuple):
-    """An optimiser that moves single rows of a table.
+    """An optimizer that moves single rows of a table.
 
     Attributes:
       name: "sgd", "adagrad" or "adam".
@@ -37,7 +37,7 @@ class RowRule(NamedTuple):
     direction: Callable[[jax.Array, Slots, jax.Array], tuple[jax.Array, Slots]]
 
     def init(self, params: Any) -> Any:
-        """The state of the optimiser before the first step: for each table its slots.
+        """The state of the optimizer before the first step: for each table its slots.
 
         >>> row_adagrad().init({"w": jnp.zeros(1)})["w"][0].tolist()
         [0.10000000149011612]
@@ -190,7 +190,7 @@ def move_rows(
       slots: of the table, each of its shape.
       gradient: [n, ...], one for each place of the batch; it must be 0 at places that do not count.
       same: of the n places.
-      rule: the optimiser.
+      rule: the optimizer.
       rate: the learning rate, a float32 scalar.
       count: the number of this step from 1, a float32 scalar.
 

@@ -189,7 +189,7 @@ MISTAKES = {
         "k is 2.5; pass a whole number of at least 1",
     ),
     "unknown distance": ((LISTS, TRUTH), {"distance": "l1"}, JaxrecError, "distance is 'l1'; choose 'euclidean' or"),
-    "k over the catalogue": ((LISTS, TRUTH), {"k": 6}, JaxrecError, "k is 6, but the catalog has only 5 items"),
+    "k over the catalog": ((LISTS, TRUTH), {"k": 6}, JaxrecError, "k is 6, but the catalog has only 5 items"),
     "NaN score": (
         (pandas.DataFrame({"user": ["ann"], "item": [1], "score": [np.nan]}), TRUTH),
         {},
@@ -211,7 +211,7 @@ MISTAKES = {
         (LISTS, TRUTH),
         {"item_features": jaxrec.ranking.feature_space(np.eye(3))},
         MismatchError,
-        "item_features has 3 items and the catalogue of train and truth",
+        "item_features has 3 items and the catalog of train and truth",
     ),
     "uneven features": ((LISTS, TRUTH), {"item_features": {1: [1.0], 2: [1.0, 2.0]}}, MismatchError, "lengths"),
     "no features": ((LISTS, TRUTH), {"item_features": 3}, JaxrecError, "item_features must be a mapping"),

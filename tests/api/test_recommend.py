@@ -32,7 +32,7 @@ HAS = {
     "bob": [1, 3],
     "cy": [1, 6],
     "dee": [1, 2, 3, 4, 5, 6],
-    "eve": [],  # in the catalogue without an interaction
+    "eve": [],  # in the catalog without an interaction
 }
 
 

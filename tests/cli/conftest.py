@@ -43,7 +43,7 @@ def cli(capsys):
 
 
 def withheld(user):
-    """The item of the user's own colour that is not in the data: what must be recommended first."""
+    """The item of the user's own color that is not in the data: what must be recommended first."""
     return 2 * user % ITEMS + user % 2
 
 

@@ -404,7 +404,7 @@ def test_the_version_needs_no_jax():
         ("keep one of each first: jaxrec.data.deduplicate(data)", "keep one of each first: --repeats last"),
         ("k_core_on is 'train' and k_core is not given", "--k-core-on is 'train' and --k-core is not given"),
         ("test is 0.6 and valid is 0.4; together", "--test is 0.6 and --valid is 0.4; together"),
-        ("k is 13, but the catalogue has 12; pass k <= 12", "k is 13, but the catalogue has 12; pass k <= 12"),
+        ("k is 13, but the catalog has 12; pass k <= 12", "k is 13, but the catalog has 12; pass k <= 12"),
         ("delimiter is ''; pass one", "--delimiter is ''; pass one"),
         ("columns has 'users': 'user'; map the roles", "--columns has 'users': 'user'; map the roles"),
         (

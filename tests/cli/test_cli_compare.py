@@ -34,7 +34,7 @@ def test_every_pair_is_tested_in_every_metric(cli, runs):
     for name, figures in document["models"].items():
         stored = json.loads((runs / name / "metrics.json").read_text())["test"]
         assert figures["mean"]["recall@3"] == pytest.approx(stored["recall@3"])
-    # Item-kNN finds the withheld item of the checkerboard first; what everybody likes does not tell colours apart.
+    # Item-kNN finds the withheld item of the checkerboard first; what everybody likes does not tell colors apart.
     row = rows["itemknn", "popularity"]
     means = [document["models"][name]["mean"]["recall@3"] for name in ("itemknn", "popularity")]
     assert row["difference"] == pytest.approx(means[0] - means[1])

@@ -86,7 +86,7 @@ def test_unknown_users(cli, full_run):
 def test_similar_items_by_id_and_title(cli, full_run):
     result = cli("similar", full_run, "--item", "alien", "--item", "4", "-k", "3", "--json")
     assert [one["item"] for one in result.json["lists"]] == [1, 4]
-    # Only items of the same colour have users in common.
+    # Only items of the same color have users in common.
     for one in result.json["lists"]:
         assert all((other["item"] - one["item"]) % 2 == 0 for other in one["items"])
     assert cli("similar", full_run, "--item", "1", "4", "-k", "3").out.startswith("item Alien (1979)  [1]\n   1. ")

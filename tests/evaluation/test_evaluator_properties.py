@@ -68,7 +68,7 @@ def report_of(train, test, scores, features, known, categories, distance="euclid
     )
 
 
-# The head of the catalogue is cut where popularity ties, and ties go by the names of the items.
+# The head of the catalog is cut where popularity ties, and ties go by the names of the items.
 BY_NAME = tuple(f"long_tail@{k}" for k in CUTS)
 
 
@@ -137,7 +137,7 @@ def test_rankings_from_elsewhere_see_neither_names_nor_order_nor_memory(example)
 
     pair = lambda part: (part[:, 0].tolist(), part[:, 1].tolist())  # noqa: E731
     vectors = dict(enumerate(features.tolist()))
-    # Every item and user is in train, so that the catalogue does not depend on the example.
+    # Every item and user is in train, so that the catalog does not depend on the example.
     whole = np.concatenate([train, np.stack([np.full(ITEMS, USERS), np.arange(ITEMS)], axis=1)])
     before = run(lists, pair(test), pair(whole), vectors)
 

@@ -59,7 +59,7 @@ RULE = CandidateRule(
 )
 
 
-@pytest.mark.parametrize("rule", [CandidateRule(), RULE], ids=["whole catalogue", "rule"])
+@pytest.mark.parametrize("rule", [CandidateRule(), RULE], ids=["whole catalog", "rule"])
 def test_every_value_agrees_with_loops_over_the_same_negatives(example, rule):
     train, test, table = example
     key = jax.random.key(1)

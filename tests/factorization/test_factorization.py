@@ -1,4 +1,4 @@
-"""The factorisations against scikit-learn, against slow NumPy twins, their properties, and their errors."""
+"""The factorizations against scikit-learn, against slow NumPy twins, their properties, and their errors."""
 
 import warnings
 

@@ -197,7 +197,7 @@ class Deaf(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Counted(SolvedModel):
-    """Popularity by weight: a solved model that honours them."""
+    """Popularity by weight: a solved model that honors them."""
 
     takes_weights = True
     num_users: int | None = None

@@ -133,7 +133,7 @@ def test_bad_input_is_refused():
         mean_pair_distance(jnp.ones((2, 3)))
     with pytest.raises(MismatchError, match=r"lists must be \[U, k\], got shape \(3,\)"):
         catalog_coverage(jnp.ones(3, jnp.int32), 4)
-    with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalogue"):
+    with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalog"):
         catalog_coverage(jnp.ones((1, 3), jnp.int32), 0)
 
 

@@ -203,7 +203,7 @@ def test_bad_input_is_refused():
         exposure(jnp.ones(3, jnp.int32), 4)
     with pytest.raises(JaxrecError, match="lists has dtype float32; pass item indices as integers"):
         exposure(jnp.ones((1, 3)), 4)
-    with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalogue"):
+    with pytest.raises(JaxrecError, match="num_items is 0; pass the size of the catalog"):
         exposure(jnp.ones((1, 3), jnp.int32), 0)
     for function in (gini, shannon_entropy, lambda counts: personalization(counts, 2, 2)):
         with pytest.raises(MismatchError, match=r"counts must be \[I\], .* got shape \(2, 3\)"):

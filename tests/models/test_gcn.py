@@ -156,7 +156,7 @@ def test_the_share_that_is_dropped_is_the_rate(rate):
     assert abs(kept.mean() - (1 - rate)) <= 5 * np.sqrt(rate * (1 - rate) / size)
     np.testing.assert_allclose(dropped[kept], 3 / (1 - rate), rtol=1e-6)
     following = np.corrcoef(kept[1:], kept[:-1])[0, 1] if rate else 0.0
-    assert abs(following) <= 5 / np.sqrt(size)  # neighbours share a random word, and are independent all the same
+    assert abs(following) <= 5 / np.sqrt(size)  # neighbors share a random word, and are independent all the same
 
 
 def test_a_dropped_bcoo_keeps_its_places():

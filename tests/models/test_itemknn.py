@@ -92,7 +92,7 @@ def test_only_the_nearest_of_each_item_count(similarity, neighbors):
 
 @pytest.mark.parametrize("neighbors", [1, 3])
 def test_similar_items_are_the_nearest_of_each_item_itself(neighbors):
-    """Item 0 is rare: it has neighbours, but is a neighbour of none."""
+    """Item 0 is rare: it has neighbors, but is a neighbor of none."""
     r = distinct_r()
     s = slow_similarity(r, "cosine", 0.0)
     expected = np.zeros(s.shape)

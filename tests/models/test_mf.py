@@ -1,4 +1,4 @@
-"""Matrix factorisation: the score as it is written, initialisation, biases, and the messages of bad options."""
+"""Matrix factorization: the score as it is written, initialization, biases, and the messages of bad options."""
 
 import jax
 import jax.numpy as jnp

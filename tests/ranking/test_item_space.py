@@ -17,7 +17,7 @@ from jaxrec.scorers import TableScorer
 
 
 def dense(matrix):
-    """Interactions of a 0-1 matrix [U, I], every user and item in the catalogue."""
+    """Interactions of a 0-1 matrix [U, I], every user and item in the catalog."""
     whole = Interactions.from_arrays(*(axis.ravel() for axis in np.indices(matrix.shape)))
     return whole.select(np.asarray(matrix, bool).ravel())
 

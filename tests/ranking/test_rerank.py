@@ -161,7 +161,7 @@ def test_items_without_a_vector_in_a_space_count_as_zeros():
 
 @st.composite
 def problems(draw):
-    """Lists of distinct items of a catalogue of 30, with padding anywhere, equal scores, and equal vectors."""
+    """Lists of distinct items of a catalog of 30, with padding anywhere, equal scores, and equal vectors."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     users = draw(st.integers(1, 5))
     lists = np.stack([rng.permutation(30)[:8] for _ in range(users)]).astype(np.int32)

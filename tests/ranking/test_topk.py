@@ -1,4 +1,4 @@
-"""Top-k over the whole catalogue: exact order and ties, masks, padding, tiles, memory, and refusals."""
+"""Top-k over the whole catalog: exact order and ties, masks, padding, tiles, memory, and refusals."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Slow float64 versions of the non-negative factorisations: dense matrices, one entry of W or H at a time."""
+"""Slow float64 versions of the non-negative factorizations: dense matrices, one entry of W or H at a time."""
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def masked_coordinate_descent(x, stored, w, h, l2, iterations):
     objectives = [masked_objective(x, stored, w, h, l2)]
     for _ in range(iterations):
         for f in range(w.shape[1]):
-            # The c that minimises c^2 (sum n w^2) + (sum n h^2) / c^2.
+            # The c that minimizes c^2 (sum n w^2) + (sum n h^2) / c^2.
             mine, other = rows @ w[:, f] ** 2, columns @ h[f] ** 2
             if mine > 0 and other > 0:
                 scale = (other / mine) ** 0.25

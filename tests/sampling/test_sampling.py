@@ -106,7 +106,7 @@ def test_ids_beyond_31_bits_of_users_times_items(key):
     assert items.min() >= 0
     assert items.max() < num_items
     assert not np.isin(items[0], own).any()
-    for row in items:  # ten equal parts of the catalogue
+    for row in items:  # ten equal parts of the catalog
         counts = np.bincount(row * 10 // num_items, minlength=10)
         assert scipy.stats.chisquare(counts).pvalue > SIGNIFICANCE
     has = jax.jit(contains)(seen, asked[:, None], np.stack([own, own, own]))

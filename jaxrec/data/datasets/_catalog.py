@@ -100,7 +100,7 @@ def dataset(name: str) -> DataSet:
     table = {record.name: record for record in _TABLE}
     if name in PLANETOID:
         raise DataError(
-            f"{name} is a graph of labelled nodes and has no interactions; read it with "
+            f"{name} is a graph of labeled nodes and has no interactions; read it with "
             f"jaxrec.data.datasets.load_planetoid({name!r})"
         )
     if name not in table:

@@ -1,4 +1,4 @@
-"""Graphs of labelled nodes in the Planetoid format (Cora, Citeseer, Pubmed), by name or from any folder."""
+"""Graphs of labeled nodes in the Planetoid format (Cora, Citeseer, Pubmed), by name or from any folder."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Planetoid:
 
     Attributes:
       name: of the data set.
-      features: [N, F] float32, by rows, as they are in the files: no row is normalised.
+      features: [N, F] float32, by rows, as they are in the files: no row is normalized.
       edges: int32 [E, 2], every undirected edge twice, from both ends, in ascending order; without self-loops.
       labels: int32 [N], the class of each node, in 0..C-1; -1 where there is none.
       train: int32, the nodes whose labels are learnt from, ascending.

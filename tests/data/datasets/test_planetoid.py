@@ -136,7 +136,7 @@ def test_real_data_have_the_published_counts(name, real):
     assert data.num_classes == classes
     assert (len(data.train), len(data.valid), len(data.test)) == (train, 500, 1000)
     assert np.bincount(data.labels[data.train]).tolist() == [20] * classes
-    assert set(data.features.data.tolist()) == {1.0}  # bags of words, not normalised
+    assert set(data.features.data.tolist()) == {1.0}  # bags of words, not normalized
     # Labels at wrong places would bring this down to about 1 / C.
     ends = data.labels[data.edges]
     ends = ends[(ends >= 0).all(axis=1)]
@@ -188,7 +188,7 @@ def test_an_unknown_name_and_a_name_of_the_other_kind_are_told():
         DataError, match="no Planetoid data set is named 'gowalla'; the names are cora, citeseer, pubmed"
     ):
         load_planetoid("gowalla")
-    with pytest.raises(DataError, match=r"cora is a graph of labelled nodes .*datasets.load_planetoid\('cora'\)"):
+    with pytest.raises(DataError, match=r"cora is a graph of labeled nodes .*datasets.load_planetoid\('cora'\)"):
         registry.load("cora")
 
 
