@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from jaxrec.data._filters import KEEP, Preparation, prepare
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.datasets._catalog import datasets, load
 from jaxrec.data.reading._readers import read, read_split
+from jaxrec.data.splitting._boundaries import RepeatsWarning
 from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
@@ -170,14 +172,17 @@ def split_data(data: Interactions, options: DataOptions) -> Split:
     fitting = "user_temporal" if data.timestamp is not None else "user_random"
     method = options.split or ("predefined" if data.part is not None else fitting)
     on_train = options.k_core_on == "train"
-    return split(
-        data,
-        method,
-        key=random_key(options.split_seed, "--split-seed"),
-        k_core=options.k_core if on_train else None,
-        k_core_on="train" if on_train and options.k_core is not None else "data",
-        **{name: getattr(options, name) for name in _SPLIT_OPTIONS},
-    )
+    with warnings.catch_warnings():
+        # A note of the split says it too: told once, where the data are read for a fit, and not under --quiet.
+        warnings.simplefilter("ignore", RepeatsWarning)
+        return split(
+            data,
+            method,
+            key=random_key(options.split_seed, "--split-seed"),
+            k_core=options.k_core if on_train else None,
+            k_core_on="train" if on_train and options.k_core is not None else "data",
+            **{name: getattr(options, name) for name in _SPLIT_OPTIONS},
+        )
 
 
 def describe(name: str, options: DataOptions, parts: Split) -> dict[str, Any]:

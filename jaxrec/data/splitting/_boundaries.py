@@ -9,6 +9,10 @@ import numpy as np
 from jaxrec.data._interactions import TEST, Interactions
 
 
+class RepeatsWarning(UserWarning):
+    """The test part has pairs of a user and item that the user had before; a note of the split says so too."""
+
+
 def tied_boundaries(group: np.ndarray, time: np.ndarray, place: np.ndarray) -> tuple[int, int]:
     """Count the boundaries between neighboring parts in time, and those with equal times on both sides.
 
@@ -60,11 +64,11 @@ def time_notes(data: Interactions, group: np.ndarray, place: np.ndarray, codes: 
             f"{again:,} of {int((codes == TEST).sum()):,} test interactions are of a user and item with an earlier "
             "repeat, which was left out"
         )
-        notes.append(told)
+        remedy = "keep='first' leaves them where they were first"
+        notes.append(f"{told}; {remedy}")
         warnings.warn(
-            f"{method}: {told}, so the test part holds items that the user had; keep='first' leaves them where they "
-            "were first",
-            UserWarning,
+            f"{method}: {told}, so the test part holds items that the user had; {remedy}",
+            RepeatsWarning,
             stacklevel=4,
         )
     return notes

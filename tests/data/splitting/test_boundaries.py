@@ -94,7 +94,7 @@ def test_repeats_that_move_into_the_test_are_told(keep, items, rating, again):
     message = "1 of 2 test interactions are of a user and item with an earlier repeat, which was left out"
     assert [str(one.message).partition(", so")[0] for one in caught] == [f"user_temporal: {message}"] * again
     assert [one.filename for one in caught] == [__file__] * again
-    assert (message in parts.notes) == bool(again)
+    assert (f"{message}; keep='first' leaves them where they were first" in parts.notes) == bool(again)
     assert parts.fitted.seen_before.sum() == 0
 
 
