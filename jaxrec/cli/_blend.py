@@ -32,7 +32,8 @@ class BlendCommand(RunOptions):
 
     Attributes:
       runs: two or more run folders of one split; of fits with --no-refit.
-      out: the run folder of the blend; by default a new one, runs/DATA-blend.
+      out: the run folder of the blend; by default a new one, runs/DATA-blend. A run that is there is replaced, when the
+        new one is over; a folder of anything else is refused.
       weights: a number for each run, in place of learnt ones.
       calibration: how the scores of the runs are made comparable: one name for all, or one for each; softmax, share or
         zscore, or package.module:Class. By default softmax or share for each run, whichever makes its held-out items

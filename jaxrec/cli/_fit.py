@@ -57,7 +57,8 @@ class FitCommand(MeshOptions, ComputeOptions):
       data: a name of `jaxrec datasets`, or a file of interactions; ratings or clicks, see jaxrec.read.
       model: its name, or package.module:Class; it decides which further options there are, and `--model NAME --help`
         shows them. `auto` tries several models within a stated time, and keeps the best or their blend.
-      out: the run folder; by default a new one, runs/DATA-MODEL.
+      out: the run folder; by default a new one, runs/DATA-MODEL. A run that is there is replaced, when the new one is
+        over; a folder of anything else is refused.
       checkpoint_every: epochs between two checkpoints in the run folder, so that the run can be resumed after any stop;
         none by default. SIGTERM (exit status 75) and Ctrl-C (130) then wait for the end of the epoch, which is kept.
       resume: go on with the run of this folder, with the options that it was started with; other options are refused.

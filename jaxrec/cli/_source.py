@@ -19,7 +19,7 @@ from jaxrec.data._filters import KEEP, Preparation, prepare
 from jaxrec.data._interactions import Interactions
 from jaxrec.data.datasets._catalog import datasets, load
 from jaxrec.data.reading._readers import read, read_split
-from jaxrec.data.splitting._boundaries import RepeatsWarning
+from jaxrec.data.splitting._boundaries import RepeatsWarning, repeats_note
 from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
@@ -252,7 +252,8 @@ def split_again(
             f"{now.get(key, 0):,} {key} (then {count:,})" for key, count in counts.items() if now.get(key) != count
         ]
         raise MismatchError(f"{changed}: {', '.join(changes) or 'other pairs, ratings or times'}; {remedy}")
-    return parts
+    told = repeats_note(parts.test.seen_before)  # by the fit, whose options decide it
+    return dataclasses.replace(parts, notes=tuple(text for text in parts.notes if text != told))
 
 
 def _of_kinds(kind: str, word: Any, kinds: Sequence[Any]) -> Any:

@@ -169,6 +169,15 @@ def test_a_folder_with_one_file_of_someone_else_is_refused(cli, ratings, tmp_pat
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: MINE[name]}
 
 
+def test_a_second_fit_replaces_the_run_of_the_first_and_its_help_says_so(cli, ratings, tmp_path):
+    words = ("--test", 0, "--valid", 0, "--quiet", "--out", tmp_path / "run")
+    for name in ("popularity", "itemknn"):
+        assert cli("fit", ratings, "--model", name, *words).status == 0
+        assert jaxrec.restore(tmp_path / "run").name == name
+    for command in ("fit", "blend"):
+        assert "A run that is there is replaced" in " ".join(cli(command, "--help-all").out.split())
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "log.jsonl", "learning_curve.png", "log-new.jsonl"])
 @pytest.mark.parametrize("how", ["file", "link", "broken link", "folder"])
 def test_a_run_folder_with_someone_elses_file_in_the_place_of_ours_is_refused(

@@ -58,17 +58,28 @@ def time_notes(data: Interactions, group: np.ndarray, place: np.ndarray, codes: 
             f"{cut:,} of {total:,} boundaries in time cut through a tie: which of the equal times is held out there is "
             "random (ties='together' keeps a tie in one part)"
         )
-    again = 0 if data.seen_before is None else int(data.seen_before[codes == TEST].sum())
-    if again:
-        told = (
-            f"{again:,} of {int((codes == TEST).sum()):,} test interactions are of a user and item with an earlier "
-            "repeat, which was left out"
-        )
-        remedy = "keep='first' leaves them where they were first"
-        notes.append(f"{told}; {remedy}")
+    told = repeats_note(None if data.seen_before is None else data.seen_before[codes == TEST])
+    if told:
+        notes.append(told)
+        count, _, remedy = told.partition("; ")
         warnings.warn(
-            f"{method}: {told}, so the test part holds items that the user had; {remedy}",
-            RepeatsWarning,
-            stacklevel=4,
+            f"{method}: {count}, so the test part holds items that the user had; {remedy}", RepeatsWarning, stacklevel=4
         )
     return notes
+
+
+def repeats_note(before: np.ndarray | None) -> str:
+    """The note that a test part has pairs that the user had before; "" where it has none.
+
+    Args:
+      before: bool [E] of the test part, see `Interactions.seen_before`.
+
+    >>> repeats_note(np.array([True, False]))[:56]
+    '1 of 2 test interactions are of a user and item with an '
+    """
+    if before is None or not before.any():
+        return ""
+    return (
+        f"{int(before.sum()):,} of {len(before):,} test interactions are of a user and item with an earlier repeat, "
+        "which was left out; keep='first' leaves them where they were first"
+    )
