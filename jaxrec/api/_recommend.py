@@ -407,13 +407,19 @@ def _handle_unknown(model: FittedModel, names: list[Any], unknown: OnUnknown, no
     notes.append(f"{count} without an interaction in the fitted part {what}: {some}")
 
 
+_NAMED = 3  # users with short lists who are named one by one
+
+
 def _short(lists: Mapping[Any, list[Suggestion]], k: int) -> list[str]:
-    """A note for each list that is shorter than k."""
-    return [
-        f"user {name} has only {len(one)} items left to recommend, fewer than k={k}"
-        for name, one in lists.items()
-        if len(one) < k
-    ]
+    """A note for each list that is shorter than k; one for all where there are many."""
+    short = {name: len(one) for name, one in lists.items() if len(one) < k}
+    if len(short) > _NAMED:
+        least = min(short, key=lambda name: short[name])
+        return [
+            f"{len(short):,} of {len(lists):,} lists are shorter than k={k}, since fewer items are left; that of user "
+            f"{least} has {short[least]}"
+        ]
+    return [f"user {name} has only {count} items left to recommend, fewer than k={k}" for name, count in short.items()]
 
 
 def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._new_items import add_items, owners_of, titles_of
-from jaxrec.api._recommend import recommend
+from jaxrec.api._recommend import Recommendations, recommend
 from jaxrec.cli._devices import ShareOptions, shared_by
 from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache
@@ -134,7 +134,7 @@ def run(argv: Sequence[str]) -> None:
         memory_mb=command.memory_mb,
         mesh=shared_by(command),
     )
-    for text in lists.notes:
+    for text in (*lists.notes, *_ends_in_nothing(lists)):
         note(text, command.quiet)
     if out is None:
         emit(lists.to_dict(), str(dataclasses.replace(lists, notes=())), command.json)
@@ -142,6 +142,13 @@ def run(argv: Sequence[str]) -> None:
     from_writer(functools.partial(lists.save, out, spreadsheet_safe=command.spreadsheet_safe))
     document = {"file": str(out), "users": len(lists), "notes": list(lists.notes)}
     emit(document, f"{len(lists):,} lists written to {out}", command.json)
+
+
+def _ends_in_nothing(lists: Recommendations) -> list[str]:
+    """A note that counts the lists whose last scores are exactly 0, such as those of item-kNN without a neighbor."""
+    count = sum(bool(one) and one[-1].score == 0 for one in lists.lists.values())
+    told = f"{count:,} of {len(lists):,} lists end in items of score 0: the model knows nothing of them for that user"
+    return [told] if count else []
 
 
 def _writable(name: str) -> str:

@@ -23,7 +23,8 @@ def test_the_withheld_item_comes_first(cli, full_run):
     result = cli("recommend", full_run, "--user", "3", "4", "--user", "11", "-k", "2", "--json")
     assert first(result) == {user: withheld(user) for user in (3, 4, 11)}
     assert [len(one["items"]) for one in result.json["lists"]] == [2, 2, 2]
-    assert result.err == ""
+    # Nobody has the second item together with one of the user's.
+    assert result.err == "note: 3 of 3 lists end in items of score 0: the model knows nothing of them for that user\n"
 
 
 def test_text_shows_titles_and_ids(cli, full_run):
@@ -60,6 +61,14 @@ def test_users_and_items_from_a_file(cli, full_run, tmp_path):
     # Of 24 items a user has 11, and one of the two excluded ones is among them.
     assert [len(one["items"]) for one in result.json["lists"]] == [24 - 11 - 1] * 2
     assert "user 2 has only 12 items left to recommend, fewer than k=24" in result.err
+    assert "note: 2 of 2 lists end in items of score 0: the model knows nothing of them for that user\n" in result.err
+    assert "score 0" not in cli("recommend", full_run, "--user", "2", "-k", "1").err
+
+
+def test_many_short_lists_are_told_in_one_note(cli, full_run):
+    result = cli("recommend", full_run, "--all", "-k", "14", "--exclude", "2", "--json")
+    told = [line for line in result.err.splitlines() if "fewer" in line]
+    assert told == ["note: 12 of 12 lists are shorter than k=14, since fewer items are left; that of user 1 has 12"]
 
 
 def test_candidates_exclusions_and_seen_items(cli, full_run):
@@ -122,12 +131,12 @@ def test_predict_scores_pairs_in_order(cli, full_run):
         ("recommend RUN --user @nowhere", "nowhere: no such file, as --user @nowhere asks for"),
         ("recommend RUN --user 1 --out lists.txt", "--out 'lists.txt' must end in .csv, .json, .parquet"),
         ("recommend RUN --user 1 --out no/lists.csv", "is in a folder that does not exist; make 'no' first"),
-        ("recommend RUN --user 1 --unknown guess", "invalid choice 'guess'"),
+        ("recommend RUN --user 1 --unknown guess", "--unknown is 'guess'; pass raise, skip or popular"),
         ("similar RUN", "name an item with --item, by its id or its title"),
         ("similar RUN --item Jaws", "unknown item 'Jaws': neither an id nor a title of the 24 items"),
         ("similar RUN --item 1 -k 24", "k must lie in 1..23 (the number of other items), got 24"),
         ("predict RUN --user 1", "name pairs with --user and --item, as many of one as of the other"),
-        ("predict RUN --user 1 --item 1 2", "users has 1 entries and items has 2; give one pair each"),
+        ("predict RUN --user 1 --item 1 2", "--user names 1 and --item names 2; name as many of one"),
         ("predict RUN --user 99 --item 1", "unknown user '99'"),
     ],
 )
