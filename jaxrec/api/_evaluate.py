@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrec.api._candidates import candidate_rule
+from jaxrec.api._lookup import check_model
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import is_among, pair_codes, pairs_of
 from jaxrec.data._seen import SeenItems, seen_items
@@ -162,6 +163,7 @@ def measured_part(
     >>> len(truth), len(seen.items), masked
     (2, 0, 'nothing')
     """
+    check_model(model)
     truth = _part_of(split, part)
     if mask not in ("earlier", "train", None):
         raise JaxrecError(f'mask must be "earlier", "train" or None, got {mask!r}')
@@ -208,6 +210,7 @@ def evaluate_ratings(
     >>> evaluate_ratings(model, split).mean("rmse") > 0
     True
     """
+    check_model(model)
     truth = _part_of(split, part)
     if model.info.get("task") != "rating":
         raise JaxrecError(f'{model.name} was trained to rank; train it with loss="mse", or use jaxrec.evaluate')

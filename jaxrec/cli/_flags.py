@@ -17,6 +17,7 @@ _ARGUMENTS = (
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
     *("history", "interactions", "init", "new_items", "refit", "weights", "calibration", "seconds", "time_unit"),
+    "blend",
 )
 _RENAMED = {
     **{"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"},

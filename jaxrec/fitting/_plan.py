@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxrec.fitting._validation import Measuring, ranking_measuring, rating_meas
 from jaxrec.fitting._weights import Arrays, check_weights, weights_for
 from jaxrec.models import with_sizes
 from jaxrec.protocols import Solved, Task, Trained
+from jaxrec.registry import BUILT_IN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +135,8 @@ def check_model(model: Any) -> None:
     name = type(model).__name__
     if isinstance(model, type):
         raise JaxrecError(f"model is the class {model.__name__}; pass an object, {model.__name__}()")
+    if isinstance(model, str):
+        raise JaxrecError(f"model is the text {model!r}; {_object_of(model)}")
     if not isinstance(model, (Trained, Solved)):
         raise JaxrecError(
             f"model must be one of jaxrec.models, or an own one that is trained or solved, got {name}; derive it from "
@@ -151,6 +155,19 @@ def check_model(model: Any) -> None:
         hash(model)
     except TypeError as error:
         raise JaxrecError(f"{name} cannot be hashed ({error}); its options must be numbers, words and tuples") from None
+
+
+def _object_of(word: str) -> str:
+    """What to write in place of the name of a model.
+
+    >>> _object_of("ease"), _object_of("EASE")
+    ('pass an object, jaxrec.models.EASE()', 'pass an object, jaxrec.models.EASE()')
+    """
+    if word in BUILT_IN["recipe"]:
+        return f"it chooses among models: call jaxrec.{word}(split, key=key)"
+    places = {place.rpartition(":")[2].lower(): place for place in BUILT_IN["model"].values()} | BUILT_IN["model"]
+    near = difflib.get_close_matches(word.lower(), places, n=1)
+    return f"pass an object, {places[near[0]] if near else 'jaxrec.models:MF'}()".replace(":", ".")
 
 
 def extremes(part: Interactions) -> tuple[float, float]:

@@ -86,7 +86,7 @@ def export(model: FittedModel, folder: str | pathlib.Path, *, k: int = 100, inde
     for package in ("flatbuffers", "safetensors"):
         if importlib.util.find_spec(package) is None:
             raise JaxrecError(f'export needs {package}: pip install "jaxrec[export]"')
-    parts = sides(model.scorer)
+    parts = _sides_of(model)
     _check_finite(parts)
     if index and "vectors" not in parts.items:
         raise JaxrecError(f"index is True, and {model.name} has no vectors of items; leave index out")
@@ -135,6 +135,19 @@ def export(model: FittedModel, folder: str | pathlib.Path, *, k: int = 100, inde
     left = model.num_users - len(served)
     notes = (f"{left:,} users without an interaction in the fitted part left out",) if left else ()
     return Exported(folder, manifest, notes)
+
+
+def _sides_of(model: FittedModel) -> Sides:
+    """The sides of a model; a blend that `auto` chose by itself has another remedy than one that was asked for."""
+    try:
+        return sides(model.scorer)
+    except JaxrecError as error:
+        if model.info.get("auto", {}).get("kept") != "blend":
+            raise
+        why = str(error).partition("; ")[0]
+        raise JaxrecError(
+            f"{why}; auto kept this blend, so fit again with blend=False, which keeps the best single model"
+        ) from None
 
 
 def _check_finite(parts: Sides) -> None:

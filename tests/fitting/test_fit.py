@@ -236,7 +236,11 @@ def test_a_loss_that_is_not_finite_raises_with_the_last_good_state():
 BAD_CALLS = {
     "no interaction": ({"data": DATA.select([])}, "no interaction; loosen"),
     "no split": ({"data": [1, 2]}, "data must be a Split or Interactions, got list"),
-    "no model": ({"model": "mf"}, "model must be one of jaxrec.models, or an own one .*got str"),
+    "no model": ({"model": 3}, "model must be one of jaxrec.models, or an own one .*got int"),
+    "name": ({"model": "ease"}, r"model is the text 'ease'; pass an object, jaxrec\.models\.EASE\(\)"),
+    "name of the class": ({"model": "LightGCN"}, r"'LightGCN'; pass an object, jaxrec\.models\.LightGCN\(\)"),
+    "typo": ({"model": "poplarity"}, r"'poplarity'; pass an object, jaxrec\.models\.Popularity\(\)"),
+    "auto": ({"model": "auto"}, r"'auto'; it chooses among models: call jaxrec\.auto\(split, key=key\)"),
     "no ratings": ({"options": TrainingOptions(loss=SquaredError())}, "ratings.* and the data have none"),
     "users": ({"model": MF(num_users=USERS + 1)}, f"num_users={USERS + 1} and the data have {USERS}"),
     "items": ({"model": LightGCN(num_items=2)}, f"num_items=2 and the data have {ITEMS}"),

@@ -1,5 +1,6 @@
 """Blends as artifacts: joined vectors, joined rows, and what is refused."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 import worlds
 
 import jaxrec
+from jaxrec.cli._flags import in_flags
 from jaxrec.errors import JaxrecError
 from jaxrec.serving import _serve_jax, _serve_numpy, sides
 
@@ -66,3 +68,14 @@ def test_what_no_program_computes_is_refused():
     mixed = jaxrec.blend([fitted("ease"), drawn], split, weights=[1, 1], key=jax.random.key(0))
     with pytest.raises(JaxrecError, match="member 2 of the blend cannot be exported: a model of random scores"):
         sides(mixed.scorer)
+
+
+def test_a_blend_that_auto_kept_has_another_remedy(tmp_path):
+    model = blend_of(("ease", "mf"), ["share", "softmax"])
+    kept = dataclasses.replace(model, info={**model.info, "auto": {"kept": "blend"}})
+    message = "by LogShare, which no program of an artifact computes; auto kept .* fit again with blend=False"
+    with pytest.raises(JaxrecError, match=message) as caught:
+        jaxrec.export(kept, tmp_path / "served")
+    assert in_flags(str(caught.value)).endswith("so fit again with --no-blend, which keeps the best single model")
+    with pytest.raises(JaxrecError, match='blend with calibration="softmax"'):
+        jaxrec.export(model, tmp_path / "served")
