@@ -38,7 +38,8 @@ from jaxrec.training import Deadline
 
 CLOCK = time.monotonic
 _MARGIN = 1.2  # what is estimated may take so many times as long
-_BLEND_COMPILES = 8.0  # seconds that the programs of a blend take to compile
+_BLEND_COMPILES = 5.0  # and one a member: what a blend compiles, in times that the programs of measuring took
+_COMPILED_AGAIN = 0.5  # of the seconds that a fit compiles, at the most; .24 to .45 were seen
 _EQUAL = 1e-9  # means of two halves are rounded
 _BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
 
@@ -190,6 +191,8 @@ class _Search:
         self.kept: dict[str, _Kept] = {}
         self.took: dict[str, float] = {}
         """The least that a fit of a word was seen to take."""
+        self.programs = 0.0
+        """The most seconds that the programs of measuring took to compile: how fast this is here."""
         part = split.whole if refit == "all" else split.fitted
         self.again = len(part) / len(split.train) if refit else 0.0
         self.rate = _rate()
@@ -202,6 +205,8 @@ class _Search:
         ]
         self.values: list[np.ndarray] = []
         """Of each model that was measured, the value that decides of each user [n], larger is better."""
+        self.figures: list[list[Mapping[str, float]]] = []
+        """Of each such model, the figures in each half."""
 
     def left(self) -> float:
         """The seconds that are left."""
@@ -216,12 +221,19 @@ class _Search:
             return max(kept, key=lambda one: one.value).refit * _MARGIN
         return (sum(one.refit for one in kept) + self.blending(kept)) * _MARGIN
 
+    def kept_for(self) -> str:
+        """What the seconds that are not left are kept for, in words."""
+        kept = self.reserve()
+        ends = [*(["the blend"] if self.blend else []), *(["the refit"] if self.refit else [])]
+        return f", as {kept:.3g} s are kept for {' and '.join(ends)}" if kept and ends else ""
+
     def blending(self, kept: Sequence[_Kept]) -> float:
         """The seconds that learning and measuring a blend take: some passes over the scores of all members."""
         if len(kept) < 2:
             return 0.0
         share = share_of_users(self.split, len(kept), Learning())
-        return _BLEND_COMPILES + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
+        programs = (_BLEND_COMPILES + len(kept)) * self.programs
+        return programs + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
 
     def consider(
         self,
@@ -241,7 +253,7 @@ class _Search:
         expected = self.expected(candidate)
         if free <= 0 or expected * _MARGIN > share:
             need = f"it takes about {expected:.3g} s and as much again to refit, and " if expected else ""
-            return Try(candidate.name, "skipped", f"{need}{max(free, 0):.3g} s are left")
+            return Try(candidate.name, "skipped", f"{need}{max(free, 0):.3g} s are left{self.kept_for()}")
         before, deadline = self.clock(), Deadline(share, clock=self.clock)
         how: dict[str, Any] = {"validation": self.validation, "refit": False}
         told = [*callbacks, deadline] if trained else []
@@ -249,7 +261,7 @@ class _Search:
             options = candidate.options(model, **how)
             given = how if options is None else {}
             fitted = fit(model, self.split, options, **given, callbacks=told, key=key)
-            took = self.clock() - before
+            took, compiled_fit = self.clock() - before, compiled()
             values, measure = self.measured(fitted, compiled)
         except (JaxrecError, MemoryError, RuntimeError) as error:
             # JAX raises its own subclass of RuntimeError for memory of a device; any other one is a defect.
@@ -258,7 +270,7 @@ class _Search:
             why = str(error) if isinstance(error, JaxrecError) else "out of memory"
             return Try(candidate.name, "failed", why, {}, self.clock() - before)
         valid = fitted.info["valid"] or values
-        self.keep(candidate, fitted, valid, measure, took, min(compiled(), took))
+        self.keep(candidate, fitted, valid, measure, took, min(compiled_fit, took))
         epochs = len(fitted.info["seconds"]["epochs"])
         why = f"its time was over after {epochs} epoch{'s' * (epochs > 1)}" if deadline.reached else ""
         return Try(candidate.name, "stopped" if why else "tried", why, valid, took)
@@ -275,25 +287,38 @@ class _Search:
     def measured(self, fitted: FittedModel, compiled: Callable[[], float]) -> tuple[dict[str, float], float]:
         """Measure a model in each half of the users: the figures of all, and the seconds without compiling."""
         before, without = self.clock(), compiled()
-        valid: dict[str, float] = {}
-        own, sizes = np.full(len(self.users), np.nan), np.bincount(self.fold) / len(self.fold)
-        for half, size in zip(self.halves, sizes.tolist(), strict=True):
+        own, of_halves = np.full(len(self.users), np.nan), list[Mapping[str, float]]()
+        for half in self.halves:
             measuring = ranking_measuring(self.validation, self.split.train, half, fitted.seen)
             assert measuring.of_users is not None
             figures, users, values = measuring.of_users(fitted.scorer)
             own[np.searchsorted(self.users, users)] = self.sign * values
-            for name, value in figures.items():
-                valid[name] = valid.get(name, 0.0) + size * value
+            of_halves.append(figures)
+        valid = self.of_both(of_halves)
         self.values.append(own)
-        return valid, max(self.clock() - before - (compiled() - without), 0.0)
+        self.figures.append(of_halves)
+        programs = compiled() - without
+        self.programs = max(self.programs, programs)
+        return valid, max(self.clock() - before - programs, 0.0)
 
-    def best_single(self) -> np.ndarray:
-        """The values of users [n] of the best single model, of each half the one that is the best in the other."""
+    def of_both(self, halves: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """The figures of all users from those of each half."""
+        valid: dict[str, float] = {}
+        for figures, size in zip(halves, np.bincount(self.fold) / len(self.fold), strict=True):
+            for name, value in figures.items():
+                valid[name] = valid.get(name, 0.0) + float(size) * value
+        return valid
+
+    def best_single(self) -> tuple[np.ndarray, dict[str, float]]:
+        """The values of users [n] and the figures of the best single model, of each half the best one of the other."""
         values = np.stack(self.values)
         if self.fold.max(initial=0) == 0:
-            return values[np.nanmean(values, axis=1).argmax()]
-        best = [np.nanmean(values[:, self.fold != at], axis=1).argmax() for at in range(self.fold.max() + 1)]
-        return values[np.asarray(best)[self.fold], np.arange(len(self.fold))]
+            best = int(np.nanmean(values, axis=1).argmax())
+            return values[best], self.of_both(self.figures[best])
+        halves = range(self.fold.max() + 1)
+        chosen = [int(np.nanmean(values[:, self.fold != at], axis=1).argmax()) for at in halves]
+        figures = self.of_both([self.figures[best][at] for at, best in zip(halves, chosen, strict=True)])
+        return values[np.asarray(chosen)[self.fold], np.arange(len(self.fold))], figures
 
     def keep(
         self,
@@ -307,17 +332,22 @@ class _Search:
         """Keep the model where it is the best of its word, and what was learnt of the time."""
         info = fitted.info
         epochs = info["seconds"]["epochs"]
-        # Other data are compiled for again, other numbers of a model that is solved are not.
-        refit, least = took, max(took - compiled, took / 10)
+        # Other numbers of a model that is solved are not compiled for again.
+        self.took[candidate.model] = (
+            compiled + (took - compiled) / len(epochs) if epochs else max(took - compiled, took / 10)
+        )
+        # A fit again is not validated. Other data are compiled for again, but for what does not depend on their size.
+        measured = min(info["seconds"]["evaluate"], took)
+        programs = min(max(compiled - measured, 0.0), took - measured)
+        runs = took - measured - programs
         if epochs:
-            one = (took - compiled) / len(epochs)
-            refit, least = compiled + one * info["best_epoch"], compiled + one
-        self.took[candidate.model] = least
+            runs *= info["best_epoch"] / len(epochs)
+        refit = _COMPILED_AGAIN * programs + self.again * runs
         value = self.sign * valid[str(self.validation.monitor)]
         best = self.kept.get(candidate.model)
         if best is None or value > best.value:
             fitted = dataclasses.replace(fitted, info={**info, "valid": dict(valid)})
-            self.kept[candidate.model] = _Kept(fitted, candidate.name, value, self.again * refit, measure)
+            self.kept[candidate.model] = _Kept(fitted, candidate.name, value, refit if self.refit else 0.0, measure)
 
     def finish(self, key: jax.Array) -> FittedModel:
         """Blend, choose, and fit again."""
@@ -375,7 +405,7 @@ class _Search:
             return {"tried": False, "why": str(error)}, None
         calibrations, weights, learning, valid, of_users = learnt
         of_blend = {**described(fitted, calibrations, weights), **learning}
-        best = self.best_single()
+        best, figures = self.best_single()
         gap, error = paired_gap(self.sign * of_users, best)
         better = gap > _EQUAL or -gap <= error > _EQUAL
         monitor = str(self.validation.monitor)
@@ -383,7 +413,7 @@ class _Search:
             "tried": True,
             "why": _why_blend(gap, error, single.name, better=better),
             "valid": valid,
-            "single": {monitor: float(self.sign * np.nanmean(best))},
+            "single": {**figures, monitor: float(self.sign * np.nanmean(best))},
             "difference": {monitor: self.sign * gap, "standard error": error},
             "cross_fitted": "each half of the users with what was learnt, or is the best model, in the other half",
             "members": [one.name for one in members],

@@ -68,7 +68,7 @@ def auto_table(model: FittedModel) -> str:
     blend = told["blend"]
     if blend["tried"]:
         rows.append(("the best single model", "", blend["single"], "", "cross-fitted"))
-        rows.append((f"blend of {len(blend['members'])}", "tried", blend["valid"], "", "cross-fitted"))
+        rows.append((f"blend of {len(blend['members'])}", "tried", blend["valid"], "", f"cross-fitted; {blend['why']}"))
     else:
         rows.append(("blend", "skipped", {}, "", blend["why"]))
     figures = list(dict.fromkeys(name for row in rows for name in row[2] if "known" not in name))
@@ -77,4 +77,5 @@ def auto_table(model: FittedModel) -> str:
         kept = " (kept)" if name == told["kept"] or (told["kept"] == "blend" and name.startswith("blend of")) else ""
         values = (f"{valid[figure]:.4f}" if figure in valid else "" for figure in figures)
         lines.append((f"{name}{kept}", state, *values, took, why))
-    return aligned_text(lines, right=range(2, 3 + len(figures)))
+    table = aligned_text(lines, right=range(2, 3 + len(figures)))
+    return f"{table}\n{told['why']}" if told["why"] else table

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -263,8 +264,12 @@ def test_the_best_single_model_is_measured_where_it_was_not_chosen():
     assert abs(sizes[0] - sizes[1]) <= 1
     values = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.55]]
     search.values = [np.asarray(each)[search.fold] for each in values]
+    search.figures = [[{"ndcg@2": value / 2} for value in each] for each in values]
     # The first is the best in the first half and gives .1 in the second; the second, the best there, gives .2.
-    assert search.best_single().tolist() == np.array([0.2, 0.1])[search.fold].tolist()
+    best, figures = search.best_single()
+    assert best.tolist() == np.array([0.2, 0.1])[search.fold].tolist()
+    users = np.bincount(search.fold)
+    assert figures == {"ndcg@2": pytest.approx((users[0] * 0.1 + users[1] * 0.05) / users.sum())}
 
 
 def test_the_gap_of_pairs_has_the_error_of_their_mean():
@@ -284,3 +289,49 @@ def test_a_blend_is_kept_where_the_best_single_model_is_better_by_less_than_its_
         told = found.info["auto"]
         assert told["kept"].startswith(kept[:5]), (gap, told["kept"])
         assert told["blend"]["difference"]["standard error"] == 0.02
+        shown = {line.partition("  ")[0]: line for line in auto_table(found).splitlines()}
+        single = told["blend"]["single"]
+        assert {told["monitor"], told["monitor"].replace("recall", "ndcg")} <= set(single)
+        assert all(
+            f"{value:.4f}" in shown["the best single model"] for name, value in single.items() if "kn" not in name
+        )
+        assert auto_table(found).endswith(told["blend"]["why"])  # the last row is of the blend
+    assert "less than a standard error" in told["blend"]["why"]
+
+
+def test_what_is_kept_for_the_end_is_told_where_nothing_is_left(clock, model):
+    some = [model("slow", 30, truth(1.0)), model("late", 1, truth(1.0))]
+    found = jaxrec.auto(middle_split(), seconds=75, candidates=some, key=KEY)
+    assert states(found) == [("slow", "tried"), ("late", "skipped")]
+    # A fit again on 196 of 149 pairs takes 39.5 s, and 1.2 times that is kept.
+    why = found.info["auto"]["table"][1]["why"]
+    assert re.fullmatch(r"0 s are left, as 47\.\d s are kept for the blend and the refit", why), why
+    alone = jaxrec.auto(middle_split(), seconds=75, candidates=some, blend=False, key=KEY)
+    assert alone.info["auto"]["table"][1]["why"].endswith(" s are kept for the refit")
+    assert alone.info["fitted_on"] == "train and valid"
+
+
+def test_a_fit_again_is_not_validated_and_compiles_less():
+    fitted = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY)
+    seconds = {"evaluate": 3.0, "compile": 0.0, "fit": 10.0, "epochs": []}
+    search = _auto._Search(
+        middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
+    )
+    how = {"valid": {"recall@2": 0.5}, "measure": 1.0, "took": 10.0, "compiled": 5.0}
+    search.keep(Candidate("solved"), dataclasses.replace(fitted, info={**fitted.info, "seconds": seconds}), **how)
+    # Of 10 s 3 measured; of the others 2 compiled, half of which is compiled again, and 5 ran.
+    assert search.kept["solved"].refit == pytest.approx(1 + 5 * search.again)
+    trained = {**fitted.info, "seconds": {**seconds, "epochs": [1.0] * 5}, "best_epoch": 2}
+    search.keep(Candidate("trained"), dataclasses.replace(fitted, info=trained), **how)
+    assert search.kept["trained"].refit == pytest.approx(1 + 5 * search.again * 2 / 5)
+
+
+def test_what_a_blend_compiles_is_judged_by_what_measuring_compiled():
+    search = _auto._Search(
+        middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
+    )
+    fitted, compiled = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY), iter([4.0, 6.0])
+    search.measured(fitted, lambda: next(compiled))
+    one = _auto._Kept(fitted, "one", 0.5, 0.0, 0.0)
+    assert search.blending([one]) == 0
+    assert search.blending([one, one]) == 2 * (5 + 2)
