@@ -38,7 +38,8 @@ from jaxrec.training import Deadline
 
 CLOCK = time.monotonic
 _MARGIN = 1.2  # what is estimated may take so many times as long
-_BLEND_COMPILES = 5.0  # and one a member: what a blend compiles, in times that the programs of measuring took
+_BLEND_COMPILES = 6.0  # what a blend compiles, in times that the programs that measured the first model took
+_BLEND_SHARE = 0.25  # of the time, at the most, is kept for that, so that slow compiling leaves time to try models
 _COMPILED_AGAIN = 0.5  # of the seconds that a fit compiles, at the most; .24 to .45 were seen
 _EQUAL = 1e-9  # means of two halves are rounded
 _BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
@@ -191,8 +192,8 @@ class _Search:
         self.kept: dict[str, _Kept] = {}
         self.took: dict[str, float] = {}
         """The least that a fit of a word was seen to take."""
-        self.programs = 0.0
-        """The most seconds that the programs of measuring took to compile: how fast this is here."""
+        self.programs: float | None = None
+        """Seconds that the programs that measured the first model took to compile: how fast this is here."""
         part = split.whole if refit == "all" else split.fitted
         self.again = len(part) / len(split.train) if refit else 0.0
         self.rate = _rate()
@@ -232,7 +233,7 @@ class _Search:
         if len(kept) < 2:
             return 0.0
         share = share_of_users(self.split, len(kept), Learning())
-        programs = (_BLEND_COMPILES + len(kept)) * self.programs
+        programs = min(_BLEND_COMPILES * (self.programs or 0.0), _BLEND_SHARE * self.seconds)
         return programs + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
 
     def consider(
@@ -252,7 +253,7 @@ class _Search:
         share = free / (1 + later if trained else 1) / (1 + self.again)
         expected = self.expected(candidate)
         if free <= 0 or expected * _MARGIN > share:
-            need = f"it takes about {expected:.3g} s and as much again to refit, and " if expected else ""
+            need = f"it takes about {expected:.3g} s and as much again to refit, and " if expected >= 0.1 else ""
             return Try(candidate.name, "skipped", f"{need}{max(free, 0):.3g} s are left{self.kept_for()}")
         before, deadline = self.clock(), Deadline(share, clock=self.clock)
         how: dict[str, Any] = {"validation": self.validation, "refit": False}
@@ -298,7 +299,7 @@ class _Search:
         self.values.append(own)
         self.figures.append(of_halves)
         programs = compiled() - without
-        self.programs = max(self.programs, programs)
+        self.programs = programs if self.programs is None else self.programs
         return valid, max(self.clock() - before - programs, 0.0)
 
     def of_both(self, halves: Sequence[Mapping[str, float]]) -> dict[str, float]:

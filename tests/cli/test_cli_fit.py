@@ -260,7 +260,7 @@ def test_default_lengths_are_cut_to_the_catalogue_and_others_refused(capsys):
         ("userId,movieId,rating\n1,2,nan\n", "", r"data\.csv:2: rating 'nan' is not a finite number"),
         ("user,user,item\n1,2,3\n", "", r"data\.csv:1: column 'user' occurs more than once"),
         ("0 1 2\n1 -3\n", "", r"data\.csv:2: item '-3' is negative"),
-        ("userId,movieId,rating\n1,2,3\n", "--min-rating 4", "no interaction left after min_rating 4"),
+        ("userId,movieId,rating\n1,2,3\n", "--min-rating 4", "no interaction left after --min-rating 4"),
         ("userId,movieId,rating\n1,2,3\n", "--k-core 2", "no interaction left in the 2-core"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k 5", "k is 5, but the catalog has only 4 items; pass k <= 4"),
         ("user,item\n1,2\n1,3\n1,4\n1,5\n", "-k", "-k names no length"),

@@ -330,8 +330,11 @@ def test_what_a_blend_compiles_is_judged_by_what_measuring_compiled():
     search = _auto._Search(
         middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
     )
-    fitted, compiled = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY), iter([4.0, 6.0])
-    search.measured(fitted, lambda: next(compiled))
+    fitted, compiled = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY), iter([4.0, 6.0, 6.0, 13.0])
+    for _ in range(2):  # the first counts; a second one may be of a larger program of its own
+        search.measured(fitted, lambda: next(compiled))
     one = _auto._Kept(fitted, "one", 0.5, 0.0, 0.0)
     assert search.blending([one]) == 0
-    assert search.blending([one, one]) == 2 * (5 + 2)
+    assert search.blending([one, one]) == 6 * 2
+    search.seconds = 20.0
+    assert search.blending([one, one]) == 20 / 4  # models are to be tried too
