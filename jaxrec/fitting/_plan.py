@@ -165,7 +165,8 @@ def _object_of(word: str) -> str:
     """
     if word in BUILT_IN["recipe"]:
         return f"it chooses among models: call jaxrec.{word}(split, key=key)"
-    places = {place.rpartition(":")[2].lower(): place for place in BUILT_IN["model"].values()} | BUILT_IN["model"]
+    named = BUILT_IN["model"]
+    places = {**{place.rpartition(":")[2].lower(): place for place in named.values()}, **named}
     near = difflib.get_close_matches(word.lower(), places, n=1)
     return f"pass an object, {places[near[0]] if near else 'jaxrec.models:MF'}()".replace(":", ".")
 
