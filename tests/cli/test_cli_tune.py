@@ -1,5 +1,6 @@
 """`tune`: what is searched, what is printed, and every mistake on the way."""
 
+import importlib.util
 import json
 import shlex
 
@@ -118,3 +119,13 @@ def test_json_is_one_document(cli, ratings):
     result = cli("tune", ratings, "--model", "itemknn", "--search", "neighbors=2,4", "--json")
     assert set(json.loads(result.out)) == {"monitor", "best", "trials", "command", "source", "seed", "versions"}
     assert "note: trial 0: " in result.err
+
+
+@pytest.mark.parametrize("words", [("--trials", "3"), ("--study", "s.log")])
+def test_without_optuna_the_flag_that_needs_it_is_named_before_anything_is_read(cli, monkeypatch, words):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "optuna" else find(name, *more)
+    )
+    error = cli("tune", "nowhere.csv", "--model", "ease", "--search", "l2=1,10", *words).error
+    assert error.startswith(f"{words[0]} needs Optuna: pip install 'jaxrec[tune]'; without --trials and --study every")
