@@ -1,5 +1,6 @@
 """How the documentation is built: `make docs`, or `python -m sphinx -W -b html docs build/docs`."""
 
+import gc
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -12,6 +13,7 @@ from jupyter_cache import get_cache
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 CACHE = ROOT / ".cache" / "docs"
+gc.set_threshold(100_000, 50, 100)  # the trees of all pages are kept, so there is little garbage to look for
 sys.path[:0] = [str(DOCS / "_ext"), str(ROOT)]
 
 # XLA's older emitter of kernels compiles sooner; jaxlib 0.10 is the last to have it.
