@@ -116,17 +116,22 @@ def check_kinds(options: Any, *, finite: bool = True, only: Collection[str] | No
             raise JaxrecError(f"{type(options).__name__}: {name} must be {what}, got {shown(value)}")
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy; True and False are none.
+
+    >>> is_whole(3), is_whole(True), is_whole(3.0)
+    (True, False, False)
+    """
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _is_finite(value: Any) -> bool:
-    return (_is_whole(value) or isinstance(value, (float, np.floating))) and math.isfinite(value)
+    return (is_whole(value) or isinstance(value, (float, np.floating))) and math.isfinite(value)
 
 
 _KINDS: types.MappingProxyType[type, tuple[Any, str]] = types.MappingProxyType(
     {
-        int: (_is_whole, "a whole number"),
+        int: (is_whole, "a whole number"),
         float: (_is_finite, "a finite number"),
         bool: (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
     }

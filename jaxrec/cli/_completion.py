@@ -107,7 +107,11 @@ def _named(name: str, module: str) -> Any:
 
 
 def options_of(module: Any) -> type:
-    """The class of a command's options, which its file defines."""
+    """The class of a command's options, which its file defines.
+
+    >>> options_of(importlib.import_module("jaxrec.cli._similar")).__name__
+    'SimilarCommand'
+    """
     return next(
         thing
         for thing in vars(module).values()

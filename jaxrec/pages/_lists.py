@@ -49,7 +49,21 @@ class Shown:
 
 
 def shown(evidence: Evidence) -> Shown:
-    """Collect what the page shows of items and users."""
+    """Collect what the page shows of items and users.
+
+    Args:
+      evidence: of the runs, see `jaxrec.pages._evidence.gather`.
+
+    >>> import jax, jaxrec
+    >>> from jaxrec.pages._evidence import gather, measured
+    >>> data = jaxrec.from_arrays([0] * 10 + [1] * 10, [*range(10), *range(5, 15)])
+    >>> split = jaxrec.split(data, "user_random", key=jax.random.key(0))
+    >>> entries = measured({"knn": jaxrec.fit(jaxrec.ItemKNN(), split, key=jax.random.key(1))}, split, k=2)
+    >>> sizes = {"most_users": 2, "most_items": 99, "seed": 0}
+    >>> page = shown(gather(entries, split, k=2, main=None, item_categories=None, **sizes))
+    >>> len(page.items), [len(history) for history in page.histories]  # 15 items; 8 of each user are not in the test
+    (15, [8, 8])
+    """
     split = evidence.split
     whole = [one[:MOST_HISTORY] for one in ordered_histories(evidence.fitted, evidence.users)]
     if split is not None and split.fold_in is not None:

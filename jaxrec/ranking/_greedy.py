@@ -12,6 +12,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int
 
+from jaxrec._checks import is_whole
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, pair_distances
 from jaxrec.types import Array
@@ -197,15 +198,25 @@ def _check_user(
 
 
 def check_length(k: int, size: int) -> None:
+    """Refuse a number of choices that is not whole or outside 1..size, the number of candidates of a user.
+
+    >>> check_length(4, 3)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: k must lie in 1..3, the number of candidates of a user, and be whole, got 4
+    """
     if not is_whole(k) or not 1 <= k <= size:
         raise JaxrecError(f"k must lie in 1..{size}, the number of candidates of a user, and be whole, got {k!r}")
 
 
 def check_trade_off(trade_off: object) -> None:
+    """Refuse a trade-off that is not one number in 0..1.
+
+    >>> check_trade_off(1.5)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: trade_off must lie in 0..1 and be one number, got 1.5
+    """
     value = np.asarray(trade_off)
     if value.ndim or value.dtype.kind not in "fiu" or not 0 <= value <= 1:
         raise JaxrecError(f"trade_off must lie in 0..1 and be one number, got {trade_off}")
-
-
-def is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from jaxtyping import Float, Int
 
 from jaxrec import registry
+from jaxrec._checks import is_whole
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.metrics._diversity import Distance, check_distance, distance_name, pair_distances
 from jaxrec.progress import work
 from jaxrec.protocols import Reranker
 from jaxrec.pytrees import is_number, options, static, structure_of
-from jaxrec.ranking._greedy import check_length, check_trade_off, greedy_dpp, is_whole, mmr
+from jaxrec.ranking._greedy import check_length, check_trade_off, greedy_dpp, mmr
 from jaxrec.ranking._item_vectors import ItemSpace
 
 RERANK_DEPTH = 100
