@@ -47,6 +47,15 @@ def interactions_of(known: Known, name: str, columns: Columns | None = None) -> 
     )
 
 
+def has_columns(known: Any) -> bool:
+    """Whether something is read by its columns: a file or a frame.
+
+    >>> has_columns("truth.csv"), has_columns(([1], [5])), has_columns(None)
+    (True, False, False)
+    """
+    return known is not None and not isinstance(known, (Interactions, tuple, list))
+
+
 def one_catalog(truth: Interactions, train: Interactions, *, texts: bool = False) -> tuple[Interactions, Interactions]:
     """Both with the same users and items: as they are for parts of one split, else with the ids of both.
 

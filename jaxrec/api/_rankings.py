@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.api._lists import Form
-from jaxrec.api._ranking_inputs import Known, Rows, interactions_of, one_catalog, rows_of, space_of
+from jaxrec.api._ranking_inputs import Known, Rows, has_columns, interactions_of, one_catalog, rows_of, space_of
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import common_pairs, is_among, pair_codes
 from jaxrec.data._seen import seen_items
@@ -117,6 +117,8 @@ def evaluate_rankings(
     >>> report.counts["users_without_list"]
     1
     """
+    if columns is not None and not (has_columns(truth) or has_columns(train)):
+        raise JaxrecError("columns is for files and frames, and neither truth nor train is one; leave it out")
     known, trained, space = interactions_of(truth, "truth", columns), None, None
     if not len(known):
         raise DataError("truth has no interaction; there is nothing to measure")

@@ -235,3 +235,11 @@ def test_broken_json_is_told(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         jaxrec.evaluate_rankings(path, TRUTH)
+
+
+def test_columns_of_what_has_none_are_refused():
+    with pytest.raises(JaxrecError, match="columns is for files and frames, and neither truth nor train is one"):
+        jaxrec.evaluate_rankings({"ann": ["a"]}, (["ann"], ["a"]), columns={"user": "customer"}, k=1)
+    frame = pandas.DataFrame({"customer": ["ann"], "sku": ["a"]})
+    said = {"user": "customer", "item": "sku"}
+    assert jaxrec.evaluate_rankings({"ann": ["a"]}, frame, columns=said, k=1).mean("recall@1") == 1

@@ -264,5 +264,7 @@ def _found(header: list[str], wanted: Mapping[str, str | int | None], where: str
     try:
         return find_columns(header, wanted, where, required=("item",))
     except DataError as error:
+        if len(set(header)) < len(header):
+            raise  # another choice of columns would not help
         example = {"item": header[0], **({"title": header[1]} if len(header) > 1 else {})}
         raise DataError(f"{error}; say the columns of this file, for example item_columns={example!r}") from None

@@ -202,6 +202,7 @@ def test_the_columns_of_an_item_file_are_said(tmp_path):
             {"item_columns": ["item"]},
             r"item_columns must map roles to columns, such as {'item': 'sku'}, got \['item'\]",
         ),
+        ({"item_columns": {"item": 5}}, r"item is to be column 5, outside 0..1; .*; say the columns of this file"),
         ({"items": None, "item_columns": {"item": "code"}}, "there is no item file; pass items=FILE"),
     ],
 )
