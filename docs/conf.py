@@ -28,6 +28,7 @@ os.environ.update(
     IPYTHONDIR=str(CACHE / "ipython"),
     JUPYTER_CONFIG_DIR=str(CACHE / "jupyter"),
     JUPYTER_DATA_DIR=str(CACHE / "jupyter"),
+    JUPYTER_PATH=str(CACHE / "jupyter"),
     JUPYTER_RUNTIME_DIR=str(CACHE / "jupyter"),
     JUPYTER_PLATFORM_DIRS="1",
     MPLCONFIGDIR=str(CACHE / "matplotlib"),
@@ -53,8 +54,12 @@ _PROFILE = CACHE / "ipython" / "profile_default"
     encoding="utf-8",
 )
 
+import kernels
+
 import jaxrec
 from jaxrec.fitting import versions
+
+kernels.start(CACHE / "jupyter")
 
 # MathJax 3 in one file, which loads nothing else; the package brings it along, so that it is not in the repository.
 _PACKAGE = importlib.util.find_spec("sphinx-mathjax-offline")
@@ -129,6 +134,7 @@ html_copy_source = True
 html_sidebars = {"_modules/**": []}  # to draw the whole tree beside each source takes half of the build's time
 html_theme_options = {
     "show_navbar_depth": 1,
+    "collapse_navbar": True,  # to draw the whole tree beside each page takes half of the time of writing
     "use_download_button": True,
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
