@@ -39,6 +39,11 @@ def interactions_of(known: Known, name: str, columns: Columns | None = None) -> 
     known = collected(known)
     if hasattr(known, "columns"):
         return from_frame(known, columns=columns)
+    if isinstance(known, list) and known and all(isinstance(row, tuple) for row in known):
+        raise JaxrecError(
+            f"{name} is a list of tuples, the first is {known[0]!r}; pass (users, items), for example "
+            "tuple(map(list, zip(*rows)))"
+        )
     if isinstance(known, (tuple, list)) and len(known) in (2, 3):
         return Interactions.from_arrays(*known)
     raise JaxrecError(

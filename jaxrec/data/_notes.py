@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
 from jaxrec.data._texts import is_text, some
+from jaxrec.data._times import UNIT_NAMES
 
 _ABSENT = re.compile(rb"[-+]?nan|null|none|n/a|#n/a|#na|<na>|<null>|\(null\)|\\n", re.IGNORECASE)
 _LONGEST_WORD = 6  # of those here
 _ABSENT_AS_WRITTEN = (b"NA", b"NaT", b"<NaT>")  # "na" and "nat" may be names
+_STANDING_IN = frozenset(
+    [
+        "-",
+        "--",
+        "---",
+        ".",
+        "?",
+        "??",
+        "_",
+        "*",
+        "-1",
+        "unknown",
+        "(unknown)",
+        "missing",
+        "undefined",
+        "anonymous",
+        "guest",
+        "n.a.",
+        "nil",
+        "(none)",
+        "(blank)",
+        "(empty)",
+    ]
+)
+_ROUNDED = re.compile(r"[-+]?\d(?:[.,]\d+)?[eE][+]?\d\d")  # how a spreadsheet shows a number of twelve digits and more
+
+_SIZES = np.array([10**8, 10**11, 10**14, 10**17])  # Unix times since 1973 in each unit begin about here
 
 
 def is_absent(text: bytes) -> bool:
@@ -32,9 +61,11 @@ def absent_ids(ids: np.ndarray, role: str) -> list[str]:
     >>> absent_ids(np.array(["ann ", "ann"]), "user")
     ["user ids: 1 of 2 are padded with blanks, kept as ids ('ann ')"]
     """
-    if ids.dtype.kind == "U":  # of millions, few are as short as such a word, or padded
+    if ids.dtype.kind == "U" and len(
+        ids
+    ):  # of millions, few are as short as a word for a missing value, or look like trouble
         sizes = np.strings.str_len(ids)
-        ids_looked_at = ids[(sizes <= _LONGEST_WORD) | _padded(ids, sizes)]
+        ids_looked_at = ids[(sizes <= _LONGEST_WORD) | _padded(ids, sizes) | _with_exponent(ids) | _words(ids)]
     else:
         ids_looked_at = ids if is_text(ids) else ids[:0]
     texts = list(map(str, ids_looked_at.tolist()))
@@ -44,7 +75,55 @@ def absent_ids(ids: np.ndarray, role: str) -> list[str]:
         "words for a missing value": [text for text in texts if is_absent(text.encode("utf-8", "replace"))],
     }
     told = f"{role} ids: {{}} of {len(ids):,} are {{}}, kept as ids ({{}})"
-    return [told.format(f"{len(found):,}", kind, some(found, 3)) for kind, found in kinds.items() if found]
+    notes = [told.format(f"{len(found):,}", kind, some(found, 3)) for kind, found in kinds.items() if found]
+    return notes + doubtful_ids(texts, role, len(ids))
+
+
+def doubtful_ids(texts: Iterable[str], role: str, of: int) -> list[str]:
+    """Count ids that may stand for a missing value, and numbers that a spreadsheet has rounded, in a note.
+
+    Args:
+      texts: ids, or the short ones of them.
+      role: "user" or "item".
+      of: how many ids there are.
+
+    >>> doubtful_ids(["-", "ann"], "user", 2)
+    ["user ids: 1 of 2 may stand for a missing value, kept as ids ('-')"]
+    >>> print(doubtful_ids(["1.23457E+17"], "item", 7)[0])
+    item ids: 1 of 7 are numbers that a spreadsheet rounded, several ids in one ('1.23457E+17'); export them as text
+    """
+    texts = list(texts)
+    stand = [text for text in texts if text.strip().lower() in _STANDING_IN]
+    rounded = [text for text in texts if _ROUNDED.fullmatch(text.strip())]
+    told = []
+    if stand:
+        what = f"may stand for a missing value, kept as ids ({some(stand, 3)})"
+        told.append(f"{role} ids: {len(stand):,} of {of:,} {what}")
+    if rounded:
+        what = f"numbers that a spreadsheet rounded, several ids in one ({some(rounded, 3)})"
+        told.append(f"{role} ids: {len(rounded):,} of {of:,} are {what}; export them as text")
+    return told
+
+
+def mixed_units(times: Iterable[np.ndarray]) -> list[str]:
+    """Say in a note that times are of the size of several units, as where exports of two programs were joined.
+
+    Args:
+      times: whole numbers, in pieces of any length.
+
+    >>> mixed_units([np.array([1_600_000_000, 1_600_000_000_000])])
+    ['timestamp: 1 of the size of seconds, 1 of milliseconds: bring them to one unit, they have no order']
+    >>> mixed_units([np.array([0, 1_600_000_000]), np.array([7])])
+    []
+    """
+    counts = np.zeros(len(_SIZES) + 1, np.int64)
+    for piece in times:
+        counts += np.bincount(np.searchsorted(_SIZES, piece, side="right"), minlength=len(counts))
+    found = [(int(count), unit) for count, unit in zip(counts[1:], UNIT_NAMES.values(), strict=True) if count]
+    if len(found) < 2:
+        return []
+    told = ", ".join(f"{count:,} of {'the size of ' * (at == 0)}{unit}" for at, (count, unit) in enumerate(found))
+    return [f"timestamp: {told}: bring them to one unit, they have no order"]
 
 
 def _padded(ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -55,6 +134,27 @@ def _padded(ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     ends = (characters[:, 0], characters[np.arange(len(ids)), np.maximum(sizes - 1, 0)])
     first, last = ((each == 32) | ((each >= 9) & (each <= 13)) for each in ends)
     return first | last
+
+
+def _with_exponent(ids: np.ndarray) -> np.ndarray:
+    """Whether texts have an E before a plus."""
+    out = np.zeros(len(ids), bool)
+    if not ids.dtype.itemsize:
+        return out
+    characters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1)
+    for at in range(0, len(ids), 1 << 16):
+        part = characters[at : at + (1 << 16)]
+        out[at : at + len(part)] = (((part[:, :-1] | 32) == ord("e")) & (part[:, 1:] == ord("+"))).any(axis=1)
+    return out
+
+
+def _words(ids: np.ndarray) -> np.ndarray:
+    """Whether sorted texts are words that stand for a missing value, in lower case, in upper case or capitalized."""
+    words = [way(word) for word in _STANDING_IN for way in (str.lower, str.upper, str.capitalize)]
+    found = np.minimum(np.searchsorted(ids, words), len(ids) - 1)
+    out = np.zeros(len(ids), bool)
+    out[found[ids[found] == np.array(words)]] = True
+    return out
 
 
 def low_ratings(ratings: np.ndarray | None) -> list[str]:

@@ -200,6 +200,12 @@ MISTAKES = {
     "a user twice": (((["ann", "ann"], [[1], [2]]), TRUTH), {}, DataError, "names a user twice"),
     "lists missing": (((["ann", "bob"], [[1]]), TRUTH), {}, MismatchError, "2 users and 1 lists"),
     "a number": ((3, TRUTH), {}, JaxrecError, "recommendations must be a mapping"),
+    "pairs": (
+        (LISTS, [(1, 10), (2, 30)]),
+        {},
+        JaxrecError,
+        r"truth is a list of tuples, the first is \(1, 10\); pass \(users, items\)",
+    ),
     "no truth": ((LISTS, 3), {}, JaxrecError, "truth must be interactions, a file"),
     "other kind": (
         (LISTS, TRUTH),

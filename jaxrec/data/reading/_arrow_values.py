@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxrec.data._notes import low_count
+from jaxrec.data._notes import low_count, mixed_units
 from jaxrec.data._row_columns import check_rating, check_timestamp
 from jaxrec.data._times import UNIT_NAMES, UNITS, decimal_unit, furthest, scaled
 from jaxrec.data.reading._arrow_ids import Gaps
@@ -98,7 +98,7 @@ class WholeTimes(_Times):
         return check_timestamp(values, len(values), start)
 
     def _close(self) -> tuple[str | None, list[str]]:
-        return None, []
+        return None, mixed_units(self.column.parts())
 
 
 class FloatTimes(_Times):
@@ -119,7 +119,7 @@ class FloatTimes(_Times):
     def _close(self) -> tuple[str | None, list[str]]:
         unit = decimal_unit(self._most, self._furthest)
         if unit is None:
-            return None, []
+            return None, mixed_units(self.column.parts())
         _change_with(self.column, self._decimals, lambda digits, decimals: scaled(digits, decimals, unit))
         cut = sum(int((decimals > len(str(UNITS[unit])) - 1).sum()) for decimals in self._decimals)
         notes = [f"times with decimals in {self.label!r}, taken for seconds, became whole numbers of {unit}"]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxrec._moved import old_name
 from jaxrec.data._ids import IdMap, as_ids, factorize
 from jaxrec.data._interactions import Interactions, check_interactions, check_rating
-from jaxrec.data._notes import absent_ids, is_absent, low_ratings
+from jaxrec.data._notes import absent_ids, is_absent, low_ratings, mixed_units
 from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, finest, of_decimals
 from jaxrec.data.reading._columns import ROLES, Columns, describe, find_columns, wanted_columns
@@ -55,7 +55,13 @@ def from_frame(
     wanted = wanted_columns(columns if not roles else _old_roles(columns, roles))
     if isinstance(item_columns, str):
         raise DataError(f"item_columns is the single text {item_columns!r}; pass a sequence of names")
-    found = find_columns(names, wanted, "frame")
+    try:
+        found = find_columns(names, wanted, "frame")
+    except DataError as error:
+        indexed = [str(name) for name in getattr(getattr(frame, "index", None), "names", ()) if name is not None]
+        if not indexed:
+            raise
+        raise DataError(f"{error}; its index is {some(indexed, 3)}: pass frame.reset_index()") from None
     place = {name: at for at, name in reversed(list(enumerate(names)))}
     absent = [name for name in item_columns if name not in place]
     if absent:
@@ -72,6 +78,7 @@ def from_frame(
     times, unit = (
         _times(column["timestamp"][0], names[found["timestamp"]], notes) if "timestamp" in column else (None, None)
     )
+    notes += [] if times is None or unit is not None else mixed_units([times])
     per_item = {}
     for name in ("title", *item_columns):
         if name in column or name in item_columns:

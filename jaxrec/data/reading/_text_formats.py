@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._notes import low_ratings
+from jaxrec.data._notes import low_ratings, mixed_units
 from jaxrec.data._texts import is_text, short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
 from jaxrec.data.reading._layouts import Layout, header_names
@@ -103,6 +103,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
         notes.append(f"{dropped:,} rows left out, whose user or item is missing")
     ratings = rating.finish() if "rating" in found else None
     times, unit = timestamp.finish() if "timestamp" in found else (None, None)
+    notes += [] if times is None or unit is not None else mixed_units([times])
     if assumed:
         _check_assumed(path, user_ids, user_index, ratings, times)
     return Interactions(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from jaxrec.data._ids import factorize
-from jaxrec.data._notes import is_absent
+from jaxrec.data._notes import doubtful_ids, is_absent
 from jaxrec.data._texts import short, some, text_array
 from jaxrec.data._times import UNIT_NAMES, UNITS, of_decimals
 from jaxrec.data.reading._dates import in_finest_unit, parse_iso, parse_stated
@@ -122,7 +122,7 @@ class Labels:
         ):
             if found:
                 notes.append(f"{self.role} ids: {len(found):,} of {len(texts):,} are {told} ({some(found, 3)})")
-        return notes
+        return notes + doubtful_ids(texts, self.role, len(texts))
 
 
 class Ratings:

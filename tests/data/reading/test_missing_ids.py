@@ -1,6 +1,7 @@
 """Ids that may not be meant: words for a missing value, and one number written in two ways."""
 
 import numpy as np
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -119,3 +120,51 @@ def test_ids_of_a_frame_that_are_padded_are_kept_and_told():
     assert data.num_users == 3
     assert "user ids: 1 of 3 are padded with blanks, kept as ids ('ann ')" in data.notes
     assert any(note.startswith("item ids: 1 of 3 are padded with blanks") for note in data.notes)
+
+
+def ways_of(tmp_path, users, **columns):
+    """The notes of the same rows from a text file, a Parquet file, a frame and, without times, from arrays."""
+    rows = {"user": users, "item": [f"film {at}" for at in range(len(users))], **columns}
+    table = pyarrow.table(rows)
+    pyarrow.parquet.write_table(table, tmp_path / "events.parquet")
+    lines = [",".join(rows), *(",".join(map(str, row)) for row in zip(*rows.values(), strict=True))]
+    (tmp_path / "events.csv").write_text("\n".join(lines) + "\n")
+    made = [jaxrec.read(tmp_path / "events.csv"), jaxrec.read(tmp_path / "events.parquet"), jaxrec.from_frame(rows)]
+    return [data.notes for data in made + ([] if columns else [jaxrec.from_arrays(rows["user"], rows["item"])])]
+
+
+@pytest.mark.parametrize("word", ["-", "?", ".", "unknown", "Unknown", "MISSING", "anonymous"])
+def test_a_word_that_may_stand_for_a_missing_value_is_told(tmp_path, word):
+    told = f"user ids: 1 of 3 may stand for a missing value, kept as ids ('{word}')"
+    assert all(told in notes for notes in ways_of(tmp_path, ["ann", word, "bob"]))
+
+
+@pytest.mark.parametrize("text", ["1.23457E+17", "9E+11", "1.2e+15"])
+def test_numbers_that_a_spreadsheet_rounded_are_told(tmp_path, text):
+    """123456789012345678 and 123456789012345999 are both shown as 1.23457E+17, and saved so."""
+    for notes in ways_of(tmp_path, ["ann", text, "bob"]):
+        assert any(
+            f"1 of 3 are numbers that a spreadsheet rounded, several ids in one ('{text}')" in note for note in notes
+        )
+
+
+def test_plain_ids_have_no_such_note(tmp_path):
+    for notes in ways_of(tmp_path, ["e+", "1e5", "c++", "dash-er", "7"]):
+        assert not any("stand for" in note or "spreadsheet" in note for note in notes)
+
+
+def test_times_of_the_size_of_two_units_are_told(tmp_path):
+    told = "timestamp: 1 of the size of seconds, 2 of milliseconds: bring them to one unit, they have no order"
+    for notes in ways_of(
+        tmp_path, ["ann", "bob", "cat"], timestamp=[1_600_000_000, 1_600_000_000_000, 1_600_000_000_001]
+    ):
+        assert told in notes
+    for notes in ways_of(tmp_path, ["ann", "bob", "cat"], timestamp=[0, 7, 1_600_000_000]):
+        assert not any("bring them" in note for note in notes)
+
+
+def test_a_frame_with_its_users_in_the_index_is_told_the_remedy():
+    frame = pandas.DataFrame({"item": ["x", "y"]}, index=pandas.Index(["ann", "bob"], name="user"))
+    with pytest.raises(DataError, match=r"no column for the user; .* its index is 'user': pass frame.reset_index\(\)"):
+        jaxrec.from_frame(frame)
+    assert jaxrec.from_frame(frame.reset_index()).num_users == 2
