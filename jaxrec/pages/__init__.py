@@ -2,7 +2,20 @@
 
 from jaxrec.pages._alerts import CHECKS, Alert, Check
 from jaxrec.pages._evidence import METRICS, Entry, measured
+from jaxrec.pages._own import OwnSection
 from jaxrec.pages._report import Page, report
 from jaxrec.pages.explorer import Limits, explorer_app
 
-__all__ = ["CHECKS", "METRICS", "Alert", "Check", "Entry", "Limits", "Page", "explorer_app", "measured", "report"]
+__all__ = [
+    "CHECKS",
+    "METRICS",
+    "Alert",
+    "Check",
+    "Entry",
+    "Limits",
+    "OwnSection",
+    "Page",
+    "explorer_app",
+    "measured",
+    "report",
+]

@@ -21,6 +21,7 @@ from jaxrec.pages._item_map import map_data
 from jaxrec.pages._lists import lists_data, recommendations, shown
 from jaxrec.pages._markup import Html, joined, tag
 from jaxrec.pages._model_view import popularity_view, spectral_view
+from jaxrec.pages._own import OwnSection
 from jaxrec.pages._parts import counted, listed, number, paragraph
 from jaxrec.pages._results import compared, results
 from jaxrec.pages._training import training
@@ -80,6 +81,7 @@ def report(
     item_categories: Categories | None = None,
     comparisons: Sequence[Comparison] | None = None,
     left_out: Sequence[str] = (),
+    sections: Sequence[OwnSection] = (),
     most_users: int = MOST_USERS,
     most_items: int = MOST_ITEMS,
     seed: int = 0,
@@ -99,6 +101,7 @@ def report(
       comparisons: all rows of one call of `jaxrec.reports.compare_reports` over the same reports; by default they are
         made here, with 2,000 resamples or as many as the correction needs.
       left_out: further things that the page lacks, in words.
+      sections: of your own, behind those that every report has.
       most_users, most_items: how many are shown; of more a sample.
       seed: of the samples and of the bootstrap.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
@@ -146,17 +149,19 @@ def report(
             data: dict[str, Any] = {**lists_data(evidence, found), "map": drawn}
         with work("the model's view", share=1):
             view = joined(tag("h3", "Map of the items"), of_map, spectral_view(evidence), popularity_view(evidence))
-    sections = [
+    own = [one.section(f"own-{at}", list(evidence.labels)) for at, one in enumerate(sections, start=1)]
+    parts = [
         Section("alerts", "Alerts", _alerts(alerts, missing)),
         Section("data", "Data card", data_card(evidence, name)),
         Section("results", "Results", results(evidence, rows)),
         Section("training", "Training", training(evidence)),
         Section("recommends", "What it recommends", recommendations(evidence, found)),
         Section("view", "The model's view", view),
+        *own,
         Section("about", "How to read this page", _about(evidence)),
     ]
     heading = title or (f"Report on {name}" if name else "Report")
-    page = document(heading, sections, lead=_lead(evidence, rows), data=data, script="_script.js")
+    page = document(heading, parts, lead=_lead(evidence, rows), data=data, script="_script.js")
     return Page(page, tuple(alerts), tuple(missing))
 
 

@@ -16,7 +16,7 @@ import jaxrec
 from jaxrec import registry
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._plan import is_trained
-from jaxrec.pages import Entry, measured, report
+from jaxrec.pages import Entry, OwnSection, measured, report
 from jaxrec.pages._data_card import at_least, periods
 from jaxrec.pages._item_map import neighbors_alike, projected
 from jaxrec.pages._lists import shown
@@ -54,6 +54,44 @@ def test_all_sections_are_there_in_order_and_in_the_contents(page):
     for heading in ("The most and the least served users", "Frequencies of the graph", "Popularity of what is shown"):
         assert f"<h3>{heading}</h3>" in page.html
     assert page.left_out == ()
+
+
+def test_sections_of_ones_own_stand_before_the_last_with_their_figures_as_text(entries, split):
+    own = OwnSection(
+        "Loss <b>",
+        f"{MARKUP}\n\nA second paragraph.",
+        table=[["run", "epochs", "told"], ["mf", 3, MARKUP]],
+        lines={"mf": [(1, 0.69), (2, 0.5)], "another": [(1, 0.7)]},
+        axes=("epoch", "loss"),
+    )
+    page = report(entries, split, k=5, sections=[own, OwnSection("Plain", "Text.")])
+    assert re.findall(r'<section id="([\w-]+)">', page.html) == [*SECTIONS[:-1], "own-1", "own-2", SECTIONS[-1]]
+    section = page.html.partition('<section id="own-1">')[2].partition("</section>")[0]
+    assert "<h2>Loss &lt;b&gt;</h2>" in section
+    assert MARKUP not in section
+    assert section.count(html.escape(MARKUP)) == 2
+    assert section.count("<details>") == 1
+    assert 's2 d2"' in section  # mf is the third run
+    assert 's4 d0"' in section  # the label of no run has a number after those of the runs
+    for figure in (".69", ".5", ".7"):
+        assert f"0{figure}</td>" in section
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"title": " ", "text": "x"}, "the title of a section is ' '"),
+        ({"title": "a"}, "has nothing in it"),
+        ({"title": "a", "table": [["head"]]}, r"table has 1 rows"),
+        ({"title": "a", "table": [["x", "y"], ["1"]]}, r"2 rows of \[1, 2\] cells"),
+        ({"title": "a", "lines": {"b": [(1, float("nan"))]}, "axes": ("x", "y")}, r"line 'b' has the point \(1, nan\)"),
+        ({"title": "a", "lines": {"b": []}, "axes": ("x", "y")}, "line 'b' has no point"),
+        ({"title": "a", "lines": {"b": [(1, 2)]}}, "say what x and y are"),
+    ],
+)
+def test_a_section_that_could_not_be_shown_is_refused(given, message):
+    with pytest.raises(JaxrecError, match=message):
+        OwnSection(**given)
 
 
 def test_every_chart_has_a_name_and_a_table_behind_it(page):
