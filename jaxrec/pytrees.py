@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar, dataclass_transform
@@ -118,7 +119,7 @@ def stored(thing: Any, name: str) -> Any:
     return vars(thing)[name] if isinstance(vars(type(thing)).get(name), Counted) else getattr(thing, name)
 
 
-class Counted:
+class Counted(abc.ABC):
     """A field of a frozen dataclass that may be None, and is then counted from the others where it is asked for.
 
     The leaf of the pytree, and what a file holds, is what is stored. A subclass says how it is counted.
@@ -135,9 +136,9 @@ class Counted:
     (6, [3])
     """
 
+    @abc.abstractmethod
     def count(self, thing: Any) -> Any:
         """Count the value of the field."""
-        raise NotImplementedError
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from jaxrec.parallel._products import table_sharding
 from jaxrec.sparse import SparseOperator, reads_rows
 
 
-class RowTables:
+class RowTables(abc.ABC):
     """What a matrix whose rows are shared by devices does with tables that have as many rows, [P', d].
 
     They are in the order of its places, and the rows of padding are 0. A subclass has `shape`, `places` and `mesh`.
@@ -36,9 +37,9 @@ class RowTables:
     blocks: int
 
     @property
+    @abc.abstractmethod
     def places(self) -> jax.Array:
         """int32 [P], where each row of the data is in a table [P', d]."""
-        raise NotImplementedError
 
     def spread(self, x: jax.Array) -> jax.Array:
         """A table [P, d] in the order of the data, which every device has, as one [P', d] whose rows they share."""
