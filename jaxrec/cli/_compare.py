@@ -228,6 +228,12 @@ def one_split(command: Any, models: Sequence[FittedModel], name: str) -> tuple[S
         for what, one, other in (("test", first[1].test, parts.test), ("fitted", first[2], fitted)):
             if one is not other and one.fingerprint() != other.fingerprint():
                 told.append(f"the {what} parts have {len(one):,} and {len(other):,} interactions")
+        stages = [str(info.get("fitted_on")) for info in (models[0].info, model.info)]
+        if told and stages[0] != stages[1] and first[1].test.fingerprint() == parts.test.fingerprint():
+            raise MismatchError(
+                f"{first[0]!r} was fitted on {stages[0]} and {folder!r} on {stages[1]}: {', '.join(told)}; fit both "
+                "without --no-refit, or both with it"
+            )
         if told:
             raise MismatchError(
                 f"{first[0]!r} and {folder!r} were fitted on different data or splits: {', '.join(told)}"

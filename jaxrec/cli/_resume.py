@@ -299,6 +299,7 @@ def checkpoints_of(command: Any, folder: pathlib.Path, again: bool, began: bool)
     if again:
         note("the run was stopped before its first checkpoint, so it starts anew", command.quiet)
     elif has_checkpoints(folder):
-        note(f"the checkpoints of the unfinished run in {folder} are replaced by those of this one", command.quiet)
+        told = f"the checkpoints of the unfinished run in {folder} are replaced by those of this one"
+        note(f"{told}; jaxrec fit --resume {folder} goes on with a run instead", command.quiet)
     remove_checkpoints(folder)
     return {} if command.checkpoint_every is None else {"checkpoint": Checkpoint(place, command.checkpoint_every)}

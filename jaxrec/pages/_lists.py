@@ -121,7 +121,7 @@ def lists_data(evidence: Evidence, found: Shown) -> dict[str, Any]:
     lengths = np.diff(evidence.history.indptr)[evidence.users]
     values = {}
     for label, report in evidence.reports.items():
-        if evidence.main in report.per_user:
+        if evidence.main in report.per_user and report.runs == 1:  # a mean over seeds is not that of the lists shown
             own = dict(zip(report.users.tolist(), report.per_user[evidence.main].tolist(), strict=True))
             figures = np.array([own.get(int(user), np.nan) for user in evidence.users])
             values[label] = packed(np.where(np.isnan(figures), -1, np.round(1000 * np.nan_to_num(figures))).astype(int))

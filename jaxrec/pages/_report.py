@@ -38,6 +38,11 @@ WITHOUT_DATA = (
 )
 """What a page lacks where the data of the runs are not found."""
 
+_OF_SEEDS = (
+    "Results of {} are means over seeds. Lists, hits and the popularity of what is shown are those of one training, "
+    "the model that is kept."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Page:
@@ -207,9 +212,11 @@ def _alerts(alerts: Sequence[Alert], missing: Sequence[str]) -> Html:
 
 
 def _about(evidence: Evidence) -> Html:
+    several = [label for label, report in evidence.reports.items() if report.runs > 1]
     return joined(
         listed(
             [
+                *(_OF_SEEDS.format(labels_of(each)) for each in [several] if each),
                 "Means are over the users with a test item. An interval, or ±, says how a mean would vary with other "
                 "users of the same kind, for these trained models. The spread over seeds says how it varies with "
                 "another training. Neither says anything about the other.",

@@ -118,7 +118,7 @@ def _epochs_table(curves: Mapping[str, Sequence[tuple[float, float]]], name: str
     shown = sorted({*epochs[::step], *epochs[-1:]})
     values = {label: dict(points) for label, points in curves.items()}
     rows = [[f"{epoch:g}", *(_value(own.get(epoch)) for own in values.values())] for epoch in shown]
-    return table(["epoch", *curves], rows, caption=f"{name} by epoch" + (f", every {step}th" if step > 1 else ""))
+    return table(["epoch", *curves], rows, caption=f"{name} by epoch" + (f", one epoch in {step}" if step > 1 else ""))
 
 
 def _value(value: float | None) -> str:

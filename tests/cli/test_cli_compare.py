@@ -146,6 +146,16 @@ def test_mistakes_are_one_line(cli, runs):
     assert "unknown metric" in cli("compare", one, two, "--metrics", "recal", "--quiet").error
 
 
+def test_runs_of_which_one_was_not_fitted_again_are_told_so(cli, ratings, tmp_path):
+    words = ("--model", "popularity", "--valid", "0.2", *WORDS[2:])
+    assert cli("fit", ratings, *words, "--out", tmp_path / "again").status == 0
+    assert cli("fit", ratings, *words, "--no-refit", "--out", tmp_path / "once").status == 0
+    told = cli("compare", tmp_path / "again", tmp_path / "once").error
+    assert "again' was fitted on train and valid and " in told
+    assert "once' on train: the fitted parts have " in told
+    assert told.endswith("fit both without --no-refit, or both with it")
+
+
 def test_a_validation_part_of_one_run_changes_neither_the_test_nor_what_was_fitted(cli, runs, ratings, tmp_path):
     words = ("--model", "popularity", "--valid", "0.2", "--out", tmp_path / "refit", *WORDS[2:])
     assert cli("fit", ratings, *words).status == 0

@@ -222,6 +222,21 @@ def test_the_spread_over_seeds_comes_from_the_report_or_from_the_run_folder(spli
     assert "Spread over seeds" not in report({"mf": both["a"]}, split, k=3).html
 
 
+def test_no_mean_over_seeds_stands_beside_the_list_of_one_training(split, models):
+    """A card with no hit and the mean nDCG of other trainings contradicts itself."""
+    again = jaxrec.fit(jaxrec.MF(dim=4), split, epochs=3, key=jax.random.key(1))
+    both = measured({"a": models["mf"], "b": again, "knn": models["knn"]}, split, k=3)
+    mean = average_reports([both["a"].report, both["b"].report])
+    page = report({"mf": Entry(models["mf"], mean), "knn": both["knn"]}, split, k=3)
+    assert list(data_of(page)["values"]) == ["knn"]
+    assert (
+        "Results of mf are means over seeds. Lists, hits and the popularity of what is shown are those of" in page.html
+    )
+    alone = report({"mf": both["a"], "knn": both["knn"]}, split, k=3)
+    assert list(data_of(alone)["values"]) == ["mf", "knn"]
+    assert "means over seeds" not in alone.html
+
+
 def test_marks_of_significance_are_those_of_the_comparisons(entries, split, page):
     rows = compared({label: entry.report for label, entry in entries.items()}, 0)
     forest = [row for row in rows if row.metric == "ndcg@3"]

@@ -16,7 +16,7 @@ from jaxrec.cli import main
 SECONDS = 600  # a run that takes so long hangs
 PROGRAM = os.path.join(os.path.dirname(__file__), "in_processes.py")
 FIT = ("--model", "lightgcn", "--dim", "8", "--layers", "1", "--batch-size", "8192", "--no-validate", "--learning-rate")
-FIT = (*FIT, "0.01", "--no-test", "--quiet", "--layout", "rows")
+FIT = (*FIT, "0.01", "--loss", "bpr", "--no-test", "--quiet", "--layout", "rows")
 
 
 @pytest.fixture(scope="module")

@@ -225,7 +225,10 @@ def find_columns(
                     at = hits[0]
                     break
         elif given is not None:
-            raise DataError(f"{where}: no column {short(str(given))!r} for the {role}; {have}")
+            known = {each: name for each, name in wanted.items() if not isinstance(name, str) or name in places}
+            said = _example(names, known, required) if role in required else {}
+            example = f"; say which one it is, for example columns={said!r}" if role in said else ""
+            raise DataError(f"{where}: no column {short(str(given))!r} for the {role}; {have}{example}")
         if at is None and role in required:
             said = _example(names, wanted, required) if "user" in required else {}
             example = f", for example columns={said!r}" if said else ""

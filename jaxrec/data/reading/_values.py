@@ -141,7 +141,7 @@ class Ratings:
         if wrong.size:
             at = int(wrong[0])
             text = piece.data[starts[at] : ends[at]]
-            remedy = "correct the line, or leave it out"
+            remedy = "correct the line, or leave it out, or the whole column with columns={'rating': None}"
             if self.decimal == "." and re.fullmatch(rb"-?[0-9]*,[0-9]+", text):
                 remedy = "state decimal=',' if the comma stands before decimals"
             what = f"rating {shown(text)} is not a finite number" if text else "the rating is missing"

@@ -14,6 +14,7 @@ from jaxrec.data.reading import FORMATS
 from jaxrec.data.reading._readers import read, read_split
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
+RATING = "correct the line, or leave it out, or the whole column with columns={'rating': None}"
 GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
 
 
@@ -41,12 +42,20 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         ("1,2,3,4,5\n", {}, "FILE:1: 5 columns and no header; without stated columns there must be 2 to 4"),
         ("abc\ndef\n", {}, "FILE:1: one column only, 'abc'; separate user and item by one of"),
         # ratings and times
-        (GOOD + "1,3,good,4\n", {}, "FILE:3: rating 'good' is not a finite number; correct the line, or leave it out"),
+        (
+            GOOD + "1,3,good,4\n",
+            {},
+            "FILE:3: rating 'good' is not a finite number; " + RATING,
+        ),
         (GOOD + "1,3,nan,4\n", {}, "FILE:3: rating 'nan' is not a finite number"),
         (GOOD + "1,3,-inf,4\n", {}, "FILE:3: rating '-inf' is not a finite number"),
         (GOOD + "1,3,1e39,4\n", {}, "FILE:3: rating '1e39' is not a finite number"),
         (GOOD + "1,3,1_0,4\n", {}, "FILE:3: rating '1_0' is not a finite number"),
-        (GOOD + "1,3,,4\n", {}, "FILE:3: the rating is missing; correct the line, or leave it out"),
+        (
+            GOOD + "1,3,,4\n",
+            {},
+            "FILE:3: the rating is missing; " + RATING,
+        ),
         (
             GOOD + "1,3,4,2020-01-31\n",
             {},
