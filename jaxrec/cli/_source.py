@@ -322,7 +322,10 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
     for flag, value in (("--valid-file", options.valid_file), ("--overlap", options.overlap)):
         if value is not None:
             raise JaxrecError(f"{flag} needs --test-file; DATA is then the file of the training part")
-    return read(name, **how)
+    from jaxrec.parallel import Processes  # an import that other commands do without
+
+    group = Processes()
+    return read(name, **how, group=group if group.count > 1 else None)
 
 
 def _check_words(options: DataOptions) -> None:

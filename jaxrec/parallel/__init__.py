@@ -7,7 +7,7 @@ from jaxrec.parallel._one_device import PlacedOperator, placed_operator
 from jaxrec.parallel._operator import ShardedOperator, placement_for, sharded_operator
 from jaxrec.parallel._placed import PlacedModel, PlacedStep
 from jaxrec.parallel._placement import Placement, contiguous, in_place, place
-from jaxrec.parallel._processes import guard, join, writes
+from jaxrec.parallel._processes import Processes, guard, join, writes
 
 __all__ = [
     "Gathered",
@@ -18,6 +18,7 @@ __all__ = [
     "PlacedOperator",
     "PlacedStep",
     "Placement",
+    "Processes",
     "ShardedMatrix",
     "ShardedOperator",
     "as_mesh",

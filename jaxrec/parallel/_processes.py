@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxrec import errors
 from jaxrec.errors import JaxrecError
+from jaxrec.protocols import ProcessGroup
 
 T = TypeVar("T")
 
@@ -168,6 +169,64 @@ def spread(array: np.ndarray | None, like: Any = None) -> np.ndarray:
     # As bytes, since what is sent is a sum with zeros: that of -0.0 would be 0.0.
     sent = multihost_utils.broadcast_one_to_all(np.ascontiguousarray(source).reshape(-1).view(np.uint8))
     return np.asarray(sent).astype(np.uint8, copy=False).view(source.dtype).reshape(source.shape)
+
+
+class Processes(ProcessGroup):
+    """The processes that have joined, which exchange arrays; without others it is this one alone.
+
+    >>> group = Processes()
+    >>> group.process, group.count, group.gather({"user": np.array([7, 9])})
+    (0, 1, [{'user': array([7, 9])}])
+    """
+
+    @property
+    def process(self) -> int:
+        """The number of this process, from 0."""
+        return jax.process_index() if several() else 0
+
+    @property
+    def count(self) -> int:
+        """How many processes there are."""
+        return jax.process_count() if several() else 1
+
+    def gather(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """The arrays of every process, in the order of the processes; all must ask.
+
+        They are sent as bytes, some megabytes at a time, so that one program serves all lengths. Every process then
+        holds the arrays of all.
+
+        Args:
+          arrays: of one dimension, of any length and any names; no Python objects.
+        """
+        if not several():
+            return [dict(arrays)]
+        heads = {name: [array.dtype.str, len(array)] for name, array in arrays.items()}
+        texts = self._bytes_of_all(np.frombuffer(json.dumps(heads).encode(), np.uint8))
+        of_all: list[dict[str, list[Any]]] = [json.loads(text.tobytes()) for text in texts]
+        out: list[dict[str, np.ndarray]] = [{} for _ in of_all]
+        for name in sorted({name for one in of_all for name in one}):
+            own = np.ascontiguousarray(arrays.get(name, np.zeros(0, np.uint8)))
+            for one, heads, sent in zip(out, of_all, self._bytes_of_all(own.view(np.uint8)), strict=True):
+                if name in heads:
+                    one[name] = sent.view(heads[name][0])
+        return out
+
+    def _bytes_of_all(self, own: np.ndarray) -> list[np.ndarray]:
+        """The bytes, uint8 of any length, of every process."""
+        from jax.experimental import multihost_utils
+
+        sizes = np.asarray(multihost_utils.process_allgather(np.array([len(own)], np.int64)))[:, 0]
+        out = [np.empty(int(size), np.uint8) for size in sizes]
+        step = _PIECE if sizes.max(initial=0) > _SMALL else _SMALL
+        for start in range(0, int(sizes.max(initial=0)), step):
+            piece = own[start : start + step]
+            padded = np.pad(piece, (0, step - len(piece)))
+            for whole, sent in zip(out, np.asarray(multihost_utils.process_allgather(padded)), strict=True):
+                whole[start : start + step] = sent[: max(len(whole) - start, 0)]
+        return out
+
+
+_SMALL, _PIECE = 1 << 12, 1 << 24  # bytes that are sent at a time
 
 
 def from_writer(make: Callable[[], T]) -> T:

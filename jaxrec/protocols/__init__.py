@@ -8,7 +8,7 @@ The letters of shapes are those of `jaxrec.types`.
 """
 
 from jaxrec.protocols._callbacks import Callback, EpochEvent, StageInfo
-from jaxrec.protocols._data import Reader, Recipe, Splitter
+from jaxrec.protocols._data import ProcessGroup, Reader, Recipe, Splitter
 from jaxrec.protocols._metrics import NEEDS, AllLists, Calibration, Metric, RatedPairs, Reranker, UserList, UserScores
 from jaxrec.protocols._models import (
     AddsItems,
@@ -45,6 +45,7 @@ __all__ = [
     "Model",
     "Negatives",
     "Optimizer",
+    "ProcessGroup",
     "RatedPairs",
     "Reader",
     "Recipe",

@@ -1,10 +1,12 @@
-"""Readers of files, splitters, and recipes of a fit."""
+"""Readers of files, processes that read one together, splitters, and recipes of a fit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import numpy as np
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,38 @@ class Reader(Protocol):
 
         Raises:
           DataError: the file is not of this format.
+        """
+        ...
+
+
+class ProcessGroup(Protocol):
+    """Processes that make the same calls in the same order: `jaxrec.parallel.Processes()` is those of one mesh.
+
+    >>> import numpy as np
+    >>> class Alone(ProcessGroup):
+    ...     process, count = 0, 1
+    ...
+    ...     def gather(self, arrays):
+    ...         return [dict(arrays)]
+    >>> Alone().gather({"user": np.array([7])})
+    [{'user': array([7])}]
+    """
+
+    @property
+    def process(self) -> int:
+        """The number of this process, from 0."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many processes there are."""
+        ...
+
+    def gather(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """The arrays of every process, in the order of the processes; all must ask.
+
+        Args:
+          arrays: of one dimension, of any length, of numbers or NumPy texts.
         """
         ...
 

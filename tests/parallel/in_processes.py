@@ -12,10 +12,11 @@ import numpy as np
 
 import jaxrec
 from jaxrec.data._seen import seen_items
+from jaxrec.data.reading import Parquet
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass
-from jaxrec.parallel import Layout, guard, join, writes
+from jaxrec.parallel import Layout, Processes, guard, join, writes
 from jaxrec.parallel._processes import named_processes
 from jaxrec.ranking import recommend_lists
 from jaxrec.scorers import FactorScorer
@@ -132,7 +133,25 @@ def lists(folder, number):
     return {}, {"items": found[0], "scores": found[1], **report.per_user}
 
 
-WHAT = {each.__name__: each for each in (rows, clusters, columns, softmax, ials, filtered, members, lists)}
+def read(folder, number):
+    """A Parquet file, of which each process reads its share; and how many rows that was."""
+    own = []
+
+    class Counted(Parquet):
+        def __call__(self, path):
+            data = super().__call__(path)
+            own.append(len(data))
+            return data
+
+    group = Processes()
+    data = jaxrec.read(folder.parent / "log.parquet", format=Counted(), group=group)
+    columns = {name: getattr(data, name) for name in ("user", "item", "rating", "timestamp")}
+    rows = [int(each["own"].sum()) for each in group.gather({"own": np.array(own)})]
+    told = {"rows": rows, "notes": data.notes[1:], "fingerprint": data.fingerprint()}
+    return told, {**columns, "users": data.users.ids, "items": data.items.ids, "titles": data.titles}
+
+
+WHAT = {each.__name__: each for each in (rows, clusters, columns, softmax, ials, filtered, members, lists, read)}
 
 if __name__ == "__main__":
     main()

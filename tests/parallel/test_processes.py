@@ -149,6 +149,27 @@ def computed(folder, what, processes, devices=1):
     return out.get("losses", []), dict(np.load(place / f"{name}.npz"))
 
 
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_read_a_share_each_and_have_the_whole(folder, processes):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path, rng = folder / "log.parquet", np.random.default_rng(0)
+    who, what, count = rng.integers(0, 90, 5000), rng.integers(0, 70, 5000), 5000
+    columns = {"user": [f"ü{one}" for one in who], "item": what, "rating": rng.integers(1, 6, count) / 2}
+    columns |= {"timestamp": 1_600_000_000 + rng.permutation(count), "title": [f"Film {one}" for one in what]}
+    if not path.exists():
+        parquet.write_table(pyarrow.table(columns), path, row_group_size=300)
+    whole = jaxrec.read(path)
+    _, arrays = computed(folder, "read", processes)
+    out = json.loads((folder / f"{processes}x1" / f"read-{processes}.json").read_text())
+    assert out["rows"] == [5000 // processes] * processes
+    assert (out["fingerprint"], out["notes"]) == (whole.fingerprint(), list(whole.notes[1:]))
+    for name in ("user", "item", "rating", "timestamp", "titles"):
+        np.testing.assert_array_equal(arrays[name], getattr(whole, name))
+    np.testing.assert_array_equal(arrays["users"], whole.users.ids)
+    np.testing.assert_array_equal(arrays["items"], whole.items.ids)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("what", ["rows", "clusters", "columns", "softmax"])

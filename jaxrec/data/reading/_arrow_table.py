@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,9 @@ def read_parts(
     time_format: str | None,
     missing: str | None,
     mapped: str | os.PathLike[str] | None,
+    share: tuple[int, int] | None = None,
 ) -> Interactions:
-    """Read a Parquet table of plain kinds; see `jaxrec.read`.
+    """Read a Parquet table of plain kinds, or a share of its rows; see `jaxrec.read`.
 
     Args:
       path: the file.
@@ -89,9 +90,11 @@ def read_parts(
       time_format: see `jaxrec.read`.
       missing: see `jaxrec.read`.
       mapped: see `jaxrec.read`.
+      share: see `Parquet`.
 
     Raises:
-      DataError: see `jaxrec.read`. Where several columns are wrong, the one is told that `from_frame` would tell.
+      DataError: see `jaxrec.read`, or a share without a row. Where several columns are wrong, the one is told that
+        `from_frame` would tell.
     """
     import pyarrow.parquet
 
@@ -102,8 +105,12 @@ def read_parts(
     with file, growing_columns(mapped) as store:
         if not file.metadata.num_rows:
             raise DataError(f"{path}: no interaction, only a header")
-        table = _Table(taken, file.schema_arrow, store, file.metadata.num_rows, time_format, missing)
-        parts = file.iter_batches(batch_size=CHUNK, columns=list(taken.values()))
+        process, count = share or (0, 1)
+        start, stop = (file.metadata.num_rows * at // count for at in (process, process + 1))
+        if start == stop:
+            raise DataError(f"{path}: {file.metadata.num_rows:,} rows are too few for {count} processes")
+        table = _Table(taken, file.schema_arrow, store, stop - start, time_format, missing)
+        parts = _batches(file, list(taken.values()), start, stop)
         while True:
             try:
                 part = next(parts, None)
@@ -134,6 +141,21 @@ def read_parts(
         notes=(columns_note, *notes),
         time_unit=unit,
     )
+
+
+def _batches(file: Any, columns: list[str], start: int, stop: int) -> Iterator[Any]:
+    """The rows start..stop-1, some at a time; row groups without any of them are not read."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    ends = np.cumsum(sizes)
+    groups = [at for at, end in enumerate(ends) if end > start and end - sizes[at] < stop]
+    at = int(ends[groups[0]]) - sizes[groups[0]]
+    for part in file.iter_batches(batch_size=CHUNK, row_groups=groups, columns=columns):
+        first, last = max(start - at, 0), min(stop - at, len(part))
+        at += len(part)
+        if first < last:
+            yield part if last - first == len(part) else part.slice(first, last - first)
+        if at >= stop:
+            return
 
 
 class _Table:

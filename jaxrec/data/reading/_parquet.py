@@ -36,6 +36,8 @@ class Parquet(Reader):
       missing: see `jaxrec.read`. By default a null is refused, and a word such as NULL is an id, with a note: a table
         with nulls needs no words for them.
       mapped: see `jaxrec.read`.
+      share: (p, n) for the p-th of n parts of the rows alone, p from 0, which processes that read one file together
+        take; the parts differ by one row at most. Of columns that cannot be read in parts it is refused.
 
     >>> Parquet().reads("x.parquet", b"PAR1...")
     True
@@ -45,12 +47,15 @@ class Parquet(Reader):
     time_format: str | None = None
     missing: str | None = None
     mapped: str | os.PathLike[str] | None = None
+    share: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         wanted_columns(self.columns)
         check_format(self.time_format)
         if self.missing not in (None, *MISSING):
             raise DataError(f"missing is {self.missing!r}; pass 'raise', 'drop' or 'keep'")
+        if self.share is not None and not 0 <= self.share[0] < self.share[1]:
+            raise DataError(f"share is {self.share}; pass (p, n) with p from 0 to n - 1, such as (0, 4)")
 
     def reads(self, name: str, start: bytes) -> bool:
         """The four bytes that Parquet files start with."""
@@ -77,7 +82,9 @@ class Parquet(Reader):
         taken: dict[str, Any] = {role: columns[at] for role, at in found.items()}
         if library is not None and kinds_are_plain(library.read_schema(path), taken, self.time_format is not None):
             note = f"columns: {describe(columns, found)}"
-            return read_parts(path, taken, note, self.time_format, self.missing, self.mapped)
+            return read_parts(path, taken, note, self.time_format, self.missing, self.mapped, self.share)
+        if self.share is not None:
+            raise DataError(f"{path}: a share of the rows needs pyarrow, and columns of numbers, texts and dates")
         data = self._whole(path, columns, found, taken, library)
         return data if self.mapped is None else map_columns(data, self.mapped)
 

@@ -21,11 +21,12 @@ from jaxrec.data.reading._columns import Columns
 from jaxrec.data.reading._formats import LightGCNText, UnsureFormatError, find_reader
 from jaxrec.data.reading._growing import check_mapped, map_columns
 from jaxrec.data.reading._item_files import add_items, sibling_item_file
+from jaxrec.data.reading._shared import read_shared
 from jaxrec.data.reading._text_parsing import check_encoding
 from jaxrec.data.reading._unpacking import open_bytes, reading
 from jaxrec.data.reading._values import look_alike
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
-from jaxrec.protocols import Reader
+from jaxrec.protocols import ProcessGroup, Reader
 from jaxrec.registry import make, name_of, options_of
 
 PathLike = str | os.PathLike[str]
@@ -47,6 +48,7 @@ def read(
     missing: Literal["raise", "drop", "keep"] | None = None,
     keep: Keep | None = None,
     mapped: PathLike | None = None,
+    group: ProcessGroup | None = None,
 ) -> Interactions:
     """Read interactions from a file, which may be gzip.
 
@@ -99,6 +101,9 @@ def read(
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
         columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
         read into them with pyarrow, some rows at a time; what other readers give is written at the end.
+      group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
+        reads its part of the rows of Parquet, and has the whole from the others; other formats are read by each. A
+        file with something wrong, or with a note that counts rows, is read by each as well, so all is told as ever.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
@@ -128,7 +133,8 @@ def read(
     if mapped is not None:
         check_mapped(mapped)
     # Rows that are left out leave columns in memory, so what is mapped is what is kept.
-    data, is_mapped = _read_file(path, format, options, mapped if keep is None else None)
+    in_parts = mapped if keep is None and group is None else None
+    data, is_mapped = _read_file(path, format, options, in_parts, group)
     data = data if beside is None else add_items(data, beside, encoding, item_columns)
     data = data if keep is None else deduplicate(data, keep)
     return data if mapped is None or is_mapped else map_columns(data, mapped)
@@ -263,7 +269,11 @@ def _item_file(items: Any, path: Path, columns: Any) -> Path | None:
 
 
 def _read_file(
-    path: Path, format: str | Reader, options: Mapping[str, Any], mapped: PathLike | None = None
+    path: Path,
+    format: str | Reader,
+    options: Mapping[str, Any],
+    mapped: PathLike | None = None,
+    group: ProcessGroup | None = None,
 ) -> tuple[Interactions, bool]:
     """Read one file, of a stated or found format; and whether the reader mapped its columns."""
     stated = {name: value for name, value in options.items() if value is not None}
@@ -276,7 +286,7 @@ def _read_file(
         maps = mapped is not None and "mapped" in options_of(type(reader))
         if maps:
             reader = dataclasses.replace(reader, mapped=mapped)  # pyright: ignore[reportArgumentType]
-        data = reader(path)
+        data = reader(path) if group is None else read_shared(reader, path, group)
     if not isinstance(data, Interactions):
         raise DataError(f"{path}: the reader {reader!r} gave {type(data).__name__}; let it return Interactions")
     name = name_of("reader", reader)
