@@ -88,12 +88,13 @@ class IALS(SolvedModel, nn.Module):
     equation. It has no parameters to train: `init` consumes a key for the random start, and the vectors are solved when
     the scorer is made.
 
-    The wider the vectors, the lower the best l2. Settings for Gowalla and Yelp2018 are in `experiments/ials`.
+    The larger the data, the lower the best alpha: with .1 on 40,000 items nothing but popularity is left. The wider the
+    vectors, the lower the best l2. Settings for Gowalla and Yelp2018 are in `experiments/ials`.
 
     Attributes:
       dim: d.
-      unobserved: alpha, the weight of every pair, whether it occurs or not; best near the density of the data, and
-        usually between .001 and 1.
+      unobserved: alpha, the weight of every pair, whether it occurs or not; usually between .001 and 1. None for
+        300 / sqrt(U I), at most .3, which `experiments/ials` has figures of.
       l2: lambda, above 0.
       frequency: nu; 0 penalizes all vectors alike, 1 those of active users and popular items more.
       iterations: how many.
@@ -125,7 +126,7 @@ class IALS(SolvedModel, nn.Module):
     mesh_axes: ClassVar[tuple[str, ...]] = ("rows",)
 
     dim: int = 64
-    unobserved: float = 0.1
+    unobserved: float | None = None
     l2: float = 0.01
     frequency: float = 1.0
     iterations: int = 10
@@ -144,7 +145,9 @@ class IALS(SolvedModel, nn.Module):
                 raise JaxrecError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.power_iterations < 0:
             raise JaxrecError(f"power_iterations must be at least 0, got {self.power_iterations}")
-        refuse_penalties(self.unobserved, self.l2, self.frequency)
+        if self.unobserved is None and self.num_users is not None and self.num_items is not None:
+            object.__setattr__(self, "unobserved", unobserved_for(self.num_users, self.num_items))
+        refuse_penalties(0.0 if self.unobserved is None else self.unobserved, self.l2, self.frequency)
         if self.confidence is not None and not (
             callable(self.confidence) and dataclasses.is_dataclass(self.confidence)
         ):
@@ -177,6 +180,7 @@ class IALS(SolvedModel, nn.Module):
         """The p of a new user that minimizes the objective, with q as it was fitted."""
         scale = _powers(data.adjacency, scorer.num_users, self.degree_exponent)
         vectors = scorer.items / scale[:, None]
+        assert self.unobserved is not None
         penalties = check_penalties(self.unobserved, self.l2, self.frequency)
         return ImplicitUsers(scorer.items, vectors, jnp.sum(jnp.square(vectors), axis=0), penalties, self.confidence)
 
@@ -192,6 +196,7 @@ class IALS(SolvedModel, nn.Module):
         Without an adjacency only the start is drawn, as `init` does.
         """
         num_users, num_items = bound_sizes(self, adjacency)
+        assert self.unobserved is not None
         key_data = self.variable("draw", "key", lambda: jax.random.key_data(self.make_rng("params")))
         if adjacency is None:
             if not self.is_initializing():
@@ -224,6 +229,15 @@ class IALS(SolvedModel, nn.Module):
     ) -> FactorScorer:
         """What ranking and prediction need of the model."""
         return self(adjacency, weights, mesh)
+
+
+def unobserved_for(num_users: int, num_items: int) -> float:
+    """The weight alpha of every pair where none is given: 300 / sqrt(U I), at most .3.
+
+    >>> unobserved_for(659, 2_078), round(unobserved_for(29_858, 40_981), 4)
+    (0.2564, 0.0086)
+    """
+    return round(min(300 / max(num_users * num_items, 1) ** 0.5, 0.3), 4)
 
 
 def _powers(adjacency: SparseOperator, num_users: int, exponent: float) -> jax.Array:

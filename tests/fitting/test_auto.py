@@ -14,7 +14,7 @@ from worlds import middle, middle_split
 import jaxrec
 from jaxrec import registry
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting import CANDIDATES, Candidate, _auto, auto_table
+from jaxrec.fitting import CANDIDATES, Candidate, _auto, _auto_search, auto_table
 from jaxrec.fitting._auto_list import built
 from jaxrec.models import SolvedModel
 from jaxrec.protocols import Solution
@@ -127,7 +127,7 @@ def test_what_would_take_too_long_is_skipped_by_what_the_word_took_before(clock,
 
 
 def test_what_would_take_too_long_is_skipped_by_its_operations(model, monkeypatch):
-    monkeypatch.setattr(_auto, "_rate", lambda: 1e9)
+    monkeypatch.setattr(_auto_search, "_rate", lambda: 1e9)
     large = model("large", 50, truth(0.0), operations=lambda users, items, pairs: 1e9 * (users + items + pairs))
     found = jaxrec.auto(
         middle_split(), seconds=100, blend=False, candidates=[large, model("quick", 1, truth(3.0))], key=KEY
@@ -162,14 +162,14 @@ def test_a_model_that_memory_is_short_for_is_told_and_a_defect_is_raised(model, 
         raise MemoryError
 
     some = [model("fine", 1, truth(1.0))]
-    monkeypatch.setattr(_auto, "fit", run_out)
+    monkeypatch.setattr(_auto_search, "fit", run_out)
     with pytest.raises(JaxrecError, match=r"no candidate could be fitted .*fine: out of memory"):
         jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
 
     def broken(*args, **how):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(_auto, "fit", broken)
+    monkeypatch.setattr(_auto_search, "fit", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
 
@@ -258,7 +258,7 @@ def test_what_was_kept_is_saved_with_its_table(tmp_path):
 
 def test_the_best_single_model_is_measured_where_it_was_not_chosen():
     validation = jaxrec.Validation(monitor="recall@2", k=2)
-    search = _auto._Search(middle_split(), validation, 10, KEY, blend=True, refit=True, clock=Clock())
+    search = _auto_search.Search(middle_split(), validation, 10, KEY, blend=True, refit=True, clock=Clock())
     assert not set(search.halves[0].user) & set(search.halves[1].user)
     sizes = [len(np.unique(half.user)) for half in search.halves]
     assert abs(sizes[0] - sizes[1]) <= 1
@@ -277,14 +277,14 @@ def test_the_gap_of_pairs_has_the_error_of_their_mean():
     differences = [0.5, -0.25, 0.0]
     mean = sum(differences) / 3
     variance = sum((each - mean) ** 2 for each in differences) / 2
-    assert _auto.paired_gap(values, others) == pytest.approx((mean, (variance / 3) ** 0.5))
+    assert _auto_search.paired_gap(values, others) == pytest.approx((mean, (variance / 3) ** 0.5))
 
 
 def test_a_blend_is_kept_where_the_best_single_model_is_better_by_less_than_its_error(model, monkeypatch):
     tables = [np.exp(truth(0.5) + shift) for shift in (0.0, 0.3 * np.random.default_rng(0).normal(size=(30, 24)))]
     some = [model(f"known{at}", 1, table.astype(np.float32)) for at, table in enumerate(tables)]
     for gap, kept in ((-0.01, "blend"), (-0.03, "known0"), (0.0, "blend")):
-        monkeypatch.setattr(_auto, "paired_gap", lambda values, others, gap=gap: (gap, 0.02))
+        monkeypatch.setattr(_auto_search, "paired_gap", lambda values, others, gap=gap: (gap, 0.02))
         found = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
         told = found.info["auto"]
         assert told["kept"].startswith(kept[:5]), (gap, told["kept"])
@@ -314,7 +314,7 @@ def test_what_is_kept_for_the_end_is_told_where_nothing_is_left(clock, model):
 def test_a_fit_again_is_not_validated_and_compiles_less():
     fitted = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY)
     seconds = {"evaluate": 3.0, "compile": 0.0, "fit": 10.0, "epochs": []}
-    search = _auto._Search(
+    search = _auto_search.Search(
         middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
     )
     how = {"valid": {"recall@2": 0.5}, "measure": 1.0, "took": 10.0, "compiled": 5.0}
@@ -327,13 +327,13 @@ def test_a_fit_again_is_not_validated_and_compiles_less():
 
 
 def test_what_a_blend_compiles_is_judged_by_what_measuring_compiled():
-    search = _auto._Search(
+    search = _auto_search.Search(
         middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
     )
     fitted, compiled = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY), iter([4.0, 6.0, 6.0, 13.0])
     for _ in range(2):  # the first counts; a second one may be of a larger program of its own
         search.measured(fitted, lambda: next(compiled))
-    one = _auto._Kept(fitted, "one", 0.5, 0.0, 0.0)
+    one = _auto_search.Kept(fitted, "one", 0.5, 0.0, 0.0)
     assert search.blending([one]) == 0
     assert search.blending([one, one]) == 6 * 2
     search.seconds = 20.0

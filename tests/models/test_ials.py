@@ -58,7 +58,9 @@ def test_a_new_user_gets_the_vector_of_a_fitted_one_with_the_same_items(name):
 @pytest.mark.parametrize("confidence", [LinearConfidence(slope=2.0), LogConfidence(slope=3.0, unit=2.0, base=0.5)])
 def test_confidence_is_the_weight_of_a_pair(confidence):
     r = counts()
-    fitted = jaxrec.fit(IALS(dim=3, iterations=2, confidence=confidence), data_of(r), key=jax.random.key(0))
+    fitted = jaxrec.fit(
+        IALS(dim=3, unobserved=0.1, iterations=2, confidence=confidence), data_of(r), key=jax.random.key(0)
+    )
     if isinstance(confidence, LinearConfidence):
         c = np.where(r > 0, 1 + 2 * r, 0)
     else:
@@ -128,3 +130,11 @@ def test_bad_options_raise(options, message):
 def test_a_unit_that_is_not_positive_raises():
     with pytest.raises(JaxrecError, match="unit must be positive, got 0"):
         dataclasses.replace(LogConfidence(), unit=0.0)
+
+
+def test_the_weight_of_a_pair_falls_with_the_size_of_the_data():
+    # By hand: 300 / sqrt(200 x 800) = .75 is above .3; 300 / sqrt(2,000 x 8,000) = .075.
+    assert IALS().unobserved is None
+    assert IALS(num_users=200, num_items=800).unobserved == 0.3
+    assert IALS(num_users=2_000, num_items=8_000).unobserved == 0.075
+    assert IALS(unobserved=0.1, num_users=2_000, num_items=8_000).unobserved == 0.1
