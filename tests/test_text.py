@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxrec.api._recommend import Recommendations, Suggestion
+from jaxrec.api._suggestions import Recommendations, Suggestion
 from jaxrec.text import aligned_text, cell_text, html_table, printable
 
 TITLES = {

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from jaxrec.api._new_items import add_items
     from jaxrec.api._predict import predict
     from jaxrec.api._rankings import evaluate_rankings
-    from jaxrec.api._recommend import Recommendations, Suggestion, recommend, similar_items
+    from jaxrec.api._recommend import recommend, similar_items
     from jaxrec.api._sampled import evaluate_sampled
+    from jaxrec.api._suggestions import Recommendations, Suggestion
 
 __all__ = [
     "CrossValidation",
@@ -45,8 +46,9 @@ __getattr__ = lazy_names(
         "jaxrec.api._new_items": "add_items",
         "jaxrec.api._predict": "predict",
         "jaxrec.api._rankings": "evaluate_rankings",
-        "jaxrec.api._recommend": "Recommendations Suggestion recommend similar_items",
+        "jaxrec.api._recommend": "recommend similar_items",
         "jaxrec.api._sampled": "evaluate_sampled",
+        "jaxrec.api._suggestions": "Recommendations Suggestion",
     },
     old_rooms=("jaxrec.fitting",),
 )

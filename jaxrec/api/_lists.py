@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxrec.api._list_order import Order, counts_rows, find_order, mostly_numbers
-from jaxrec.api._recommend import Recommendations
+from jaxrec.api._suggestions import Recommendations
 from jaxrec.data._ids import as_ids, factorize
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.errors import DataError, JaxrecError, MismatchError

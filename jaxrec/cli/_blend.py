@@ -10,13 +10,14 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._fit import list_lengths, measure_test
 from jaxrec.cli._help import Guide
 from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note, write_json
 from jaxrec.cli._parsing import Switch, class_of, optional, parse
 from jaxrec.cli._run_folder import RunOptions, claimed, metrics_document, replacing
-from jaxrec.cli._source import DataOptions, random_key
+from jaxrec.cli._source import random_key
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import DEFAULT_K
 from jaxrec.fitting._blend import blend

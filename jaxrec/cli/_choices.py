@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._mistakes import Owners, flags_in
 from jaxrec.cli._parsing import class_of, optional, summary_of, twin, values_of, word_of
-from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained

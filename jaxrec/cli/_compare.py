@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec.api._evaluate import default_space, evaluate
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._figures import read_metrics
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._help import Guide
@@ -17,7 +18,7 @@ from jaxrec.cli._measured import split_of
 from jaxrec.cli._output import emit, note, writable, write_text
 from jaxrec.cli._parsing import Switch, optional, parse
 from jaxrec.cli._run_folder import RunOptions, metrics_of
-from jaxrec.cli._source import DataOptions, random_key
+from jaxrec.cli._source import random_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS

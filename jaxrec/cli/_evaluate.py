@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._evaluate import evaluate, evaluate_ratings
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._devices import ShareOptions, shared_by
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._help import Guide
@@ -19,7 +20,6 @@ from jaxrec.cli._parsing import Switch, Words, expand, optional, parse
 from jaxrec.cli._processes import over_processes
 from jaxrec.cli._reranking import RerankingOptions, reranker_of, rerankers, with_reranker
 from jaxrec.cli._run_folder import RunOptions, metrics_of
-from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.evaluation._catalog import DEFAULT_K, DEFAULT_METRICS, DEFAULT_RATING_METRICS
 from jaxrec.reports._group_tables import by_item_group, group_table

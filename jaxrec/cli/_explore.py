@@ -15,12 +15,12 @@ from typing import Annotated
 from tyro import conf
 
 from jaxrec.cli._compare import labels_of
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import optional, parse
 from jaxrec.cli._report import categories_asked, found_split
 from jaxrec.cli._run_folder import RunOptions
-from jaxrec.cli._source import DataOptions
 from jaxrec.errors import JaxrecError
 from jaxrec.pages._evidence import Entry
 from jaxrec.pages.explorer._guard import LOOPBACK, host_of

@@ -15,6 +15,7 @@ from tyro import conf
 from jaxrec import registry
 from jaxrec.api._evaluate import default_space, evaluate, evaluate_ratings
 from jaxrec.cli._choices import Choices
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._devices import MeshOptions, layout_of, ordered
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note, write_json
@@ -30,7 +31,7 @@ from jaxrec.cli._resume import (
     run_of,
 )
 from jaxrec.cli._run_folder import metrics_document, replacing, seeds_document
-from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
+from jaxrec.cli._source import describe, random_key, read_data, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.evaluation import DEFAULT_K

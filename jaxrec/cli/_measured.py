@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from jaxrec.cli._source import DataOptions, describe, read_data, split_again, split_data
+from jaxrec.cli._data_options import DataOptions
+from jaxrec.cli._source import describe, read_data, split_again, split_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, RunFolderError
 from jaxrec.fitting._fitted import FittedModel

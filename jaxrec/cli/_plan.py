@@ -10,11 +10,12 @@ from tyro import conf
 
 from jaxrec import registry
 from jaxrec.cli._choices import Choices
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._devices import MeshOptions, fake_devices, layout_of, ordered
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, parse
-from jaxrec.cli._source import DataOptions, read_data, split_data
+from jaxrec.cli._source import read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._mesh import check_mesh
 from jaxrec.fitting._mesh_plan import DataSizes, StepPlan, choose_layout, step_plan

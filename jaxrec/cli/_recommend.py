@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from tyro import conf
 
 from jaxrec.api._new_items import add_items, owners_of, titles_of
-from jaxrec.api._recommend import Recommendations, recommend
+from jaxrec.api._recommend import recommend
+from jaxrec.api._suggestions import Recommendations
 from jaxrec.cli._devices import ShareOptions, shared_by
 from jaxrec.cli._help import Guide
 from jaxrec.cli._memory import use_cache

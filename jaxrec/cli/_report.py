@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec.cli._compare import labels_of, one_split
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._figures import read_metrics
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._help import Guide
@@ -20,7 +21,7 @@ from jaxrec.cli._output import emit, note, writable
 from jaxrec.cli._parsing import optional, parse
 from jaxrec.cli._resume import read_run
 from jaxrec.cli._run_folder import RunOptions
-from jaxrec.cli._source import DataOptions, random_key
+from jaxrec.cli._source import random_key
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import DownloadError, JaxrecError, MismatchError, MissingFileError
 from jaxrec.evaluation._catalog import DEFAULT_K

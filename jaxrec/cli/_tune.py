@@ -13,10 +13,11 @@ from tyro import conf
 from jaxrec import registry
 from jaxrec._checks import kind_of
 from jaxrec.cli._choices import NONE, Choices, TrainingFlags
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import emit, note
 from jaxrec.cli._parsing import ComputeOptions, class_of, optional, parse
-from jaxrec.cli._source import DataOptions, describe, random_key, read_data, split_data
+from jaxrec.cli._source import describe, random_key, read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._search_space import FloatRange, IntRange, Range, value_at
 from jaxrec.fitting._study import Trial

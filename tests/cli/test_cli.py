@@ -18,11 +18,11 @@ from jaxrec import registry
 from jaxrec.cli import COMMANDS, main
 from jaxrec.cli import _datasets as datasets
 from jaxrec.cli._choices import Choices
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._fit import FitCommand
 from jaxrec.cli._flags import _ARGUMENTS, in_flags
 from jaxrec.cli._help import Guide
 from jaxrec.cli._parsing import _one_line, expand, parse, values_of, word_of
-from jaxrec.cli._source import DataOptions
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 from jaxrec.fitting._plan import is_trained
 from jaxrec.losses import BPR, InBatchSoftmax, SquaredL2

@@ -12,10 +12,11 @@ from forging import arrays_file, edit
 import jaxrec
 from jaxrec import registry
 from jaxrec.cli import _fit as fit_command
+from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._devices import MeshOptions, layout_of
 from jaxrec.cli._fit import list_lengths
 from jaxrec.cli._resume import _divided
-from jaxrec.cli._source import DataOptions, read_data, split_data
+from jaxrec.cli._source import read_data, split_data
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import versions
 from jaxrec.losses import BilateralSoftmax

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxrec.cli._source import DataOptions, describe, read_data, split_again, split_data
+from jaxrec.cli._data_options import DataOptions
+from jaxrec.cli._source import describe, read_data, split_again, split_data
 from jaxrec.errors import JaxrecError, RunFolderError
 
 

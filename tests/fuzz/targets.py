@@ -18,7 +18,7 @@ from jaxrec.api._item_features import read_features
 from jaxrec.api._list_files import rows_of_file
 from jaxrec.cli._labels import read_labels
 from jaxrec.cli._resume import read_run
-from jaxrec.data.datasets._download import safe_unpack
+from jaxrec.data.datasets._archives import safe_unpack
 from jaxrec.data.datasets._pickles import read_pickle
 from jaxrec.fitting._resume import read_file
 

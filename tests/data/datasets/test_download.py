@@ -13,7 +13,8 @@ import zipfile
 import pytest
 
 from jaxrec.data.datasets import _download as download
-from jaxrec.data.datasets._download import File, Source, obtain, safe_unpack
+from jaxrec.data.datasets._archives import safe_unpack
+from jaxrec.data.datasets._download import File, Source, obtain
 from jaxrec.errors import DownloadError, MissingFileError
 
 TEXT = b"0 1 2\n1 0\n"
