@@ -18,6 +18,7 @@ from jaxrec.blending import BlendScorer
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
 from jaxrec.scorers import (
+    CandidateScorer,
     FactorScorer,
     FilterScorer,
     GraphFeatures,
@@ -133,6 +134,17 @@ def _filters(scorer: FilterScorer) -> None:
     for part in (*scorer.lanes, *scorer.bands, *scorer.series):
         _check_size("own", part.own, 0, len(scorer.owns) - 1)
         _check_size("scored", part.scored, 0, len(scorer.scoreds) - 1)
+
+
+@check_arrays.register
+def _candidates(scorer: CandidateScorer) -> None:
+    check_arrays(scorer.filter)
+    _check_size("candidates", scorer.candidates, 1, MOST)
+    _check_vector(scorer.lane.users, scorer.filter.interactions.shape[0], "the weights of a lane")
+    for name, place in (("own", scorer.lane.own), ("scored", scorer.lane.scored)):
+        _check_size(name, place, 0, 0)
+    for name, scale in (("own", scorer.own), ("scale", scorer.scale)):
+        _check_vector(scale, scorer.num_items, f"the scale {name} of candidates")
 
 
 @check_arrays.register

@@ -27,6 +27,7 @@ OTHERS = (
             "Random",
             "Table",
             "Filter",
+            "Candidate",
             "Network",
             "Stacked",
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _TILE = 64  # users at a time
 
 HeldOut = Literal["random", "last"]
+MeanOver = Literal["users", "pairs"]
 
 
 def held_pairs(
@@ -127,15 +128,27 @@ def learning_set(
     return LearningSet(inputs[some], relevant[some], ceiling, len(users))
 
 
-def softmax_loss(logits: jax.Array, relevant: jax.Array) -> jax.Array:
-    """The mean over users of -log softmax(logits)_i, averaged over the relevant candidates i of each: [B, C] to [].
+def softmax_loss(logits: jax.Array, relevant: jax.Array, mean_over: MeanOver = "users") -> jax.Array:
+    """The mean of -log softmax(logits)_i over the relevant candidates i, [B, C] to [].
+
+    Args:
+      logits: of the candidates of B users.
+      relevant: which of them are.
+      mean_over: "users" averages over those of each user first, so that every user counts alike; "pairs" over all.
 
     >>> f"{softmax_loss(jnp.zeros((1, 2)), jnp.array([[True, False]])):.3f}"  # log 2
     '0.693'
+    >>> relevant = jnp.array([[True, False, False], [True, True, True]])
+    >>> logits = jnp.array([[0.0, -jnp.inf, -jnp.inf], [0.0, 0.0, 0.0]])
+    >>> [f"{softmax_loss(logits, relevant, way):.3f}" for way in ("users", "pairs")]  # log 3 by 1/2, and by 3/4
+    ['0.549', '0.824']
     """
     log_share = jax.nn.log_softmax(logits, axis=1)
     own = jnp.sum(jnp.where(relevant, log_share, 0), axis=1)
-    return -jnp.mean(own / jnp.maximum(jnp.sum(relevant, axis=1, dtype=logits.dtype), 1))
+    count = jnp.sum(relevant, axis=1, dtype=logits.dtype)
+    if mean_over == "pairs":
+        return -jnp.sum(own) / jnp.maximum(jnp.sum(count), 1)
+    return -jnp.mean(own / jnp.maximum(count, 1))
 
 
 def learnt(
@@ -148,6 +161,7 @@ def learnt(
     epochs: int,
     batch: int,
     learning_rate: float,
+    mean_over: MeanOver,
 ) -> tuple[Any, list[float]]:
     """Minimize the softmax loss by Adam with a cosine decay of the rate.
 
@@ -160,6 +174,7 @@ def learnt(
       epochs: passes over the users.
       batch: users of a step.
       learning_rate: the first one; the last is 0.
+      mean_over: see `softmax_loss`.
 
     Returns:
       The parameters, and the mean loss of each epoch.
@@ -176,7 +191,7 @@ def learnt(
         order = jax.random.permutation(key_order, count)[: steps * size].reshape(steps, size)
         at = (epoch * steps + np.arange(steps)) / (epochs * steps)
         rates = jnp.asarray(learning_rate * (1 + np.cos(np.pi * at)) / 2, jnp.float32)
-        state, loss = _epoch(state, inputs, relevant, order, rates, fixed, logits=logits)
+        state, loss = _epoch(state, inputs, relevant, order, rates, fixed, logits=logits, mean_over=mean_over)
         losses.append(float(loss))
     return state[0], losses
 
@@ -184,7 +199,7 @@ def learnt(
 _MEAN, _SQUARE, _LEAST = 0.9, 0.999, 1e-8  # of Adam
 
 
-@functools.partial(jax.jit, static_argnames="logits")
+@functools.partial(jax.jit, static_argnames=("logits", "mean_over"))
 def _epoch(
     state: Any,
     inputs: jax.Array,
@@ -194,11 +209,13 @@ def _epoch(
     fixed: Any,
     *,
     logits: Callable[[Any, jax.Array, Any], jax.Array],
+    mean_over: MeanOver,
 ) -> tuple[Any, jax.Array]:
     """One pass: the state (parameters, means, mean squares, steps), and the mean loss."""
 
     def loss_of(params: Any, users: jax.Array) -> jax.Array:
-        return softmax_loss(logits(params, jnp.moveaxis(inputs[users], 1, 0), fixed), relevant[users])
+        made = logits(params, jnp.moveaxis(inputs[users], 1, 0), fixed)
+        return softmax_loss(made, relevant[users], mean_over)
 
     def step(state: Any, now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         (params, means, squares, count), (users, rate) = state, now

@@ -16,9 +16,9 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.models._filter_graph import FilterParts, FilterTerm, InteractionGraph, filter_scorer
 from jaxrec.models._filter_terms import Bands, OneHop
-from jaxrec.models._learning_set import LearningSet, learnt
+from jaxrec.models._learning_set import LearningSet, MeanOver, learnt
 from jaxrec.pytrees import is_number, options, static
-from jaxrec.scorers import FeatureNetwork, GraphFeatures, Lane, NetworkScorer
+from jaxrec.scorers import CandidateScorer, FeatureNetwork, GraphFeatures, Lane, NetworkScorer
 from jaxrec.scorers._networks import degrees_of
 
 BAND_ENDS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 304, 352, 400, 448, 512)
@@ -97,7 +97,7 @@ class LearntFilter:
 
     S(u, i) = sum over l of w_l d_i^-y_l hop_l(u, i) + d_i^-z sum over b of g_b band_b(u, i), with w_l > 0, and the
     logit of the softmax is gamma log softplus(c S); gamma and c do not matter to a ranking. A softmax of S itself
-    learns worse. All items are ranked; candidates serve the learning alone. `fitted.info["terms"]` has the terms in
+    learns worse. `fitted.info["terms"]` has the terms in
     words.
 
     Attributes:
@@ -107,6 +107,7 @@ class LearntFilter:
       epochs: passes over the users.
       batch_users: users of a step.
       learning_rate: of Adam, at the start.
+      mean_over: what counts alike in the loss: the held-out pairs, or the users, whose own pairs are averaged first.
       most_users: from how many users it learns; some dozens of numbers do not need more.
 
     >>> LearntFilter().numbers, LearntFilter(one_exponent=True).numbers
@@ -120,9 +121,10 @@ class LearntFilter:
     )
     ends: tuple[int, ...] = static(default=BAND_ENDS)
     one_exponent: bool = static(default=False)
-    epochs: int = static(default=6)
+    epochs: int = static(default=18)
     batch_users: int = static(default=64)
     learning_rate: float = 2e-2
+    mean_over: MeanOver = static(default="pairs")
     most_users: int = static(default=8000)
 
     def __post_init__(self) -> None:
@@ -163,6 +165,7 @@ class LearntFilter:
             epochs=self.epochs,
             batch=self.batch_users,
             learning_rate=self.learning_rate,
+            mean_over=self.mean_over,
         )
         found = jax.tree.map(np.asarray, found)
         weights, scored = np.exp(found["weights"]) / size, np.broadcast_to(found["scored"], size.shape)
@@ -178,8 +181,13 @@ class LearntFilter:
     def scorer(
         self, found: tuple[FilterTerm, ...], graph: InteractionGraph, features: GraphFeatures, candidates: int | None
     ) -> Any:
-        """The scorer that `GraphFilter` has for these terms."""
-        return filter_scorer(found, graph)
+        """The scorer that `GraphFilter` has for these terms, among candidates or over all items."""
+        made = filter_scorer(found, graph)
+        if candidates is None:
+            return made
+        lane = features.lanes[0]
+        alone = dataclasses.replace(lane, own=0, scored=0)
+        return CandidateScorer(made, alone, features.owns[lane.own], features.scale, candidates)
 
 
 def _filter_logits(params: Any, inputs: jax.Array, size: jax.Array) -> jax.Array:
@@ -198,8 +206,8 @@ def _filter_logits(params: Any, inputs: jax.Array, size: jax.Array) -> jax.Array
 class LearntNetwork:
     """A small network over features of the graph: see `jaxrec.scorers.GraphFeatures` for what it is told of a pair.
 
-    Two hidden layers with SiLU and a linear skip give the logit of a softmax among the candidates, and every user
-    counts alike. There are no embeddings: a few thousand numbers serve all pairs, those of new users too.
+    Two hidden layers with SiLU and a linear skip give the logit of a softmax among the candidates. There are no
+    embeddings: a few thousand numbers serve all pairs, those of new users too.
 
     Attributes:
       hops: the products with the Gram matrix; the first one ranks the candidates.
@@ -208,6 +216,7 @@ class LearntNetwork:
       epochs: passes over the users.
       batch_users: users of a step.
       learning_rate: of Adam, at the start.
+      mean_over: what counts alike in the loss: the users, or the held-out pairs.
       most_users: from how many users it learns; more are better, and each takes 4 F C bytes.
 
     >>> LearntNetwork().features
@@ -224,6 +233,7 @@ class LearntNetwork:
     epochs: int = static(default=8)
     batch_users: int = static(default=32)
     learning_rate: float = 3e-3
+    mean_over: MeanOver = static(default="users")
     most_users: int = static(default=25_000)
 
     def __post_init__(self) -> None:
@@ -272,6 +282,7 @@ class LearntNetwork:
             epochs=self.epochs,
             batch=self.batch_users,
             learning_rate=self.learning_rate,
+            mean_over=self.mean_over,
         )
         return _network(found, fixed), {"losses": losses}
 
@@ -327,5 +338,7 @@ def _check_head(head: Any) -> None:
     for field in ("epochs", "batch_users", "most_users"):
         if getattr(head, field) < 1:
             raise JaxrecError(f"{name}: {field} must be at least 1, got {getattr(head, field)}")
+    if head.mean_over not in ("users", "pairs"):
+        raise JaxrecError(f"{name}: mean_over is {head.mean_over!r}; pass 'users' or 'pairs'")
     if is_number(head.learning_rate) and not head.learning_rate > 0:
         raise JaxrecError(f"{name}: learning_rate must be positive, got {head.learning_rate}")

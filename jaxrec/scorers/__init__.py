@@ -3,6 +3,7 @@
 A scorer is all that evaluation and recommendation know of a model, and all that `jaxrec.save` writes of it.
 """
 
+from jaxrec.scorers._candidates import CandidateScorer
 from jaxrec.scorers._filters import Band, FilterScorer, Lane, Series
 from jaxrec.scorers._networks import FeatureNetwork, GraphFeatures, NetworkScorer
 from jaxrec.scorers._plain import (
@@ -18,6 +19,7 @@ from jaxrec.scorers._stacked import StackedScorer
 
 __all__ = [
     "Band",
+    "CandidateScorer",
     "FactorScorer",
     "FeatureNetwork",
     "FilterScorer",

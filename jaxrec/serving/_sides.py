@@ -18,6 +18,7 @@ import numpy as np
 from jaxrec.blending import BlendScorer
 from jaxrec.errors import JaxrecError
 from jaxrec.scorers import (
+    CandidateScorer,
     FactorScorer,
     FilterScorer,
     ItemWeightScorer,
@@ -136,6 +137,14 @@ def _(scorer: FilterScorer) -> Sides:
         items = np.minimum(np.arange(start, start + _TILE, dtype=np.int32), scorer.num_items - 1)
         matrix[start : start + _TILE] = np.asarray(likeness(scorer, items))[: scorer.num_items - start]
     return Sides("dense_rows", users, {"values": matrix})
+
+
+@sides.register
+def _(scorer: CandidateScorer) -> Sides:
+    raise JaxrecError(
+        f"model ranks the best {scorer.candidates} candidates of another score, which is neither a product of vectors "
+        "nor a sum over items, so it cannot be exported; recommend with jaxrec, or fit with candidates=None"
+    )
 
 
 @sides.register(NetworkScorer)

@@ -16,6 +16,7 @@ from jaxrec.models._filter_graph import InteractionGraph
 from jaxrec.models._learning_set import LearningSet, held_pairs, learning_set, learnt, softmax_loss
 from jaxrec.models._ranking_heads import describe, graph_features
 from jaxrec.scorers import FeatureNetwork, NetworkScorer
+from jaxrec.serving import sides
 from jaxrec.training import train_data
 
 DATA = middle()
@@ -48,7 +49,7 @@ class ByHand(LearntFilter):
 
 def test_with_numbers_by_hand_it_is_the_graph_filter_bit_for_bit():
     head = ByHand(hops=(Hop(1.0), Hop(0.5, 0.0, 2.0)), ends=(1, 2, 4))
-    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2, tolerance=1e-6), DATA, key=KEY)
+    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2, tolerance=1e-6, candidates=None), DATA, key=KEY)
     terms, _ = head.learn(None, None)
     given = jaxrec.fit(GraphFilter(terms=terms, tolerance=1e-6), DATA, key=KEY)
     # The vectors start elsewhere, from those without the held-out pairs, and so may differ in the last digits.
@@ -62,13 +63,48 @@ def test_a_learnt_filter_is_the_graph_filter_of_its_terms(one_exponent):
     head = LearntFilter(
         hops=(Hop(1.0), Hop(0.5, 0.0)), ends=(1, 2, 4), one_exponent=one_exponent, epochs=2, batch_users=4
     )
-    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2), DATA, key=KEY)
+    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2, candidates=None), DATA, key=KEY)
     terms = tuple(eval(term, {"OneHop": OneHop, "Bands": Bands}) for term in ranker.info["terms"])
     given = jaxrec.fit(GraphFilter(terms=terms), DATA, key=KEY)
     same = dataclasses.replace(ranker.scorer, tables=given.scorer.tables)
     np.testing.assert_array_equal(scores_of(same), scores_of(given.scorer))
     assert ranker.info["numbers"] == 2 + 3 + 3 + (1 if one_exponent else 2)
     assert len(ranker.scorer.scoreds) == (2 if one_exponent else 3)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_a_filter_among_candidates_ranks_the_best_of_the_linear_score_and_then_all_others(power):
+    head = ByHand(hops=(Hop(1.0, power=power), Hop(0.5, 0.0, 2.0)), ends=(1, 2, 4))
+    how = {"head": head, "share": 0.2, "tolerance": 1e-6}
+    whole = jaxrec.fit(SpectralRanker(**how, candidates=None), DATA, key=KEY)
+    ranker = jaxrec.fit(SpectralRanker(**how, candidates=3), DATA, key=KEY)
+    # Written out: D^-.2 R^T D_U^-1 (R D^-.5 h)^power, h of length 1.
+    unit = R / np.sqrt(DU)[:, None]
+    linear = ((((unit * DI**-0.5) @ R.T) ** power / DU) @ R) * DI**-0.2
+    found, full = scores_of(ranker.scorer), scores_of(whole.scorer)
+    for user in range(SHAPE[0]):
+        best = np.argsort(-np.where(R[user] > 0, -1, linear[user]), kind="stable")[:3]
+        np.testing.assert_allclose(found[user, best], full[user, best], rtol=1e-5)
+        others = np.setdiff1d(np.arange(ITEMS), best)
+        assert found[user, others].max() < found[user, best].min()
+        order = others[np.argsort(-linear[user, others], kind="stable")]
+        assert (np.diff(found[user, order]) <= 1e-6).all()
+    with pytest.raises(JaxrecError, match="fit with candidates=None"):
+        sides(ranker.scorer)
+
+
+def test_a_filter_among_candidates_serves_new_users_and_is_saved(tmp_path):
+    head = ByHand(hops=(Hop(1.0), Hop(0.5, 0.0, 2.0)), ends=(1, 2, 4))
+    ranker = jaxrec.fit(SpectralRanker(head=head, share=0.2, candidates=4), DATA, key=KEY)
+    history = [int(item) for item in np.flatnonzero(R[2])]
+    old = jaxrec.recommend(ranker, [2], k=4)[2]
+    new = jaxrec.recommend(ranker, history=history, k=4)["new"]
+    assert [one.item for one in new] == [one.item for one in old]
+    jaxrec.save(ranker, tmp_path / "model")
+    again = jaxrec.restore(tmp_path / "model", kinds=[ByHand])
+    np.testing.assert_array_equal(scores_of(again.scorer), scores_of(ranker.scorer))
+    pairs = np.int32([2, 0]), np.int32([1, 3])
+    np.testing.assert_array_equal(ranker.scorer.pair_scores(*pairs), scores_of(ranker.scorer)[pairs])
 
 
 def test_the_features_are_computed_without_the_pairs_that_are_learnt_from():
@@ -187,10 +223,16 @@ def test_the_softmax_loss_by_hand_and_its_minimum():
     relevant = jnp.array([[True, False, True], [False, True, False]])
     first = -(np.log(np.e / (np.e + 2)) + np.log(1 / (np.e + 2))) / 2
     assert float(softmax_loss(logits, relevant)) == pytest.approx((first + np.log(3)) / 2, rel=1e-6)
-    # One number: the log-odds of the first candidate against two others, which is log(2 * 3) where 3 of 4 take it.
+    assert float(softmax_loss(logits, relevant, "pairs")) == pytest.approx((2 * first + np.log(3)) / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize(("mean_over", "odds"), [("users", 3.0), ("pairs", 6 / 4)])
+def test_what_is_learnt_is_the_minimum_by_hand(mean_over, odds):
+    # One number: the log-odds of the first candidate against two others. Of eight users six have it, two both others:
+    # 3 of 4 users take it, and 6 of 10 pairs are of it.
     inputs = np.tile(np.array([[1.0, 0.0, 0.0]], np.float32), (8, 1, 1))
     marks = np.zeros((8, 3), bool)
-    marks[:6, 0] = marks[6:, 1] = True
+    marks[:6, 0] = marks[6:, 1:] = True
     found, losses = learnt(
         lambda one, x, _: one * x[0],
         jnp.float32(0.0),
@@ -199,8 +241,9 @@ def test_the_softmax_loss_by_hand_and_its_minimum():
         epochs=400,
         batch=8,
         learning_rate=0.1,
+        mean_over=mean_over,
     )
-    assert float(found) == pytest.approx(np.log(6), abs=1e-3)
+    assert float(found) == pytest.approx(np.log(2 * odds), abs=1e-3)
     assert losses[-1] < losses[0]
 
 
@@ -227,6 +270,7 @@ def test_the_info_tells_of_the_learning_whose_loss_falls():
         (lambda: LearntNetwork(ends=(4, 2)), r"LearntNetwork: ends is \(4, 2\)"),
         (lambda: LearntNetwork(hidden=()), r"hidden is \(\); pass at least one width"),
         (lambda: LearntNetwork(epochs=0), "LearntNetwork: epochs must be at least 1, got 0"),
+        (lambda: LearntFilter(mean_over="items"), "LearntFilter: mean_over is 'items'; pass 'users' or 'pairs'"),
         (lambda: LearntFilter(learning_rate=0.0), "LearntFilter: learning_rate must be positive"),
         (lambda: Hop(power=-1.0), "power must be above 0, got -1.0"),
         (lambda: Hop(users=float("inf")), "Hop: users must be finite, got inf"),

@@ -7,6 +7,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from jaxrec.data._texts import short, some
 from jaxrec.errors import DataError
@@ -244,18 +245,28 @@ def find_columns(
     return found
 
 
-def describe(names: Sequence[str], found: Mapping[str, int]) -> str:
+def describe(
+    names: Sequence[str], found: Mapping[str, int], wanted: Mapping[str, Any] = types.MappingProxyType({})
+) -> str:
     """Name the taken and the first of the unused columns, for a note.
+
+    Args:
+      names: of all columns.
+      found: role to the place of its column.
+      wanted: what was stated of roles; no column is proposed for one that is to be left out.
 
     >>> describe(["u", "i", "ordered_at"], {"user": 0, "item": 1})
     "user = 'u', item = 'i'; left out: 'ordered_at' (the timestamp? columns={'timestamp': 'ordered_at'})"
+    >>> describe(["u", "i", "ordered_at"], {"user": 0, "item": 1}, {"timestamp": None})
+    "user = 'u', item = 'i'; left out: 'ordered_at'"
     """
     used = set(found.values())
     taken = [f"{role} = {short(names[at])!r}" for role, at in found.items()]
     left = [name for at, name in enumerate(names) if at not in used]
     rest = []
     for name in left[:_SHOWN]:
-        role = next((role for role, form in _LIKELY.items() if role not in found and form.search(name.lower())), "")
+        free = [role for role in _LIKELY if role not in found and wanted.get(role, "") is not None]
+        role = next((role for role in free if _LIKELY[role].search(name.lower())), "")
         name = short(name)
         rest.append(f"{name!r} (the {role}? columns={{{role!r}: {name!r}}})" if role else repr(name))
     more = f" and {len(left) - _SHOWN:,} more" if len(left) > _SHOWN else ""

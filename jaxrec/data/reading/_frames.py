@@ -71,7 +71,7 @@ def from_frame(
     item_ids, item_index = factorize(as_ids(column["item"][0], "item"))
     if not len(user_index):
         raise DataError("frame: no row; pass a frame with at least one interaction")
-    notes = [f"columns: {describe(names, {**found, **{name: place[name] for name in item_columns}})}"]
+    notes = [f"columns: {describe(names, {**found, **{name: place[name] for name in item_columns}}, wanted)}"]
     notes += [note for ids, role in ((user_ids, "user"), (item_ids, "item")) for note in absent_ids(ids, role)]
     ratings = check_rating(column["rating"][0], len(user_index)) if "rating" in column else None
     notes += low_ratings(ratings)

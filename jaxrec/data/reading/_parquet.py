@@ -81,7 +81,7 @@ class Parquet(Reader):
         found = find_columns(columns, wanted_columns(self.columns), str(path))
         taken: dict[str, Any] = {role: columns[at] for role, at in found.items()}
         if library is not None and kinds_are_plain(library.read_schema(path), taken, self.time_format is not None):
-            note = f"columns: {describe(columns, found)}"
+            note = f"columns: {describe(columns, found, wanted_columns(self.columns))}"
             return read_parts(path, taken, note, self.time_format, self.missing, self.mapped, self.share)
         if self.share is not None:
             raise DataError(f"{path}: a share of the rows needs pyarrow, and columns of numbers, texts and dates")
@@ -114,7 +114,7 @@ class Parquet(Reader):
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         # The frame has only what is taken; what is left of the file is told too.
-        notes = [f"columns: {describe(columns, found)}", *data.notes[1:]]
+        notes = [f"columns: {describe(columns, found, wanted_columns(self.columns))}", *data.notes[1:]]
         if dropped:
             notes.append(f"{dropped:,} rows left out, whose user or item is missing")
         return dataclasses.replace(data, notes=tuple(notes))

@@ -93,7 +93,7 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     if "title" in found:
         texts, text_index, _ = title.finish(str(path))
         titles, title_notes = first_texts(item_index, texts, text_index, len(item_ids))
-    notes = [str(layout), f"columns: {describe(names, found)}", *user_notes, *item_notes, *title_notes]
+    notes = [str(layout), f"columns: {describe(names, found, columns)}", *user_notes, *item_notes, *title_notes]
     notes += [
         f"{role} ids: blanks around them are cut off, in {padded[role]:,} of {rows:,} rows"
         for role, ids in (("user", user_ids), ("item", item_ids))
