@@ -47,10 +47,10 @@ class SpectralRanker(SolvedModel, nn.Module):
 
     Attributes:
       head: what learns.
-      candidates: C, among how many items of a user, chosen by the first hop of the head, the network ranks; all others
-        come below, in the order of that hop. None ranks all items by the network, at about I / C times the work of the
-        network; the learning then has 400 candidates. `fitted.info["ceiling"]` is the recall of the candidates in the
-        learning. `LearntFilter` always ranks all.
+      candidates: C, among how many items of a user, chosen by the first hop of the head, the head ranks; all others
+        come below, in the order of that hop. None ranks all items, at about I / C times the work of a network, and at
+        less than with candidates for a filter, which need not choose them; the learning then has 400 candidates.
+        `fitted.info["ceiling"]` is the recall of the candidates in the learning.
       candidates_scored: exponent of the degrees of the items in the score that candidates are chosen by.
       share: of each user's pairs that are learnt from.
       held_out: "random", or "last" for the last ones in the order of the data, which is the better choice where the
