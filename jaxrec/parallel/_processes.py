@@ -200,22 +200,24 @@ class Processes(ProcessGroup):
         """
         if not several():
             return [dict(arrays)]
-        heads = {name: [array.dtype.str, len(array)] for name, array in arrays.items()}
-        texts = self._bytes_of_all(np.frombuffer(json.dumps(heads).encode(), np.uint8))
-        of_all: list[dict[str, list[Any]]] = [json.loads(text.tobytes()) for text in texts]
+        own_dtypes = {name: array.dtype.str for name, array in arrays.items()}
+        texts = self._bytes_of_all(np.frombuffer(json.dumps(own_dtypes).encode(), np.uint8))
+        of_all: list[dict[str, str]] = [json.loads(text.tobytes()) for text in texts]
         out: list[dict[str, np.ndarray]] = [{} for _ in of_all]
-        for name in sorted({name for one in of_all for name in one}):
+        for name in sorted({name for dtypes in of_all for name in dtypes}):
             own = np.ascontiguousarray(arrays.get(name, np.zeros(0, np.uint8)))
-            for one, heads, sent in zip(out, of_all, self._bytes_of_all(own.view(np.uint8)), strict=True):
-                if name in heads:
-                    one[name] = sent.view(heads[name][0])
+            for gathered, dtypes, sent in zip(out, of_all, self._bytes_of_all(own.view(np.uint8)), strict=True):
+                if name in dtypes:
+                    gathered[name] = sent.view(dtypes[name])
         return out
 
     def _bytes_of_all(self, own: np.ndarray) -> list[np.ndarray]:
         """The bytes, uint8 of any length, of every process."""
         from jax.experimental import multihost_utils
 
-        sizes = np.asarray(multihost_utils.process_allgather(np.array([len(own)], np.int64)))[:, 0]
+        # As bytes: JAX makes 32 bits of 64, and a column may have more than 2^31 bytes.
+        length = np.array([len(own)], np.int64).view(np.uint8)
+        sizes = np.ascontiguousarray(multihost_utils.process_allgather(length)).view(np.int64)[:, 0]
         out = [np.empty(int(size), np.uint8) for size in sizes]
         step = _PIECE if sizes.max(initial=0) > _SMALL else _SMALL
         for start in range(0, int(sizes.max(initial=0)), step):

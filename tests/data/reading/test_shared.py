@@ -172,6 +172,15 @@ def test_a_share_that_there_is_not_is_refused(share):
         Parquet(share=share)
 
 
+def test_one_long_id_leaves_the_others_short(tmp_path):
+    users = ["x" * 1500, *(f"u{row % 9000}" for row in range(9_999))]
+    path = written(tmp_path / "log.parquet", {"user": users, "item": np.arange(10_000) % 50}, group=3_000)
+    whole = jaxrec.read(path)
+    assert whole.users.ids.dtype == object
+    for data in together(path, 3):
+        assert_same(data, whole)
+
+
 def test_mapped_columns_of_a_shared_file(tmp_path, rng):
     path = written(tmp_path / "log.parquet", table(90, rng))
     for number, data in enumerate(together(path, 2, mapped=tmp_path / "columns")):
