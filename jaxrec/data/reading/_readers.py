@@ -100,7 +100,8 @@ def read(
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
         columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
-        read into them with pyarrow, some rows at a time; what other readers give is written at the end.
+        read into them with pyarrow, some rows at a time; what other readers give is written at the end, and so is what
+        a group reads, in a folder for each process.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
         reads its part of the rows of Parquet, and has the whole from the others; other formats are read by each. A
         file with something wrong, or with a note that counts rows, is read by each as well, so all is told as ever.

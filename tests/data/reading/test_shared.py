@@ -46,7 +46,8 @@ def together(path, count, **how):
 
     def one(process):
         try:
-            return jaxrec.read(path, group=Threads(process, count, barrier, held), **how)
+            own = {name: value(process) if callable(value) else value for name, value in how.items()}
+            return jaxrec.read(path, group=Threads(process, count, barrier, held), **own)
         except JaxrecError as error:
             return error
 
@@ -183,6 +184,6 @@ def test_one_long_id_leaves_the_others_short(tmp_path):
 
 def test_mapped_columns_of_a_shared_file(tmp_path, rng):
     path = written(tmp_path / "log.parquet", table(90, rng))
-    for number, data in enumerate(together(path, 2, mapped=tmp_path / "columns")):
+    for number, data in enumerate(together(path, 2, mapped=lambda process: tmp_path / str(process))):
         assert isinstance(data.user.base, np.memmap), number
         assert_same(data, jaxrec.read(path))
