@@ -96,8 +96,8 @@ class OptionsConformance:
             call(dataclasses.replace(thing, **{name: value}), given)
 
     def given(self) -> tuple[Any, ...]:
-        """The arguments that the object is called with."""
-        raise NotImplementedError
+        """The arguments that the object is called with; a suite of one kind of object says them."""
+        raise NotImplementedError("return the arguments that the object is called with, as a tuple")
 
     def test_several_train_in_one_program_as_they_do_alone(self):
         things = [self.thing(), dataclasses.replace(self.thing(), **self.numbers())]

@@ -54,8 +54,10 @@ class Parquet(Reader):
         check_format(self.time_format)
         if self.missing not in (None, *MISSING):
             raise DataError(f"missing is {self.missing!r}; pass 'raise', 'drop' or 'keep'")
-        if self.share is not None and not 0 <= self.share[0] < self.share[1]:
-            raise DataError(f"share is {self.share}; pass (p, n) with p from 0 to n - 1, such as (0, 4)")
+        share: Any = self.share
+        pair = isinstance(share, tuple) and [type(one) for one in share] == [int, int]
+        if share is not None and not (pair and 0 <= share[0] < share[1]):
+            raise DataError(f"share is {share!r}; pass (p, n) with p from 0 to n - 1, such as (0, 4)")
 
     def reads(self, name: str, start: bytes) -> bool:
         """The four bytes that Parquet files start with."""

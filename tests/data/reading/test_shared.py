@@ -167,7 +167,7 @@ def test_shares_are_all_rows_once(tmp_path, rng):
         assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
-@pytest.mark.parametrize("share", [(2, 2), (-1, 2), (0, 0)])
+@pytest.mark.parametrize("share", [(2, 2), (-1, 2), (0, 0), (0.5, 2), 3, (1,)])
 def test_a_share_that_there_is_not_is_refused(share):
     with pytest.raises(DataError, match=r"share is .*pass \(p, n\)"):
         Parquet(share=share)
@@ -187,3 +187,10 @@ def test_mapped_columns_of_a_shared_file(tmp_path, rng):
     for number, data in enumerate(together(path, 2, mapped=lambda process: tmp_path / str(process))):
         assert isinstance(data.user.base, np.memmap), number
         assert_same(data, jaxrec.read(path))
+
+
+def test_a_group_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\nann,7\n")
+    with pytest.raises(DataError, match=r"group is 'all'; pass jaxrec\.parallel\.Processes"):
+        jaxrec.read(path, group="all")
