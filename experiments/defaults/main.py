@@ -7,7 +7,7 @@ import itertools
 import json
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -18,6 +18,7 @@ from experiments.defaults.config import CHOSEN_FOR, LOSSES, OPTIONS, SOLVED, TRA
 from jaxrec.data import seen_items
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.fitting import FittedModel, versions
+from jaxrec.protocols import Solved
 
 METRIC = "ndcg@10"
 
@@ -48,11 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiment."""
     options = tyro.cli(Options, args=argv, prog="python -m experiments.defaults")
     measured = of_widths if options.widths else chosen if options.choose else on_test
-    rows = [row for name in options.datasets for row in measured(name, options)]
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    jaxrec.files.write_whole(
-        options.out, (json.dumps({"versions": versions(), "rows": rows}, indent=1) + "\n").encode()
-    )
+    rows: list[dict[str, Any]] = []
+    for row in (row for name in options.datasets for row in measured(name, options)):
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+        document = json.dumps({"versions": versions(), "rows": rows}, indent=1) + "\n"
+        jaxrec.files.write_whole(options.out, document.encode())
     return 0
 
 
@@ -65,37 +68,37 @@ def split_of(name: str, options: Options) -> jaxrec.Split:
 
 
 def fitted(model: Any, split: jaxrec.Split, **how: Any) -> FittedModel:
-    """Fit with the defaults."""
-    return jaxrec.fit(model, split, key=jax.random.key(0), **how)
+    """Fit with the defaults; what is solved has no epochs to choose, and is solved once, of train and validation."""
+    once: dict[str, Any] = {"validation": None} if isinstance(model, Solved) else {}
+    return jaxrec.fit(model, split, key=jax.random.key(0), **once, **how)
 
 
-def on_test(name: str, options: Options) -> list[dict[str, Any]]:
+def on_test(name: str, options: Options) -> Iterator[dict[str, Any]]:
     """Compare the models on the test part."""
     return compared(name, split_of(name, options), {word: (SOLVED | TRAINED)[word] for word in options.models})
 
 
-def of_widths(name: str, options: Options) -> list[dict[str, Any]]:
+def of_widths(name: str, options: Options) -> Iterator[dict[str, Any]]:
     """Compare widths of the trained models with EASE on a split of the training and validation part."""
     inner = jaxrec.split(split_of(name, options).fitted, options.split)
     wide = {f"{word}, {dim}": model.clone(dim=dim) for dim in options.widths for word, model in TRAINED.items()}
     return compared(name, inner, {"ease": SOLVED["ease"], **wide})
 
 
-def compared(name: str, split: jaxrec.Split, models: Mapping[str, Any]) -> list[dict[str, Any]]:
+def compared(name: str, split: jaxrec.Split, models: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Measure the models on the test part of a split, and the paired difference of trained ones from solved ones."""
-    reports, rows = {}, []
+    reports: dict[str, jaxrec.Report] = {}
     for word, each in models.items():
         start = time.perf_counter()
         model = fitted(each, split)
         reports[word] = jaxrec.evaluate(model, split, k=(10, 20), metrics=["recall", "ndcg"])
-        row = {"dataset": name, "model": word, "seconds": round(time.perf_counter() - start, 1)}
+        row: dict[str, Any] = {"dataset": name, "model": word, "seconds": round(time.perf_counter() - start, 1)}
         row |= {metric: round(reports[word].mean(metric), 4) for metric in (METRIC, "recall@20")}
-        rows.append(row)
+        row |= {"epochs": model.info["best_epoch"]} if word in TRAINED else {}
         for other in SOLVED if word not in SOLVED else ():
             if other in reports:
                 row[f"less {other}"] = difference(reports[word], reports[other])
-        print(json.dumps(row), flush=True)
-    return rows
+        yield row
 
 
 def difference(report: jaxrec.Report, other: jaxrec.Report) -> list[float]:
@@ -105,14 +108,12 @@ def difference(report: jaxrec.Report, other: jaxrec.Report) -> list[float]:
     return [round(each, 4) for each in (row.difference, row.low, row.high)]
 
 
-def chosen(name: str, options: Options) -> list[dict[str, Any]]:
+def chosen(name: str, options: Options) -> Iterator[dict[str, Any]]:
     """Measure the losses on the validation part."""
-    split, rows = split_of(name, options), []
+    split = split_of(name, options)
     seen = seen_items(split.train)
     for (word, model), (label, loss) in itertools.product(CHOSEN_FOR.items(), LOSSES.items()):
         made = fitted(model, split, options=dataclasses.replace(OPTIONS, loss=loss))
         report = evaluate_scorer(made.scorer, split.valid, seen=seen, k=(10, 20), metrics=("recall", "ndcg"))
         row = {"dataset": name, "model": word, "loss": label, "epochs": made.info["best_epoch"]}
-        rows.append(row | {metric: round(report.mean(metric), 4) for metric in (METRIC, "recall@20")})
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
+        yield row | {metric: round(report.mean(metric), 4) for metric in (METRIC, "recall@20")}

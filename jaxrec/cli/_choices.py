@@ -35,7 +35,7 @@ class TrainingFlags:
       optimizer: its name, or package.module:Class.
       weights: the name of a rule for the weight of each interaction, time_decay or rating_confidence, or
         package.module:Class; by default all weigh the same.
-      batch_size: positives in a step.
+      batch_size: positives in a step; by default 1,024, and up to 8,192 for much data with in-batch softmax.
       epochs: passes over the interactions, at the most.
       reduction: minimize the mean or the sum over the rows of a batch.
       tolerance: stop when the loss summed over an epoch changes by less than this; 0 never stops so.
@@ -53,7 +53,7 @@ class TrainingFlags:
     regularizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("regularizer", _PLAIN.regularizer)
     optimizer: Annotated[str, conf.arg(metavar="NAME")] = registry.name_of("optimizer", _PLAIN.optimizer)
     weights: Annotated[str | None, optional("NAME")] = None
-    batch_size: int = _PLAIN.batch_size
+    batch_size: Annotated[int | None, optional("N")] = _PLAIN.batch_size
     epochs: int = _PLAIN.epochs
     reduction: Literal["mean", "sum"] = _PLAIN.reduction
     tolerance: float = _PLAIN.tolerance

@@ -141,6 +141,7 @@ def step_plan(
     if not is_trained(model):
         return _solved_plan(model, sizes, layout, mesh, compiled)
     placement = contiguous(sizes.users, sizes.items, devices=layout.rows, parts=layout.parts)
+    options = options.settled(sizes.pairs)
     training = MeshTraining(mesh, layout, model, placement, options)
     data = _data_shapes(sizes, layout, mesh, placement.size_of("nodes"), training)
     step = step_for(options.objective(training.model), options.optimizer)

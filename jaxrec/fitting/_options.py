@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.fitting._validation import Validation
 from jaxrec.losses import InBatchSoftmax, SquaredL2
 from jaxrec.protocols import Loss, Negatives, Optimizer, Regularizer, Weights
+from jaxrec.protocols._training import DEFAULT_BATCH
 from jaxrec.pytrees import is_number
 from jaxrec.sampling import Uniform
 from jaxrec.training import Adam, Objective, TrainData, as_optimizer
@@ -32,7 +34,9 @@ class TrainingOptions:
       regularizer: on the embeddings of a batch, or a number, the weight of `SquaredL2`; None for none.
       negatives: the sampler, or a number of uniform ones; None takes what the loss has by default.
       optimizer: one of `jaxrec.training`, or any Optax transformation.
-      batch_size: positives in a step.
+      batch_size: positives in a step. None takes 1,024; with in-batch softmax and an optimizer without a given rate a
+        64th of the interactions as a power of two, from 1,024 to 8,192, and the rate grows with its root. The options
+        of a fitted model have both as numbers.
       epochs: passes over the interactions, at the most.
       reduction: minimize the "mean" or the "sum" over the rows of a batch. With "sum" and SGD a batch does nearly what
         its rows would do one after another, as rating models are usually trained.
@@ -56,7 +60,7 @@ class TrainingOptions:
     regularizer: Regularizer | None = SquaredL2()
     negatives: Negatives | None = None
     optimizer: Optimizer = Adam()
-    batch_size: int = 1024
+    batch_size: int | None = None
     epochs: int = 100
     reduction: Literal["mean", "sum"] = "mean"
     tolerance: float = 0.0
@@ -81,7 +85,9 @@ class TrainingOptions:
             object.__setattr__(self, name, value)
             check_kinds(value)
         for name in ("batch_size", "epochs"):
-            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+            value = getattr(self, name)
+            if name == "epochs" or value is not None:
+                object.__setattr__(self, name, whole(name, value, 1))
         if not isinstance(self.reduction, str) or self.reduction not in ("mean", "sum"):
             raise JaxrecError(f'reduction must be "mean" or "sum", got {self.reduction!r}')
         object.__setattr__(self, "tolerance", number("tolerance", self.tolerance))
@@ -93,7 +99,21 @@ class TrainingOptions:
             object.__setattr__(self, "refit", bool(self.refit))
         if not isinstance(self.refit, (bool, str)) or self.refit not in (True, False, "fitted", "all"):
             raise JaxrecError(f'refit must be True, False or "all", got {self.refit!r}')
-        self.loss.check(batch_size=self.batch_size, negatives=self.sampler)
+        self.loss.check(batch_size=self.batch_size or DEFAULT_BATCH, negatives=self.sampler)
+
+    def settled(self, rows: int) -> TrainingOptions:
+        """The options for so many interactions, with the size of a batch and the rate of the optimizer as numbers.
+
+        >>> made = TrainingOptions().settled(1_000_000)
+        >>> made.batch_size, round(made.optimizer.learning_rate, 4)
+        (8192, 0.0141)
+        """
+        optimizer, size = self.optimizer, DEFAULT_BATCH
+        for_batch = getattr(optimizer, "for_batch", functools.partial(Optimizer.for_batch, optimizer))
+        if self.batch_size is None and getattr(optimizer, "scales", False) and self.reduction == "mean":
+            default = getattr(self.loss, "default_batch", functools.partial(Loss.default_batch, self.loss))
+            size = default(rows)
+        return dataclasses.replace(self, batch_size=self.batch_size or size, optimizer=for_batch(size))
 
     @property
     def sampler(self) -> Negatives | None:

@@ -80,6 +80,9 @@ def run_stages(
     """Fit one model (`together` is None), or several in one program."""
     several, why = together is not None, ""
     plan, devices = make_plan(model, data, options[0], weights), None
+    if is_trained(model):
+        options = settled(options, len(plan.split.train))
+        plan = dataclasses.replace(plan, options=options[0])
     if mesh is not None:
         devices, why = mesh_for(mesh, plan, options)
         plan = make_plan(model, data, options[0], weights, devices[0])
@@ -127,6 +130,20 @@ def run_stages(
     return [
         fitted_model(dataclasses.replace(plan, options=own), of_member, key=key, started=started, **info)
         for own, of_member, key in zip(options, stages, keys, strict=True)
+    ]
+
+
+def settled(options: Sequence[TrainingOptions], rows: int) -> list[TrainingOptions]:
+    """The options of members for so many interactions, with one size of a batch, that of the first.
+
+    >>> from jaxrec.training import Adam
+    >>> [each.batch_size for each in settled([TrainingOptions(), TrainingOptions(optimizer=Adam(0.1))], 300_000)]
+    [4096, 4096]
+    """
+    first = options[0].settled(rows)
+    return [
+        first if own is options[0] else dataclasses.replace(own.settled(rows), batch_size=first.batch_size)
+        for own in options
     ]
 
 

@@ -24,12 +24,16 @@ from jaxrec.losses._rows import (
     temperature_of,
 )
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Task
+from jaxrec.protocols._training import DEFAULT_BATCH
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.sampling._objects import Uniform
 from jaxrec.scorers import with_popularity
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
+
+_LARGEST_BATCH = 8192  # that the data choose
+_TOGETHER, _RUN = 2048, 512  # the rows that in-batch softmax compares, of small batches and of larger ones
 
 
 @options
@@ -153,7 +157,8 @@ class InBatchSoftmax(Loss):
         40,000, and .3 at the most, and 1 for inner products; see `experiments/defaults`.
       similarity: sim is the "cosine" or the "dot" product of the vectors.
       chunks: cut the batch into so many runs of rows; a row's negatives come from its own run. It divides the batch
-        size. A large batch in chunks costs as little as the small batch, and saves propagations.
+        size. A large batch in chunks costs as little as the small batch, and saves propagations. None keeps up to 2,048
+        rows together, and takes runs of 512 where more rows are a multiple of it.
       accidental_hits: other rows' items that the user may like: "keep" them as negatives, leave out the "same_item" as
         the row's own, or every item that the user has, "seen" (B x B searches a step, so it costs).
       logq_correction: subtract log q_c, the log share of the interactions of item c, from z_bc in training.
@@ -176,7 +181,7 @@ class InBatchSoftmax(Loss):
 
     temperature: float | None = None
     similarity: Similarity = static(default="cosine")
-    chunks: int = static(default=1)
+    chunks: int | None = static(default=None)
     accidental_hits: AccidentalHits = static(default="same_item")
     logq_correction: bool = static(default=False)
     logit_adjustment: float | Literal["auto"] | None = "auto"
@@ -187,7 +192,7 @@ class InBatchSoftmax(Loss):
                 raise JaxrecError(f'logit_adjustment must be a number, None or "auto", got {self.logit_adjustment!r}')
             object.__setattr__(self, "logit_adjustment", None if self.logq_correction else 1.0)
         check_temperature(self)
-        if self.chunks < 1:
+        if self.chunks is not None and self.chunks < 1:
             raise JaxrecError(f"chunks must be at least 1, got {self.chunks}")
         check_hits(self.accidental_hits)
         check_adjustment(self.logit_adjustment)
@@ -199,14 +204,15 @@ class InBatchSoftmax(Loss):
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.in_batch_softmax`."""
+        chunks = self._chunks(batch.item.shape[0])
         return functions.in_batch_softmax(
             rows.user,
             rows.positive,
             temperature=temperature_of(self, data),
             cosine=self.similarity == "cosine",
-            groups=self.chunks,
+            groups=chunks,
             log_probability=data.log_probability[batch.item] if self.logq_correction else None,
-            mask=no_hits(batch, data, self.accidental_hits, self.chunks),
+            mask=no_hits(batch, data, self.accidental_hits, chunks),
             weights=batch.weight,
             where=batch.where,
         )
@@ -222,12 +228,27 @@ class InBatchSoftmax(Loss):
                 f"InBatchSoftmax takes its negatives from the batch, got negatives={negatives}; leave them out, or use "
                 "SampledSoftmax"
             )
-        if batch_size % self.chunks:
+        if batch_size % self._chunks(batch_size):
             raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {self.chunks}")
 
+    def default_batch(self, rows: int) -> int:
+        """A 64th of the interactions as a power of two, from 1,024 to 8,192; 1,024 where `chunks` is given.
+
+        >>> [InBatchSoftmax().default_batch(rows) for rows in (100_000, 200_000, 800_000, 10**7)]
+        [1024, 2048, 8192, 8192]
+        """
+        if self.chunks is not None:
+            return DEFAULT_BATCH
+        return min(max(1 << max(rows // 64, 1).bit_length() - 1, DEFAULT_BATCH), _LARGEST_BATCH)
+
     def batch_for(self, batch_size: int, rows: int) -> int:
-        """As for any loss; in chunks it stays, since the negatives of a row come from its chunk."""
-        return batch_size if self.chunks > 1 else super().batch_for(batch_size, rows)
+        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
+        return batch_size if (self.chunks or 1) > 1 else super().batch_for(batch_size, rows)
+
+    def _chunks(self, size: int) -> int:
+        if self.chunks is not None:
+            return self.chunks
+        return 1 if size <= _TOGETHER or size % _RUN else size // _RUN
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""

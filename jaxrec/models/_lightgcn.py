@@ -45,7 +45,8 @@ class LightGCN(EmbeddingModel):
     layers it is matrix factorization.
 
     Attributes:
-      dim: d, the width of the embeddings; None takes it by the number of users and items, see `MF`.
+      dim: d, the width of the embeddings; None takes 256 for up to 8,192 users and items together, 128 for up
+        to 32,768 and 64 for more.
       layers: L, the number of products with the adjacency.
       layer_weights: (a_0, ..., a_L), or None for the mean, 1 / (L + 1) each.
       initializer: "normal" (mean 0, standard deviation `scale`), "xavier" (uniform, bound sqrt(6 / (rows + d))), or

@@ -29,7 +29,7 @@ class LightGCNPP(EmbeddingModel):
     counts by its degree alone: alpha scales the length of what a node gathers, beta weighs its neighbors.
 
     Attributes:
-      dim: d, the width of the embeddings; None takes it by the number of users and items, see `MF`.
+      dim: d, the width of the embeddings; None takes it as LightGCN does.
       layers: L, at least 1.
       alpha: the exponent of the node's own degree.
       beta: the exponent of its neighbors' degrees; below 0 popular neighbors count more.

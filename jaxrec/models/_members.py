@@ -48,8 +48,12 @@ class Training(Protocol):
         ...
 
     @property
-    def batch_size(self) -> int:
+    def batch_size(self) -> int | None:
         """Positives in a step."""
+        ...
+
+    def settled(self, rows: int) -> Any:
+        """The options for so many interactions, see `TrainingOptions.settled`."""
         ...
 
     @property
@@ -141,6 +145,7 @@ class Member:
         if options is None:
             solution = model.solve(data, init_key)
             return solution.variables, solution.scorer
+        options = options.settled(len(part))
         batch_for = getattr(options.loss, "batch_for", functools.partial(Loss.batch_for, options.loss))
         size = batch_for(options.batch_size, len(part))
         step = step_for(options.objective(model), options.optimizer, -(-len(part) // size))

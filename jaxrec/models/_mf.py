@@ -15,7 +15,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.models._base import EmbeddingModel
 from jaxrec.models._initial import from_singular_vectors
 from jaxrec.models._least_squares import NOISE, UNOBSERVED, least_squares
-from jaxrec.models._sizes import bound_sizes, set_width, width_of
+from jaxrec.models._sizes import WITHOUT_GRAPH, bound_sizes, set_width, width_of
 from jaxrec.protocols import FoldIn, Task
 from jaxrec.scorers import FactorScorer
 from jaxrec.sparse import SparseMatrix, part_nodes, spmm
@@ -34,8 +34,8 @@ class MF(EmbeddingModel):
     d. With them w is d + 2: the users' further columns are (mu + b_u, 1), the items' (1, b_i).
 
     Attributes:
-      dim: d, the width of the embeddings. None takes 256 for up to 8,192 users and items together, 128 for up to 32,768
-        and 64 for more, and 64 with biases; `experiments/defaults` has the figures. `jaxrec.fit` sets it.
+      dim: d, the width of the embeddings. None takes 256 for up to 8,192 users and items together, 128 for up to
+        131,072 and 64 for more, and 64 with biases; `experiments/defaults` has the figures. `jaxrec.fit` sets it.
       bias: whether users and items have biases b.
       mean: mu, the global mean of the ratings, which needs `bias`. None counts as 0, and `jaxrec.fit` with loss "mse"
         sets it to the mean of the ratings that it trains on.
@@ -79,7 +79,7 @@ class MF(EmbeddingModel):
             raise JaxrecError(f"mean={self.mean} is only used with bias=True")
         if self.bias and self.dim is None:
             object.__setattr__(self, "dim", 64)
-        set_width(self)
+        set_width(self, WITHOUT_GRAPH)
         super().__post_init__()
 
     def setup(self) -> None:

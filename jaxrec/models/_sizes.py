@@ -10,7 +10,12 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.sparse import SparseMatrix, SparseOperator
 
-_WIDTHS, _NARROWEST = ((8192, 256), (32768, 128)), 64
+Widths = tuple[tuple[int, int], ...]
+"""Up to how many users and items together a width is taken."""
+
+WITH_GRAPH: Widths = ((8192, 256), (32768, 128))
+WITHOUT_GRAPH: Widths = ((8192, 256), (131072, 128))
+_NARROWEST = 64
 
 
 def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int, int]:
@@ -41,18 +46,21 @@ def bound_sizes(model: Any, adjacency: SparseMatrix | None = None) -> tuple[int,
     return model.num_users, model.num_items
 
 
-def width_for(nodes: int) -> int:
+def width_for(nodes: int, widths: Widths = WITH_GRAPH) -> int:
     """The width of embeddings where none is given: 256 up to 8,192 users and items together, 128 up to 32,768, else 64.
 
-    Wide embeddings rank better, and a step costs in proportion; `experiments/defaults` has the figures.
+    Wide embeddings rank better, and a step costs in proportion, most of all by products with a graph; without one 128
+    goes up to 131,072. `experiments/defaults` has the figures.
 
     >>> [width_for(nodes) for nodes in (2_000, 20_000, 70_000)]
     [256, 128, 64]
+    >>> [width_for(nodes, WITHOUT_GRAPH) for nodes in (70_000, 200_000)]
+    [128, 64]
     """
-    return next((width for most, width in _WIDTHS if nodes <= most), _NARROWEST)
+    return next((width for most, width in widths if nodes <= most), _NARROWEST)
 
 
-def set_width(model: Any) -> None:
+def set_width(model: Any, widths: Widths = WITH_GRAPH) -> None:
     """Set a `dim` of None by `width_for`, once the sizes of a model are set.
 
     >>> from jaxrec.models._mf import MF
@@ -60,7 +68,7 @@ def set_width(model: Any) -> None:
     (256, None)
     """
     if model.dim is None and model.num_users is not None and model.num_items is not None:
-        object.__setattr__(model, "dim", width_for(model.num_users + model.num_items))
+        object.__setattr__(model, "dim", width_for(model.num_users + model.num_items, widths))
 
 
 def width_of(model: Any) -> int:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jaxrec.training import TrainData
 
 
+DEFAULT_BATCH = 1024
+"""The positives in a step where nothing is said of them."""
+
 Task = Literal["ranking", "rating"]
 """What a fit is for: lists of items, or predicted ratings."""
 
@@ -113,6 +116,10 @@ class Loss(Protocol):
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse what does not go with the loss, with a `JaxrecError`."""
+
+    def default_batch(self, rows: int) -> int:
+        """The size of a batch for so many interactions where none is given, and the optimizer's rate follows it."""
+        return DEFAULT_BATCH
 
     def batch_for(self, batch_size: int, rows: int) -> int:
         """The size of a batch where there are only so many interactions: no larger than they fill.
@@ -257,6 +264,15 @@ class Optimizer(Protocol):
 
     sparse: bool = False
     """Whether steps touch the rows of a batch only."""
+
+    @property
+    def scales(self) -> bool:
+        """Whether `for_batch` gives another rate; only then a loss may choose the size of a batch by the data."""
+        return False
+
+    def for_batch(self, batch_size: int) -> Any:
+        """The optimizer for batches of a size that was chosen by the data: by default itself."""
+        return self
 
     def transformation(self, steps: int) -> Any:
         """The Optax transformation, for epochs of so many steps."""

@@ -6,6 +6,7 @@ would give other bits than `optax.adam` does.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,14 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import Optimizer
+from jaxrec.protocols._training import DEFAULT_BATCH
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.training._row_rules import RowRule, row_adagrad, row_adam, row_sgd
 
 if TYPE_CHECKING:
     import optax
+
+_ADAM_RATE = 5e-3  # for batches of 1,024
 
 Rate = Any  # a number, or a schedule from the number of steps to one
 
@@ -28,7 +32,8 @@ class Adam(Optimizer):
     """Adam.
 
     Attributes:
-      learning_rate: in the first epoch.
+      learning_rate: in the first epoch. None takes .005, and .005 sqrt(B / 1,024) where the loss chose a batch of B
+        rows by the data, see `TrainingOptions.batch_size`.
       decay: multiply the learning rate by this after every epoch; None keeps it.
       b1: decay of the first moment.
       b2: decay of the second moment.
@@ -37,13 +42,14 @@ class Adam(Optimizer):
         vectors are rows of tables, such as MF.
 
     References:
-      Kingma and Ba, Adam, ICLR 2015.
+      Kingma and Ba, Adam, ICLR 2015; Malladi et al., On the SDEs and scaling rules for adaptive gradient algorithms,
+      NeurIPS 2022, for the root.
 
     >>> Adam(1e-3).learning_rate
     0.001
     """
 
-    learning_rate: float = 5e-3
+    learning_rate: float | None = None
     decay: float | None = None
     b1: float = static(default=0.9)
     b2: float = static(default=0.999)
@@ -52,6 +58,21 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def scales(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether no rate is given."""
+        return self.learning_rate is None
+
+    def for_batch(self, batch_size: int) -> Adam:
+        """With the rate for batches of so many rows, where none is given.
+
+        >>> Adam().for_batch(4096).learning_rate, Adam(1e-3).for_batch(4096).learning_rate
+        (0.01, 0.001)
+        """
+        if self.learning_rate is not None:
+            return self
+        return dataclasses.replace(self, learning_rate=_ADAM_RATE * math.sqrt(batch_size / DEFAULT_BATCH))
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The Optax transformation, for epochs of so many steps."""
@@ -197,14 +218,18 @@ def rate_at(optimizer: Any, step: jax.Array, steps: int) -> jax.Array:
     >>> rate_at(SGD(0.5, decay=0.5), jnp.int32(4), 2).item()
     0.125
     """
-    rate = jnp.asarray(optimizer.learning_rate, jnp.float32)
+    rate = jnp.asarray(_rate(optimizer), jnp.float32)
     if optimizer.decay is None:
         return rate
     return rate * jnp.power(jnp.float32(optimizer.decay), (step // steps).astype(jnp.float32))
 
 
 def _schedule(optimizer: Any, steps: int) -> Rate:
-    return optimizer.learning_rate if optimizer.decay is None else lambda step: rate_at(optimizer, step, steps)
+    return _rate(optimizer) if optimizer.decay is None else lambda step: rate_at(optimizer, step, steps)
+
+
+def _rate(optimizer: Any) -> Any:
+    return _ADAM_RATE if optimizer.learning_rate is None else optimizer.learning_rate
 
 
 def _check(optimizer: Any) -> None:
