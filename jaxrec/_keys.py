@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrec._checks import shown
 from jaxrec.errors import JaxrecError
@@ -40,5 +41,6 @@ def one_key(value: Any, name: str = "key") -> jax.Array:
         width = jax.random.key_data(jax.random.key(0)).shape
         if value.dtype == jnp.uint32 and value.shape == width:
             return jax.random.wrap_key_data(value)
-    seed = value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    known = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
+    seed = int(value) if known else 0
     raise JaxrecError(f"{name} must be one key of jax.random, got {shown(value)}; pass jax.random.key({seed})")

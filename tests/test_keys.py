@@ -135,7 +135,7 @@ def test_a_seed_is_refused_with_the_key_to_pass(name):
         (True, r"got True; pass jax.random.key\(0\)"),
         (-1, r"got -1; pass jax.random.key\(0\)"),
         ("0", r"got '0'; pass jax.random.key\(0\)"),
-        (np.int64(3), r"got np.int64\(3\)"),
+        (np.int64(3), r"got np.int64\(3\); pass jax.random.key\(3\)"),
         (np.random.default_rng(0), "got Generator"),
         (jnp.zeros(3), "got Array"),
         (jnp.zeros(2, jnp.int32), "got Array"),

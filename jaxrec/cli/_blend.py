@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from tyro import conf
@@ -19,7 +19,7 @@ from jaxrec.cli._parsing import Switch, class_of, optional, parse
 from jaxrec.cli._run_folder import RunOptions, claimed, metrics_document, replacing
 from jaxrec.cli._source import random_key
 from jaxrec.errors import JaxrecError
-from jaxrec.evaluation import DEFAULT_K
+from jaxrec.evaluation import DEFAULT_K, higher_is_better
 from jaxrec.fitting._blend import blend
 from jaxrec.fitting._described import plain_description, rebuild
 from jaxrec.fitting._fitted import FittedModel
@@ -140,7 +140,24 @@ def _text(command: BlendCommand, data: str, model: FittedModel, reports: Sequenc
     if model.info["valid"]:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in model.info["valid"].items() if "known" not in name)
         lines.append(f"validation{' (cross-fitted)' if not command.weights else ''}: {shown}")
+        lines += better_members(model, command.runs)
     return "\n".join([*lines, *(f"test:\n{report}" for report in reports)])
+
+
+def better_members(model: FittedModel, names: Sequence[str]) -> list[str]:
+    """A line for each member that is better than the blend by every figure of the validation part that both have."""
+    valid, of_members = model.info["valid"], model.info["blend"]["valid"]
+    shared = [name for name in valid if of_members and all(name in each for each in of_members)]
+
+    def better(own: Mapping[str, float], name: str) -> bool:
+        return (own[name] - valid[name]) * (1 if higher_is_better(name) else -1) > 0
+
+    return [
+        f"note: {name} alone is better than the blend on the validation part, by every figure above; keep it, or leave a "
+        "member out"
+        for name, own in zip(names, of_members, strict=True)
+        if shared and all(better(own, each) for each in shared)
+    ]
 
 
 def members_table(model: FittedModel, names: Sequence[str] | None = None) -> str:

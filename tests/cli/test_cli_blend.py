@@ -1,12 +1,14 @@
 """`blend`: run folders as members, weights learnt or given, and what is refused."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 
 import jaxrec
 from jaxrec.cli import main
+from jaxrec.cli._blend import better_members
 
 WORDS = ("--valid", "0.2", "--no-distances", "--quiet", "-k", "3", "--no-test")
 
@@ -86,3 +88,12 @@ def test_auto_fits_within_a_stated_time_and_says_what_it_tried(cli, ratings, tmp
     assert "auto chooses models and settings itself" in cli("tune", ratings, "--model", "auto").error
     assert cli(*words, "--seconds", "0").error.startswith("seconds must be a finite number above 0")
     assert "there is none; pass a split with --valid 0.1" in cli(*words, "--valid", "0", "--quiet").error
+
+
+def test_a_member_that_is_better_alone_is_named():
+    valid = {"ndcg@10": 0.2, "rmse": 0.9, "coverage@10": 0.5}
+    own = [{"ndcg@10": 0.3, "rmse": 0.8}, {"ndcg@10": 0.3, "rmse": 1.0}, {"ndcg@10": 0.2, "rmse": 0.8}]
+    model = types.SimpleNamespace(info={"valid": valid, "blend": {"valid": own}})
+    (line,) = better_members(model, ["runs/a", "runs/b", "runs/c"])
+    assert line.startswith("note: runs/a alone is better than the blend")
+    assert not better_members(types.SimpleNamespace(info={"valid": {}, "blend": {"valid": []}}), [])
