@@ -149,7 +149,8 @@ def rows(dataset: str) -> dict[str, Row]:
     plain = with_prior(options, 0.0)
     blend = ThreeNumbers(model, plain, GraphFilter(terms=(OneHop(scored=SCORED[dataset]),)), ORDERED[dataset])
     made = {
-        "filter": Row(ranker(dataset, head=LearntFilter(), candidates=None)),
+        "filter": Row(ranker(dataset, head=LearntFilter())),
+        "filter-all": Row(ranker(dataset, head=LearntFilter(), candidates=None)),
         "network": Row(ranker(dataset)),
         "network-all": Row(ranker(dataset, candidates=None)),
         "embedding": clustered(model, options),

@@ -1,4 +1,4 @@
-"""The rows: one LightGCN with each loss, for the same number of epochs, and the settings that were tried for each."""
+"""The rows: one LightGCN with each loss, for the same number of epochs, and grids of settings for each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def row(loss: Loss, negatives: Negatives | None = None, **how: Any) -> Row:
     return Row(how.pop("model", MODEL), options, **how)
 
 
-# Chosen on a held-out tenth of train, see README.md.
+# From the papers and from other experiments; the grids below have not been measured, see README.md.
 CHOSEN: Mapping[str, tuple[Loss, Negatives | None]] = {
     "BPR": (BPR(), None),
     "BPR, hardest of 16": (BPR(), Hardest(of=16)),

@@ -196,6 +196,12 @@ def range_of(flag: str, text: str, default: Any, kind: type | None = None) -> Ra
     low, high, *rest = text.split(":")
     ends = [_value(flag, end, default, kind) for end in (low, high)]
     log, more = "log" in rest, [each for each in rest if each != "log"]
+    if all(isinstance(end, (int, float)) for end in ends):
+        if ends[0] > ends[1]:
+            turned = ":".join([high, low, *rest])
+            raise JaxrecError(f"--search {flag}={text}: {low} is above {high}; write {flag}={turned}")
+        if log and not ends[0] > 0:
+            raise JaxrecError(f"--search {flag}={text}: a range with log starts above 0, got {low}; leave log out")
     if all(isinstance(end, int) for end in ends) and len(more) <= 1:
         step = _value(flag, more[0], 1, int) if more else 1
         return IntRange(ends[0], ends[1], log=log, step=step)
@@ -275,7 +281,7 @@ def _value(flag: str, text: str, default: Any, kind: type | None) -> Any:
 
 def _list(places: dict[str, list[str]]) -> str:
     hidden = ("parent", "name", "num_users", "num_items")
-    return ", ".join(name for name in places if "." not in name and name not in hidden)
+    return ", ".join(name.replace("_", "-") for name in places if "." not in name and name not in hidden)
 
 
 def _tell(trial: Trial, quiet: bool) -> None:
