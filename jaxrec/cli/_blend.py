@@ -153,8 +153,8 @@ def better_members(model: FittedModel, names: Sequence[str]) -> list[str]:
         return (own[name] - valid[name]) * (1 if higher_is_better(name) else -1) > 0
 
     return [
-        f"note: {name} alone is better than the blend on the validation part, by every figure above; keep it, or leave a "
-        "member out"
+        f"note: {name} alone is better than the blend on the validation part, by every figure above; keep it, or leave "
+        "a member out"
         for name, own in zip(names, of_members, strict=True)
         if shared and all(better(own, each) for each in shared)
     ]

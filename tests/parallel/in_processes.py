@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxrec
 from jaxrec.data._seen import seen_items
-from jaxrec.data.reading import Parquet
+from jaxrec.data.reading import Delimited, Parquet
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass
@@ -134,20 +134,25 @@ def lists(folder, number):
 
 
 def read(folder, number):
-    """A Parquet file, of which each process reads its share; and how many rows that was."""
+    """A Parquet file and a text, of which each process reads its share; and how many rows that was."""
     own = []
 
-    class Counted(Parquet):
-        def __call__(self, path):
-            data = super().__call__(path)
-            own.append(len(data))
-            return data
+    def counted(reader):
+        class Counted(reader):
+            def __call__(self, path):
+                data = super().__call__(path)
+                own.append(len(data))
+                return data
+
+        return Counted()
 
     group = Processes()
-    data = jaxrec.read(folder.parent / "log.parquet", format=Counted(), group=group)
+    data = jaxrec.read(folder.parent / "log.parquet", format=counted(Parquet), group=group)
+    text = jaxrec.read(folder.parent / "log.csv", format=counted(Delimited), group=group)
     columns = {name: getattr(data, name) for name in ("user", "item", "rating", "timestamp")}
-    rows = [int(each["own"].sum()) for each in group.gather({"own": np.array(own)})]
+    rows, of_text = zip(*(each["own"].tolist() for each in group.gather({"own": np.array(own)})), strict=True)
     told = {"rows": rows, "notes": data.notes[1:], "fingerprint": data.fingerprint()}
+    told |= {"text": {"rows": of_text, "notes": text.notes[1:], "fingerprint": text.fingerprint()}}
     return told, {**columns, "users": data.users.ids, "items": data.items.ids, "titles": data.titles}
 
 

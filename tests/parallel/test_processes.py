@@ -159,11 +159,17 @@ def test_processes_read_a_share_each_and_have_the_whole(folder, processes):
     columns |= {"timestamp": 1_600_000_000 + rng.permutation(count), "title": [f"Film {one}" for one in what]}
     if not path.exists():
         parquet.write_table(pyarrow.table(columns), path, row_group_size=300)
-    whole = jaxrec.read(path)
+        lines = [";".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+        path.with_suffix(".csv").write_text("\n".join(["user;item;rating;timestamp;title", *3 * lines]) + "\n")
+    whole, text = jaxrec.read(path), jaxrec.read(path.with_suffix(".csv"))
     _, arrays = computed(folder, "read", processes)
     out = json.loads((folder / f"{processes}x1" / f"read-{processes}.json").read_text())
     assert out["rows"] == [5000 // processes] * processes
     assert (out["fingerprint"], out["notes"]) == (whole.fingerprint(), list(whole.notes[1:]))
+    of_text = out["text"]
+    assert (of_text["fingerprint"], of_text["notes"]) == (text.fingerprint(), list(text.notes[1:]))
+    assert sum(of_text["rows"]) == 15_000
+    assert max(of_text["rows"]) < 1.02 * min(of_text["rows"])
     for name in ("user", "item", "rating", "timestamp", "titles"):
         np.testing.assert_array_equal(arrays[name], getattr(whole, name))
     np.testing.assert_array_equal(arrays["users"], whole.users.ids)

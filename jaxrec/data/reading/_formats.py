@@ -25,6 +25,7 @@ from jaxrec.data.reading._layouts import (
     split_line,
     table_or_lists,
 )
+from jaxrec.data.reading._shares import Share, check_share
 from jaxrec.data.reading._text_formats import read_lightgcn, read_table
 from jaxrec.data.reading._text_parsing import check_encoding, text_pieces
 from jaxrec.data.reading._unpacking import open_bytes
@@ -89,13 +90,19 @@ class _Table(Reader):
       decimal: see `jaxrec.read`.
       time_format: see `jaxrec.read`.
       missing: see `jaxrec.read`.
+      share: (p, n) reads the part p, from 0, of n parts of the lines, for several processes; of text without quotes
+        that is not packed.
     """
+
+    layout_notes: ClassVar[int] = 2
+    """How many notes are of the layout, and count nothing."""
 
     columns: Columns | None = None
     encoding: str | None = None
     decimal: str = "."
     time_format: str | None = None
     missing: str = "raise"
+    share: Share | None = dataclasses.field(default=None, kw_only=True, repr=False)
     layout: ClassVar[Layout]
 
     def __post_init__(self) -> None:
@@ -107,6 +114,7 @@ class _Table(Reader):
         check_format(self.time_format)
         if self.missing not in MISSING:
             raise DataError(f"missing is {self.missing!r}; pass 'raise', 'drop' or 'keep'")
+        check_share(self.share)
 
     def layout_of(self, path: Path) -> Layout:
         """Give the layout, with the encoding that the first bytes of the file show."""
@@ -123,7 +131,7 @@ class _Table(Reader):
 
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
-        return read_table(path, self.layout_of(path), wanted_columns(self.columns))
+        return read_table(path, self.layout_of(path), wanted_columns(self.columns), self.share)
 
 
 class MovieLensData(_Table):

@@ -17,6 +17,7 @@ from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted
 from jaxrec.data.reading._dates import check_format
 from jaxrec.data.reading._frames import absent_values, column_values, from_frame
 from jaxrec.data.reading._growing import map_columns
+from jaxrec.data.reading._shares import Share, check_share
 from jaxrec.data.reading._values import MISSING, Times
 from jaxrec.errors import DataError
 from jaxrec.protocols import Reader
@@ -47,17 +48,14 @@ class Parquet(Reader):
     time_format: str | None = None
     missing: str | None = None
     mapped: str | os.PathLike[str] | None = None
-    share: tuple[int, int] | None = None
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         wanted_columns(self.columns)
         check_format(self.time_format)
         if self.missing not in (None, *MISSING):
             raise DataError(f"missing is {self.missing!r}; pass 'raise', 'drop' or 'keep'")
-        share: Any = self.share
-        pair = isinstance(share, tuple) and [type(one) for one in share] == [int, int]
-        if share is not None and not (pair and 0 <= share[0] < share[1]):
-            raise DataError(f"share is {share!r}; pass (p, n) with p from 0 to n - 1, such as (0, 4)")
+        check_share(self.share)
 
     def reads(self, name: str, start: bytes) -> bool:
         """The four bytes that Parquet files start with."""

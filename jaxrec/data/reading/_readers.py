@@ -97,7 +97,8 @@ def read(
         read into them with pyarrow, some rows at a time; what other readers give is written at the end, and so is what
         a group reads, in a folder for each process.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
-        reads its part of the rows of Parquet, and has the whole from the others; other formats are read by each. A
+        reads its part of the rows of Parquet or of a text with a line a row, and has the whole from the others; needs
+        pyarrow. LightGCN's lists, packed files, text with quotes or of less than 64 KiB a process are read by each. A
         file with something wrong, or with a note that counts rows, is read by each as well, so all is told as ever.
 
     Returns:

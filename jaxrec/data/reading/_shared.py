@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,15 +27,16 @@ _COLUMNS = ("user", "item", "rating", "timestamp")
 def read_shared(reader: Reader, path: Path, group: ProcessGroup) -> Interactions:
     """Read a file together: what the reader gives of the whole file, where each process has read its share.
 
-    A reader without a `share` reads the whole in every process. So does one with it where a share has something to
-    tell: a mistake, which may be of several rows, or a note that counts. So all that is told is told of the file.
+    A reader without a `share` reads the whole in every process, and so does any without pyarrow, which joins the
+    shares. So does one with it where a share has something to tell: a mistake, which may be of several rows, or a note
+    that counts. So all that is told is told of the file.
 
     Args:
       reader: a frozen dataclass.
       path: a file that every process can read.
       group: of the processes, all of which make this call.
     """
-    if "share" not in options_of(type(reader)):
+    if "share" not in options_of(type(reader)) or importlib.util.find_spec("pyarrow") is None:
         return reader(path)
     part = _share(reader, path, group)
     parts = group.gather({"told": np.zeros(0, np.uint8)} if part is None else _arrays(part))
@@ -51,8 +53,9 @@ def _share(reader: Any, path: Path, group: ProcessGroup) -> Interactions | None:
         part = dataclasses.replace(reader, share=(group.process, group.count))(path)
     except DataError:
         return None
-    # What is said of all rows is said in every share; a number in it would be of a share.
-    return part if not any(any(map(str.isdigit, note)) for note in part.notes[1:]) else None
+    # What is said of all rows is said in every share; a number in it would be of a share. The first are of the layout.
+    of_layout = getattr(reader, "layout_notes", 1)
+    return part if not any(any(map(str.isdigit, note)) for note in part.notes[of_layout:]) else None
 
 
 def _arrays(part: Interactions) -> dict[str, np.ndarray]:

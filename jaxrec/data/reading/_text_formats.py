@@ -16,6 +16,7 @@ from jaxrec.data._texts import is_text, short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
 from jaxrec.data.reading._layouts import Layout, header_names
 from jaxrec.data.reading._layouts import split_line as split_line  # where 0.1 had it
+from jaxrec.data.reading._shares import Share, span_of
 from jaxrec.data.reading._text_parsing import SEPARATOR, Piece, parse_integers, split, text_pieces, unquoted
 from jaxrec.data.reading._values import Labels, Ratings, Times, absent, shown
 from jaxrec.errors import DataError
@@ -25,19 +26,23 @@ _EPOCH = 1e8  # seconds: March 1973; ratings are smaller
 _LONGEST_TITLE = 100_000
 
 
-def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | None]) -> Interactions:
-    """Read a file with one interaction a line.
+def read_table(
+    path: Path, layout: Layout, columns: Mapping[str, str | int | None], share: Share | None = None
+) -> Interactions:
+    """Read a file with one interaction a line, or a share of its lines.
 
     Args:
       path: the file.
       layout: how it is laid out.
       columns: role to column, as `find_columns` takes it; positions only where there is no header.
+      share: the part of the lines to read; None for all.
 
     Returns:
       The interactions in the order of the lines; the notes say the layout and the columns.
 
     Raises:
-      DataError: see `jaxrec.read`.
+      DataError: see `jaxrec.read`; a share of a file that cannot be read in parts, of which one may be told of another
+        line than it is.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +51,11 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     ...     read_table(path, Layout(";"), {"item": "film"}).notes
     ("separated by ';', with a header, utf-8", "columns: user = 'user', item = 'film'")
     """
-    pieces = text_pieces(path, layout.encoding)
+    span = None if share is None else span_of(path, share, layout.encoding)
+    begins = span is None or span[0] == 0
+    pieces = text_pieces(path, layout.encoding, span=span if begins else None)
     names, found, pieces, assumed = _start(pieces, layout, columns, path)
+    pieces = pieces if begins else text_pieces(path, layout.encoding, span=span)
     user, item = (Labels(role, integers=True) for role in ("user", "item"))
     rating, timestamp = Ratings(layout.decimal), Times(layout.decimal, layout.time_format)
     title = Labels("title", integers=False, longest=_LONGEST_TITLE)
@@ -58,6 +66,8 @@ def read_table(path: Path, layout: Layout, columns: Mapping[str, str | int | Non
     rows, width, dropped = 0, len(names), 0
     padded: dict[str, int] = {"user": 0, "item": 0}
     for piece, mark in split_pieces:
+        if span is not None and mark == SEPARATOR:
+            raise DataError(f"{path}: quotes may enclose lines, so the file cannot be read in parts")
         if len(mark) > 1:
             piece, mark = piece._replace(data=piece.data.replace(mark, SEPARATOR)), SEPARATOR
         buffer, starts, ends, lines = split(piece.data, mark)

@@ -57,8 +57,17 @@ def check_encoding(encoding: str) -> str:
     return encoding
 
 
-def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iterator[Piece]:
+def text_pieces(
+    path: Path, encoding: str = "utf-8", size: int = _PIECE, span: tuple[int, int] | None = None
+) -> Iterator[Piece]:
     """Iterate over the text of a file in pieces of whole lines, about `size` bytes each.
+
+    Args:
+      path: the file.
+      encoding: of the text.
+      size: of a piece.
+      span: the first byte and the byte after the last one of whole lines, of a file that is not packed; None for all.
+        Lines are counted from the first one of them.
 
     Raises:
       DataError: a byte that is not of the encoding, a NUL byte, damaged gzip data, or a line beyond all measure.
@@ -71,11 +80,13 @@ def text_pieces(path: Path, encoding: str = "utf-8", size: int = _PIECE) -> Iter
     [(b'a\\n', 1), (b'b\\n', 2), (b'c\\n', 3)]
     """
     decoder = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
-    line, rest, raw, first = 1, b"", b"-", True
+    line, rest, raw, first = 1, b"", b"-", span is None or span[0] == 0
     with reading(path), open_bytes(path) as file:
+        if span is not None:
+            file.seek(span[0])
         while raw:
             try:
-                raw = file.read(size)
+                raw = file.read(size if span is None else min(size, span[1] - file.tell()))
                 new = raw if decoder is None else decoder.decode(raw, not raw).encode()
             except UnicodeError as error:
                 raise Piece(rest, line, str(path)).error(

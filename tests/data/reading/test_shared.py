@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec.data.reading import Parquet
+from jaxrec.data.reading import Delimited, Parquet
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.protocols import ProcessGroup
 
@@ -194,3 +194,130 @@ def test_a_group_that_is_none_is_refused(tmp_path):
     path.write_text("user,item\nann,7\n")
     with pytest.raises(DataError, match=r"group is 'all'; pass jaxrec\.parallel\.Processes"):
         jaxrec.read(path, group="all")
+
+
+TEXTS = {
+    "ids are numbers": (
+        lambda at, who, what: f"{who},{what},{at % 5 + 1},{1_600_000_000 + at}",
+        "user,item,rating,timestamp",
+    ),
+    "ids are texts": (lambda at, who, what: f"ü{who},i{what}x", "user,item"),
+    "no header": (lambda at, who, what: f"{who}\t{what}\t{at % 9 / 2 + 0.5}\t{1_600_000_000 + at}", None),
+    "two colons": (lambda at, who, what: f"{who}::{what}::{at % 5 + 1}::{978_300_760 + at}", None),
+    "titles": (lambda at, who, what: f"u{who};{what};Film {what}", "user;item;title"),
+    "dates": (lambda at, who, what: f"u{who},{what},2024-05-{at % 28 + 1:02}T10:00:00", "user,item,timestamp"),
+    "names with numbers": (lambda at, who, what: f"u{who},{what}", "user_1,item_2"),
+    "ends of lines of two bytes": (lambda at, who, what: f"u{who},{what}\r", "user,item\r"),
+    "empty lines": (lambda at, who, what: f"{who},{what}" + "\n" * (at % 3), "\n\nuser,item"),
+}
+
+
+def lines_of(kind, rows, rng):
+    line, head = TEXTS[kind]
+    body = [line(at, who, what) for at, (who, what) in enumerate(rng.integers(1000, 1300, (rows, 2)).tolist())]
+    return [*([head] if head else []), *body]
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_text_is_read_in_shares(tmp_path, rng, kind, monkeypatch):
+    path = tmp_path / ("ratings.dat" if kind == "two colons" else "log.csv")
+    path.write_text("\n".join(lines_of(kind, 24_000, rng)) + "\n", newline="")
+    how = {"columns": {"user": "user_1", "item": "item_2"}} if kind == "names with numbers" else {}
+    whole = jaxrec.read(path, **how)
+    seen = watched(monkeypatch)
+    for count in (1, 3):
+        for data in together(path, count, **how):
+            assert_same(data, whole)
+    assert sorted(seen) == [(0, 1), *((one, 3) for one in range(3))]  # nobody read the whole
+
+
+def watched(monkeypatch):
+    """The shares that text is read in, None for the whole."""
+    from jaxrec.data.reading import _formats
+
+    seen, plain = [], _formats.read_table
+
+    def told(path, layout, columns, share=None):
+        seen.append(share)
+        return plain(path, layout, columns, share)
+
+    monkeypatch.setattr(_formats, "read_table", told)
+    return seen
+
+
+CHANGES = {
+    "a text among numbers": lambda lines: [*lines[:-5], "ann,7", *lines[-5:]],
+    "a leading zero": lambda lines: [*lines[:9], "007,1300", *lines[9:]],
+    "the header again": lambda lines: [*lines[:20_000], lines[0], *lines[20_000:]],
+    "a column more": lambda lines: [*lines[:20_000], "1,2,3", *lines[20_000:]],
+    "an id that is missing": lambda lines: [*lines[:12_000], ",1200", *lines[12_000:]],
+    "quotes": lambda lines: [*lines[:12_000], '"1001","1200"', *lines[12_000:]],
+    "quotes over lines": lambda lines: [*lines[:12_000], '"a\nb",1200', *lines[12_000:]],
+    "another encoding": lambda lines: [*lines[:12_000], "\udcff,1200", *lines[12_000:]],
+    "a word for a missing value": lambda lines: [*lines[:23_000], "NULL,1200", *lines[23_000:]],
+    "blanks": lambda lines: [*lines[:23_000], "ann ,1200", "bo,1200", *lines[23_000:]],
+}
+
+
+def assert_told_alike(path, count, **how):
+    """Processes together give what one gives, or refuse as it does."""
+    try:
+        whole = jaxrec.read(path, **how)
+    except DataError as error:
+        whole = error
+    for data in together(path, count, **how):
+        if isinstance(whole, DataError):
+            assert str(data) == str(whole)
+        else:
+            assert_same(data, whole)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_text_tells_is_told_as_by_one_process(tmp_path, rng, change):
+    path = tmp_path / "log.csv"
+    lines = CHANGES[change](["user,item", *lines_of("empty lines", 24_000, rng)[1:]])
+    path.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+    for missing in ("raise", "drop", "keep"):
+        assert_told_alike(path, 3, missing=missing)
+
+
+def test_ratings_and_times_that_differ_between_shares(tmp_path, rng):
+    for at, last in enumerate(("7,8,0,1600000000", "7,8,1,1600000000.25", "7,8,1,1600000000000", "7,8,x,1")):
+        path = tmp_path / f"log{at}.csv"
+        path.write_text("\n".join([*lines_of("ids are numbers", 12_000, rng), last]) + "\n")
+        assert_told_alike(path, 2)
+
+
+def test_rows_that_are_only_counted_are_refused_in_shares_too(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("".join(f"{at},{at % 97},{at % 5 + 1},{at % 7}\n" for at in range(24_000)))
+    with pytest.raises(DataError, match="the first column only counts the rows") as refused:
+        jaxrec.read(path, header=False, delimiter=",")
+    assert [str(error) for error in together(path, 3, header=False, delimiter=",")] == [str(refused.value)] * 3
+
+
+def test_packed_text_and_little_text_are_read_by_each(tmp_path, rng, monkeypatch):
+    import gzip
+
+    text = "\n".join(lines_of("ids are numbers", 24_000, rng)) + "\n"
+    packed, few = tmp_path / "log.csv.gz", tmp_path / "few.csv"
+    packed.write_bytes(gzip.compress(text.encode()))
+    few.write_text(text[:1000].rpartition("\n")[0] + "\n")
+    for path in (packed, few):
+        whole = jaxrec.read(path)
+        seen = watched(monkeypatch)
+        for data in together(path, 2):
+            assert_same(data, whole)
+        assert seen.count(None) == 2
+
+
+def test_shares_of_text_are_the_whole_together(tmp_path, rng):
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines_of("ids are numbers", 24_000, rng)) + "\n")
+    whole, parts = jaxrec.read(path), [Delimited(share=(part, 5))(path) for part in range(5)]
+    ids = np.concatenate([part.users.ids[part.user] for part in parts])
+    assert ids.tolist() == whole.users.ids[whole.user].tolist()
+    sizes = [len(part) for part in parts]
+    assert max(sizes) < 1.02 * min(sizes)
+    with pytest.raises(DataError, match=r"share is \(2, 2\); pass \(p, n\)"):
+        Delimited(share=(2, 2))
