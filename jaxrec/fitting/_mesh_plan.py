@@ -378,6 +378,7 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
 
 
 def _batch_shapes(sizes: DataSizes, options: TrainingOptions, sharding: NamedSharding) -> Batch:
+    assert options.batch_size is not None  # settled
     rows = options.loss.batch_for(options.batch_size, sizes.pairs)
     sampler = options.sampler
     drawn = 0 if sampler is None else getattr(sampler, "drawn", sampler.num)

@@ -201,6 +201,7 @@ def _trained(
         tables = _tables(plan, part)
     model = plan.model.prepared(part, plan.task)
     batch_for = getattr(shared.loss, "batch_for", functools.partial(Loss.batch_for, shared.loss))
+    assert shared.batch_size is not None  # settled
     batch_size = batch_for(shared.batch_size, len(part))
     steps_of_epoch = -(-len(part) // batch_size)
     spread, trained, on = None, model, tables
