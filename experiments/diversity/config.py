@@ -20,7 +20,7 @@ L2_GRID = (1e-3, 1e-2, 3e-2)
 
 
 # BPR, since the softmax over a batch, without logit adjustment, falls to the level of popularity on MovieLens.
-SMALL = jaxrec.TrainingOptions(loss=BPR(), epochs=150)
+SMALL = jaxrec.TrainingOptions(loss=BPR(), optimizer=Adam(5e-3), epochs=150)
 # The L2 of each model is chosen on the validation part, by `python -m experiments.diversity --data ml-100k --tune`.
 SMALL_L2 = {"mf": 1e-2, "lightgcn-1": 1e-2, "lightgcn-2": 1e-3, "lightgcn-3": 1e-3, "lightgcn-4": 1e-3}
 

@@ -159,8 +159,8 @@ def plain_description(thing: Any) -> dict[str, Any]:
     """The options of an object by their path, for people and trackers: {"loss": "bpr", "optimizer.learning_rate": ...}.
 
     >>> import jaxrec
-    >>> plain_description(jaxrec.TrainingOptions())["optimizer.learning_rate"]
-    0.005
+    >>> plain_description(jaxrec.TrainingOptions(optimizer=jaxrec.training.Adam(0.01)))["optimizer.learning_rate"]
+    0.01
     """
     out: dict[str, Any] = {}
 
