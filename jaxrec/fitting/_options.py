@@ -101,8 +101,12 @@ class TrainingOptions:
             raise JaxrecError(f'refit must be True, False or "all", got {self.refit!r}')
         self.loss.check(batch_size=self.batch_size or DEFAULT_BATCH, negatives=self.sampler)
 
-    def settled(self, rows: int) -> TrainingOptions:
+    def settled(self, rows: int, together: int | None = None) -> TrainingOptions:
         """The options for so many interactions, with the size of a batch and the rate of the optimizer as numbers.
+
+        Args:
+          rows: the interactions that are trained on.
+          together: the size of a batch that was chosen for all members of a fit; None chooses it.
 
         >>> made = TrainingOptions().settled(1_000_000)
         >>> made.batch_size, round(made.optimizer.learning_rate, 4)
@@ -110,7 +114,9 @@ class TrainingOptions:
         """
         optimizer, size = self.optimizer, DEFAULT_BATCH
         for_batch = getattr(optimizer, "for_batch", functools.partial(Optimizer.for_batch, optimizer))
-        if self.batch_size is None and getattr(optimizer, "scales", False) and self.reduction == "mean":
+        if self.batch_size is None and together is not None:
+            size = together
+        elif self.batch_size is None and getattr(optimizer, "scales", False) and self.reduction == "mean":
             default = getattr(self.loss, "default_batch", functools.partial(Loss.default_batch, self.loss))
             size = default(rows)
         return dataclasses.replace(self, batch_size=self.batch_size or size, optimizer=for_batch(size))

@@ -141,10 +141,7 @@ def settled(options: Sequence[TrainingOptions], rows: int) -> list[TrainingOptio
     [4096, 4096]
     """
     first = options[0].settled(rows)
-    return [
-        first if own is options[0] else dataclasses.replace(own.settled(rows), batch_size=first.batch_size)
-        for own in options
-    ]
+    return [first, *(own.settled(rows, first.batch_size) for own in options[1:])]
 
 
 def _listed(callbacks: Any) -> Sequence[Any]:

@@ -76,6 +76,11 @@ def test_members_share_the_batch_of_the_first():
         (2048, 0.005 * math.sqrt(2)),
         (2048, 0.001),
     ]
+    turned = jaxrec.fit_many(jaxrec.MF(dim=2), data, optimizer=[Adam(0.001), Adam()], **how)
+    assert [(each.options.batch_size, each.options.optimizer.learning_rate) for each in turned] == [
+        (1024, 0.001),
+        (1024, 0.005),
+    ]
 
 
 def test_a_third_partys_optimizer_and_loss_need_not_know():
