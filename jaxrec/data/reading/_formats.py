@@ -203,16 +203,23 @@ class LightGCNText(Reader):
 
     Attributes:
       encoding: see `jaxrec.read`.
+      share: (p, n) reads the part p, from 0, of n parts of the lines, for several processes.
 
     >>> LightGCNText().reads("train.txt", b"0 5 7\\n1 5\\n")
     True
     """
 
+    layout_notes: ClassVar[int] = 0
+    in_one_share: ClassVar[tuple[str, ...]] = ("user",)
+    """The sides of which each id is in one share alone, where the shares may be joined."""
+
     encoding: str | None = None
+    share: Share | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.encoding is not None:
             check_encoding(self.encoding)
+        check_share(self.share)
 
     def reads(self, name: str, start: bytes) -> bool:
         """Whole numbers between blanks, each first number on one line only, and lines that are no table."""
@@ -220,7 +227,7 @@ class LightGCNText(Reader):
 
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
-        return read_lightgcn(path, _encoding(path, self.encoding) or "utf-8")
+        return read_lightgcn(path, _encoding(path, self.encoding) or "utf-8", self.share)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,9 +97,10 @@ def read(
         read into them with pyarrow, some rows at a time; what other readers give is written at the end, and so is what
         a group reads, in a folder for each process.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
-        reads its part of the rows of Parquet or of a text with a line a row, and has the whole from the others; needs
-        pyarrow. LightGCN's lists, packed files, text with quotes or of less than 64 KiB a process are read by each. A
-        file with something wrong, or with a note that counts rows, is read by each as well, so all is told as ever.
+        reads its part of the rows of Parquet or of the lines of a text, and has the whole from the others; needs
+        pyarrow. Packed files, text with quotes or of less than 64 KiB a process are read by each, and so are lists of
+        which one user's are in two parts. A file with something wrong, or with a note that counts rows, is read by
+        each as well, so all is told as ever.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".
@@ -128,8 +129,7 @@ def read(
     options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
     if mapped is not None:
         check_mapped(mapped)
-    if group is not None and not callable(getattr(group, "gather", None)):
-        raise DataError(f"group is {group!r:.60}; pass jaxrec.parallel.Processes(), or None for one process")
+    _check_group(group)
     # Rows that are left out leave columns in memory, so what is mapped is what is kept.
     in_parts = mapped if keep is None and group is None else None
     data, is_mapped = _read_file(path, format, options, in_parts, group)
@@ -155,6 +155,7 @@ def read_split(
     time_format: str | None = None,
     missing: Literal["raise", "drop", "keep"] | None = None,
     overlap: Literal["raise", "drop", "keep"] = "raise",
+    group: ProcessGroup | None = None,
 ) -> Interactions:
     """Read a published split, one file a part, into interactions that share one catalog.
 
@@ -176,6 +177,7 @@ def read_split(
       overlap: what to do when a pair of user and item is in two parts. "raise" refuses; "drop" keeps it in the earlier
         part only (train before valid before test); "keep" leaves both, for uses other than `jaxrec.split`, which
         refuses them. The last two count the pairs in a note.
+      group: see `read`; each file is read in shares.
 
     Returns:
       Interactions whose `part` says `TRAIN`, `VALID` or `TEST`: first those of train, then valid, then test. The id
@@ -196,6 +198,7 @@ def read_split(
     if overlap not in ("raise", "drop", "keep"):
         raise DataError(f"overlap is {overlap!r}; use 'raise', 'drop' or 'keep'")
     given = {"train": train_path, "valid": valid_path, "test": test_path}
+    _check_group(group)
     paths = {name: _existing(path, f"{name}_path") for name, path in given.items() if path is not None}
     beside = _item_file(items, paths["train"], item_columns)
     if encoding is not None:
@@ -203,9 +206,14 @@ def read_split(
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
     options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
     format = _format_of_all(paths, format, options)
-    parts = {name: _read_file(path, format, options)[0] for name, path in paths.items()}
+    parts = {name: _read_file(path, format, options, group=group)[0] for name, path in paths.items()}
     data = separate_parts(join_parts(parts), overlap, paths)
     return data if beside is None else add_items(data, beside, encoding, item_columns)
+
+
+def _check_group(group: Any) -> None:
+    if group is not None and not callable(getattr(group, "gather", None)):
+        raise DataError(f"group is {group!r:.60}; pass jaxrec.parallel.Processes(), or None for one process")
 
 
 _NEAR = 0.75  # of the letters of two names in common

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def read_shared(reader: Reader, path: Path, group: ProcessGroup) -> Interactions
     told = [json.loads(each["told"].tobytes() or "null") for each in parts]
     if any(each is None or each != told[0] for each in told):
         return reader(path)
-    joined = _joined(parts, told[0])
+    joined = _joined(parts, told[0], getattr(reader, "in_one_share", ()))
     return reader(path) if joined is None else joined
 
 
@@ -90,9 +90,17 @@ def _received(name: str, part: Mapping[str, np.ndarray]) -> Any:
     return pyarrow.LargeStringArray.from_buffers(len(part[f"{name} ends"]) - 1, ends, content)
 
 
-def _joined(parts: list[dict[str, np.ndarray]], told: Mapping[str, Any]) -> Interactions | None:
-    """The shares one after the other, in the union of their catalogs; None where they differ in a title."""
-    (users, user_places), (items, item_places) = (_union(side, parts) for side in ("user", "item"))
+def _joined(
+    parts: list[dict[str, np.ndarray]], told: Mapping[str, Any], in_one_share: Sequence[str]
+) -> Interactions | None:
+    """The shares one after the other, in the union of their catalogs.
+
+    None where they differ in a title, or an id of a side that should be in one share is in several.
+    """
+    (users, user_places), (items, item_places) = sides = [_union(side, parts) for side in ("user", "item")]
+    for side, (ids, places) in zip(("user", "item"), sides, strict=True):
+        if side in in_one_share and len(ids) < sum(map(len, places)):
+            return None
     columns: dict[str, Any] = {
         name: np.concatenate([part[name] for part in parts]) if name in parts[0] else None
         for name in ("rating", "timestamp")

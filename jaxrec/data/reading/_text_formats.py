@@ -264,13 +264,18 @@ def first_texts(item: np.ndarray, texts: np.ndarray, text: np.ndarray, num_items
     return out, [f"{several:,} items have several titles; the first is kept"] if several else []
 
 
-def read_lightgcn(path: Path, encoding: str = "utf-8") -> Interactions:
+def read_lightgcn(path: Path, encoding: str = "utf-8", share: Share | None = None) -> Interactions:
     """Read the text format of LightGCN: on each line a user and the items of that user, as whole numbers from 0.
 
     A user without items stays among the users. Items are those that occur.
 
+    Args:
+      path: the file.
+      encoding: of the text.
+      share: the part of the lines to read; None for all.
+
     Raises:
-      DataError: see `jaxrec.read`.
+      DataError: see `jaxrec.read`; a share of a file that cannot be read in parts.
 
     References:
       The data files of He et al., "LightGCN", SIGIR 2020.
@@ -285,7 +290,7 @@ def read_lightgcn(path: Path, encoding: str = "utf-8") -> Interactions:
     owners: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
     items: list[np.ndarray] = []
-    for piece in text_pieces(path, encoding):
+    for piece in text_pieces(path, encoding, span=None if share is None else span_of(path, share, encoding)):
         buffer, starts, ends, lines = split(piece.data, b" ")
         value, good = parse_integers(buffer, starts, ends)
         wrong = np.flatnonzero(~good | (value < 0) | (value >= _INT32_MAX))

@@ -1,12 +1,15 @@
 """One file that several processes read together, each its share: the result is that of one process."""
 
 import concurrent.futures
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
 
 import jaxrec
+from jaxrec.data.datasets._catalog import DataSet
+from jaxrec.data.datasets._download import File, Source
 from jaxrec.data.reading import Delimited, Parquet
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.protocols import ProcessGroup
@@ -40,14 +43,16 @@ class Threads(ProcessGroup):
         return [self._held[process] for process in range(self.count)]
 
 
-def together(path, count, **how):
+def together(path, count, reader=jaxrec.read, **how):
     """What each of `count` processes reads, or its error."""
     barrier, held = threading.Barrier(count), {}
 
     def one(process):
         try:
             own = {name: value(process) if callable(value) else value for name, value in how.items()}
-            return jaxrec.read(path, group=Threads(process, count, barrier, held), **own)
+            return reader(
+                *path if isinstance(path, list) else [path], group=Threads(process, count, barrier, held), **own
+            )
         except JaxrecError as error:
             return error
 
@@ -321,3 +326,88 @@ def test_shares_of_text_are_the_whole_together(tmp_path, rng):
     assert max(sizes) < 1.02 * min(sizes)
     with pytest.raises(DataError, match=r"share is \(2, 2\); pass \(p, n\)"):
         Delimited(share=(2, 2))
+
+
+def lists_of(users, rng, first=0):
+    """Lines of LightGCN's text: a user, and items of that user."""
+    return [
+        " ".join(map(str, [user, *sorted(rng.choice(9000, rng.integers(3, 60), replace=False) + first)]))
+        for user in range(users)
+    ]
+
+
+def watched_lists(monkeypatch):
+    """The shares that lists are read in, None for the whole."""
+    from jaxrec.data.reading import _formats
+
+    seen, plain = [], _formats.read_lightgcn
+
+    def told(path, encoding, share=None):
+        seen.append(share)
+        return plain(path, encoding, share)
+
+    monkeypatch.setattr(_formats, "read_lightgcn", told)
+    return seen
+
+
+def test_lists_are_read_in_shares(tmp_path, rng, monkeypatch):
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(lists_of(2000, rng)) + "\n")
+    whole = jaxrec.read(path)
+    seen = watched_lists(monkeypatch)
+    for data in together(path, 3):
+        assert_same(data, whole)
+    assert sorted(seen) == [(0, 3), (1, 3), (2, 3)]  # nobody read the whole
+
+
+LISTS = {
+    "a user again, far away": (lambda lines: [*lines, "7 1 2 3"], 6),
+    "a user again, on the next line": (lambda lines: [*lines[:9], "8 4000", *lines[9:]], 6),
+    "a user without items": (lambda lines: [*lines[:1500], "5000", *lines[1500:]], 6),
+    "no number": (lambda lines: [*lines[:1500], "5000 x", *lines[1500:]], 6),
+    "a line of half the file": (lambda lines: [*lines, " ".join(map(str, [5000, *range(100_000)]))], 3),
+    "empty lines at the end": (lambda lines: [*lines, *[""] * 400_000], 6),
+}
+
+
+@pytest.mark.parametrize("change", LISTS)
+def test_what_lists_tell_is_told_as_by_one_process(tmp_path, rng, monkeypatch, change):
+    path = tmp_path / "train.txt"
+    changed, reads = LISTS[change]
+    path.write_text("\n".join(changed(lists_of(2000, rng))) + "\n")
+    seen = watched_lists(monkeypatch)
+    assert_told_alike(path, 3, format="lightgcn")
+    assert len(seen) >= reads
+
+
+def test_published_splits_are_read_in_shares(tmp_path, rng, monkeypatch):
+    paths = [tmp_path / f"{part}.txt" for part in ("train", "test", "valid")]
+    for at, path in enumerate(paths):
+        path.write_text("\n".join(lists_of(2000 if at < 2 else 20, rng, 9000 * at)) + "\n")
+    whole = jaxrec.read_split(*paths)
+    seen = watched_lists(monkeypatch)
+    for data in together(paths, 2, jaxrec.read_split):
+        assert_same(data, whole)
+        np.testing.assert_array_equal(data.part, whole.part)
+    assert sorted(seen, key=str) == [(0, 2)] * 3 + [(1, 2)] * 3 + [None] * 2  # the few of one part are read by each
+    with pytest.raises(DataError, match="group is 2"):
+        jaxrec.read_split(*paths, group=2)
+
+
+def test_a_named_set_is_read_in_shares(tmp_path, rng, monkeypatch):
+    files = []
+    for at, name in enumerate(("train.txt", "test.txt")):
+        path = tmp_path / "own" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lists_of(1500, rng, 9000 * at)) + "\n")
+        files.append(File(name, f"https://example.invalid/{name}"))
+    whole = jaxrec.read_split(*sorted((tmp_path / "own").iterdir(), reverse=True))
+    source = Source("own", tuple(files))
+    record = DataSet(
+        "own", "Lists.", **whole.counts(), terms="none", source=source, ratings="train.txt", test="test.txt"
+    )
+    seen = watched_lists(monkeypatch)
+    for data in together(record, 2, lambda record, **how: jaxrec.load(record, data_dir=tmp_path, **how)):
+        assert_same(dataclasses.replace(data, notes=data.notes[1:]), whole)
+        np.testing.assert_array_equal(data.part, whole.part)
+    assert sorted(seen) == [(0, 2)] * 2 + [(1, 2)] * 2
