@@ -227,7 +227,9 @@ def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, 
     accepted = options_of(thing)
     for name, value in given.items():
         if name not in accepted:
-            has = f"it takes {', '.join(accepted)}" if accepted else "it has none"
+            # What a repr leaves out is set by other programs.
+            shown = [field.name for field in dataclasses.fields(thing) if field.init and field.repr] if accepted else []
+            has = f"it takes {', '.join(shown)}" if shown else "it has none"
             raise JaxrecError(f"{name} is {value!r}, and the {kind} {called!r} has no such option; {has}")
     return thing(**given)
 

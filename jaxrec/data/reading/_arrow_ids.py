@@ -10,7 +10,7 @@ import numpy as np
 from jaxrec.data._ids import as_ids
 from jaxrec.data._notes import is_absent
 from jaxrec.data._texts import is_wide, text_array
-from jaxrec.data.reading._growing import Growing
+from jaxrec.data.reading._growing import Growing, first_of_each
 from jaxrec.errors import DataError
 
 _FEWEST = 1 << 18  # ids that wait until they are looked up among those that are known
@@ -68,7 +68,7 @@ class Codes:
         encoded = values.dictionary_encode()
         start = self.column.size
         indices = encoded.indices
-        self.column.append((indices.fill_null(-1) if indices.null_count else indices).to_numpy())
+        self.column.append(numbers_of(indices.fill_null(-1) if indices.null_count else indices))
         self._waiting.append((start, self.column.size, encoded.dictionary))
         self._count += len(encoded.dictionary)
         if self._count > max(_FEWEST, 0 if self.known is None else len(self.known)):
@@ -84,13 +84,23 @@ class Codes:
             self.known = self._waiting[0][2]
         elif self._waiting:
             encoded = pyarrow.concat_arrays([*known, *(values for *_, values in self._waiting)]).dictionary_encode()
-            places, at = encoded.indices.to_numpy(), len(known[0]) if known else 0
+            places, at = numbers_of(encoded.indices), len(known[0]) if known else 0
             for start, stop, values in self._waiting:
                 table = np.append(places[at : at + len(values)], np.int32(-1))  # its last place is that of -1
                 self.column.change(start, stop, table.take)
                 at += len(values)
             self.known = encoded.dictionary  # the known ones come first, so their codes stay
         self._waiting, self._count = [], 0
+        return self.known
+
+    def sort(self) -> Any:
+        """Bring all rows to the numbering of the sorted values; these."""
+        known = self.merge()
+        order = _compute().sort_indices(known)  # bytes of UTF-8 sort as the characters do
+        place = np.empty(len(known), np.int32)
+        place[numbers_of(order)] = np.arange(len(known), dtype=np.int32)
+        self.column.change(0, self.column.size, place.take)
+        self.known = known.take(order)
         return self.known
 
 
@@ -118,7 +128,7 @@ class Ids:
         import pyarrow
 
         if pyarrow.types.is_floating(values.type):
-            return pyarrow.array(as_ids(values.to_numpy(zero_copy_only=False), self._role, start))
+            return pyarrow.array(as_ids(numbers_of(values), self._role, start))
         if not pyarrow.types.is_integer(values.type):
             return values.cast(pyarrow.large_string())
         if pyarrow.types.is_uint64(values.type) and len(values):
@@ -136,16 +146,8 @@ class Ids:
             raise self._error
         if self._largest > np.iinfo(np.int64).max:
             raise DataError(f"{self._role} ids must fit in 64 signed bits, got {self._largest}; pass them as strings")
-        import pyarrow
-
-        known = self._codes.merge()
-        order = _compute().sort_indices(known)  # bytes of UTF-8 sort as the characters do
-        place = np.empty(len(known), np.int32)
-        place[order.to_numpy()] = np.arange(len(known), dtype=np.int32)
-        self._codes.column.change(0, self._codes.column.size, place.take)
-        known = known.take(order)
-        whole = pyarrow.types.is_integer(known.type)
-        ids = known.to_numpy() if whole else texts_of(known, self._label, self._role)
+        known = self._codes.sort()
+        ids = numbers_of(known) if _is_whole(known.type) else texts_of(known, self._label, self._role)
         ids.setflags(write=False)  # so that the map of ids needs no copy
         return ids
 
@@ -169,20 +171,31 @@ class Titles:
           items: the item of each row.
           num_items: I.
         """
-        known, titles = self._codes.merge(), self._codes.column
-        chosen = np.full(num_items, -1, np.int32)
-        several = np.zeros(num_items, bool)
-        for item, code in zip(items.parts(), titles.parts(), strict=True):
-            item, code = item[code >= 0], code[code >= 0]
-            new = chosen[item] < 0
-            chosen[item[new][::-1]] = code[new][::-1]  # of several rows of one item the last assignment stays
-            several[item[chosen[item] != code]] = True
-        count = int(several.sum())
+        known = self._codes.merge()
+        chosen, count = first_of_each(items, self._codes.column, num_items)
         texts = texts_of(known.take(chosen[chosen >= 0]), self._label, "title").tolist()
         of_item = np.full(num_items, "", object)
         of_item[chosen >= 0] = texts
         note = f"{count:,} items have several values of title; the first is kept"
         return text_array(of_item.tolist()), [note] if count else []
+
+
+def numbers_of(values: Any) -> np.ndarray:
+    """The values of an Arrow array. What `to_numpy` begins with is an import of pandas, which takes seconds.
+
+    >>> import pyarrow
+    >>> numbers_of(pyarrow.array([4, 5, 6], pyarrow.int16())[1:])
+    array([5, 6], dtype=int16)
+    """
+    import pyarrow.types as kinds
+
+    kind = values.type
+    if values.null_count or not (kinds.is_integer(kind) or kinds.is_floating(kind)):
+        return values.to_numpy(zero_copy_only=False)
+    content = values.buffers()[1]
+    letter = "f" if kinds.is_floating(kind) else "u" if kinds.is_unsigned_integer(kind) else "i"
+    dtype = np.dtype(f"{letter}{kind.bit_width // 8}")
+    return np.zeros(0, dtype) if content is None else np.frombuffer(content, dtype)[values.offset :][: len(values)]
 
 
 def absent_of(values: Any, label: str, role: str) -> np.ndarray:
@@ -207,7 +220,7 @@ def absent_of(values: Any, label: str, role: str) -> np.ndarray:
     texts = [text.strip() for text in python_texts(distinct.take(places), label, role)]
     gone = np.zeros(len(distinct) + 1, bool)  # its last place is that of -1
     gone[places] = [not text or is_absent(text.encode("utf-8", "replace")) for text in texts]
-    return gone[encoded.indices.fill_null(-1).to_numpy()] | missing
+    return gone[numbers_of(encoded.indices.fill_null(-1))] | missing
 
 
 def texts_of(texts: Any, label: str, role: str) -> np.ndarray:
@@ -218,7 +231,7 @@ def texts_of(texts: Any, label: str, role: str) -> np.ndarray:
     array(['a', 'bc'], dtype='<U2')
     """
 
-    sizes = _compute().binary_length(texts).to_numpy()
+    sizes = numbers_of(_compute().binary_length(texts))
     longest = int(sizes.max(initial=0))
     ascii = _compute().all(_compute().string_is_ascii(texts)).as_py()
     if not longest or not ascii or not is_wide(len(sizes), longest, int(sizes.sum())):
@@ -254,6 +267,12 @@ def python_texts(texts: Any, label: str, role: str) -> list[str]:
 def _compute() -> Any:
     """The functions of Arrow, which it makes when it is imported, so that type checkers know none of them."""
     return importlib.import_module("pyarrow.compute")
+
+
+def _is_whole(kind: Any) -> bool:
+    import pyarrow
+
+    return pyarrow.types.is_integer(kind)
 
 
 def _refuse_nul(distinct: Any, role: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from jaxrec.data._notes import low_count, mixed_units
 from jaxrec.data._row_columns import check_rating, check_timestamp
 from jaxrec.data._times import UNIT_NAMES, UNITS, decimal_unit, furthest, scaled
-from jaxrec.data.reading._arrow_ids import Gaps
+from jaxrec.data.reading._arrow_ids import Gaps, numbers_of
 from jaxrec.data.reading._dates import fine_unit, in_unit_of, parse_texts
 from jaxrec.data.reading._frames import decimals_of_floats, finite_times, no_times
-from jaxrec.data.reading._growing import Growing, Store
+from jaxrec.data.reading._growing import Growing, Store, change_beside
 from jaxrec.data.reading._values import Times
 from jaxrec.errors import DataError
 
@@ -33,7 +32,7 @@ class Ratings:
         if self.gaps.add(values, start) or self._error is not None:
             return
         try:
-            ratings = check_rating(values.to_numpy(zero_copy_only=False), len(values), start)
+            ratings = check_rating(numbers_of(values), len(values), start)
         except DataError as error:
             self._error = error
             return
@@ -75,7 +74,7 @@ class _Times(TimeColumn, abc.ABC):
         if self.gaps.add(values, start) or self._error is not None:
             return
         try:
-            self.column.append(self._read(values.to_numpy(zero_copy_only=False), start))
+            self.column.append(self._read(numbers_of(values), start))
         except DataError as error:
             self._error = error
 
@@ -120,7 +119,7 @@ class FloatTimes(_Times):
         unit = decimal_unit(self._most, self._furthest)
         if unit is None:
             return None, mixed_units(self.column.parts())
-        _change_with(self.column, self._decimals, lambda digits, decimals: scaled(digits, decimals, unit))
+        change_beside(self.column, self._decimals, lambda digits, decimals: scaled(digits, decimals, unit))
         cut = sum(int((decimals > len(str(UNITS[unit])) - 1).sum()) for decimals in self._decimals)
         notes = [f"times with decimals in {self.label!r}, taken for seconds, became whole numbers of {unit}"]
         return unit, notes + ([f"{cut:,} times had more decimals than {unit} holds, which are cut off"] if cut else [])
@@ -167,7 +166,7 @@ class TextDates(_Times):
 
     def _close(self) -> tuple[str | None, list[str]]:
         unit = fine_unit(self._nanoseconds, self._furthest)
-        _change_with(self.column, self._nanoseconds, lambda seconds, rest: in_unit_of(seconds, rest, unit))
+        change_beside(self.column, self._nanoseconds, lambda seconds, rest: in_unit_of(seconds, rest, unit))
         return unit, [f"dates in {self.label!r} became Unix {UNIT_NAMES[unit]}"]
 
 
@@ -178,14 +177,14 @@ class StatedTimes(TimeColumn):
         self.gaps = Gaps(label, "timestamp")
         self._column: Growing = store.column("timestamp", np.int64, rows)
         self._error: DataError | None = None
-        self._format, self._texts = time_format, Times(".", time_format)
+        self._format, self._texts = time_format, Times(".", time_format, self._column)
 
     def add(self, values: Any, start: int) -> None:
         """See `TimeColumn`."""
         if self.gaps.add(values, start) or self._error is not None:
             return
         try:
-            self._read(values.to_numpy(zero_copy_only=False), start)
+            self._read(numbers_of(values), start)
         except DataError as error:
             self._error = error
 
@@ -201,17 +200,6 @@ class StatedTimes(TimeColumn):
         """See `TimeColumn`."""
         if self._error is not None:
             raise self._error
-        if not self._texts.parts:
+        if self._texts.dates is None:  # numbers, of which none was a text
             return self._format, []
-        times, unit = self._texts.finish()
-        self._column.append(times)
-        return unit, []
-
-
-def _change_with(column: Growing, beside: list[np.ndarray], change: Callable[[np.ndarray, np.ndarray], Any]) -> None:
-    """Change a column by another one, which is there in parts."""
-    start = 0
-    for part in beside:
-        # Parts are not larger than the column's own steps, so each is one step.
-        column.change(start, start + len(part), lambda values, part=part: change(values, part.astype(np.int64)))
-        start += len(part)
+        return self._texts.finish()[0], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import itertools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,6 +91,7 @@ class _Table(Reader):
       decimal: see `jaxrec.read`.
       time_format: see `jaxrec.read`.
       missing: see `jaxrec.read`.
+      mapped: see `jaxrec.read`.
       share: (p, n) reads the part p, from 0, of n parts of the lines, for several processes; of text without quotes
         that is not packed.
     """
@@ -102,6 +104,7 @@ class _Table(Reader):
     decimal: str = "."
     time_format: str | None = None
     missing: str = "raise"
+    mapped: str | os.PathLike[str] | None = dataclasses.field(default=None, kw_only=True, repr=False)
     share: Share | None = dataclasses.field(default=None, kw_only=True, repr=False)
     layout: ClassVar[Layout]
 
@@ -131,7 +134,7 @@ class _Table(Reader):
 
     def __call__(self, path: Path) -> Interactions:
         """Read the file."""
-        return read_table(path, self.layout_of(path), wanted_columns(self.columns), self.share)
+        return read_table(path, self.layout_of(path), wanted_columns(self.columns), self.share, self.mapped)
 
 
 class MovieLensData(_Table):

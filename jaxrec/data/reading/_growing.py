@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -27,13 +27,14 @@ class Growing(Protocol):
 
     dtype: np.dtype
     size: int
+    in_memory: bool = True
 
     def append(self, values: np.ndarray) -> None:
         """Add the next values."""
         ...
 
     def change(self, start: int, stop: int, change: Change) -> None:
-        """Put `change(values)` in the place of the values of the rows start..stop-1, some rows at a time."""
+        """Put `change(values)` in the place of the values of rows start..stop-1, some at a time, in their order."""
         ...
 
     def parts(self) -> Iterator[np.ndarray]:
@@ -77,8 +78,55 @@ class InMemory(Growing):
         return values
 
 
+class InBlocks(Growing):
+    """A column in memory of any number of rows, in blocks of `CHUNK` rows.
+
+    >>> column = InBlocks(np.int32)
+    >>> column.append(np.array([1, 0]))
+    >>> column.append(np.array([5]))
+    >>> column.change(1, 3, lambda values: values + 10)
+    >>> column.array()
+    array([ 1, 10, 15], dtype=int32)
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype, self.size = np.dtype(dtype), 0
+        self._blocks: list[np.ndarray] = []
+
+    def append(self, values: np.ndarray) -> None:
+        """See `Growing`."""
+        while len(values):
+            at = self.size % CHUNK
+            if not at:
+                self._blocks.append(np.empty(CHUNK, self.dtype))
+            room = CHUNK - at
+            self._blocks[-1][at : at + len(values)] = values[:room]
+            self.size += min(room, len(values))
+            values = values[room:]
+
+    def change(self, start: int, stop: int, change: Change) -> None:
+        """See `Growing`."""
+        while start < stop:
+            at = start % CHUNK
+            part = self._blocks[start // CHUNK][at : at + stop - start]
+            part[:] = change(part)
+            start += len(part)
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """See `Growing`."""
+        return (block[: self.size - at * CHUNK] for at, block in enumerate(self._blocks))
+
+    def array(self) -> np.ndarray:
+        """See `InMemory`."""
+        values = np.concatenate([np.zeros(0, self.dtype), *self.parts()])
+        values.setflags(write=False)
+        return values
+
+
 class InFile(Growing):
     """A column in an `.npy` file. It is read and written, not mapped, so no page of it counts as the process's."""
+
+    in_memory = False
 
     def __init__(self, dtype: Any, file: BinaryIO) -> None:
         self.dtype, self.size = np.dtype(dtype), 0
@@ -116,17 +164,73 @@ class InFile(Growing):
         self._file.write(b"\x93NUMPY\1\0" + struct.pack("<H", _HEADER - 10) + text.ljust(_HEADER - 11).encode() + b"\n")
 
 
+def change_beside(
+    column: Growing, beside: Iterable[np.ndarray], change: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> None:
+    """Change a column by another one, which is there in the parts in which both have grown.
+
+    Args:
+      column: all its rows are changed.
+      beside: parts [n] of whole numbers.
+      change: of some values and the int64 numbers beside them to as many values.
+
+    >>> column = InBlocks(np.int64)
+    >>> column.append(np.array([1, 2]))
+    >>> change_beside(column, [np.array([10, 20])], np.add)
+    >>> column.array()
+    array([11, 22])
+    """
+    start = 0
+    for part in beside:
+        at = 0
+
+        def changed(values: np.ndarray, part: np.ndarray = part) -> np.ndarray:
+            nonlocal at
+            at += len(values)
+            return change(values, part[at - len(values) : at].astype(np.int64))
+
+        column.change(start, start + len(part), changed)
+        start += len(part)
+
+
+def first_of_each(owner: Growing, value: Growing, owners: int, none: int = -1) -> tuple[np.ndarray, int]:
+    """The first value of each owner, and how many owners have several.
+
+    Args:
+      owner: of each row, from 0.
+      value: a code of each row; the two columns have grown together.
+      owners: how many there are.
+      none: the code that is no value.
+
+    Returns:
+      int32 [owners], -1 for an owner without a value, and the count.
+
+    >>> owner, value = InMemory(np.int32, 3), InMemory(np.int32, 3)
+    >>> owner.append(np.array([1, 1, 0])), value.append(np.array([0, 1, 2]))
+    (None, None)
+    >>> first_of_each(owner, value, 2, none=0)
+    (array([2, 1], dtype=int32), 0)
+    """
+    first, several = np.full(owners, -1, np.int32), np.zeros(owners, bool)
+    for who, what in zip(owner.parts(), value.parts(), strict=True):
+        who, what = who[what != none], what[what != none]
+        new = first[who] < 0
+        first[who[new][::-1]] = what[new][::-1]  # of several rows of one owner the last assignment stays
+        several[who[first[who] != what]] = True
+    return first, int(several.sum())
+
+
 class Store:
     """Where the columns of one file grow: `growing_columns` makes it."""
 
     def __init__(self, folder: Path | None, files: contextlib.ExitStack) -> None:
         self._folder, self._files = folder, files
-        self._columns: dict[str, InMemory | InFile] = {}
+        self._columns: dict[str, InMemory | InBlocks | InFile] = {}
 
-    def column(self, name: str, dtype: Any, capacity: int) -> InMemory | InFile:
-        """Begin a column of at most `capacity` rows."""
+    def column(self, name: str, dtype: Any, capacity: int | None = None) -> InMemory | InBlocks | InFile:
+        """Begin a column of at most `capacity` rows, or of any number."""
         if self._folder is None:
-            self._columns[name] = InMemory(dtype, capacity)
+            self._columns[name] = InBlocks(dtype) if capacity is None else InMemory(dtype, capacity)
         else:
             made = InFile(dtype, self._files.enter_context(whole_file(self._folder / f"{name}.npy")))
             self._files.callback(made.close)

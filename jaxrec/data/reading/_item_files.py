@@ -14,9 +14,9 @@ import numpy as np
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._texts import as_texts, short, text_array
 from jaxrec.data.reading._columns import find_columns
+from jaxrec.data.reading._labels import look_alike
 from jaxrec.data.reading._layouts import Layout, header_names
 from jaxrec.data.reading._unpacking import open_bytes, reading
-from jaxrec.data.reading._values import look_alike
 from jaxrec.errors import DataError
 
 _NO_GENRES = "(no genres listed)"  # how MovieLens writes an empty list

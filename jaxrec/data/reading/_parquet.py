@@ -16,7 +16,7 @@ from jaxrec.data.reading._arrow_table import kinds_are_plain, read_parts
 from jaxrec.data.reading._columns import Columns, describe, find_columns, wanted_columns
 from jaxrec.data.reading._dates import check_format
 from jaxrec.data.reading._frames import absent_values, column_values, from_frame
-from jaxrec.data.reading._growing import map_columns
+from jaxrec.data.reading._growing import InBlocks, map_columns
 from jaxrec.data.reading._shares import Share, check_share
 from jaxrec.data.reading._values import MISSING, Times
 from jaxrec.errors import DataError
@@ -148,9 +148,11 @@ def _stated(values: np.ndarray, time_format: str) -> tuple[np.ndarray, str | Non
         raise DataError(f"the timestamps are dates already; leave time_format={time_format!r} out")
     if values.dtype.kind in "iu" and time_format in UNITS:
         return values.astype(np.int64), time_format
-    times = Times(".", time_format)
+    column = InBlocks(np.int64)
+    times = Times(".", time_format, column)
     times.add_texts(values.tolist(), 0)
-    return times.finish()
+    unit, _ = times.finish()
+    return column.array(), unit
 
 
 def _mask(frame: Any, rows: np.ndarray) -> Any:

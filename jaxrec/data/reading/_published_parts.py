@@ -12,7 +12,7 @@ from jaxrec.data._interactions import Interactions
 from jaxrec.data._pairs import is_among, pair_codes
 from jaxrec.data._texts import as_texts, text_array
 from jaxrec.data._times import common_unit
-from jaxrec.data.reading._values import look_alike
+from jaxrec.data.reading._labels import look_alike
 from jaxrec.errors import DataError
 
 

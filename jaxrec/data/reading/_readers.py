@@ -93,9 +93,9 @@ def read(
         for ids, both with a note. Parquet has nulls, so there words are ids by default, with a note.
       keep: which of the interactions of one user and item is kept, see `jaxrec.data.deduplicate`; by default all.
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
-        columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet is
-        read into them with pyarrow, some rows at a time; what other readers give is written at the end, and so is what
-        a group reads, in a folder for each process.
+        columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet and
+        tables of text are read into them with pyarrow, some rows at a time; what other readers give, and what is read
+        without pyarrow, is written at the end, and so is what a group reads, in a folder for each process.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
         reads its part of the rows of Parquet or of the lines of a text, and has the whole from the others; needs
         pyarrow. Packed files, text with quotes or of less than 64 KiB a process are read by each, and so are lists of

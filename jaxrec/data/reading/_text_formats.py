@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._notes import low_ratings, mixed_units
 from jaxrec.data._texts import is_text, short, text_array
 from jaxrec.data.reading._columns import describe, find_columns
+from jaxrec.data.reading._growing import Growing, InBlocks, Store, first_of_each, growing_columns
+from jaxrec.data.reading._labels import labels
 from jaxrec.data.reading._layouts import Layout, header_names
 from jaxrec.data.reading._layouts import split_line as split_line  # where 0.1 had it
 from jaxrec.data.reading._shares import Share, span_of
 from jaxrec.data.reading._text_parsing import SEPARATOR, Piece, parse_integers, split, text_pieces, unquoted
-from jaxrec.data.reading._values import Labels, Ratings, Times, absent, shown
+from jaxrec.data.reading._values import Ratings, Times, absent, shown
 from jaxrec.errors import DataError
 
 _INT32_MAX = 2**31 - 1
@@ -27,7 +29,11 @@ _LONGEST_TITLE = 100_000
 
 
 def read_table(
-    path: Path, layout: Layout, columns: Mapping[str, str | int | None], share: Share | None = None
+    path: Path,
+    layout: Layout,
+    columns: Mapping[str, str | int | None],
+    share: Share | None = None,
+    mapped: str | os.PathLike[str] | None = None,
 ) -> Interactions:
     """Read a file with one interaction a line, or a share of its lines.
 
@@ -36,6 +42,7 @@ def read_table(
       layout: how it is laid out.
       columns: role to column, as `find_columns` takes it; positions only where there is no header.
       share: the part of the lines to read; None for all.
+      mapped: see `jaxrec.read`.
 
     Returns:
       The interactions in the order of the lines; the notes say the layout and the columns.
@@ -56,17 +63,97 @@ def read_table(
     pieces = text_pieces(path, layout.encoding, span=span if begins else None)
     names, found, pieces, assumed = _start(pieces, layout, columns, path)
     pieces = pieces if begins else text_pieces(path, layout.encoding, span=span)
-    user, item = (Labels(role, integers=True) for role in ("user", "item"))
-    rating, timestamp = Ratings(layout.decimal), Times(layout.decimal, layout.time_format)
-    title = Labels("title", integers=False, longest=_LONGEST_TITLE)
-    columns_of = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "title": title}
+    with growing_columns(mapped) as store, growing_columns(None) as beside:
+        table = _Columns(store, beside, found, layout)
+        rows, dropped, padded = _read_lines(path, pieces, layout, names, found, table, whole_lines=span is not None)
+        if not rows:
+            only = f"{dropped:,} rows without an id" if dropped else "a header" if layout.header else "empty lines"
+            raise DataError(f"{path}: no interaction, only {only}")
+        user_ids, item_ids, titles, unit, *notes = table.finish(path, names if layout.header else None, found, assumed)
+    data = Interactions(
+        _array(store, "user"),
+        _array(store, "item"),
+        IdMap(user_ids, "user"),
+        IdMap(item_ids, "item"),
+        store.array("rating"),
+        store.array("timestamp"),
+        titles=titles,
+        time_unit=unit,
+    )
+    counted = [
+        f"{role} ids: blanks around them are cut off, in {padded[role]:,} of {rows:,} rows"
+        for role, ids in (("user", user_ids), ("item", item_ids))
+        if padded[role] and is_text(ids)
+    ]
+    if dropped:
+        counted.append(f"{dropped:,} rows left out, whose user or item is missing")
+    layout_notes = [str(layout), f"columns: {describe(names, found, columns)}"]
+    return dataclasses.replace(data, notes=(*layout_notes, *notes[0], *counted, *notes[1]))
+
+
+def _array(store: Store, name: str) -> np.ndarray:
+    array = store.array(name)
+    assert array is not None
+    return array
+
+
+class _Columns:
+    """The columns of a table while its lines come."""
+
+    def __init__(self, store: Store, beside: Store, found: Mapping[str, int], layout: Layout) -> None:
+        self.user, self.item = (labels(side, store.column(side, np.int32), integers=True) for side in ("user", "item"))
+        self.rating = Ratings(layout.decimal, store.column("rating", np.float32)) if "rating" in found else None
+        self.timestamp = self.title = None
+        if "timestamp" in found:
+            self.timestamp = Times(layout.decimal, layout.time_format, store.column("timestamp", np.int64))
+        if "title" in found:
+            # Of titles only the first of each item stays, so their codes are never mapped.
+            self.title = labels("title", beside.column("title", np.int32), integers=False, longest=_LONGEST_TITLE)
+
+    def finish(
+        self, path: Path, names: list[str] | None, found: Mapping[str, int], assumed: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str | None, list[str], list[str]]:
+        """The ids, the titles, the unit of the times, the notes on ids and titles, and those on times and ratings.
+
+        Args:
+          path: the file.
+          names: of the columns, where a header has them.
+          found: role to column.
+          assumed: whether the order of the columns is.
+        """
+        (user_ids, user_notes), (item_ids, item_notes) = (side.finish(str(path)) for side in (self.user, self.item))
+        if names is not None:
+            _refuse_header_again(path, names, found, (user_ids, self.user.column), (item_ids, self.item.column))
+        titles, title_notes = None, []
+        if self.title is not None:
+            texts, _ = self.title.finish(str(path))
+            titles, title_notes = _titles(self.item.column, texts, self.title.column, len(item_ids))
+        rating_notes = [] if self.rating is None else self.rating.finish()
+        unit, time_notes = (None, []) if self.timestamp is None else self.timestamp.finish()
+        if assumed:
+            _check_assumed(path, user_ids, self)
+        id_notes = [*user_notes, *item_notes, *title_notes]
+        return user_ids, item_ids, titles, unit, id_notes, [*time_notes, *rating_notes]
+
+
+def _read_lines(
+    path: Path,
+    pieces: Iterator[Piece],
+    layout: Layout,
+    names: list[str],
+    found: Mapping[str, int],
+    table: _Columns,
+    *,
+    whole_lines: bool,
+) -> tuple[int, int, dict[str, int]]:
+    """Fill the columns; the rows, those that are left out, and on each side the ids with a blank beside them."""
     delimiter = layout.delimiter.encode()
     plain = ((piece, delimiter) for piece in pieces)
     split_pieces = unquoted(pieces, delimiter, len(names), layout.quotes is True) if layout.quoting else plain
     rows, width, dropped = 0, len(names), 0
     padded: dict[str, int] = {"user": 0, "item": 0}
     for piece, mark in split_pieces:
-        if span is not None and mark == SEPARATOR:
+        if whole_lines and mark == SEPARATOR:
             raise DataError(f"{path}: quotes may enclose lines, so the file cannot be read in parts")
         if len(mark) > 1:
             piece, mark = piece._replace(data=piece.data.replace(mark, SEPARATOR)), SEPARATOR
@@ -91,42 +178,8 @@ def read_table(
         for role in padded if mark != b" " else ():
             padded[role] += _padded(buffer, starts[found[role] :: width], ends[found[role] :: width], mark)
         for role, at in found.items():
-            columns_of[role].add(piece, buffer, starts[at::width], ends[at::width])
-    if not rows:
-        only = f"{dropped:,} rows without an id" if dropped else "a header" if layout.header else "empty lines"
-        raise DataError(f"{path}: no interaction, only {only}")
-    user_ids, user_index, user_notes = user.finish(str(path))
-    item_ids, item_index, item_notes = item.finish(str(path))
-    if layout.header:
-        _refuse_header_again(path, names, found, (user_ids, user_index), (item_ids, item_index))
-    titles, title_notes = None, []
-    if "title" in found:
-        texts, text_index, _ = title.finish(str(path))
-        titles, title_notes = first_texts(item_index, texts, text_index, len(item_ids))
-    notes = [str(layout), f"columns: {describe(names, found, columns)}", *user_notes, *item_notes, *title_notes]
-    notes += [
-        f"{role} ids: blanks around them are cut off, in {padded[role]:,} of {rows:,} rows"
-        for role, ids in (("user", user_ids), ("item", item_ids))
-        if padded[role] and is_text(ids)
-    ]
-    if dropped:
-        notes.append(f"{dropped:,} rows left out, whose user or item is missing")
-    ratings = rating.finish() if "rating" in found else None
-    times, unit = timestamp.finish() if "timestamp" in found else (None, None)
-    notes += [] if times is None or unit is not None else mixed_units([times])
-    if assumed:
-        _check_assumed(path, user_ids, user_index, ratings, times)
-    return Interactions(
-        user_index,
-        item_index,
-        IdMap(user_ids, "user"),
-        IdMap(item_ids, "item"),
-        ratings,
-        times,
-        titles=titles,
-        notes=(*notes, *timestamp.notes, *low_ratings(ratings)),
-        time_unit=unit,
-    )
+            getattr(table, role).add(piece, buffer, starts[at::width], ends[at::width])
+    return rows, dropped, padded
 
 
 def _padded(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, mark: bytes) -> int:
@@ -137,19 +190,24 @@ def _padded(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray, mark: byte
 
 
 def _refuse_header_again(
-    path: Path, names: list[str], found: Mapping[str, int], *sides: tuple[np.ndarray, np.ndarray]
+    path: Path, names: list[str], found: Mapping[str, int], *sides: tuple[np.ndarray, Growing]
 ) -> None:
     """Refuse a row whose user and item are the names of their columns, as in files that were joined."""
-    again = np.ones(len(sides[0][1]), bool)
-    for role, (ids, index) in zip(("user", "item"), sides, strict=True):
-        known = np.flatnonzero(ids == names[found[role]]) if is_text(ids) else np.zeros(0, np.int64)
-        if not len(known):
+    known = []
+    for role, (ids, _) in zip(("user", "item"), sides, strict=True):
+        known.append(np.flatnonzero(ids == names[found[role]]) if is_text(ids) else np.zeros(0, np.int64))
+        if not len(known[-1]):
             return
-        again &= index == known[0]
-    if again.any():
+    first, count, rows = 0, 0, 0
+    for parts in zip(*(column.parts() for _, column in sides), strict=True):
+        again = np.logical_and(*(part == place[0] for part, place in zip(parts, known, strict=True)))
+        if again.any():
+            first, count = first if count else rows + int(np.flatnonzero(again)[0]) + 1, count + int(again.sum())
+        rows += len(again)
+    if count:
         raise DataError(
-            f"{path}: row {int(np.flatnonzero(again)[0]) + 1:,} of the data is the header again, as where files were "
-            f"joined ({int(again.sum()):,} in all); leave these rows out"
+            f"{path}: row {first:,} of the data is the header again, as where files were "
+            f"joined ({count:,} in all); leave these rows out"
         )
 
 
@@ -188,23 +246,30 @@ def _without_id(
     return out
 
 
-def _check_assumed(
-    path: Path, ids: np.ndarray, index: np.ndarray, ratings: np.ndarray | None, times: np.ndarray | None
-) -> None:
+def _check_assumed(path: Path, ids: np.ndarray, table: _Columns) -> None:
     """Refuse the usual order of columns for a file without a header whose numbers tell of another order."""
-    if ratings is not None and ratings.min() >= _EPOCH:
+    rating = [] if table.rating is None else [(part[0], part.min()) for part in table.rating.column.parts()]
+    if rating and min(least for _, least in rating) >= _EPOCH:
         raise DataError(
-            f"{path}: the third column is a rating in the usual order, and all are times, {ratings[0]:.0f} and so on; "
-            "state the columns, for example columns=('user', 'item', 'timestamp')"
+            f"{path}: the third column is a rating in the usual order, and all are times, {rating[0][0]:.0f} and so "
+            "on; state the columns, for example columns=('user', 'item', 'timestamp')"
         )
     # Rows that are counted have each number once, so the ids are as many as the rows, and in their order.
-    counting = len(ids) == len(index) > 2 and ids.dtype.kind == "i" and ids[0] in (0, 1)
-    counting = counting and bool((np.diff(ids) == 1).all()) and bool((index[1:] > index[:-1]).all())
-    if counting and times is not None and np.abs(times).max() < _EPOCH:
+    if not (len(ids) == table.user.column.size > 2 and ids.dtype.kind == "i" and ids[0] in (0, 1)):
+        return
+    counting, rows = bool((np.diff(ids) == 1).all()), 0
+    for part in table.user.column.parts():
+        counting = counting and np.array_equal(part, np.arange(rows, rows + len(part)))
+        rows += len(part)
+    if counting and table.timestamp is not None and max(map(_farthest, table.timestamp.column.parts())) < _EPOCH:
         raise DataError(
             f"{path}: the first column only counts the rows, and the fourth holds no times; state the columns, for "
             "example columns=(None, 'user', 'item', 'rating')"
         )
+
+
+def _farthest(times: np.ndarray) -> int:
+    return int(np.abs(times).max())
 
 
 def _start(
@@ -254,11 +319,16 @@ def first_texts(item: np.ndarray, texts: np.ndarray, text: np.ndarray, num_items
     >>> first_texts(np.array([1, 1, 0]), np.array(["", "b", "c"]), np.array([0, 1, 2]), 2)
     (array(['c', 'b'], dtype='<U1'), [])
     """
-    rows = np.flatnonzero((texts != "")[text])
-    found, first = np.unique(item[rows], return_index=True)
-    chosen = np.full(num_items, -1, dtype=np.int64)
-    chosen[found] = text[rows[first]]
-    several = len(np.unique(item[rows][text[rows] != chosen[item[rows]]]))
+    columns = InBlocks(np.int32), InBlocks(np.int32)
+    for column, values in zip(columns, (item, text), strict=True):
+        column.append(values)
+    return _titles(columns[0], texts, columns[1], num_items)
+
+
+def _titles(item: Growing, texts: np.ndarray, text: Growing, num_items: int) -> tuple[np.ndarray, list[str]]:
+    """The same of columns."""
+    empty = np.flatnonzero(texts == "")
+    chosen, several = first_of_each(item, text, num_items, int(empty[0]) if len(empty) else -1)
     kinds = texts.tolist()
     out = text_array(["" if at < 0 else kinds[at] for at in chosen.tolist()])
     return out, [f"{several:,} items have several titles; the first is kept"] if several else []

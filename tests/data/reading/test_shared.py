@@ -242,9 +242,9 @@ def watched(monkeypatch):
 
     seen, plain = [], _formats.read_table
 
-    def told(path, layout, columns, share=None):
+    def told(path, layout, columns, share, mapped):
         seen.append(share)
-        return plain(path, layout, columns, share)
+        return plain(path, layout, columns, share, mapped)
 
     monkeypatch.setattr(_formats, "read_table", told)
     return seen
