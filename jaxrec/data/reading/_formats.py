@@ -92,8 +92,8 @@ class _Table(Reader):
       time_format: see `jaxrec.read`.
       missing: see `jaxrec.read`.
       mapped: see `jaxrec.read`.
-      share: (p, n) reads the part p, from 0, of n parts of the lines, for several processes; of text without quotes
-        that is not packed.
+      share: (p, n) reads the part p, from 0, of n parts of the lines, for several processes; of text that is not
+        packed and has no quotes around a delimiter, a line end or a quote.
     """
 
     layout_notes: ClassVar[int] = 2

@@ -98,9 +98,9 @@ def read(
         without pyarrow, is written at the end, and so is what a group reads, in a folder for each process.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
         reads its part of the rows of Parquet or of the lines of a text, and has the whole from the others; needs
-        pyarrow. Packed files, text with quotes or of less than 64 KiB a process are read by each, and so are lists of
-        which one user's are in two parts. A file with something wrong, or with a note that counts rows, is read by
-        each as well, so all is told as ever.
+        pyarrow. Packed files, text of less than 64 KiB a process or with quotes around a delimiter, a line end or a
+        quote are read by each, and so are lists of which one user's are in two parts. A file with something wrong, or
+        with a note that counts rows, is read by each as well, so all is told as ever.
 
     Returns:
       The interactions in the order of the file. MovieLens' titles carry the year: "Toy Story (1995)".

@@ -130,8 +130,9 @@ def unquoted(
 ) -> Iterator[tuple[Piece, bytes]]:
     """Turn quoted columns into plain ones: pieces, each with the delimiter of its columns.
 
-    From the first double quote on, the rows go through the csv module and come back with a separator that no column
-    holds. A row keeps its place: one that spans several lines is followed by as many empty ones.
+    Where quotes only enclose whole values that need none, they are left out. From the first piece with others on, the
+    rows go through the csv module and come back with a separator that no column holds. A row keeps its place: one that
+    spans several lines is followed by as many empty ones.
 
     Args:
       pieces: of the file.
@@ -149,6 +150,9 @@ def unquoted(
     for piece in pieces:
         if b'"' not in piece.data:
             yield piece, delimiter
+            continue
+        if _need_no_quotes(piece.data, delimiter):
+            yield piece._replace(data=piece.data.replace(b'"', b"")), delimiter
             continue
 
         def lines(first: Piece) -> Iterator[str]:
@@ -177,6 +181,22 @@ def unquoted(
                 "values, pass quotes=False"
             ) from None
         yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
+
+
+def _need_no_quotes(data: bytes, delimiter: bytes) -> bool:
+    """Whether each quote of some lines is at an end of a value, and none encloses a delimiter, line end or quote."""
+    if len(delimiter) > 1 or b"\r" in data or SEPARATOR in data:
+        return False
+    text = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(text == ord('"'))
+    first, last = quotes[::2], quotes[1::2]
+    if len(first) > len(last):
+        return False
+    between = (text == _NEWLINE) | (_is_space(text) if delimiter == b" " else text == ord(delimiter))
+    if not (between[last + 1].all() and ((first == 0) | between[first - 1]).all()):
+        return False
+    places = np.flatnonzero(between)
+    return np.array_equal(np.searchsorted(places, first), np.searchsorted(places, last))
 
 
 def _refuse_stray(row: list[str], delimiter: str, width: int, where: str) -> None:

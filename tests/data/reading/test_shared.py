@@ -211,6 +211,7 @@ TEXTS = {
     "two colons": (lambda at, who, what: f"{who}::{what}::{at % 5 + 1}::{978_300_760 + at}", None),
     "titles": (lambda at, who, what: f"u{who};{what};Film {what}", "user;item;title"),
     "dates": (lambda at, who, what: f"u{who},{what},2024-05-{at % 28 + 1:02}T10:00:00", "user,item,timestamp"),
+    "quotes around all": (lambda at, who, what: f'"u{who}","{what}"', '"user","item"'),
     "names with numbers": (lambda at, who, what: f"u{who},{what}", "user_1,item_2"),
     "ends of lines of two bytes": (lambda at, who, what: f"u{who},{what}\r", "user,item\r"),
     "empty lines": (lambda at, who, what: f"{who},{what}" + "\n" * (at % 3), "\n\nuser,item"),

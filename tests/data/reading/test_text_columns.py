@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec.data.reading import _labels
+from jaxrec.data.reading import _labels, _text_parsing
 from jaxrec.errors import DataError
 
 HAS_ARROW = importlib.util.find_spec("pyarrow") is not None
@@ -154,6 +154,51 @@ def test_times_of_every_form_in_pieces(tmp_path, kind, mapped):
     data = jaxrec.read(path, time_format=time_format, mapped=tmp_path / "columns" if mapped else None)
     assert data.time_unit == unit
     np.testing.assert_array_equal(data.timestamp, [value(at) for at in range(ROWS)])
+
+
+VALUES = ("7", "ann", "a b", "ü", "'x", "a,b", 'a "b" c', "a\tb", "a\nb", " 9", "")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " ", "::"])
+@pytest.mark.parametrize("seed", range(4))
+def test_quotes_that_are_left_out_are_those_that_enclose(tmp_path, monkeypatch, delimiter, seed):
+    """Some, all or no values in quotes, of which those around a delimiter are needed: the csv module says the same."""
+    rng = np.random.default_rng(seed)
+    plain = seed < 2  # no value needs its quotes
+    in_need = set('" \t\n' + delimiter)
+    kinds = [value for value in VALUES[:-1] if not plain or not set(value) & in_need]
+    lines = []
+    for row in range(300):
+        values = [f"u{row}", *rng.choice(kinds, 2), "3"]
+        quoted = rng.random(4) < (0.5, 1, 0.5, 1)[seed]
+        need = [bool(set(value) & in_need) for value in values]
+        lines.append(
+            delimiter.join(
+                '"' + value.replace('"', '""') + '"' if quote or must else value
+                for value, quote, must in zip(values, quoted, need, strict=True)
+            )
+        )
+    path = tmp_path / "log.txt"
+    path.write_text("\n".join(lines) + "\n", newline="")
+    how = {"delimiter": delimiter, "header": False, "quotes": True if delimiter != "::" else None, "missing": "keep"}
+    how |= {"columns": ("user", "item", None, "rating")}
+    seen = []
+    ours = _text_parsing._need_no_quotes
+    monkeypatch.setattr(_text_parsing, "_need_no_quotes", lambda *words: seen.append(ours(*words)) or seen[-1])
+    fast = told(path, how)
+    if plain and delimiter not in ("::", " "):
+        assert seen == [True]
+    monkeypatch.setattr(_text_parsing, "_need_no_quotes", lambda *words: False)
+    assert fast == told(path, how)
+
+
+def told(path, how):
+    """What is read, or the message."""
+    try:
+        data = jaxrec.read(path, **how)
+    except DataError as error:
+        return str(error)
+    return data.fingerprint(), data.notes, data.items.ids.tolist()
 
 
 def test_a_file_that_is_refused_leaves_mapped_columns_as_they_were(tmp_path):
