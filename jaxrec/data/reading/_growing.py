@@ -118,7 +118,11 @@ class InBlocks(Growing):
 
     def array(self) -> np.ndarray:
         """See `InMemory`."""
-        values = np.concatenate([np.zeros(0, self.dtype), *self.parts()])
+        values = np.empty(self.size, self.dtype)
+        for at in range(0, self.size, CHUNK):
+            part = values[at : at + CHUNK]
+            part[:] = self._blocks.pop(0)[: len(part)]  # each goes once it is copied
+        self._blocks = [values]
         values.setflags(write=False)
         return values
 

@@ -21,7 +21,7 @@ from jaxrec.data.reading._text_parsing import Piece, parse_integers
 from jaxrec.errors import DataError
 
 LONGEST_ID = 1000  # bytes; one runaway value is more likely than such an id
-_ZEROS_AFTER = re.compile(r"([+-]?[0-9]+)\.0+")
+_ZEROS_AFTER = re.compile(r"[+-]?[0-9]+\.0+")
 
 
 def labels(role: str, column: Growing, *, integers: bool, longest: int = LONGEST_ID) -> Labels:
@@ -47,11 +47,15 @@ def look_alike(texts: Iterable[str]) -> tuple[str, str] | None:
     ('7.0', '7')
     """
     texts = set(texts)
-    for text in sorted(texts):
-        whole = _ZEROS_AFTER.fullmatch(text)
-        if whole and whole[1].lstrip("+") in texts:
-            return text, whole[1].lstrip("+")
+    for text in sorted(filter(_has_zeros_after, texts)):
+        whole = text.partition(".")[0].lstrip("+")
+        if whole in texts:
+            return text, whole
     return None
+
+
+def _has_zeros_after(text: str) -> bool:
+    return text[-1:] == "0" and _ZEROS_AFTER.fullmatch(text) is not None
 
 
 class Labels(abc.ABC):
@@ -117,7 +121,7 @@ class Labels(abc.ABC):
                 f"{self.role} ids: {len(digits):,} of {len(texts):,} are digits only, {why}, so all are strings"
             )
         for found, told in (
-            ([text for text in texts if _ZEROS_AFTER.fullmatch(text)], "whole numbers with a point, read as strings"),
+            (list(filter(_has_zeros_after, texts)), "whole numbers with a point, read as strings"),
             ([text for text in texts if text[0] in "\"'" or text[-1] in "\"'"], "in quotes, which are part of the id"),
             ([text for text in texts if is_absent(text.encode())], "words for a missing value, kept as ids"),
         ):
