@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxrec.data._texts import short
+from jaxrec.data.reading._quotes import NEWLINE, SEPARATOR, is_space, need_no_quotes, refuse_stray
 from jaxrec.data.reading._unpacking import open_bytes, reading
 from jaxrec.errors import DataError
 
 _PIECE = 1 << 18  # bytes parsed at a time: the arrays of one piece stay in the processor's cache
 _LONGEST_LINE = 1 << 26
-SEPARATOR = b"\x1f"  # stands for a delimiter of several characters, and for that of a quoted line, once it is split
-_NEWLINE, _MINUS, _ZERO = (np.uint8(ord(character)) for character in "\n-0")
+_MINUS, _ZERO = (np.uint8(ord(character)) for character in "-0")
 
 
 class Piece(NamedTuple):
@@ -151,7 +150,7 @@ def unquoted(
         if b'"' not in piece.data:
             yield piece, delimiter
             continue
-        if _need_no_quotes(piece.data, delimiter):
+        if need_no_quotes(piece.data, delimiter):
             yield piece._replace(data=piece.data.replace(b'"', b"")), delimiter
             continue
 
@@ -167,7 +166,7 @@ def unquoted(
             for row in reader:
                 text = mark.join(row)
                 if reader.line_num - done > 1 and not sure:
-                    _refuse_stray(row, delimiter.decode(), width, f"{piece.path}:{piece.line + done}")
+                    refuse_stray(row, delimiter.decode(), width, f"{piece.path}:{piece.line + done}")
                 if "\n" in text or "\r" in text or text.count(mark) != max(len(row) - 1, 0):
                     text = mark.join(value.translate(space) for value in row)
                 rows.append(text + "\n" * (reader.line_num - done))
@@ -181,35 +180,6 @@ def unquoted(
                 "values, pass quotes=False"
             ) from None
         yield Piece("".join(rows).encode(), piece.line + start, piece.path), SEPARATOR
-
-
-def _need_no_quotes(data: bytes, delimiter: bytes) -> bool:
-    """Whether each quote of some lines is at an end of a value, and none encloses a delimiter, line end or quote."""
-    if len(delimiter) > 1 or b"\r" in data or SEPARATOR in data:
-        return False
-    text = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(text == ord('"'))
-    first, last = quotes[::2], quotes[1::2]
-    if len(first) > len(last):
-        return False
-    between = (text == _NEWLINE) | (_is_space(text) if delimiter == b" " else text == ord(delimiter))
-    if not (between[last + 1].all() and ((first == 0) | between[first - 1]).all()):
-        return False
-    places = np.flatnonzero(between)
-    return np.array_equal(np.searchsorted(places, first), np.searchsorted(places, last))
-
-
-def _refuse_stray(row: list[str], delimiter: str, width: int, where: str) -> None:
-    """Refuse a row over several lines if one after the first, split at each delimiter, is a row by itself."""
-    for at, value in enumerate(row):
-        _, *later = value.split("\n")
-        for place, line in enumerate(later, start=1):
-            after = len(row) - 1 - at if place == len(later) else 0
-            if line.count(delimiter) + after + 1 == width:
-                raise DataError(
-                    f"{where}: quotes that enclose several lines, {short(value)!r}, each of which may be a row; pass "
-                    "quotes=False if the quotes are part of the values, or quotes=True if a value has several lines"
-                )
 
 
 def with_room(data: bytes) -> np.ndarray:
@@ -236,16 +206,16 @@ def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.nda
     text = buffer[: len(data)]
     if delimiter == b" ":
         inside = np.zeros(len(data) + 2, dtype=bool)
-        inside[1:-1] = ~_is_space(text)
+        inside[1:-1] = ~is_space(text)
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         starts, ends = edges[::2], edges[1::2]
-        line = np.searchsorted(np.flatnonzero(text == _NEWLINE), starts)
+        line = np.searchsorted(np.flatnonzero(text == NEWLINE), starts)
         return buffer, starts, ends, np.flatnonzero(np.diff(line, prepend=-1))
-    ends = np.flatnonzero((text == np.uint8(delimiter[0])) | (text == _NEWLINE))
+    ends = np.flatnonzero((text == np.uint8(delimiter[0])) | (text == NEWLINE))
     starts = np.empty_like(ends)
     starts[:1] = 0
     starts[1:] = ends[:-1] + 1
-    last = text[ends] == _NEWLINE
+    last = text[ends] == NEWLINE
     first = np.ones_like(last)
     first[1:] = last[:-1]
     if b" " in data or b"\r" in data or (delimiter != b"\t" and b"\t" in data):
@@ -257,19 +227,15 @@ def split(data: bytes, delimiter: bytes) -> tuple[np.ndarray, np.ndarray, np.nda
     return buffer, starts, ends, np.flatnonzero(first)
 
 
-def _is_space(characters: np.ndarray) -> np.ndarray:
-    return (characters == 32) | ((characters >= 9) & (characters <= 13))
-
-
 def _trim(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
-    at = np.flatnonzero((starts < ends) & _is_space(buffer[starts]))
+    at = np.flatnonzero((starts < ends) & is_space(buffer[starts]))
     while at.size:
         starts[at] += 1
-        at = at[(starts[at] < ends[at]) & _is_space(buffer[starts[at]])]
-    at = np.flatnonzero((starts < ends) & _is_space(buffer[ends - 1]))
+        at = at[(starts[at] < ends[at]) & is_space(buffer[starts[at]])]
+    at = np.flatnonzero((starts < ends) & is_space(buffer[ends - 1]))
     while at.size:
         ends[at] -= 1
-        at = at[(starts[at] < ends[at]) & _is_space(buffer[ends[at] - 1])]
+        at = at[(starts[at] < ends[at]) & is_space(buffer[ends[at] - 1])]
 
 
 def parse_integers(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

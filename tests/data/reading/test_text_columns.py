@@ -183,12 +183,12 @@ def test_quotes_that_are_left_out_are_those_that_enclose(tmp_path, monkeypatch, 
     how = {"delimiter": delimiter, "header": False, "quotes": True if delimiter != "::" else None, "missing": "keep"}
     how |= {"columns": ("user", "item", None, "rating")}
     seen = []
-    ours = _text_parsing._need_no_quotes
-    monkeypatch.setattr(_text_parsing, "_need_no_quotes", lambda *words: seen.append(ours(*words)) or seen[-1])
+    ours = _text_parsing.need_no_quotes
+    monkeypatch.setattr(_text_parsing, "need_no_quotes", lambda *words: seen.append(ours(*words)) or seen[-1])
     fast = told(path, how)
     if plain and delimiter not in ("::", " "):
         assert seen == [True]
-    monkeypatch.setattr(_text_parsing, "_need_no_quotes", lambda *words: False)
+    monkeypatch.setattr(_text_parsing, "need_no_quotes", lambda *words: False)
     assert fast == told(path, how)
 
 
