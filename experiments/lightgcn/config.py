@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jaxrec
 from experiments.tables import Row
 from jaxrec.losses import BPR, SquaredL2
@@ -27,8 +29,19 @@ def paper(layers: int, epochs: int = EPOCHS) -> Row:
     return Row(jaxrec.LightGCN(dim=64, layers=layers), options, PUBLISHED[layers], SOURCE, chosen_on="test")
 
 
-def hardest(*, of: int, learning_rate: float, epochs: int, weight: float = 1e-4, layers: int = 3) -> Row:
-    """Return a row with the hardest of several negatives and a higher rate."""
+def hardest(
+    *, of: int, learning_rate: float, epochs: int, weight: float = 1e-4, layers: int = 3, **how: Any
+) -> Row:
+    """Return a row with the hardest of several negatives and a higher rate.
+
+    Args:
+      of: see `Hardest`.
+      learning_rate: of Adam.
+      epochs: how many.
+      weight: of the L2 penalty.
+      layers: of LightGCN.
+      how: further options of LightGCN.
+    """
     options = jaxrec.TrainingOptions(
         loss=BPR(),
         negatives=Hardest(of=of),
@@ -38,12 +51,17 @@ def hardest(*, of: int, learning_rate: float, epochs: int, weight: float = 1e-4,
         epochs=epochs,
         validation=None,
     )
-    return Row(jaxrec.LightGCN(dim=64, layers=layers), options, PUBLISHED[layers], SOURCE)
+    return Row(jaxrec.LightGCN(**{"dim": 64, "layers": layers, **how}), options, PUBLISHED[layers], SOURCE)
 
 
 ROWS = {
     "": {f"{layers} layers, as in the paper, {EPOCHS} epochs": paper(layers) for layers in PUBLISHED}
-    | {"3 layers, hardest of 16": hardest(of=16, learning_rate=5e-3, epochs=30)},
+    | {
+        "3 layers, hardest of 16": hardest(of=16, learning_rate=5e-3, epochs=30),
+        "3 layers, hardest of 16, from singular vectors": hardest(
+            of=16, learning_rate=5e-3, epochs=8, dim=256, initializer="svd"
+        ),
+    },
 }
 GRIDS = {
     "3 layers, hardest of 16": {

@@ -41,6 +41,7 @@ class BlendCommand(RunOptions):
         likelier, and softmax with --weights.
       candidates: learn the weights on the so many best items of each run; by default on all items.
       l2: the penalty of the weights.
+      nonnegative: learn no weight below 0, which suits runs that score much alike.
       refit: fit the members again on training and validation part; weights and calibrations stay.
       all_data: fit the members on all parts; the test part too, for use. The figures are of validation.
       seed: of the halves of the users; figures of validation are cross-fitted on them.
@@ -57,6 +58,7 @@ class BlendCommand(RunOptions):
     calibration: Annotated[tuple[str, ...], optional("NAME ...")] = ()
     candidates: Annotated[int | None, optional("N")] = None
     l2: float = 1e-3
+    nonnegative: Switch = False
     refit: bool = True
     all_data: Switch = False
     seed: int = 0
@@ -108,6 +110,7 @@ def run(argv: Sequence[str]) -> None:
             calibration=(words if len(words) > 1 else words[0]) if words else None,
             candidates=command.candidates,
             l2=command.l2,
+            nonnegative=command.nonnegative,
             refit="all" if command.all_data else command.refit,
             key=key,
         )

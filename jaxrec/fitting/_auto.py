@@ -78,14 +78,15 @@ def auto(
 ) -> FittedModel:
     """Try models within a stated time on the validation part, and keep the best one or the blend.
 
-    The list is `jaxrec.fitting.CANDIDATES`, cheapest first. Each candidate is fitted on the training part and measured
-    on the validation part. One that is expected not to leave the time for its refit is skipped; trainings share the
-    time that is left, and are stopped at their part of it. Then the best candidates of each kind are blended
-    (`jaxrec.blend`). Blend and best single model are compared by cross-fitting over two halves of the users: each half
-    is measured with the calibrations and weights that were learnt on the other half, and with the single model that is
-    the best there. So neither is measured on users that it was chosen on. The blend is kept unless the single model is
-    better by more than a standard error of their paired difference over users: an average of models varies less than
-    one of them. What is kept is fitted again as `fit` does. The test part is not read, but by `refit="all"`.
+    The list is `jaxrec.fitting.CANDIDATES`, cheapest first. Each candidate is fitted on the training part and
+    measured on the validation part. One that is expected not to leave the time for its refit is skipped; trainings
+    share the time that is left, and are stopped at their part of it. Then the best candidates of each kind are
+    blended (`jaxrec.blend`, with weights of at least 0). Blend and best single model are compared by cross-fitting
+    over two halves of the users: each half is measured with the calibrations and weights that were learnt on the
+    other half, and with the single model that is the best there. So neither is measured on users that it was chosen
+    on. The blend is kept unless the single model is better by more than a standard error of their paired difference
+    over users: an average of models varies less than one of them. What is kept is fitted again as `fit` does. The
+    test part is not read, but by `refit="all"`.
 
     Args:
       split: with a validation part.

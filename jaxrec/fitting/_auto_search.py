@@ -36,7 +36,9 @@ from jaxrec.training import Deadline
 _MARGIN = 1.2  # what is estimated may take so many times as long
 _BLEND_COMPILES = 6.0  # what a blend compiles, in times that the programs that measured the first model took
 _BLEND_SHARE = 0.25  # of the time, at the most, is kept for that, so that slow compiling leaves time to try models
+_END_SHARE = 1 / 3  # of the time, at the most, is kept for the end, where the best model needs no more
 _COMPILED_AGAIN = 0.5  # of the seconds that a fit compiles, at the most; .24 to .45 were seen
+_LEARNING = Learning(nonnegative=True)  # the best of each kind score much alike
 _EQUAL = 1e-9  # means of two halves are rounded
 _BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
 
@@ -95,13 +97,19 @@ class Search:
         return self.seconds - (self.clock() - self.started)
 
     def reserve(self) -> float:
-        """The seconds that the end takes, for what is kept so far."""
+        """The seconds that the end takes, for what is kept so far.
+
+        A blend of all may take a part of the time only, so that members that are slow to fit again do not keep others
+        from being tried; the end takes the members that there is time for.
+        """
         kept = list(self.kept.values())
         if not kept:
             return 0.0
+        best = max(kept, key=lambda one: one.value).refit * _MARGIN
         if not self.blend:
-            return max(kept, key=lambda one: one.value).refit * _MARGIN
-        return (sum(one.refit for one in kept) + self.blending(kept)) * _MARGIN
+            return best
+        all_of_them = (sum(one.refit for one in kept) + self.blending(kept)) * _MARGIN
+        return min(all_of_them, max(best, _END_SHARE * self.seconds))
 
     def kept_for(self) -> str:
         """What the seconds that are not left are kept for, in words."""
@@ -113,7 +121,7 @@ class Search:
         """The seconds that learning and measuring a blend take: some passes over the scores of all members."""
         if len(kept) < 2:
             return 0.0
-        share = share_of_users(self.split, len(kept), Learning())
+        share = share_of_users(self.split, len(kept), _LEARNING)
         programs = min(_BLEND_COMPILES * (self.programs or 0.0), _BLEND_SHARE * self.seconds)
         return programs + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
 
@@ -282,7 +290,7 @@ class Search:
             return {"tried": False, "why": "there are no two models that there is time to blend"}, None
         started, fitted = time.perf_counter(), [one.fitted for one in members]
         try:
-            learnt = learnt_blend(fitted, self.split, Learning(), self.validation, key=key, fold=self.fold)
+            learnt = learnt_blend(fitted, self.split, _LEARNING, self.validation, key=key, fold=self.fold)
         except JaxrecError as error:
             return {"tried": False, "why": str(error)}, None
         calibrations, weights, learning, valid, of_users = learnt

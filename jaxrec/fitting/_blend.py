@@ -53,12 +53,14 @@ class Learning:
       calibrations: of each member, with the numbers to start from; None to choose the likeliest.
       candidates: of how many of the best items of each member the weights are learnt; None for all items.
       l2: of the weights.
+      nonnegative: whether no weight may be below 0.
       memory_mb: the most that scores and calibrated scores may take, in MiB.
     """
 
     calibrations: tuple[Any, ...] | None = None
     candidates: int | None = None
     l2: float = 1e-3
+    nonnegative: bool = False
     memory_mb: float = 1024
 
 
@@ -70,6 +72,7 @@ def blend(
     calibration: Any = None,
     candidates: int | None = None,
     l2: float = 1e-3,
+    nonnegative: bool = False,
     validation: Validation | None = Validation(),
     refit: Literal["fitted", "all"] | bool = True,
     memory_mb: float = 1024,
@@ -94,6 +97,8 @@ def blend(
       candidates: learn the weights on the so many best items of each member in place of all items; held-out items that
         are not among them teach nothing then.
       l2: the weights are learnt with the penalty l2 / 2 |w|^2.
+      nonnegative: learn no weight below 0. Members that score alike get large weights of both signs otherwise, which
+        fit few held-out items and no others; a negative weight of popularity can be meant.
       validation: the metrics of `info["valid"]`; None measures none. Figures of learnt weights are cross-fitted: two
         halves of the users, each measured with what was learnt on the other.
       refit: fit the members again on the training and the validation part (True) or on all parts ("all"), each with its
@@ -130,10 +135,15 @@ def blend(
     known = check_members(members, split, learnt=weights is None)
     if refit not in (True, False, "fitted", "all"):
         raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
+    if nonnegative not in (True, False):
+        raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
+    if nonnegative and weights is not None:
+        raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
     how = Learning(
         calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),
         l2=number("l2", l2, 0),
+        nonnegative=nonnegative,
         memory_mb=number("memory_mb", memory_mb, 0, above=True),
     )
     seen = members[0].seen
@@ -214,7 +224,7 @@ def learnt_blend(
             rows = chosen[among[chosen]]
             given = (users[rows], items[rows], share[rows])
             made = _of_candidates(scorers, given, seen, calibrations, how.candidates)
-        return calibrations, *learn_weights(made, how.l2, weights)
+        return calibrations, *learn_weights(made, how.l2, weights, nonnegative=how.nonnegative)
 
     calibrations, weights, loss = learn(np.ones(len(users), bool), how.calibrations)
     valid: dict[str, float] = {}
@@ -236,6 +246,7 @@ def learnt_blend(
         "users_with_held_out_items": len(users),
         "candidates": how.candidates,
         "l2": how.l2,
+        "nonnegative": how.nonnegative,
     }
     return Learnt(calibrations, weights, told, valid, of_users)
 

@@ -155,13 +155,16 @@ def calibrated(held: Heldout, calibrations: Sequence[Any]) -> Heldout:
     return dataclasses.replace(held, scores=tuple(out))
 
 
-def learn_weights(held: Heldout, l2: float, start: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+def learn_weights(
+    held: Heldout, l2: float, start: np.ndarray | None = None, *, nonnegative: bool = False
+) -> tuple[np.ndarray, float]:
     """Learn the weights of calibrated members: the minimum of loss + l2 / 2 |w|^2, which is convex.
 
     Args:
       held: with calibrated scores.
       l2: of the penalty.
       start: weights to start from.
+      nonnegative: whether no weight may be below 0.
 
     Returns:
       float64 [M], and the loss without the penalty.
@@ -173,7 +176,8 @@ def learn_weights(held: Heldout, l2: float, start: np.ndarray | None = None) -> 
         return value + penalty, np.asarray(gradient, np.float64) + l2 * weights
 
     begin = np.full(len(held.scores), 1 / len(held.scores)) if start is None else start
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options=_STOP)
+    bounds = [(0.0, None)] * len(begin) if nonnegative else None
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_STOP)
     return found.x, float(found.fun) - l2 / 2 * float(found.x @ found.x)
 
 

@@ -311,6 +311,29 @@ def test_what_is_kept_for_the_end_is_told_where_nothing_is_left(clock, model):
     assert alone.info["fitted_on"] == "train and valid"
 
 
+def test_members_that_are_slow_to_fit_again_do_not_keep_others_from_being_tried(clock, model):
+    # The end takes 1.2 (29 + 29) s of three members, and a third of the time is kept for it: 30 s of 90.
+    some = [model("best", 1, truth(0.5)), model("slow", 22, truth(2.0)), model("other", 22, truth(2.0, seed=1))]
+    found = jaxrec.auto(middle_split(), seconds=90, candidates=[*some, model("late", 1, truth(0.1))], key=KEY)
+    assert states(found) == [(word, "tried") for word in ("best", "slow", "other", "late")]
+    assert found.info["auto"]["kept"] in ("late", "blend")
+    assert clock.now <= 90
+
+
+def test_the_blend_is_asked_for_weights_of_at_least_0(model, monkeypatch):
+    asked, plain = [], _auto_search.learnt_blend
+
+    def learnt(members, split, how, *words, **more):
+        asked.append(how.nonnegative)
+        return plain(members, split, how, *words, **more)
+
+    monkeypatch.setattr(_auto_search, "learnt_blend", learnt)
+    some = [model("good", 1, truth(1.0)), model("wrong", 1, truth(1.0) - truth(0.0))]
+    told = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY).info["auto"]["blend"]
+    assert asked == [True]
+    assert min(told["weights"]) >= 0
+
+
 def test_a_fit_again_is_not_validated_and_compiles_less():
     fitted = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY)
     seconds = {"evaluate": 3.0, "compile": 0.0, "fit": 10.0, "epochs": []}

@@ -102,6 +102,35 @@ def test_learnt_weights_are_where_the_loss_of_the_twin_is_least():
         assert of_twin(found + 0.2 * step / np.abs(tables).max()) > loss - 1e-4
 
 
+def test_weights_that_must_not_be_negative_are_the_least_of_those():
+    split, seen_items = middle_split(), members()[0].seen
+    # A member and its negative: the best weight of the second is below 0.
+    tables = [table_of(members()[0]), -table_of(members()[0]), table_of(members()[2])]
+    held = heldout([TableScorer(jnp.asarray(table)) for table in tables], *held_out_of(split.valid), seen_items)
+    free, _ = learn_weights(held, 1e-3)
+    assert free[1] < 0
+    found, loss = learn_weights(held, 1e-3, nonnegative=True)
+    assert (found >= 0).all()
+    assert found[1] == 0
+    # On the boundary of what is allowed nothing near is better, and what is free is at its minimum.
+    least, penalty = loss + 5e-4 * found @ found, lambda weights: 5e-4 * weights @ weights
+    seen = [set(np.asarray(seen_items.of(user)).tolist()) for user in range(30)]
+    wanted = {}
+    for user, item in zip(split.valid.user.tolist(), split.valid.item.tolist(), strict=True):
+        wanted.setdefault(user, []).append(item)
+    for step in (*np.eye(3), *-np.eye(3)):
+        near = np.maximum(found + 0.2 * step / np.abs(tables[0]).max(), 0)
+        blended = reference.blended(tables, [lambda scores, shown: scores] * 3, near, seen)
+        assert reference.softmax_loss(blended, seen, wanted) + penalty(near) > least - 1e-4
+
+
+def test_a_blend_with_weights_of_at_least_0_says_so():
+    both = learnt(nonnegative=True)
+    assert both.info["blend"]["nonnegative"] is True
+    assert min(both.info["blend"]["weights"]) >= 0
+    assert learnt().info["blend"]["nonnegative"] is False
+
+
 def test_a_temperature_is_learnt_where_the_scores_are_logits_times_a_factor():
     """Of scores 8 log p with items drawn from p, the temperature is 8."""
     rng = np.random.default_rng(0)
@@ -232,6 +261,8 @@ def test_what_does_not_go_together_is_refused_with_the_remedy():
     refuse("no calibration is named 'sofmax'; did you mean softmax", [ease, mf], split, calibration="sofmax")
     refuse("candidates must be a whole number of at least 1", [ease, mf], split, candidates=0)
     refuse("refit must be True, False", [ease, mf], split, refit="no")
+    refuse("nonnegative must be True or False, got 'yes'", [ease, mf], split, nonnegative="yes")
+    refuse("leave it out, or leave out weights", [ease, mf], split, nonnegative=True, weights=[1, 2])
     refuse("key must be one key", [ease, mf], split, key=0)
     warm = jaxrec.fit(jaxrec.MF(dim=4), split, BPR, init=mf, key=KEYS[0])
     refuse(r"member 2 .* started from another model", [ease, warm], split)
