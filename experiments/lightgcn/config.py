@@ -29,9 +29,7 @@ def paper(layers: int, epochs: int = EPOCHS) -> Row:
     return Row(jaxrec.LightGCN(dim=64, layers=layers), options, PUBLISHED[layers], SOURCE, chosen_on="test")
 
 
-def hardest(
-    *, of: int, learning_rate: float, epochs: int, weight: float = 1e-4, layers: int = 3, **how: Any
-) -> Row:
+def hardest(*, of: int, learning_rate: float, epochs: int, weight: float = 1e-4, layers: int = 3, **how: Any) -> Row:
     """Return a row with the hardest of several negatives and a higher rate.
 
     Args:
