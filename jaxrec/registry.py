@@ -228,7 +228,7 @@ def make(kind: str, thing: Any, *, outside: bool = False, options: Mapping[str, 
     for name, value in given.items():
         if name not in accepted:
             # What a repr leaves out is set by other programs.
-            shown = [field.name for field in dataclasses.fields(thing) if field.init and field.repr] if accepted else []
+            shown = [field.name for field in _options(thing) if field.repr]
             has = f"it takes {', '.join(shown)}" if shown else "it has none"
             raise JaxrecError(f"{name} is {value!r}, and the {kind} {called!r} has no such option; {has}")
     return thing(**given)
@@ -240,9 +240,13 @@ def options_of(thing: Any) -> tuple[str, ...]:
     >>> options_of(find("splitter", "user_random"))
     ('test', 'valid')
     """
+    return tuple(field.name for field in _options(thing))
+
+
+def _options(thing: Any) -> list[dataclasses.Field[Any]]:
     if not inspect.isclass(thing) or not dataclasses.is_dataclass(thing):
-        return ()
-    return tuple(field.name for field in dataclasses.fields(thing) if field.init)
+        return []
+    return [field for field in dataclasses.fields(thing) if field.init]
 
 
 def name_of(kind: str, thing: Any) -> str:
