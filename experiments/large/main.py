@@ -76,17 +76,12 @@ def generate(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
 
 def read(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the file into memory."""
-    with measured() as figures:
-        data = jaxrec.read(folder / "interactions.parquet")
-    return {**figures, **data.counts(), "fingerprint": data.fingerprint()[:12]}
+    return _read(folder / "interactions.parquet")
 
 
 def mapped(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the file into columns that are mapped."""
-    with measured() as figures:
-        data = jaxrec.read(folder / "interactions.parquet", mapped=folder / "columns")
-    disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return {**figures, "disk_mb": round(disk / 1e6, 1), "fingerprint": data.fingerprint()[:12]}
+    return _read(folder / "interactions.parquet", mapped=folder / "columns")
 
 
 def text(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
@@ -106,16 +101,21 @@ def text(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
 
 def read_text(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the CSV into memory."""
-    with measured() as figures:
-        data = jaxrec.read(folder / "interactions.csv")
-    return {**figures, **data.counts(), "fingerprint": data.fingerprint()[:12]}
+    return _read(folder / "interactions.csv")
 
 
 def mapped_text(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
     """Read the CSV into columns that are mapped."""
+    return _read(folder / "interactions.csv", mapped=folder / "columns")
+
+
+def _read(path: pathlib.Path, mapped: pathlib.Path | None = None) -> dict[str, Any]:
+    """Read a file: the figures, and bytes on disk of the file and of mapped columns."""
     with measured() as figures:
-        data = jaxrec.read(folder / "interactions.csv", mapped=folder / "columns")
-    return {**figures, "fingerprint": data.fingerprint()[:12]}
+        data = jaxrec.read(path, mapped=mapped)
+    files = [path, *(mapped.iterdir() if mapped is not None else ())]
+    disk = {"disk_mb": round(sum(file.stat().st_size for file in files) / 1e6, 1)}
+    return {**figures, **disk, **data.counts(), "fingerprint": data.fingerprint()[:12]}
 
 
 def graph(size: Size, folder: pathlib.Path, epochs: int) -> dict[str, Any]:
