@@ -91,6 +91,7 @@ def folder(tmp_path_factory):
     write("movies.csv", ["movieId,title,genres", *(f'{item},"{title}",Drama' for item, title in enumerate(titles))])
     days = [f"c{user},a{item},2024-01-{1 + at % 28:02d}" for at, (user, item) in enumerate(likes)]
     write("orders.csv", ["customer,sku,ordered_at", *days])
+    write("products.csv", ["item,title", *(f'a{item},"{title}"' for item, title in enumerate(titles))])
     for name, kept in {"train": (0, 7), "valid": (7, 8), "test": (8, 9)}.items():
         own = [(user, item) for user, item in likes if kept[0] <= (user + item // 2) % 9 < kept[1]]
         write(f"{name}.csv", ["user,item", *(f"{user},{item}" for user, item in own)])
