@@ -66,6 +66,12 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "weights": _of("jaxrec.training", "time_decay=TimeDecay rating_confidence=RatingConfidence"),
         "head": _of("jaxrec.models", "network=LearntNetwork filter=LearntFilter"),
         "confidence": _of("jaxrec.models", "linear=LinearConfidence log=LogConfidence"),
+        "term": _of(
+            "jaxrec.models",
+            "one_hop=OneHop low_pass=LowPass user_low_pass=UserLowPass bands=Bands chebyshev=ChebyshevSeries",
+        ),
+        "response": _of("jaxrec.models", "plateau=Plateau sharpened=Sharpened"),
+        "hop": _of("jaxrec.models", "hop=Hop"),
         "recipe": _of("jaxrec.fitting", "auto=Auto"),
         "calibration": _of("jaxrec.blending", "softmax=LogSoftmax share=LogShare zscore=ZScore"),
         "metric": _of(

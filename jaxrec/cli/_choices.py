@@ -11,6 +11,7 @@ from tyro import conf
 from jaxrec import registry
 from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._mistakes import Owners, flags_in
+from jaxrec.cli._objects import with_objects
 from jaxrec.cli._parsing import class_of, optional, summary_of, twin, values_of, word_of
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._options import TrainingOptions
@@ -186,13 +187,14 @@ class Choices:
 
     def made(self, command: Any) -> tuple[Any, dict[str, Any]]:
         """The model, or the recipe, and the flags that it comes from."""
-        given, flags = values_of(command.model_options), values_of(command.model_options)
+        flags = values_of(command.model_options)
+        own: dict[str, Any] = {}
         for name, (word, part) in self.own.items():
             its = {} if part is None else values_of(getattr(command, f"{name}_options"))
             if part is not None:
-                given[name] = part(**its)
+                own[name] = part(**with_objects(part, its))
             flags |= {name: word or None, **its}
-        return self.model(**given), flags
+        return self.model(**with_objects(self.model, values_of(command.model_options)), **own), flags
 
     def options(self, command: Any) -> tuple[TrainingOptions, Mapping[str, Any]]:
         """The options of the training, and the flags that they come from."""
@@ -205,7 +207,8 @@ class Choices:
             loss: dict[str, Any] = {"loss": SquaredError(flags.rating_scale)} if rated else {}
             unmeasured: dict[str, Any] = {} if flags.validate else {"validation": None}
             return TrainingOptions(**{"refit": flags.refit, **loss, **unmeasured, **refit}), values_of(flags)
-        made = {kind: part(**values_of(getattr(command, f"{kind}_options"))) for kind, part in self.parts.items()}
+        given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}
+        made = {kind: part(**with_objects(part, given[kind])) for kind, part in self.parts.items()}
         if flags.regularizer == NONE:
             made["regularizer"] = None
         if flags.negatives is not None and flags.negatives.isdigit():
@@ -218,7 +221,6 @@ class Choices:
         )
         shared = {name: getattr(flags, name) for name in ("batch_size", "epochs", "reduction", "tolerance", "refit")}
         options = TrainingOptions(**{**made, **shared, "validation": validation, **refit})
-        given = {kind: values_of(getattr(command, f"{kind}_options")) for kind in self.parts}
         return options, {**values_of(flags), **{name: value for own in given.values() for name, value in own.items()}}
 
 

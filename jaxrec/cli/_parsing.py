@@ -19,6 +19,7 @@ from jaxrec import registry
 from jaxrec.cli._help import LONG, SHORT, Guide, long_help, short_help
 from jaxrec.cli._memory import devices, use_cache
 from jaxrec.cli._mistakes import explained
+from jaxrec.cli._objects import text_of
 from jaxrec.cli._terminal import help_width, print_help
 from jaxrec.errors import DataError, JaxrecError, MissingFileError
 
@@ -134,7 +135,7 @@ def twin(source: type, name: str, summary: str) -> type:
 
     Flags come from the dataclasses that Python callers use. The checks are left to the original, which is made from
     the twin's values, so that both ways of calling give the same message. A field's metadata may name its `flag`;
-    None is for what only Python can give.
+    None is for what only Python can give. Where it names the kind of its "objects", the flag takes a text for each.
 
     Args:
       source: a frozen class of options, of the library or from outside; sizes that `fit` sets are left out.
@@ -150,6 +151,13 @@ def twin(source: type, name: str, summary: str) -> type:
         if field.name in _SIZES or not field.init or field.metadata.get("flag", "") is None:
             continue
         hint: Any = _settable(hints[field.name])
+        if "objects" in field.metadata:
+            kind = field.metadata["objects"]
+            texts = tuple(text_of(kind, thing) for thing in field.default)  # pyright: ignore[reportGeneralTypeIssues]
+            # `Choices.made` makes an object of each text.
+            hint = Annotated[tuple[str, ...], conf.arg(metavar=f"{kind.upper()} ...")]
+            fields.append((field.name, hint, dataclasses.field(default=texts, metadata=dict(field.metadata))))
+            continue
         if "flag" in field.metadata:
             hint = Annotated[hint, conf.arg(name=field.metadata["flag"])]
         default = {

@@ -164,6 +164,8 @@ def flags_of(choices: Choices, words: Sequence[str]) -> list[tuple[str, str, str
         places = {field.name: [field.name] for field in dataclasses.fields(TrainingFlags) if field.name in _SEARCHED}
     for root, owner in owners:
         for field in dataclasses.fields(owner):
+            if "objects" in field.metadata or field.metadata.get("flag", "") is None:
+                continue  # no range is of objects
             place, own = f"{root}.{field.name}", str(field.metadata.get("flag", field.name))
             for name in {own, place}:
                 known = places.setdefault(name, [])

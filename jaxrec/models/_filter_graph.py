@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxrec._checks import check_kinds
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.models._sizes import history_of, user_item_block
@@ -287,3 +288,4 @@ def check_terms(terms: object, name: str = "terms") -> None:
     for term in terms:
         if isinstance(term, type) or not isinstance(term, FilterTerm):
             raise JaxrecError(f"{name} has {term!r}, which is no term of a filter; see jaxrec.models.OneHop")
+        check_kinds(term)

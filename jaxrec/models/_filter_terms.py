@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -177,6 +178,9 @@ class Bands:
             raise JaxrecError(f"ends is {ends}; pass whole numbers of at least 1 that ascend, such as (16, 64)")
         if isinstance(self.gains, (tuple, list)) and len(self.gains) != len(ends):
             raise JaxrecError(f"gains has {len(self.gains)} numbers and ends {len(ends)}; pass one gain for each band")
+        for gain in self.gains if isinstance(self.gains, (tuple, list)) else ():
+            if isinstance(gain, str) or (is_number(gain) and not math.isfinite(gain)):
+                raise JaxrecError(f"gains has {gain!r}; pass a finite number for each band")
 
     @property
     def rank(self) -> int:
@@ -261,7 +265,7 @@ class ChebyshevSeries:
     """
 
     weight: float = 1.0
-    response: Any = Plateau()
+    response: Any = dataclasses.field(default=Plateau(), metadata={"object": "response"})
     order: int = static(default=8)
     own: float = 0.5
     scored: float = 0.2

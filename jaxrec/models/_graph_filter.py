@@ -76,7 +76,7 @@ class GraphFilter(SolvedModel, nn.Module):
     serves_new_users: ClassVar[bool] = True
     mesh_axes: ClassVar[tuple[str, ...]] = ("rows",)
 
-    terms: tuple[FilterTerm, ...] = dataclasses.field(default=(OneHop(), LowPass()), metadata={"flag": None})
+    terms: tuple[FilterTerm, ...] = dataclasses.field(default=(OneHop(), LowPass()), metadata={"objects": "term"})
     tolerance: float = 3e-3
     num_users: int | None = None
     num_items: int | None = None

@@ -117,7 +117,7 @@ class LearntFilter:
     takes_members: ClassVar[bool] = False
 
     hops: tuple[Hop, ...] = dataclasses.field(
-        default=(Hop(1.0), Hop(0.5), Hop(2.0), Hop(0.5, 1.0), Hop(1.0, 1.0), Hop(1.0, 0.0)), metadata={"flag": None}
+        default=(Hop(1.0), Hop(0.5), Hop(2.0), Hop(0.5, 1.0), Hop(1.0, 1.0), Hop(1.0, 0.0)), metadata={"objects": "hop"}
     )
     ends: tuple[int, ...] = static(default=BAND_ENDS)
     one_exponent: bool = static(default=False)
@@ -226,7 +226,7 @@ class LearntNetwork:
     takes_members: ClassVar[bool] = True
 
     hops: tuple[Hop, ...] = dataclasses.field(
-        default=(Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0)), metadata={"flag": None}
+        default=(Hop(1.0), Hop(0.5), Hop(0.5, 1.0), Hop(1.0, 1.0)), metadata={"objects": "hop"}
     )
     ends: tuple[int, ...] = static(default=(8, 32, 64, 160, 304, 512))
     hidden: tuple[int, ...] = static(default=(64, 32))
