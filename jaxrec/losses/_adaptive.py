@@ -16,6 +16,7 @@ from jaxrec.losses._rows import (
     CosineLoss,
     by_cosine,
     check_adjustment,
+    check_chunks,
     check_hits,
     check_number,
     compared,
@@ -180,6 +181,7 @@ class AdaptiveTemperature(CosineLoss):
       logit_adjustment: add this times log q_c, the log share of the item in the interactions, to the cosine in ranking;
         it is not divided by a temperature, since that is not kept. 0 ranks by the cosine, as the paper does for MF;
         None by the inner product.
+      chunks: cut the batch into so many runs of rows, whose other items are a row's negatives; see `InBatchSoftmax`.
 
     References:
       Chen et al., Adap-tau: Adaptively Modulating Embedding Magnitude for Recommendation, WWW 2023.
@@ -193,16 +195,20 @@ class AdaptiveTemperature(CosineLoss):
     least_gap: float = 0.3
     accidental_hits: AccidentalHits = static(default="same_item")
     logit_adjustment: float | None = 0.0
+    chunks: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         check_number(self, "regularization")
         check_number(self, "least_gap")
         check_hits(self.accidental_hits)
         check_adjustment(self.logit_adjustment)
+        check_chunks(self.chunks)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.adaptive_softmax`."""
-        positive, negative, negative_where = scored = compared(rows, batch, data, self.accidental_hits)
+        positive, negative, negative_where = scored = compared(
+            rows, batch, data, self.accidental_hits, chunks=self.chunks
+        )
         inverse = overall_inverse(
             _gap(rows, batch, data, positive),
             num_users=data.seen.num_users,

@@ -15,6 +15,7 @@ from jaxrec.losses._rows import (
     AccidentalHits,
     CosineLoss,
     check_adjustment,
+    check_chunks,
     check_hits,
     check_number,
     compared,
@@ -131,6 +132,7 @@ class SoftmaxAtK(CosineLoss):
         the sample for beta.
       logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / t in ranking. 0
         ranks by the cosine, as the paper does; None by the inner product.
+      chunks: cut the batch into so many runs of rows, whose other items are a row's negatives; see `InBatchSoftmax`.
 
     References:
       Yang et al., Breaking the Top-K Barrier: Advancing Top-K Ranking Metrics Optimization in Recommender Systems, KDD
@@ -145,6 +147,7 @@ class SoftmaxAtK(CosineLoss):
     weight_temperature: float = 0.2
     accidental_hits: AccidentalHits = static(default="same_item")
     logit_adjustment: float | None = 0.0
+    chunks: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         whole("top", self.top, 1)
@@ -152,6 +155,7 @@ class SoftmaxAtK(CosineLoss):
         check_number(self, "weight_temperature")
         check_hits(self.accidental_hits)
         check_adjustment(self.logit_adjustment)
+        check_chunks(self.chunks)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.softmax_at_k`."""
@@ -159,7 +163,7 @@ class SoftmaxAtK(CosineLoss):
             raise JaxrecError(
                 f"top is {self.top}, and there are {data.num_items} items; lists of all items rank nothing"
             )
-        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits)
+        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits, chunks=self.chunks)
         size = {"top": self.top, "num_items": data.num_items}
         return softmax_at_k(
             positive,

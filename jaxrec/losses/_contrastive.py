@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import counted, masked_mean, same_shape
-from jaxrec.losses._rows import AccidentalHits, by_cosine, check_drawn, check_hits, check_number, compared
+from jaxrec.losses._rows import AccidentalHits, by_cosine, check_chunks, check_drawn, check_hits, check_number, compared
 from jaxrec.losses._segments import check_scores
 from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import options, static
@@ -77,6 +77,7 @@ class CosineContrastive(Loss):
       negative_weight: w.
       accidental_hits: for a fit whose negatives are the items of the other rows, as in `InBatchSoftmax`.
       in_batch: take the items of the other rows for negatives, and draw none; the paper draws.
+      chunks: with the items of other rows, as in `InBatchSoftmax`.
 
     References:
       Mao et al., SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM 2021, equation 1.
@@ -91,15 +92,17 @@ class CosineContrastive(Loss):
     negative_weight: float = 10.0
     in_batch: bool = static(default=False)
     accidental_hits: AccidentalHits = static(default="same_item")
+    chunks: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         check_number(self, "margin", -1.0, above=False)
         check_number(self, "negative_weight", above=False)
         check_hits(self.accidental_hits)
+        check_chunks(self.chunks)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.cosine_contrastive`."""
-        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits)
+        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits, chunks=self.chunks)
         return cosine_contrastive(
             positive,
             negative,
@@ -118,7 +121,11 @@ class CosineContrastive(Loss):
         """Refuse drawn negatives beside those of the batch, and an option for the latter without them."""
         if self.in_batch and negatives is not None:
             raise JaxrecError(f"in_batch=True takes the items of other rows, got negatives={negatives}; leave one out")
-        check_drawn(self, negatives)
+        check_drawn(self, batch_size, negatives)
+
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
+        return batch_size if (self.chunks or 1) > 1 else super().batch_for(batch_size, rows)
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer that ranks by the cosine."""

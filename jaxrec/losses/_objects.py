@@ -14,8 +14,11 @@ from jaxrec.losses._rows import (
     AccidentalHits,
     Similarity,
     check_adjustment,
+    check_chunks,
+    check_division,
     check_hits,
     check_temperature,
+    chunks_of,
     need,
     negative_scores,
     no_hits,
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from jaxrec.training import TrainData
 
 _LARGEST_BATCH = 8192  # that the data choose
-_TOGETHER, _RUN = 2048, 512  # the rows that in-batch softmax compares, of small batches and of larger ones
 
 
 @options
@@ -192,8 +194,7 @@ class InBatchSoftmax(Loss):
                 raise JaxrecError(f'logit_adjustment must be a number, None or "auto", got {self.logit_adjustment!r}')
             object.__setattr__(self, "logit_adjustment", None if self.logq_correction else 1.0)
         check_temperature(self)
-        if self.chunks is not None and self.chunks < 1:
-            raise JaxrecError(f"chunks must be at least 1, got {self.chunks}")
+        check_chunks(self.chunks)
         check_hits(self.accidental_hits)
         check_adjustment(self.logit_adjustment)
         if self.logq_correction and self.logit_adjustment is not None:
@@ -204,7 +205,7 @@ class InBatchSoftmax(Loss):
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.in_batch_softmax`."""
-        chunks = self._chunks(batch.item.shape[0])
+        chunks = chunks_of(self.chunks, batch.item.shape[0])
         return functions.in_batch_softmax(
             rows.user,
             rows.positive,
@@ -228,8 +229,7 @@ class InBatchSoftmax(Loss):
                 f"InBatchSoftmax takes its negatives from the batch, got negatives={negatives}; leave them out, or use "
                 "SampledSoftmax"
             )
-        if batch_size % self._chunks(batch_size):
-            raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {self.chunks}")
+        check_division(self.chunks, batch_size)
 
     def default_batch(self, rows: int) -> int:
         """A 64th of the interactions as a power of two, from 1,024 to 8,192; 1,024 where `chunks` is given.
@@ -244,11 +244,6 @@ class InBatchSoftmax(Loss):
     def batch_for(self, batch_size: int, rows: int) -> int:
         """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
         return batch_size if (self.chunks or 1) > 1 else super().batch_for(batch_size, rows)
-
-    def _chunks(self, size: int) -> int:
-        if self.chunks is not None:
-            return self.chunks
-        return 1 if size <= _TOGETHER or size % _RUN else size // _RUN
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""

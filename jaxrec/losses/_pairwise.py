@@ -14,6 +14,7 @@ from jaxrec.losses._rows import (
     AccidentalHits,
     CosineLoss,
     check_adjustment,
+    check_chunks,
     check_hits,
     check_number,
     compared,
@@ -94,6 +95,7 @@ class PairwiseSoftmax(CosineLoss):
       accidental_hits: other rows' items that the user may like, as in `InBatchSoftmax`.
       logit_adjustment: add this times log q_c, the log share of the item in the interactions, to cos / (2 t) in
         ranking. 0 ranks by the cosine, as the paper does; None by the inner product.
+      chunks: cut the batch into so many runs of rows, whose other items are a row's negatives; see `InBatchSoftmax`.
 
     References:
       Yang et al., PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation, NeurIPS
@@ -107,6 +109,7 @@ class PairwiseSoftmax(CosineLoss):
     temperature: float = 0.06
     accidental_hits: AccidentalHits = static(default="same_item")
     logit_adjustment: float | None = 0.0
+    chunks: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         if self.surrogate not in _SURROGATES:
@@ -114,10 +117,11 @@ class PairwiseSoftmax(CosineLoss):
         check_number(self, "temperature")
         check_hits(self.accidental_hits)
         check_adjustment(self.logit_adjustment)
+        check_chunks(self.chunks)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.pairwise_softmax`."""
-        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits)
+        positive, negative, negative_where = compared(rows, batch, data, self.accidental_hits, chunks=self.chunks)
         return pairwise_softmax(
             positive,
             negative,

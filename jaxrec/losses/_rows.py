@@ -40,7 +40,31 @@ class Compared(NamedTuple):
     negative_where: jax.Array | None = None
 
 
-def compared(rows: Encoded, batch: Batch, data: TrainData, hits: AccidentalHits, *, cosine: bool = True) -> Compared:
+_TOGETHER, _RUN = 2048, 512  # the rows that are compared, of small batches and of larger ones
+
+
+def chunks_of(chunks: int | None, size: int) -> int:
+    """Into how many runs a batch is cut, whose rows are compared with each other: `chunks`, or by the size.
+
+    Up to 2,048 rows are compared with each other, and more in runs of 512 where they are a multiple of it.
+
+    >>> [chunks_of(None, size) for size in (1024, 2048, 4096, 4100)], chunks_of(2, 1024)
+    ([1, 1, 8, 1], 2)
+    """
+    if chunks is not None:
+        return chunks
+    return 1 if size <= _TOGETHER or size % _RUN else size // _RUN
+
+
+def compared(
+    rows: Encoded,
+    batch: Batch,
+    data: TrainData,
+    hits: AccidentalHits,
+    *,
+    cosine: bool = True,
+    chunks: int | None = 1,
+) -> Compared:
     """The scores of a batch: against the drawn negatives, or where none are drawn against the other rows' items.
 
     Args:
@@ -49,6 +73,7 @@ def compared(rows: Encoded, batch: Batch, data: TrainData, hits: AccidentalHits,
       data: what is trained on.
       hits: other rows' items that the user may like; see `no_hits`.
       cosine: whether scores are cosines, or inner products.
+      chunks: runs of rows, see `chunks_of`; a row has the items of its own run only, so M = B / chunks.
 
     >>> rows = Encoded(jnp.eye(2), jnp.eye(2), jnp.zeros((2, 0, 2)))
     >>> batch = Batch(jnp.arange(2), jnp.arange(2), None, jnp.zeros((2, 0), jnp.int32), jnp.ones(2, bool))
@@ -61,9 +86,14 @@ def compared(rows: Encoded, batch: Batch, data: TrainData, hits: AccidentalHits,
     user, item = counted(rows.user, batch.where), counted(rows.positive, batch.where)
     if cosine:
         user, item = unit(user), unit(item)
-    allowed = no_hits(batch, data, hits)
-    others = batch.where[None, :] & ~jnp.eye(user.shape[0], dtype=bool)
-    return Compared(jnp.sum(user * item, axis=1), user @ item.T, others if allowed is None else others & allowed)
+    size = user.shape[0]
+    count = chunks_of(chunks, size)
+    run = size // count
+    allowed = no_hits(batch, data, hits, count)
+    others = (batch.where.reshape(count, 1, run) & ~jnp.eye(run, dtype=bool)[None]).reshape(size, run)
+    products = jnp.einsum("gbd,gcd->gbc", user.reshape(count, run, -1), item.reshape(count, run, -1))
+    negative = products.reshape(size, run)
+    return Compared(jnp.sum(user * item, axis=1), negative, others if allowed is None else others & allowed)
 
 
 def no_hits(batch: Batch, data: TrainData, hits: AccidentalHits, chunks: int = 1) -> jax.Array | None:
@@ -170,19 +200,35 @@ def check_adjustment(adjustment: float | str | None) -> None:
         )
 
 
-def check_drawn(loss: Any, negatives: Negatives | None) -> None:
-    """Refuse an option for the negatives of the batch where negatives are drawn."""
-    if negatives is not None and loss.accidental_hits != type(loss).accidental_hits:
-        raise JaxrecError(
-            f"accidental_hits={loss.accidental_hits!r} is about the items of other rows, and negatives={negatives} are "
-            "drawn; leave one of them out"
-        )
+def check_chunks(chunks: int | None) -> None:
+    """Check the option `chunks`."""
+    if chunks is not None and chunks < 1:
+        raise JaxrecError(f"chunks must be at least 1, got {chunks}")
+
+
+def check_division(chunks: int | None, batch_size: int) -> None:
+    """Refuse chunks of unequal size."""
+    if batch_size % chunks_of(chunks, batch_size):
+        raise JaxrecError(f"chunks must divide the batch size of {batch_size}, got {chunks}")
+
+
+def check_drawn(loss: Any, batch_size: int, negatives: Negatives | None) -> None:
+    """Refuse options for the negatives of the batch where negatives are drawn, and chunks of unequal size."""
+    for name in ("accidental_hits", "chunks"):
+        value = getattr(loss, name)
+        if negatives is not None and value != getattr(type(loss), name):
+            raise JaxrecError(
+                f"{name}={value!r} is about the items of other rows, and negatives={negatives} are drawn; leave one of "
+                "them out"
+            )
+    if negatives is None:
+        check_division(loss.chunks, batch_size)
 
 
 class CosineLoss(Loss):
     """The base of losses of cosines: negatives are those that a fit draws or, without a sampler, the other rows' items.
 
-    A subclass has the options `temperature`, `accidental_hits` and `logit_adjustment`.
+    A subclass has the options `temperature`, `accidental_hits`, `logit_adjustment` and `chunks`.
     """
 
     takes_weights: ClassVar[bool] = True
@@ -193,8 +239,13 @@ class CosineLoss(Loss):
         return None
 
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
-        """Refuse an option for the negatives of the batch where negatives are drawn."""
-        check_drawn(self, negatives)
+        """Refuse options for the negatives of the batch where negatives are drawn, and chunks of unequal size."""
+        check_drawn(self, batch_size, negatives)
+
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
+        own: Any = self
+        return batch_size if (own.chunks or 1) > 1 else super().batch_for(batch_size, rows)
 
     def ranking_temperature(self) -> Any:
         """What the cosine is divided by in ranking."""

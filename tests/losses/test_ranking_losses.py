@@ -1,5 +1,6 @@
 """The ranking losses of the literature against slow NumPy twins: value, gradient, masks, weights, extreme scores."""
 
+import dataclasses
 import functools
 import math
 
@@ -23,6 +24,7 @@ from jaxrec.losses import (
     SampledSoftmax,
     SoftmaxAtK,
 )
+from jaxrec.losses._rows import compared
 from jaxrec.protocols import Batch, Encoded
 from jaxrec.sampling import Hardest, InBatch, Popularity, Uniform
 from jaxrec.testing import checkerboard
@@ -280,6 +282,7 @@ def test_a_correction_by_unknown_probabilities_is_refused():
 
 
 OPTIONS = jaxrec.TrainingOptions(epochs=40, batch_size=32, optimizer=Adam(0.05), regularizer=0.001)
+CHUNKED = (BilateralSoftmax, PairwiseSoftmax, SoftmaxAtK, AdaptiveTemperature, CosineContrastive)
 OBJECTS = {
     "bsl": (BilateralSoftmax(0.2, 0.3), BilateralSoftmax(0.2, 0.3), 16),
     "psl": (PairwiseSoftmax("atan", 0.1), PairwiseSoftmax("relu", 0.1), 16),
@@ -306,6 +309,59 @@ def test_graph_models_learn_with_the_items_of_other_rows(model, name):
     assert finds_the_withheld_item(MODELS[model], loss) >= 15
 
 
+def a_batch(rows, seed=0):
+    """Vectors and a batch of rows of a checkerboard, one of which does not count."""
+    data = train_data(checkerboard())
+    at = np.random.default_rng(seed).choice(data.user.shape[0], rows, replace=False)
+    vectors = jax.random.normal(jax.random.key(seed), (2, rows, D))
+    where = jnp.arange(rows) != 2
+    encoded = Encoded(vectors[0], vectors[1], jnp.zeros((rows, 0, D)))
+    return encoded, Batch(data.user[at], data.item[at], None, jnp.zeros((rows, 0), jnp.int32), where), data
+
+
+def times(part, count):
+    return jax.tree.map(lambda rows: jnp.concatenate([rows] * count), part)
+
+
+@pytest.mark.parametrize("hits", ["keep", "same_item", "seen"])
+def test_rows_in_chunks_are_compared_with_those_of_their_own_run(hits):
+    rows, batch, data = a_batch(12)
+    whole = compared(rows, batch, data, hits)
+    runs = compared(rows, batch, data, hits, chunks=3)
+    own = np.arange(12) // 4
+    places = np.stack([np.flatnonzero(own == own[b]) for b in range(12)])
+    np.testing.assert_array_equal(runs.positive, whole.positive)
+    np.testing.assert_allclose(
+        runs.negative, np.take_along_axis(np.asarray(whole.negative), places, 1), rtol=0, atol=1e-6
+    )
+    wanted = np.take_along_axis(np.asarray(whole.negative_where), places, 1)
+    np.testing.assert_array_equal(runs.negative_where, wanted)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_equal_runs_lose_what_one_of_them_loses(name):
+    rows, batch, data = a_batch(12)
+    loss = dataclasses.replace(OBJECTS[name][0], accidental_hits="keep")
+    value, slopes = jax.value_and_grad(loss)(rows, batch, data, jax.random.key(0))
+    three = dataclasses.replace(loss, chunks=3)
+    again, others = jax.value_and_grad(three)(times(rows, 3), times(batch, 3), data, jax.random.key(0))
+    np.testing.assert_allclose(again, value, rtol=1e-5)
+    np.testing.assert_allclose(others.user[:12] * 3, slopes.user, rtol=1e-4, atol=1e-6)
+    together = dataclasses.replace(loss, chunks=1)(times(rows, 3), times(batch, 3), data, jax.random.key(0))
+    assert abs(float(together - value)) > 1e-3  # since an item is then among its own negatives
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_large_batches_are_compared_in_runs_of_512(name):
+    rows, batch, data = a_batch(64)
+    rows, batch = times(rows, 64), times(batch, 64)
+    loss, given = OBJECTS[name][0], dataclasses.replace(OBJECTS[name][0], chunks=8)
+    key = jax.random.key(0)
+    assert loss(rows, batch, data, key) == given(rows, batch, data, key)
+    # A fit on few rows takes a smaller batch, but not where the chunks are given.
+    assert loss.batch_for(4096, 4) < given.batch_for(4096, 4) == 4096
+
+
 @pytest.mark.parametrize("name", OBJECTS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_learns_with_drawn_negatives(model, name):
@@ -319,6 +375,8 @@ def test_every_model_learns_with_drawn_negatives(model, name):
         (lambda: BilateralSoftmax(0), "temperature must be finite and above 0, got 0"),
         (lambda: BilateralSoftmax(positive_temperature=-1), "positive_temperature"),
         (lambda: BilateralSoftmax(logit_adjustment=-1), "logit_adjustment"),
+        *((lambda made=made: made(chunks=0), "chunks must be at least 1, got 0") for made in CHUNKED),
+        *((lambda made=made: made(chunks=1.5), "chunks must be a whole number, got 1.5") for made in CHUNKED),
         (lambda: PairwiseSoftmax("exp"), "surrogate must be one of tanh, relu, atan, got 'exp'"),
         (lambda: PairwiseSoftmax(temperature=float("inf")), "temperature"),
         (lambda: SoftmaxAtK(0), "top must be a whole number of at least 1"),
@@ -343,6 +401,7 @@ def test_options_out_of_range_raise(loss, word):
     [
         {"loss": DirectAU(), "negatives": 2},
         {"loss": CosineContrastive(in_batch=True), "negatives": 2},
+        *({"loss": made(chunks=2), "negatives": 2} for made in CHUNKED),
         {"loss": BilateralSoftmax(accidental_hits="seen"), "negatives": 2},
         {"loss": CosineContrastive(accidental_hits="seen")},
     ],
@@ -350,6 +409,14 @@ def test_options_out_of_range_raise(loss, word):
 def test_what_would_be_ignored_is_refused(given):
     with pytest.raises(JaxrecError, match="leave"):
         jaxrec.TrainingOptions(**given)
+
+
+@pytest.mark.parametrize(
+    "loss", [*(made(chunks=3) for made in CHUNKED[:4]), CosineContrastive(in_batch=True, chunks=3)]
+)
+def test_chunks_of_unequal_size_are_refused(loss):
+    with pytest.raises(JaxrecError, match="chunks must divide the batch size of 64, got 3"):
+        jaxrec.TrainingOptions(loss=loss, batch_size=64)
 
 
 def test_a_list_as_long_as_the_catalog_is_refused():
