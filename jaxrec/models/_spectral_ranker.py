@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import SolvedModel
-from jaxrec.models._filter_graph import InteractionGraph
+from jaxrec.models._filter_graph import InteractionGraph, decomposition_step
 from jaxrec.models._learning_set import HeldOut, held_pairs, learning_set
 from jaxrec.models._members import Member, describe_with_members, fitted_members, stacked_users, without
 from jaxrec.models._ranking_heads import DEFAULT_CANDIDATES, LearntNetwork, RankingHead, describe, graph_features
 from jaxrec.models._sizes import bound_sizes
+from jaxrec.parallel import MeshStep
 from jaxrec.protocols import FoldIn, Solution, Task
 from jaxrec.pytrees import structure_of
 from jaxrec.scorers import StackedScorer
@@ -44,6 +46,9 @@ class SpectralRanker(SolvedModel, nn.Module):
     which know what no sum over the graph says. Their features know nothing of the held-out pairs either: members are
     fitted twice, without these pairs for the learning, and on all pairs for the scorer, with the same key. New users
     then get lists where every member serves them.
+
+    On several devices (`jaxrec.fit(..., mesh=4)`) these share the rows of the interactions and of the singular vectors
+    while these are computed, and the first one does the rest. It takes no members then.
 
     Attributes:
       head: what learns.
@@ -75,6 +80,7 @@ class SpectralRanker(SolvedModel, nn.Module):
     """
 
     draws: ClassVar[bool] = True
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows",)
 
     head: RankingHead = dataclasses.field(default=LearntNetwork(), metadata={"flag": None, "choice": "head"})
     candidates: int | None = DEFAULT_CANDIDATES
@@ -109,8 +115,14 @@ class SpectralRanker(SolvedModel, nn.Module):
         """Whether all members do."""
         return all(member.model.serves_new_users for member in self.members)
 
-    def solve(self, data: TrainData, key: jax.Array) -> Solution:
-        """The solution, from the interactions in their order."""
+    def solve(self, data: TrainData, key: jax.Array, mesh: Mesh | None = None) -> Solution:
+        """The solution, from the interactions in their order; the devices of a mesh share the rows of both graphs.
+
+        Raises:
+          JaxrecError: members on a mesh.
+        """
+        if mesh is not None and mesh.size > 1 and self.members:
+            raise JaxrecError("the members of SpectralRanker are fitted on one device; leave mesh out, or the members")
         shape = bound_sizes(self, data.adjacency)
         key_held, key_users, key_head = jax.random.split(key, 3)
         started = time.perf_counter()
@@ -123,7 +135,7 @@ class SpectralRanker(SolvedModel, nn.Module):
             started = time.perf_counter()
 
         rank = self.head.ends[-1]
-        rest = InteractionGraph.of_pairs(user[~held], item[~held], shape).with_vectors(rank, self.tolerance)
+        rest = InteractionGraph.of_pairs(user[~held], item[~held], shape).with_vectors(rank, self.tolerance, mesh=mesh)
         told("vectors")
         count = DEFAULT_CANDIDATES if self.candidates is None else self.candidates
         source, how = graph_features(self.head, rest, self.candidates_scored), {"head": self.head, "candidates": count}
@@ -151,7 +163,7 @@ class SpectralRanker(SolvedModel, nn.Module):
         info = {**info, "ceiling": learning.ceiling, "learning_users": learning.users, "candidates": self.candidates}
         del learning  # with many users it takes as much as the members
         told("learning")
-        graph = InteractionGraph.of(data.adjacency, shape[0]).with_vectors(rank, self.tolerance, rest.vectors)
+        graph = InteractionGraph.of(data.adjacency, shape[0]).with_vectors(rank, self.tolerance, rest.vectors, mesh)
         scorer = self.head.scorer(
             found, graph, graph_features(self.head, graph, self.candidates_scored), self.candidates
         )
@@ -163,6 +175,10 @@ class SpectralRanker(SolvedModel, nn.Module):
             scorer, variables["members"] = StackedScorer(scorer, members.scorers), members.variables
             told("members of all")
         return Solution(scorer, variables, {**info, "learning_seconds": seconds})
+
+    def mesh_step(self, entries: int, mesh: Mesh) -> MeshStep | None:
+        """What the decomposition repeats on a mesh, see `jaxrec.models.SolvedModel`."""
+        return decomposition_step(*bound_sizes(self), entries, self.head.ends[-1], mesh)
 
     def fold_in(self, variables: Any, scorer: Any, data: TrainData, task: Task) -> FoldIn:
         """New users by their history, and by what each member makes of it.

@@ -19,7 +19,18 @@ from jaxrec.data import seen_items
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import DataSizes, layout_for, step_plan
 from jaxrec.losses import BPR, InBatchSoftmax
-from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass, with_sizes
+from jaxrec.models import (
+    GraphFilter,
+    Hop,
+    LearntFilter,
+    LearntNetwork,
+    LowPass,
+    Member,
+    OneHop,
+    SpectralRanker,
+    UserLowPass,
+    with_sizes,
+)
 from jaxrec.models._sizes import user_item_block
 from jaxrec.parallel import Layout, placement_for, sharded_matrix, sharded_operator
 from jaxrec.ranking import recommend_lists
@@ -289,6 +300,24 @@ def filter_measured(layouts):
         RESULTS[f"filter measured/{mesh or 1} rows"] = told
 
 
+RANKERS = {
+    "filter": SpectralRanker(head=LearntFilter(hops=(Hop(), Hop(0.5)), ends=(4, 12), epochs=3), tolerance=1e-5),
+    "network": SpectralRanker(
+        head=LearntNetwork(ends=(4, 12), hidden=(8, 4), epochs=2), tolerance=1e-5, candidates=None
+    ),
+}
+
+
+def rankers(layouts):
+    """Scores of rankers that learn from spectra which several devices share."""
+    for name, model in RANKERS.items():
+        for mesh in (None, *layouts):
+            fitted = jaxrec.fit(model, DATA, key=jax.random.key(2), mesh=mesh)
+            RESULTS[f"ranker/{name}/{mesh or 1} rows"] = [fitted.info.get("mesh"), fitted.info["ceiling"]]
+            lists = jaxrec.recommend(fitted, list(range(USERS)), k=10, exclude=None)
+            ARRAYS[f"ranker/{name}/{mesh or 1} rows"] = np.array([[one.score for one in shown] for _, shown in lists])
+
+
 def members(layouts_of):
     """Models that are trained together on a mesh, against those that are trained together on one device."""
     keys = jax.random.split(jax.random.key(5), 3)
@@ -358,6 +387,7 @@ def refusals():
         "solved": {"model": jaxrec.EASE(), "mesh": 2},
         "blocks": {"model": FILTER, "mesh": Layout(rows=2, blocks=2)},
         "filter by columns": {"model": FILTER, "mesh": Layout(columns=2)},
+        "members": {"model": SpectralRanker(members=(Member(jaxrec.Popularity()),)), "mesh": 2},
         "rows": {"model": MODELS["simgcl"], "mesh": Layout(rows=2)},
         "columns": {"model": jaxrec.MF(dim=6), "mesh": Layout(columns=4)},
         "optimizer": {"mesh": Layout(rows=2), "optimizer": optax.noisy_sgd(0.1)},
@@ -365,7 +395,7 @@ def refusals():
         "sampler": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2), "negatives": Reads(), "loss": BPR()},
     }.items():
         given = {"model": LIGHTGCN, **given}
-        trained = {} if name in ("solved", "blocks", "filter by columns") else {"epochs": 1}
+        trained = {} if name in ("solved", "blocks", "filter by columns", "members") else {"epochs": 1}
         try:
             jaxrec.fit(given.pop("model"), DATA, key=jax.random.key(0), **trained, **given)
             RESULTS[f"refused/{name}"] = None
@@ -420,6 +450,7 @@ def main(folder, which):
         lambda: spectra(DECOMPOSED, rows),
         lambda: filtered((2, 8)),
         lambda: filter_measured((2, 8)),
+        lambda: rankers((2, 8)),
         lambda: members({"large": [Layout(rows=8), Layout(2, 2)], "mf": [Layout(rows=2), Layout(columns=4)]}),
         lambda: members_resumed(folder),
     )

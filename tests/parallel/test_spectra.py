@@ -63,3 +63,16 @@ def test_a_filter_in_other_numbers_of_rows_is_that_of_one_device(eight_for_long,
     assert several["new"] == one["new"]
     for part in ("valid", "test"):
         assert several[part] == pytest.approx(one[part], abs=1e-4), part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", ["2 rows", "8 rows"])
+@pytest.mark.parametrize("head", ["filter", "network"])
+def test_a_ranker_in_rows_learns_what_it_learns_on_one_device(eight_for_long, head, rows):
+    (_, ceiling), (mesh, shared) = (eight_for_long[f"ranker/{head}/{which}"] for which in ("1 rows", rows))
+    assert f"{mesh['rows']} rows" == rows
+    assert shared == ceiling
+    one, several = (eight_for_long.arrays[f"ranker/{head}/{which}"] for which in ("1 rows", rows))
+    assert one.std() > 0.01
+    # Features of a spread near 0 make more of a rounding: the weights of the network that skip its layers differ by .1%.
+    np.testing.assert_allclose(several, one, rtol=0, atol={"filter": 1e-5, "network": 0.05}[head] * one.std())

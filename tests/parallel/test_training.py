@@ -125,6 +125,7 @@ REFUSED = {
     "resume on 2 rows": "mesh was '4 devices (4 x rows)' and is '2 devices (2 x rows)'; equal bits cannot be promised",
     "resume on one": "mesh was '4 devices (4 x rows)' and is not there; equal bits cannot be promised",
     "blocks": "blocks of columns are for models that are trained, and GraphFilter is solved; leave blocks out",
+    "members": "the members of SpectralRanker are fitted on one device; leave mesh out, or the members",
     "filter by columns": "GraphFilter can be split by rows only, and the mesh splits columns; pass "
     "mesh=jaxrec.parallel.Layout(rows=2)",
     "optimizer": "OptaxOptimizer moves a table otherwise where its rows lie elsewhere or rows of zeros lie "
