@@ -169,7 +169,7 @@ class LightGCN(EmbeddingModel):
         rows = jnp.concatenate([user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn])
         tables = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         total, ego = propagated_rows(adjacency, tables, rows, weights=self.weights_of_layers, moved=self.moved)
-        return Encoded(*_by_role(total, negatives), _by_role(ego, negatives))
+        return Encoded(*by_role(total, negatives), by_role(ego, negatives))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""
@@ -305,7 +305,7 @@ def _with_rows_backward(rows: jax.Array, gradients: tuple[jax.Array, jax.Array])
 with_rows.defvjp(_with_rows_forward, _with_rows_backward)
 
 
-def _by_role(taken: jax.Array, negatives: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def by_role(taken: jax.Array, negatives: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rows [B + B + B M, d] as those of users, items and negatives."""
     size = negatives.shape[0]
     return taken[:size], taken[size : 2 * size], taken[2 * size :].reshape(*negatives.shape, taken.shape[1])

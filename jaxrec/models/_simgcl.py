@@ -9,10 +9,18 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.losses._segments import first_places, sizes
-from jaxrec.models._lightgcn import LightGCN
+from jaxrec.models._lightgcn import LightGCN, by_role, propagated_rows
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded
-from jaxrec.sparse import SparseMatrix, spmm
+from jaxrec.sparse import (
+    SparseMatrix,
+    count_nodes,
+    item_nodes,
+    join_nodes,
+    spmm,
+    spread_nodes,
+    user_nodes,
+)
 from jaxrec.vectors import unit
 
 
@@ -47,7 +55,7 @@ class SimGCL(LightGCN):
     """
 
     draws_in_training: ClassVar[bool] = True
-    mesh_axes: ClassVar[tuple[str, ...]] = ("columns",)  # noise is drawn by the place of a node
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
 
     noise: float = 0.1
     contrast_weight: float = 0.5
@@ -77,11 +85,20 @@ class SimGCL(LightGCN):
         key: jax.Array | None = None,
     ) -> Encoded:
         """The rows of a batch as LightGCN has them, with the contrast as their penalty where there is a key."""
-        rows = super().encode(adjacency, user, item, negatives)
         if key is None:
-            return rows
-        first, second = (noisy_layers(self, adjacency, one)[0] for one in jax.random.split(key))
-        return rows._replace(penalty=contrast_of(self, first, second, user, item))
+            return super().encode(adjacency, user, item, negatives)
+        num_users, _ = bound_sizes(self, adjacency)
+        users, items = nodes = nodes_of(self, adjacency, user, item)
+        rows = jnp.concatenate([users, items, item_nodes(adjacency, negatives, num_users).reshape(-1)])
+        x = join_nodes(adjacency, self.user_embedding, self.item_embedding)
+        # The first product is that of all three passes.
+        once = spmm(adjacency, x, moved=self.moved)
+        weights = self.weights_of_layers
+        further, _ = propagated_rows(adjacency, once, rows, weights=weights[1:], moved=self.moved)
+        ego = x[rows]
+        first, second = (noisy_layers(self, adjacency, one, x, once)[0] for one in jax.random.split(key))
+        penalty = contrast_of(self, first, second, nodes)
+        return Encoded(*by_role(weights[0] * ego + further, negatives), by_role(ego, negatives), penalty)
 
 
 class XSimGCL(SimGCL):
@@ -107,7 +124,7 @@ class XSimGCL(SimGCL):
     (0.0, 0.5, 0.5)
     """
 
-    mesh_axes: ClassVar[tuple[str, ...]] = ("columns",)
+    mesh_axes: ClassVar[tuple[str, ...]] = ("rows", "columns")
 
     noise: float = 0.2
     contrast_weight: float = 0.2
@@ -131,49 +148,71 @@ class XSimGCL(SimGCL):
         if key is None:
             return super().encode(adjacency, user, item, negatives)
         num_users, _ = bound_sizes(self, adjacency)
-        total, layers = noisy_layers(self, adjacency, key)
+        x = join_nodes(adjacency, self.user_embedding, self.item_embedding)
+        total, layers = noisy_layers(self, adjacency, key, x, spmm(adjacency, x, moved=self.moved))
         own = self.user_embedding, self.item_embedding
+        users, items = nodes = nodes_of(self, adjacency, user, item)
         return Encoded(
-            total[user],
-            total[num_users + item],
-            total[num_users + negatives],
+            total[users],
+            total[items],
+            total[item_nodes(adjacency, negatives, num_users)],
             (own[0][user], own[1][item], own[1][negatives]),
-            contrast_of(self, total, layers[self.contrast_layer - 1], user, item),
+            contrast_of(self, total, layers[self.contrast_layer - 1], nodes),
         )
 
 
-def noisy_layers(model: Any, adjacency: SparseMatrix, key: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-    """A pass with noise in every layer: (the weighted sum of the layers [N, d], layers 1 to L)."""
-    x = jnp.concatenate([model.user_embedding, model.item_embedding])
+def noisy_layers(
+    model: Any, adjacency: SparseMatrix, key: jax.Array, x: jax.Array, product: jax.Array
+) -> tuple[jax.Array, list[jax.Array]]:
+    """A pass with noise in every layer.
+
+    Args:
+      model: SimGCL.
+      adjacency: A~ [N, N].
+      key: consumed.
+      x: X [N, d], the embeddings.
+      product: A~ X.
+
+    Returns:
+      The weighted sum of the layers [N, d], and layers 1 to L.
+    """
     weights = model.weights_of_layers
     total, layers = weights[0] * x, []
     for weight, layer_key in zip(weights[1:], jax.random.split(key, model.layers), strict=True):
-        x = with_noise(spmm(adjacency, x, moved=model.moved), model.noise, layer_key)
+        product = spmm(adjacency, x, moved=model.moved) if layers else product
+        x = with_noise(adjacency, product, model.noise, layer_key)
         total = total + weight * x
         layers.append(x)
     return total, layers
 
 
-def with_noise(x: jax.Array, noise: float, key: jax.Array) -> jax.Array:
-    """Rows moved by `noise` in a random direction of their own orthant.
+def with_noise(adjacency: SparseMatrix, x: jax.Array, noise: float, key: jax.Array) -> jax.Array:
+    """Rows moved by `noise` in a random direction of their own orthant, drawn by node in the order of the data.
 
     Args:
+      adjacency: A~ [N, N], which says where each node is.
       x: [N, d].
       noise: the length.
       key: consumed.
 
-    >>> moved = with_noise(jnp.array([[1.0, -1.0, 0.0]]), 0.5, jax.random.key(0))
+    >>> from jaxrec.sparse import from_dense
+    >>> moved = with_noise(from_dense(jnp.ones((1, 1))), jnp.array([[1.0, -1.0, 0.0]]), 0.5, jax.random.key(0))
     >>> bool(moved[0, 0] > 1), bool(moved[0, 1] < -1), moved[0, 2].item()
     (True, True, 0.0)
     """
-    return x + noise * jnp.sign(x) * unit(jax.random.uniform(key, x.shape, x.dtype))
+    drawn = unit(jax.random.uniform(key, (count_nodes(adjacency), x.shape[1]), x.dtype))
+    return x + noise * jnp.sign(x) * spread_nodes(adjacency, drawn)
 
 
-def contrast_of(model: Any, first: jax.Array, second: jax.Array, user: jax.Array, item: jax.Array) -> jax.Array:
+def nodes_of(model: Any, adjacency: SparseMatrix, user: jax.Array, item: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The rows of the users and items of a batch in a table of nodes."""
+    num_users, _ = bound_sizes(model, adjacency)
+    return user_nodes(adjacency, user), item_nodes(adjacency, item, num_users)
+
+
+def contrast_of(model: Any, first: jax.Array, second: jax.Array, nodes: tuple[jax.Array, jax.Array]) -> jax.Array:
     """The contrast of the batch's users and items, shared out to its rows, [B]: its mean is that of distinct nodes."""
-    num_users = model.num_users
-    both = (info_nce(first[rows], second[rows], rows, model.contrast_temperature) for rows in (user, num_users + item))
-    users, items = both
+    users, items = (info_nce(first[rows], second[rows], rows, model.contrast_temperature) for rows in nodes)
     return model.contrast_weight * (users + items)
 
 

@@ -13,7 +13,17 @@ from jaxrec.sparse._matrices import (
     operator,
     reads_rows,
 )
-from jaxrec.sparse._nodes import Multiplies, NodeOperator, degrees_of, item_nodes, join_nodes, part_nodes, user_nodes
+from jaxrec.sparse._nodes import (
+    Multiplies,
+    NodeOperator,
+    count_nodes,
+    degrees_of,
+    item_nodes,
+    join_nodes,
+    part_nodes,
+    spread_nodes,
+    user_nodes,
+)
 from jaxrec.sparse._products import Moved, gram, map_gram_columns, spmm
 from jaxrec.sparse._row_products import spmm_rows
 
@@ -31,6 +41,7 @@ __all__ = [
     "SparseOperator",
     "bcoo",
     "check_entries",
+    "count_nodes",
     "degrees_of",
     "from_dense",
     "from_entries",
@@ -43,5 +54,6 @@ __all__ = [
     "reads_rows",
     "spmm",
     "spmm_rows",
+    "spread_nodes",
     "user_nodes",
 ]

@@ -48,6 +48,11 @@ class NodeOperator(Multiplies, Protocol):
     """
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """(N, N), without rows of padding, which `shape` has."""
+        ...
+
+    @property
     def splits_rows(self) -> bool:
         """Whether rows of a table lie on several devices, so that some of them are summed over all devices."""
         ...
@@ -70,6 +75,10 @@ class NodeOperator(Multiplies, Protocol):
 
     def item_nodes(self, item: jax.Array) -> jax.Array:
         """From rows of a table of items to rows of a table of nodes."""
+        ...
+
+    def spread(self, x: jax.Array) -> jax.Array:
+        """From a table of nodes in the order of the data, users first, to one in the order of the rows."""
         ...
 
     def degrees(self) -> jax.Array:
@@ -152,6 +161,33 @@ def item_nodes(adjacency: Adjacency, item: Integer[Array, " *b"], num_users: int
     [1]
     """
     return adjacency.item_nodes(item) if isinstance(adjacency, NodeOperator) else num_users + item
+
+
+def count_nodes(adjacency: Adjacency) -> int:
+    """Count the users and items of an adjacency, without the rows of padding that it may have on several devices.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> count_nodes(from_dense(jnp.ones((3, 3))))
+    3
+    """
+    return adjacency.sizes[0] if isinstance(adjacency, NodeOperator) else adjacency.shape[0]
+
+
+def spread_nodes(adjacency: Adjacency, x: Shaped[Array, " N *d"]) -> Shaped[Array, " N *d"]:
+    """Bring a table of nodes from the order of the data into that of an adjacency; rows of padding are 0.
+
+    What a step draws for every node is drawn in the order of the data and brought into the other, so that it is the
+    same on any number of devices. Each of them draws all of it.
+
+    Args:
+      adjacency: A~ [N, N].
+      x: [N, ...], with a row for each of `count_nodes`, users first.
+
+    >>> from jaxrec.sparse import from_dense
+    >>> spread_nodes(from_dense(jnp.ones((2, 2))), jnp.array([5.0, 7.0])).tolist()
+    [5.0, 7.0]
+    """
+    return adjacency.spread(x) if isinstance(adjacency, NodeOperator) else x
 
 
 def degrees_of(adjacency: Adjacency) -> Integer[Array, " N"]:

@@ -19,6 +19,7 @@ from jaxrec.losses import BPR
 from jaxrec.models import EmbeddingModel, LightGCNPP, SimGCL, XSimGCL
 from jaxrec.models._simgcl import info_nce, noisy_layers, with_noise
 from jaxrec.protocols import Histories
+from jaxrec.sparse import spmm
 from jaxrec.testing import checkerboard
 from jaxrec.training import SGD, Adam, DenseStep, Objective, RowStep, make_batch, train_data
 
@@ -89,8 +90,8 @@ def test_a_user_of_lightgcnpp_is_folded_in_as_a_node_without_a_row_of_its_own():
 
 
 def test_noise_has_its_length_and_keeps_the_orthant():
-    x = jax.random.normal(KEY, (200, 8))
-    moved = with_noise(x, 0.3, jax.random.key(1)) - x
+    x = jax.random.normal(KEY, (DATA.adjacency.shape[0], 8))
+    moved = with_noise(DATA.adjacency, x, 0.3, jax.random.key(1)) - x
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.3, rtol=1e-5)
     assert np.all(np.sign(moved) == np.sign(x))
 
@@ -121,6 +122,11 @@ def batch_of(rows=7):
     return make_batch(DATA, index, index < rows, KEY, negatives=jaxrec.sampling.Uniform(2))[0]
 
 
+def noisy(model, key):
+    x = jnp.concatenate([model.user_embedding, model.item_embedding])
+    return noisy_layers(model, DATA.adjacency, key, x, spmm(DATA.adjacency, x))
+
+
 @pytest.mark.parametrize("kind", [SimGCL, XSimGCL])
 def test_the_objective_adds_the_contrast_of_noisy_passes(kind):
     model = kind(layers=2, noise=0.2, contrast_weight=0.7, contrast_temperature=0.3, scale=1.0, **SIZES)
@@ -130,10 +136,10 @@ def test_the_objective_adds_the_contrast_of_noisy_passes(kind):
     bound = model.bind(variables)
     _, draw_key = jax.random.split(key)
     if kind is SimGCL:
-        (first, _), (second, _) = (noisy_layers(bound, DATA.adjacency, one) for one in jax.random.split(draw_key))
+        (first, _), (second, _) = (noisy(bound, one) for one in jax.random.split(draw_key))
         vectors = slow.propagate(slow.normalized_adjacency(R), ego_of(variables), model.weights_of_layers)
     else:
-        first, layers = noisy_layers(bound, DATA.adjacency, draw_key)
+        first, layers = noisy(bound, draw_key)
         second, vectors = layers[0], np.float64(first)
     contrast = sum(
         slow_info_nce(np.asarray(first)[rows], np.asarray(second)[rows], rows, 0.3)

@@ -65,6 +65,7 @@ MODELS = {
     "gcn": jaxrec.GCN(dim=8, hidden=4, self_loops=True),
     "lightgcn++": jaxrec.models.LightGCNPP(dim=8),
     "simgcl": jaxrec.models.SimGCL(dim=8, layers=1),
+    "xsimgcl": jaxrec.models.XSimGCL(dim=8, layers=2),
 }
 QUICK = {
     "lightgcn": [
@@ -90,7 +91,8 @@ SLOW = {
     "mf": [Layout(rows=8), Layout(columns=4)],
     "gcn": [Layout(2, 2), Layout(columns=4)],
     "lightgcn++": [Layout(rows=4), Layout(columns=2)],
-    "simgcl": [Layout(columns=2)],
+    "simgcl": [Layout(columns=2), Layout(rows=4)],
+    "xsimgcl": [Layout(rows=2), Layout(2, 2), Layout(rows=4, order="clusters")],
 }
 
 
@@ -364,6 +366,9 @@ def refusals():
             users, items = super().__call__(adjacency)
             return 2 * users, items
 
+    class ByColumns(jaxrec.LightGCN):
+        mesh_axes = ("columns",)
+
     from jaxrec.pytrees import options, static
     from jaxrec.sampling import Uniform
 
@@ -388,7 +393,7 @@ def refusals():
         "blocks": {"model": FILTER, "mesh": Layout(rows=2, blocks=2)},
         "filter by columns": {"model": FILTER, "mesh": Layout(columns=2)},
         "members": {"model": SpectralRanker(members=(Member(jaxrec.Popularity()),)), "mesh": 2},
-        "rows": {"model": MODELS["simgcl"], "mesh": Layout(rows=2)},
+        "rows": {"model": ByColumns(dim=8), "mesh": Layout(rows=2)},
         "columns": {"model": jaxrec.MF(dim=6), "mesh": Layout(columns=4)},
         "optimizer": {"mesh": Layout(rows=2), "optimizer": optax.noisy_sgd(0.1)},
         "sparse": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2), "optimizer": sparse},
@@ -413,6 +418,10 @@ def plans():
     for layout in (Layout(), *rows, Layout(columns=8), Layout(2, 2)):
         plan = step_plan(model, sizes, options, layout, layout.mesh(), compiled=True)
         RESULTS[f"plan/{layout.rows} x {layout.columns} x {layout.blocks}"] = plan.to_dict()
+    for name, model in {"simgcl": jaxrec.models.SimGCL, "xsimgcl": jaxrec.models.XSimGCL}.items():
+        layout = Layout(rows=8)
+        sized = with_sizes(model(dim=32, layers=2), sizes.users, sizes.items)
+        RESULTS[f"plan/{name}"] = step_plan(sized, sizes, options, layout, layout.mesh(), compiled=True).to_dict()
     solved = with_sizes(GraphFilter(terms=(LowPass(rank=32),)), sizes.users, sizes.items)
     for layout in (Layout(), Layout(rows=8)):
         plan = step_plan(solved, sizes, options, layout, layout.mesh(), compiled=True)

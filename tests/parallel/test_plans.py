@@ -72,6 +72,14 @@ def test_what_cannot_be_split_one_way_is_split_the_other_way(eight):
     assert eight["chosen/simgcl"][:2] == [1, 4]
 
 
+@pytest.mark.parametrize(("model", "products"), [("simgcl", 7), ("xsimgcl", 4)])
+def test_passes_with_noise_share_the_first_product(eight, model, products):
+    # With two layers: the first product, the plain second one, those of two noisy passes or of one, and all but the
+    # plain second one again on the way back.
+    plan = eight[f"plan/{model}"]
+    assert plan["gathered"] == plan["communicated"]["all-gather"] == products * (padded(USERS) + padded(ITEMS)) * 32 * 4
+
+
 def test_a_filter_gathers_what_it_multiplies_and_no_more(eight):
     plan, one = eight["plan/filter/8"], eight["plan/filter/1"]
     width, nodes = 32 + 64, padded(USERS) + padded(ITEMS)

@@ -74,5 +74,5 @@ def test_a_ranker_in_rows_learns_what_it_learns_on_one_device(eight_for_long, he
     assert shared == ceiling
     one, several = (eight_for_long.arrays[f"ranker/{head}/{which}"] for which in ("1 rows", rows))
     assert one.std() > 0.01
-    # Features of a spread near 0 make more of a rounding: the weights of the network that skip its layers differ by .1%.
+    # Features of a spread near 0 make more of a rounding: the network's weights that skip its layers differ by .1%.
     np.testing.assert_allclose(several, one, rtol=0, atol={"filter": 1e-5, "network": 0.05}[head] * one.std())

@@ -15,7 +15,8 @@ SLOW = {
     "mf": ("8 x 1", "1 x 4"),
     "gcn": ("2 x 2", "1 x 4"),
     "lightgcn++": ("4 x 1", "1 x 2"),
-    "simgcl": ("1 x 2",),
+    "simgcl": ("1 x 2", "4 x 1"),
+    "xsimgcl": ("2 x 1", "2 x 2", "4 x 1 by clusters"),
 }
 
 
@@ -119,7 +120,7 @@ REFUSED = {
     "model": "SVDPP is trained on one device: its class names no axis of a mesh in `mesh_axes`; leave mesh out",
     "subclass": "Own is trained on one device: its class names no axis of a mesh in `mesh_axes`",
     "solved": "EASE is solved on one device: its class names no axis of a mesh in `mesh_axes`",
-    "rows": "SimGCL can be split by columns only, and the mesh splits rows; pass "
+    "rows": "ByColumns can be split by columns only, and the mesh splits rows; pass "
     "mesh=jaxrec.parallel.Layout(columns=2)",
     "columns": "has 6 columns, which 4 devices cannot share equally; make it a multiple of 4, or split the rows",
     "resume on 2 rows": "mesh was '4 devices (4 x rows)' and is '2 devices (2 x rows)'; equal bits cannot be promised",
