@@ -61,11 +61,20 @@ class MeshTraining:
             self._parameters[path] = sides, leaf.shape
             sharding_of(mesh, jax.tree_util.keystr(path, simple=True), sides, leaf.shape)
 
+    @property
+    def plain(self) -> bool:
+        """Whether a step multiplies by a plain operator, as without a mesh.
+
+        A model that draws for every node asks the adjacency where each of them lies, which a plain one does not know.
+        """
+        ordered = self._layout.order != "data" and getattr(self._own, "draws_in_training", False)
+        return self._layout.devices == 1 and not ordered
+
     def data(self, tables: TrainData) -> TrainData:
         """What is trained on, on the mesh: users and items are numbered as in the data, and the adjacency is placed."""
         everywhere = functools.partial(put, sharding=replicated(self._mesh))
         rest = jax.tree.map(everywhere, dataclasses.replace(tables, adjacency=None))  # pyright: ignore[reportArgumentType]
-        if self._layout.devices == 1:
+        if self.plain:
             self._adjacency: Any = placed_operator(tables.adjacency, self.placement, self._mesh)
         else:
             given = tables.adjacency, self._own.num_users, self._layout

@@ -354,7 +354,7 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
         mesh=mesh,
         blocks=layout.blocks,
     )
-    if layout.devices == 1:
+    if training.plain:
         entry = (sizes.entries,)
         stored: Any = shape(entry, jnp.int32) if reads_rows() else None
         operand = SparseOperator(
