@@ -197,9 +197,9 @@ def check_same(then: Any, now: Any) -> None:
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name) and name not in _OWN:
             flag = f"--{name.replace('_', '-')}"
+            old = f"without {flag}, not with" if before.get(name) is None else f"with {flag} {before[name]}, not"
             raise MismatchError(
-                f"the run was started with {flag} {before.get(name)}, not {after.get(name)}; leave it out, or fit into "
-                "another folder"
+                f"the run was started {old} {after.get(name)}; leave it out, or fit into another folder"
             )
 
 

@@ -23,6 +23,7 @@ from jaxrec.fitting._plan import check_model, is_trained, make_plan
 from jaxrec.fitting._search_space import Range, applying, checked_space, label, listed, plain, value_at, with_settings
 from jaxrec.fitting._searches import Exhaustive, OptunaSearch, Proposal, combinations
 from jaxrec.fitting._study import Study, Trial, best_of
+from jaxrec.models import with_sizes
 from jaxrec.progress import work
 from jaxrec.protocols import Callback, EpochEvent, StageInfo
 
@@ -188,9 +189,12 @@ def _optuna(runner: _Runner, space: Any, trials: int, *, prune: Any, file: Any, 
     if not isinstance(space, Mapping):
         raise JaxrecError(f"trials={trials} draws from ranges, and space is a list of settings; leave trials out")
     ranges = _checked(space, model, options)
+    # As numbers, where the data choose them.
+    train = runner.data.train
+    chosen = with_sizes(model, train.num_users, train.num_items), options.settled(len(train))
     return OptunaSearch(
         ranges,
-        {path: value_at(model, options, path) for path in applying(ranges, model, options, {})},
+        {path: value_at(*chosen, path) for path in applying(ranges, model, options, {})},
         lambda values: applying(ranges, model, options, values),
         trials,
         key=runner.keys[0],

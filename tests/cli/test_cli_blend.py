@@ -86,7 +86,7 @@ def test_auto_fits_within_a_stated_time_and_says_what_it_tried(cli, ratings, tmp
     assert cli(*words, "--seeds", "2").error.startswith("--seeds is for one model, and auto chooses")
     assert "nothing to resume" in cli(*words, "--checkpoint-every", "1").error
     assert "auto chooses models and settings itself" in cli("tune", ratings, "--model", "auto").error
-    assert cli(*words, "--seconds", "0").error.startswith("seconds must be a finite number above 0")
+    assert cli(*words, "--seconds", "0").error.startswith("--seconds must be a finite number above 0")
     assert "there is none; pass a split with --valid 0.1" in cli(*words, "--valid", "0", "--quiet").error
 
 

@@ -163,7 +163,7 @@ def test_what_a_file_leaves_open_is_stated_by_flags(cli, tmp_path, monkeypatch):
     fit = (*fit, "--missing", "drop")
     assert "state --decimal ," in cli(*fit).error
     fit = (*fit, "--decimal", ",")
-    assert "state time_format (--time-format %d.%m.%Y)" in cli(*fit).error
+    assert "pass --time-format %d.%m.%Y, or" in cli(*fit).error
     data, _ = read_data("dates.csv", DataOptions(missing="drop", decimal=",", time_format="%d.%m.%Y"))
     assert (data.rating.tolist(), np.diff(data.timestamp).tolist(), data.time_unit) == ([4.5, 3], [86_400], "s")
 

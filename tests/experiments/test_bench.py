@@ -181,8 +181,9 @@ def test_without_peers_there_are_rows_that_say_so(tmp_path, monkeypatch, capsys)
     document = json.loads(out.read_text())
     assert set(document) == {"machine", "options", "rows"}
     rows = {(row["benchmark"], row["name"]): row for row in document["rows"]}
-    assert len(rows) == 3 + 5
-    for name in (("step", "jaxrec, epoch"), ("step", "jaxrec, steps"), ("topk", "jaxrec")):
+    ours = {("step", f"jaxrec, {name}") for name in ("epoch", "epoch, clusters", "steps")} | {("topk", "jaxrec")}
+    assert len(rows) == len(ours) + 5
+    for name in ours:
         row = rows[name]
         assert len(row["values"]) == len(row["cpu"]) == QUICK.repeats
         assert 0 < row["min"] <= row["median"] <= row["max"]

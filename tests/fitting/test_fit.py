@@ -362,7 +362,8 @@ def test_the_options_of_0_1_still_work_and_warn():
     assert same_bits(fit(options=old), fit(options=as_then))
     with pytest.warns(DeprecationWarning, match="0.1"):
         softmax = FitOptions(loss="softmax", negatives=0, mask_hits="item", popularity_prior=0.5)
-    expected = InBatchSoftmax(temperature=0.12, accidental_hits="same_item", logit_adjustment=0.5)
+    # 0.1 compared all rows of a batch, however large.
+    expected = InBatchSoftmax(temperature=0.12, chunks=1, accidental_hits="same_item", logit_adjustment=0.5)
     assert softmax.training().loss == expected
     with pytest.warns(DeprecationWarning, match="0.1"):
         assert FitOptions(loss="softmax", negatives=8).training().sampler == Uniform(8)

@@ -41,7 +41,7 @@ class Variants(chex.TestCase):
 
     @chex.variants(with_jit=True, without_jit=True, with_device=True, without_device=True)
     def test_of_one_user(self):
-        of_one = {label: ([row[3] for row in rows], shared) for label, (rows, shared) in inputs().items()}
+        of_one = {label: ([np.asarray(row[3]) for row in rows], shared) for label, (rows, shared) in inputs().items()}
 
         def every_value(given):
             return {label: SOME[label].function(*rows, *shared) for label, (rows, shared) in given.items()}

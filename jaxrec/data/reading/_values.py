@@ -95,7 +95,7 @@ class Times:
                 what = "is no date such as 2024-05-01 10:00:00"
             else:
                 what = "is not a finite number"
-            remedy = f"state time_format (time_format='%d.%m.%Y'), or {leave}"
+            remedy = f"pass time_format='%d.%m.%Y', or {leave}"
             raise piece.error(int(starts[at]), f"timestamp {shown(text)} {what}; {remedy}")
         self.column.append(first)
         # At most 10^9 - 1 nanoseconds. One zero stands for many, and takes no room for each.

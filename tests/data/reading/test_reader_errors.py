@@ -59,7 +59,7 @@ GOOD = "user,item,rating,timestamp\n1,2,3.5,4\n"
         (
             GOOD + "1,3,4,2020-01-31\n",
             {},
-            r"FILE:3: timestamp '2020-01-31' is not a finite number; state time_format \(time_format=",
+            r"FILE:3: timestamp '2020-01-31' is not a finite number; pass time_format=",
         ),
         (GOOD + "1,3,4,1e30\n", {}, "FILE:3: timestamp '1e30' is not a finite number"),
         (

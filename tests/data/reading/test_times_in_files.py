@@ -57,7 +57,7 @@ def test_times_are_exact_in_their_finest_unit(times, values, options, expected):
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        (("01/02/2024",), {}, "'01/02/2024' is no date such as 2024-05-01 10:00:00; state time_format"),
+        (("01/02/2024",), {}, "'01/02/2024' is no date such as 2024-05-01 10:00:00; pass time_format="),
         (("2024-02-30",), {}, "'2024-02-30' is no date"),
         (("17", "2024-05-01"), {}, ":3: timestamp '2024-05-01' is not a finite number"),
         (("2024-05-01", "17"), {}, ":3: timestamp '17' is no date"),

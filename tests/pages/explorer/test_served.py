@@ -103,10 +103,13 @@ def test_memory_stays_where_it_is_over_thousands_of_requests(address, models):
         pytest.skip("needs /proc/self/status")
     targets = targets_of(models, 1000)
     answers_of(address, targets)
-    before = resident()
+    grown = []
     for _ in range(3):
+        before = resident()
         answers_of(address, targets)
-    assert resident() - before < 4  # MiB: above that, 3,000 requests would keep over 1 kB each
+        grown.append(resident() - before)
+    # MiB: above that, 1,000 requests would keep over 1 kB each, in every round. In one round others of the process may.
+    assert min(grown) < 1, grown
 
 
 @pytest.fixture(scope="module")
