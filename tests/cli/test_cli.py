@@ -99,7 +99,7 @@ def fit_command(*words):
 def test_without_flags_the_options_are_the_defaults_of_the_dataclasses(name):
     # Building the class also fails if a field of a model has the name of another option.
     choices, command = fit_command("data", "--model", name)
-    module = registry.find("model", name)(**values_of(command.model_options))
+    module, _ = choices.made(command)
     assert module == registry.make("model", name)
     assert hasattr(command.training, "epochs") == is_trained(module)
     assert hasattr(command.training, "rating_scale") == (name == "nmf")
