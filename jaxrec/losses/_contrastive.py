@@ -10,9 +10,18 @@ from jaxtyping import Bool, Float
 
 from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import counted, masked_mean, same_shape
-from jaxrec.losses._rows import AccidentalHits, by_cosine, check_chunks, check_drawn, check_hits, check_number, compared
+from jaxrec.losses._rows import (
+    AccidentalHits,
+    ChunkedLoss,
+    by_cosine,
+    check_chunks,
+    check_drawn,
+    check_hits,
+    check_number,
+    compared,
+)
 from jaxrec.losses._segments import check_scores
-from jaxrec.protocols import Batch, Encoded, Loss, Negatives
+from jaxrec.protocols import Batch, Encoded, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.sampling._objects import Uniform
 from jaxrec.types import Array
@@ -66,7 +75,7 @@ def cosine_contrastive(
 
 
 @options
-class CosineContrastive(Loss):
+class CosineContrastive(ChunkedLoss):
     """The cosine contrastive loss of SimpleX: 1 - cos+ plus w times the mean over negatives of max(0, cos- - margin).
 
     It wants many negatives: the paper takes up to 1,000 or more, with w of 10 to 1,000 and margins of 0 to 0.9 by data
@@ -122,10 +131,6 @@ class CosineContrastive(Loss):
         if self.in_batch and negatives is not None:
             raise JaxrecError(f"in_batch=True takes the items of other rows, got negatives={negatives}; leave one out")
         check_drawn(self, batch_size, negatives)
-
-    def batch_for(self, batch_size: int, rows: int) -> int:
-        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
-        return batch_size if (self.chunks or 1) > 1 else super().batch_for(batch_size, rows)
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer that ranks by the cosine."""

@@ -12,6 +12,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.losses import _functions as functions
 from jaxrec.losses._rows import (
     AccidentalHits,
+    ChunkedLoss,
     Similarity,
     check_adjustment,
     check_chunks,
@@ -147,7 +148,7 @@ class SampledSoftmax(Loss):
 
 
 @options
-class InBatchSoftmax(Loss):
+class InBatchSoftmax(ChunkedLoss):
     """Softmax cross-entropy in which the items of the other rows are the negatives of each row.
 
     With z_bc = sim(user_b, item_c) / t, the loss is the mean of logsumexp_c z_bc - z_bb. An item comes into a batch as
@@ -240,10 +241,6 @@ class InBatchSoftmax(Loss):
         if self.chunks is not None:
             return DEFAULT_BATCH
         return min(max(1 << max(rows // 64, 1).bit_length() - 1, DEFAULT_BATCH), _LARGEST_BATCH)
-
-    def batch_for(self, batch_size: int, rows: int) -> int:
-        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
-        return batch_size if (self.chunks or 1) > 1 else super().batch_for(batch_size, rows)
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""

@@ -225,7 +225,16 @@ def check_drawn(loss: Any, batch_size: int, negatives: Negatives | None) -> None
         check_division(loss.chunks, batch_size)
 
 
-class CosineLoss(Loss):
+class ChunkedLoss(Loss):
+    """The base of losses whose negatives may be the items of other rows; a subclass has the option `chunks`."""
+
+    def batch_for(self, batch_size: int, rows: int) -> int:
+        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
+        own: Any = self
+        return batch_size if (own.chunks or 1) > 1 else super().batch_for(batch_size, rows)
+
+
+class CosineLoss(ChunkedLoss):
     """The base of losses of cosines: negatives are those that a fit draws or, without a sampler, the other rows' items.
 
     A subclass has the options `temperature`, `accidental_hits`, `logit_adjustment` and `chunks`.
@@ -241,11 +250,6 @@ class CosineLoss(Loss):
     def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
         """Refuse options for the negatives of the batch where negatives are drawn, and chunks of unequal size."""
         check_drawn(self, batch_size, negatives)
-
-    def batch_for(self, batch_size: int, rows: int) -> int:
-        """As for any loss; in given chunks it stays, since the negatives of a row come from its chunk."""
-        own: Any = self
-        return batch_size if (own.chunks or 1) > 1 else super().batch_for(batch_size, rows)
 
     def ranking_temperature(self) -> Any:
         """What the cosine is divided by in ranking."""
