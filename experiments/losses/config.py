@@ -99,7 +99,7 @@ GRIDS = {
             "pairwise softmax": {"temperature": (0.045, 0.06)},
             "softmax at 20": {"weight_temperature": (0.2, 1.0)},
             "adaptive temperature": {"logit_adjustment": (0.05, 0.1)},
-            "cosine contrastive": {"margin": (0.2, 0.4), "negative_weight": (50.0, 150.0)},
+            "cosine contrastive": {"margin": (0.2, 0.4)},
             "DirectAU": {"gamma": (1.0, 2.0, 5.0)},
         }.items()
     },

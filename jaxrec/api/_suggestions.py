@@ -6,14 +6,11 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxrec.errors import JaxrecError
 from jaxrec.files import whole_file, whole_text, write_whole
 from jaxrec.text import cell_text, html_table, last_notes, printable
-
-if TYPE_CHECKING:
-    pass
 
 _SHOWN = 30  # lines or rows of lists that are shown unasked
 

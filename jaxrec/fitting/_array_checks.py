@@ -192,9 +192,16 @@ def _check_network(scorer: NetworkScorer, further: int) -> None:
     network, size = scorer.network, scorer.features.size + further
     for name, vector in (("shift", network.shift), ("scale", network.scale)):
         _check_vector(vector, size, f"the {name} of a network")
-    widths = [size, *(bias.size for bias in network.biases), 1]
-    shapes = [(after, before) for before, after in itertools.pairwise(widths)]
-    if [weight.shape for weight in network.weights] != shapes or network.skip.shape != (1, size):
+    several = network.skip.shape[:-2]  # (N,) of N networks, or ()
+    widths = [size, *(bias.shape[-1] if bias.ndim else 0 for bias in network.biases), 1]
+    shapes = [(*several, after, before) for before, after in itertools.pairwise(widths)]
+    if (
+        len(several) > 1
+        or 0 in several
+        or [weight.shape for weight in network.weights] != shapes
+        or [bias.shape for bias in network.biases] != [(*several, width) for width in widths[1:-1]]
+        or network.skip.shape != (*several, 1, size)
+    ):
         found = [weight.shape for weight in network.weights]
         raise MismatchError(f"the weights of a network have the shapes {found}, expected {shapes}")
 

@@ -23,7 +23,6 @@ from jaxrec.losses._rows import (
     need,
     negative_scores,
     no_hits,
-    of_length_one,
     scores,
     temperature_of,
 )
@@ -122,11 +121,10 @@ class SampledSoftmax(Loss):
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.softmax`."""
-        if self.similarity == "cosine":
-            rows = of_length_one(rows)
+        cosine = self.similarity == "cosine"
         return functions.softmax(
-            scores(rows),
-            negative_scores(rows),
+            scores(rows, cosine=cosine),
+            negative_scores(rows, cosine=cosine),
             temperature=temperature_of(self, data),
             log_probability=batch.log_q if self.logq_correction else None,
             weights=batch.weight,

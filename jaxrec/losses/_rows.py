@@ -14,7 +14,7 @@ from jaxrec.protocols import Batch, Encoded, Loss, Negatives
 from jaxrec.pytrees import is_number
 from jaxrec.sampling._functions import contains
 from jaxrec.scorers import with_popularity
-from jaxrec.vectors import unit
+from jaxrec.vectors import cosines, inner_products, unit
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -81,8 +81,7 @@ def compared(
     [[False, True], [True, False]]
     """
     if batch.negatives.shape[1]:
-        rows = of_length_one(rows) if cosine else rows
-        return Compared(scores(rows), negative_scores(rows))
+        return Compared(scores(rows, cosine=cosine), negative_scores(rows, cosine=cosine))
     user, item = counted(rows.user, batch.where), counted(rows.positive, batch.where)
     if cosine:
         user, item = unit(user), unit(item)
@@ -115,19 +114,15 @@ def no_hits(batch: Batch, data: TrainData, hits: AccidentalHits, chunks: int = 1
     return ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
 
 
-def scores(rows: Encoded) -> jax.Array:
-    """The inner products of users and their items, [B]."""
-    return jnp.sum(rows.user * rows.positive, axis=1)
+def scores(rows: Encoded, *, cosine: bool = False) -> jax.Array:
+    """The inner products, or the cosines, of users and their items, [B]."""
+    user, positive = (unit(rows.user), unit(rows.positive)) if cosine else (rows.user, rows.positive)
+    return jnp.sum(user * positive, axis=1)
 
 
-def negative_scores(rows: Encoded) -> jax.Array:
-    """The inner products of users and their negatives, [B, M]."""
-    return jnp.sum(rows.user[:, None] * rows.negative, axis=2)
-
-
-def of_length_one(rows: Encoded) -> Encoded:
-    """The rows with vectors of length 1, so that inner products are cosines."""
-    return rows._replace(user=unit(rows.user), positive=unit(rows.positive), negative=unit(rows.negative))
+def negative_scores(rows: Encoded, *, cosine: bool = False) -> jax.Array:
+    """The inner products, or the cosines, of users and their negatives, [B, M]."""
+    return (cosines if cosine else inner_products)(rows.user, rows.negative)
 
 
 def by_cosine(scorer: Any, data: TrainData, weight: Any = 0.0, temperature: Any = 1.0) -> Any:

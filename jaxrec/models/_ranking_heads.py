@@ -213,6 +213,8 @@ class LearntNetwork:
       hops: the products with the Gram matrix; the first one ranks the candidates.
       ends: of the low-pass scores.
       hidden: widths of the hidden layers.
+      networks: how many are learnt, each from a start and an order of the users of its own; the mean of their logits
+        ranks. Each takes the time of one.
       epochs: passes over the users.
       batch_users: users of a step.
       learning_rate: of Adam, at the start.
@@ -230,6 +232,7 @@ class LearntNetwork:
     )
     ends: tuple[int, ...] = static(default=(8, 32, 64, 160, 304, 512))
     hidden: tuple[int, ...] = static(default=(64, 32))
+    networks: int = static(default=1)
     epochs: int = static(default=8)
     batch_users: int = static(default=32)
     learning_rate: float = 3e-3
@@ -240,6 +243,8 @@ class LearntNetwork:
         _check_head(self)
         if not self.hidden or any(type(width) is not int or width < 1 for width in self.hidden):
             raise JaxrecError(f"hidden is {self.hidden}; pass at least one width, such as (64, 32)")
+        if self.networks < 1:
+            raise JaxrecError(f"networks must be at least 1, got {self.networks}")
 
     @property
     def features(self) -> int:
@@ -255,11 +260,21 @@ class LearntNetwork:
         return found, features.table(lanes, low, features.item_degrees[found], degrees)
 
     def learn(self, learning: LearningSet, key: jax.Array) -> tuple[FeatureNetwork, Mapping[str, Any]]:
-        """The network."""
+        """The network, or several as one, and the mean loss of each epoch."""
         sample = learning.inputs[:_SAMPLE]
         shift, spread = np.mean(sample, axis=(0, 2)), np.std(sample, axis=(0, 2))
+        fixed = (jnp.asarray(shift), jnp.asarray(1 / np.maximum(spread, 1e-6), jnp.float32))
+        keys = [key] if self.networks == 1 else list(jax.random.split(key, self.networks))
+        networks, losses = zip(*(self._learn_one(learning, fixed, one) for one in keys), strict=True)
+        params = networks[0] if self.networks == 1 else jax.tree.map(lambda *each: jnp.stack(each), *networks)
+        return _network(params, fixed), {"losses": np.mean(losses, axis=0).tolist()}
+
+    def _learn_one(
+        self, learning: LearningSet, fixed: tuple[jax.Array, jax.Array], key: jax.Array
+    ) -> tuple[Any, list[float]]:
+        """The parameters of one network, and its loss in each epoch."""
         key_start, key_order = jax.random.split(key)
-        features = len(shift)  # of the graph, and of members
+        features = len(fixed[0])  # of the graph, and of members
         widths = (features, *self.hidden, 1)
         keys = jax.random.split(key_start, len(widths) - 1)
         scales = [*(width**-0.5 for width in widths[:-2]), 0.1]
@@ -272,8 +287,7 @@ class LearntNetwork:
             # Before anything is learnt, the order is that of the mean of the hops.
             "skip": jnp.zeros((1, features), jnp.float32).at[:, : len(self.hops)].set(1 / len(self.hops)),
         }
-        fixed = (jnp.asarray(shift), jnp.asarray(1 / np.maximum(spread, 1e-6), jnp.float32))
-        found, losses = learnt(
+        return learnt(
             _network_logits,
             start,
             learning,
@@ -284,7 +298,6 @@ class LearntNetwork:
             learning_rate=self.learning_rate,
             mean_over=self.mean_over,
         )
-        return _network(found, fixed), {"losses": losses}
 
     def scorer(
         self, found: FeatureNetwork, graph: InteractionGraph, features: GraphFeatures, candidates: int | None

@@ -103,12 +103,14 @@ class GraphFeatures:
 class FeatureNetwork:
     """Hidden layers with SiLU, and a linear skip, over standardized features.
 
+    Several networks of one shape have their arrays in one, along a leading axis, and the mean of their logits counts.
+
     Attributes:
       shift: [F], the mean of each feature.
       scale: [F], the reciprocal of its standard deviation.
-      weights: matrices from each layer to the next, [h, F] first and [1, g] last.
-      biases: of the hidden layers.
-      skip: [1, F].
+      weights: matrices from each layer to the next, [h, F] first and [1, g] last; [N, h, F] of N networks.
+      biases: of the hidden layers, [h] or [N, h].
+      skip: [1, F] or [N, 1, F].
 
     >>> ones = jnp.ones((1, 1))
     >>> network = FeatureNetwork(jnp.zeros(1), jnp.ones(1), (ones, ones), (jnp.zeros(1),), ones)
@@ -127,8 +129,9 @@ class FeatureNetwork:
         x = (features.reshape(features.shape[0], -1) - self.shift[:, None]) * self.scale[:, None]
         hidden = x
         for weight, bias in zip(self.weights, self.biases, strict=False):
-            hidden = jax.nn.silu(weight @ hidden + bias[:, None])
-        return (self.weights[-1] @ hidden + self.skip @ x).reshape(features.shape[1:])
+            hidden = jax.nn.silu(weight @ hidden + bias[..., None])
+        logits = self.weights[-1] @ hidden + self.skip @ x  # [1, ...] or [N, 1, ...]
+        return jnp.mean(logits.reshape(-1, *features.shape[1:]), axis=0)
 
 
 @register

@@ -75,8 +75,8 @@ class StackedScorer:
             network,
             shift=network.shift[:size],
             scale=network.scale[:size],
-            weights=(first[:, :size], *others),
-            skip=network.skip[:, :size],
+            weights=(first[..., :size], *others),
+            skip=network.skip[..., :size],
         )
         return dataclasses.replace(self.graph, network=alone).similarities(items)
 

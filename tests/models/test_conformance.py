@@ -101,7 +101,10 @@ class TestSpectralRankerOfAllItems(ModelConformance):
 
 class TestSpectralRankerWithMembers(ModelConformance):
     traced = False
-    model = TestSpectralRanker.model.clone(members=(Member(MF(dim=4), BPR), Member(EASE(l2=2.0))))
+    model = TestSpectralRanker.model.clone(
+        head=dataclasses.replace(TestSpectralRanker.model.head, networks=2),
+        members=(Member(MF(dim=4), BPR), Member(EASE(l2=2.0))),
+    )
 
 
 class TestSpectralRankerWithAFilter(ModelConformance):

@@ -10,7 +10,8 @@ from worlds import ITEMS, USERS, middle
 
 import jaxrec
 from jaxrec.data import seen_items
-from jaxrec.errors import JaxrecError
+from jaxrec.errors import JaxrecError, MismatchError
+from jaxrec.fitting._array_checks import check_arrays
 from jaxrec.models import Bands, GraphFilter, Hop, LearntFilter, LearntNetwork, OneHop, SpectralRanker
 from jaxrec.models._filter_graph import InteractionGraph
 from jaxrec.models._learning_set import LearningSet, held_pairs, learning_set, learnt, softmax_loss
@@ -257,6 +258,62 @@ def test_the_info_tells_of_the_learning_whose_loss_falls():
     assert fitted.info["learning_users"] <= USERS
 
 
+def test_several_networks_are_the_mean_of_the_logits_of_each():
+    ranker = jaxrec.fit(
+        SpectralRanker(head=dataclasses.replace(NETWORK, networks=3), share=0.3, candidates=8), DATA, key=KEY
+    )
+    together = ranker.scorer.network
+    assert together.skip.shape[:2] == (3, 1)
+    x = np.random.default_rng(0).normal(size=(together.shift.size, 2, 5)).astype(np.float32)
+    shift, scale = (np.asarray(array)[:, None, None] for array in (together.shift, together.scale))
+    logits = []
+    for at in range(3):
+        hidden = standardized = (x - shift) * scale
+        for weight, bias in zip(together.weights[:-1], together.biases, strict=True):
+            hidden = np.tensordot(np.asarray(weight[at]), hidden, 1) + np.asarray(bias[at])[:, None, None]
+            hidden = hidden / (1 + np.exp(-hidden))
+        both = np.tensordot(np.asarray(together.weights[-1][at]), hidden, 1)
+        logits.append((both + np.tensordot(np.asarray(together.skip[at]), standardized, 1))[0])
+    np.testing.assert_allclose(together(jnp.asarray(x)), np.mean(logits, axis=0), rtol=1e-5, atol=1e-5)
+    assert not np.allclose(logits[0], logits[1])
+
+
+def test_each_of_several_networks_is_what_its_key_learns_alone():
+    inputs = np.random.default_rng(1).normal(size=(12, NETWORK.features, 6)).astype(np.float32)
+    learning = LearningSet(inputs, inputs[:, 0] > 0.5, 1.0, 12)
+    keep = np.flatnonzero(learning.relevant.any(axis=1))
+    learning = dataclasses.replace(learning, inputs=inputs[keep], relevant=learning.relevant[keep])
+    together, told = dataclasses.replace(NETWORK, networks=2).learn(learning, KEY)
+    alone = [NETWORK.learn(learning, one) for one in jax.random.split(KEY, 2)]
+    for at, (network, _) in enumerate(alone):
+        np.testing.assert_array_equal(together.skip[at], network.skip)
+        for several, one in zip(together.weights, network.weights, strict=True):
+            np.testing.assert_array_equal(several[at], one)
+    np.testing.assert_allclose(told["losses"], np.mean([info["losses"] for _, info in alone], axis=0), rtol=1e-6)
+
+
+def test_arrays_of_networks_that_do_not_fit_each_other_are_told():
+    scorer = network_scorer(4)
+    one = scorer.network
+    twice = jax.tree.map(lambda array: jnp.stack([array] * 2), (one.weights, one.biases, one.skip))
+    two = FeatureNetwork(one.shift, one.scale, *twice)
+    check_arrays(scorer)
+    check_arrays(dataclasses.replace(scorer, network=two))
+    np.testing.assert_allclose(scores_of(network_scorer(4, two)), scores_of(scorer), rtol=1e-5, atol=1e-5)
+    wrong = [
+        dataclasses.replace(two, skip=one.skip),
+        dataclasses.replace(two, weights=one.weights),
+        dataclasses.replace(two, biases=one.biases),
+        dataclasses.replace(two, biases=(two.biases[0], two.biases[1][:1])),
+        jax.tree.map(lambda array: array[:0], two),
+        dataclasses.replace(two, skip=two.skip[None], weights=tuple(weight[None] for weight in two.weights)),
+    ]
+    for network in wrong:
+        network = dataclasses.replace(network, shift=one.shift, scale=one.scale)
+        with pytest.raises(MismatchError, match="the weights of a network have the shapes"):
+            check_arrays(dataclasses.replace(scorer, network=network))
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -269,6 +326,7 @@ def test_the_info_tells_of_the_learning_whose_loss_falls():
         (lambda: LearntNetwork(hops=()), r"LearntNetwork: hops is \(\)"),
         (lambda: LearntNetwork(ends=(4, 2)), r"LearntNetwork: ends is \(4, 2\)"),
         (lambda: LearntNetwork(hidden=()), r"hidden is \(\); pass at least one width"),
+        (lambda: LearntNetwork(networks=0), "networks must be at least 1, got 0"),
         (lambda: LearntNetwork(epochs=0), "LearntNetwork: epochs must be at least 1, got 0"),
         (lambda: LearntFilter(mean_over="items"), "LearntFilter: mean_over is 'items'; pass 'users' or 'pairs'"),
         (lambda: LearntFilter(learning_rate=0.0), "LearntFilter: learning_rate must be positive"),
