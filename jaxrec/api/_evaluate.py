@@ -131,8 +131,7 @@ def evaluate(
         metrics=metrics,
         space=space,
         distance=distance,
-        known=np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
-        known_users=np.diff(np.asarray(model.seen.indptr)) > 0,
+        **_known(model),
         training=training_statistics(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),
@@ -197,7 +196,8 @@ def evaluate_ratings(
       metrics: names, or `jaxrec.protocols.Metric` objects over "ratings".
 
     Returns:
-      A report with `rmse` and `mae` over all ratings, and `user_rmse` and `user_mae` for each user.
+      A report with `rmse` and `mae` over all ratings, and `user_rmse` and `user_mae` for each user. Users and items
+      without training data stay in the means, and are counted as `users_untrained` and `test_pairs_untrained`.
 
     Raises:
       JaxrecError: a model that ranks, or an empty part.
@@ -218,8 +218,21 @@ def evaluate_ratings(
     _refuse_leak(model, truth, part)
     scale = model.info["rating_scale"]
     return evaluate_rating_scorer(
-        model.scorer, truth, metrics=metrics, scale=(scale[0], scale[1]), fitted=str(model.info.get("fitted_on", ""))
+        model.scorer,
+        truth,
+        metrics=metrics,
+        scale=(scale[0], scale[1]),
+        fitted=str(model.info.get("fitted_on", "")),
+        **_known(model),
     )
+
+
+def _known(model: FittedModel) -> dict[str, np.ndarray]:
+    """The items and the users that the model was fitted on."""
+    return {
+        "known": np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
+        "known_users": np.diff(np.asarray(model.seen.indptr)) > 0,
+    }
 
 
 def default_space(split: Split, rank: int = 64) -> ItemSpace:

@@ -33,8 +33,9 @@ def check_model(model: Any) -> None:
 def item_indices(model: FittedModel, items: Any, name: str = "items") -> np.ndarray:
     """Find items by id or by title.
 
-    An id is tried first, then the whole title, then the title without its year; case does not count in titles. A text
-    that is the id of one item and the title of another is taken for the id, and told.
+    An id is tried first, then the whole title, then the title without its year; case does not count in titles, and
+    neither do blanks around a text that is no id as it stands. A text that is the id of one item and the title of
+    another is taken for the id, and told.
 
     Args:
       model: a fitted model.
@@ -101,7 +102,7 @@ def _places(texts: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _item_index(model: FittedModel, item: Any, titles: Titles | None) -> int:
-    by_id = model.items.find(item)
+    by_id = _by_id(model, item)
     if by_id >= 0:
         return by_id
     if titles is None or not isinstance(item, str) or not item.strip():
@@ -122,11 +123,17 @@ def _item_index(model: FittedModel, item: Any, titles: Titles | None) -> int:
     raise UnknownIdError(f"unknown item {item!r}: neither an id nor a title of the {model.num_items:,} items{hint}")
 
 
+def _by_id(model: FittedModel, item: Any) -> int:
+    """The item with this id, as it stands or without blanks around it; -1 without one."""
+    found = model.items.find(item)
+    return model.items.find(item.strip()) if found < 0 and isinstance(item, str) and item.strip() else found
+
+
 def _tell_doubles(model: FittedModel, listed: Sequence[Any], found: np.ndarray, titles: Titles, name: str) -> None:
     """Warn of texts that were taken for an id and are the title of another item."""
     doubles = []
     for item, at in zip(listed, found.tolist(), strict=True):
-        if isinstance(item, str) and model.items.find(item) == at:
+        if isinstance(item, str) and _by_id(model, item) == at:
             doubles += [(item, at, other) for other in titles.find(item)[:1] if other != at]
     if doubles:
         item, at, other = doubles[0]

@@ -13,6 +13,7 @@ from jaxrec.api._lookup import check_model
 from jaxrec.data._ids import IdMap, as_ids, id_list
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._seen import seen_from_pairs
+from jaxrec.data._texts import some
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._folding import fitted_pairs, seen_pairs, served, shown_users
@@ -59,7 +60,7 @@ def add_items(
     Raises:
       JaxrecError: a model with neither vectors nor `with_items`, columns for one without vectors, neither or both of
         `users` and `columns`, no new item, a catalog that grows over the model's bound.
-      DataError: an item that is known already, or that no user has.
+      DataError: an item that is known already, or that no user has; a title of another item.
       UnknownIdError: an unknown user.
 
     >>> import jax, jaxrec
@@ -82,6 +83,8 @@ def add_items(
             f"{'pass users' if isinstance(model.model, AddsItems) else 'fit it again with the new items'}"
         )
     ids = _new_ids(model, list(given))
+    if strangers := [item for item in titles or {} if item not in given]:
+        raise DataError(f"titles has {strangers[0]!r}, which is no new item; the new items are {some(list(given), 3)}")
     user, count = np.zeros(0, np.int32), np.zeros(len(given), np.int64)
     if columns is None:
         rows = [np.unique(model.users.index(id_list(value, f"users[{item!r}]"))) for item, value in given.items()]

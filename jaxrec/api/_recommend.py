@@ -79,7 +79,8 @@ def recommend(
         is for users whom the model knows.
 
     Returns:
-      The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left.
+      The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left. A note counts the
+      places of items without an interaction in the fitted part, of which nothing was learned.
 
     Raises:
       JaxrecError: k below 1 or above the number of items, an unknown treatment, another kind of argument, or new users
@@ -133,7 +134,7 @@ def recommend(
             items, scores = (np.stack(parts) for parts in zip(*rows.values(), strict=True))
             rows = dict(zip(rows, zip(*_reranked(model, items, scores, k, reranker), strict=True), strict=True))
         lists = {name: _suggestions(model, *row) for name, row in rows.items()}
-        return Recommendations("user", lists, (*found.notes, *_short(lists, k)))
+        return Recommendations("user", lists, (*found.notes, *_short(lists, k), *_untrained(model, lists)))
     asked = model.users.ids.tolist() if users is None else id_list(users, "users")
     found = np.array([model.users.find(user) for user in asked], dtype=np.int32)
     history = np.diff(model.seen.indptr)
@@ -161,7 +162,7 @@ def recommend(
     for at in sorted(lists):
         name = model.users.ids[found[at]].item() if found[at] >= 0 else asked[at]
         out[name] = _suggestions(model, *lists[at])
-    return Recommendations("user", out, (*notes, *_short(out, k)))
+    return Recommendations("user", out, (*notes, *_short(out, k), *_untrained(model, out)))
 
 
 def _reranked(
@@ -183,8 +184,7 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
       k: the length of a list.
 
     Returns:
-      For each item, the others, the most similar first. A note tells of an item without an interaction in the fitted
-      part.
+      For each item, the others, the most similar first. Notes tell of items without an interaction in the fitted part.
 
     Raises:
       JaxrecError: k below 1 or not below the number of items, or a model without similarities.
@@ -209,7 +209,7 @@ def similar_items(model: FittedModel, items: Any, *, k: int = 10) -> Recommendat
     strangers = [str(model.items.ids[item]) for item in index if not (np.asarray(model.seen.items) == item).any()]
     notes = [f"item {name} has no interaction in the fitted part, so its list says little" for name in strangers]
     titles = {} if model.titles is None else {model.items.ids[at].item(): str(model.titles[at]) for at in index}
-    return Recommendations("item", lists, tuple(notes), titles)
+    return Recommendations("item", lists, (*notes, *_untrained(model, lists)), titles)
 
 
 def _check_k(k: Any, most: int, what: str) -> None:
@@ -259,6 +259,24 @@ def _short(lists: Mapping[Any, list[Suggestion]], k: int) -> list[str]:
             f"{least} has {short[least]}"
         ]
     return [f"user {name} has only {count} items left to recommend, fewer than k={k}" for name, count in short.items()]
+
+
+def _untrained(model: FittedModel, lists: Mapping[Any, list[Suggestion]]) -> list[str]:
+    """A note on items in lists that have no interaction in the fitted part, and were not added by their columns."""
+    trained = np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0
+    added = model.info.get("added_items", {})
+    if added.get("by") == "columns":
+        trained[model.num_items - added["count"] :] = True
+    if trained.all():
+        return []
+    idle = set(model.items.ids[~trained].tolist())
+    places = [one.item for row in lists.values() for one in row if one.item in idle]
+    if not places:
+        return []
+    return [
+        f"{len(places):,} of {sum(map(len, lists.values())):,} places have items without an interaction in the fitted "
+        f"part, such as {places[0]}: nothing was learned of them, and their scores say little"
+    ]
 
 
 def _suggestions(model: FittedModel, items: np.ndarray, scores: np.ndarray) -> list[Suggestion]:

@@ -51,6 +51,16 @@ def is_absent(text: bytes) -> bool:
     return text in _ABSENT_AS_WRITTEN or _ABSENT.fullmatch(text) is not None
 
 
+def may_be_absent(text: str) -> bool:
+    """Whether a text is blank, a word for a missing value, or one that may stand for it.
+
+    >>> [may_be_absent(text) for text in (" ", "n/a", "-", "Unknown", "rating")]
+    [True, True, True, True, False]
+    """
+    plain = text.strip()
+    return not plain or is_absent(plain.encode("utf-8", "replace")) or plain.lower() in _STANDING_IN
+
+
 def absent_ids(ids: np.ndarray, role: str) -> list[str]:
     """Count ids that are words for a missing value, blank, or padded with blanks, in a note.
 

@@ -60,6 +60,8 @@ def evaluate_rating_scorer(
     scale: tuple[float, float] | None = None,
     masked: str = "",
     fitted: str = "",
+    known: np.ndarray | None = None,
+    known_users: np.ndarray | None = None,
 ) -> Report:
     """Measure the error of predicted ratings, over all held-out ratings and for each user.
 
@@ -70,6 +72,8 @@ def evaluate_rating_scorer(
       scale: (lowest, highest) rating, to which predictions are clipped; or None.
       masked: for the report, in words.
       fitted: what the model was fitted on, for the report, in words.
+      known: bool [I], the items with training data, for the counts; None where it is not known.
+      known_users: bool [U], the users with training data, likewise.
 
     Returns:
       A report with, for example, `rmse` over all ratings (each rating counts once), and `user_rmse` of each user (each
@@ -107,12 +111,18 @@ def evaluate_rating_scorer(
         per_user[f"user_{metric.name}"] = np.asarray(metric.of_mean(np.bincount(row, errors) / sizes))
         overall[metric.name] = float(metric.of_mean(errors.mean()))
     lower = [metric.name for metric in measured if not metric.higher_is_better]
+    counts = {"users_evaluated": len(users), "test_pairs": len(truth)}
+    if known_users is not None:
+        counts["users_untrained"] = int((~known_users[users]).sum())
+    if known is not None:
+        counts["test_pairs_untrained"] = int((~known[truth.item]).sum())
     return Report(
         users=users.astype(np.int32),
         per_user=per_user,
         overall=overall,
-        counts={"users_evaluated": len(users), "test_pairs": len(truth)},
+        counts=counts,
         seconds=time.perf_counter() - started,
+        trained=None if known_users is None else known_users[users],
         masked=masked,
         fitted=fitted,
         catalogue=f"{truth.num_items:,} items",

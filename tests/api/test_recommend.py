@@ -136,7 +136,8 @@ def test_lists_are_short_and_noted_where_items_run_out():
     lists = jaxrec.recommend(MODEL, ["dee", "bob"], k=4)
     assert items_of(lists, "dee") == [7, 8]
     assert len(lists["bob"]) == 4
-    assert lists.notes == ("user dee has only 2 items left to recommend, fewer than k=4",)
+    assert lists.notes[0] == "user dee has only 2 items left to recommend, fewer than k=4"
+    assert lists.notes[1].startswith("2 of 6 places have items without an interaction in the fitted part, such as 7")
 
 
 def test_a_user_who_has_everything_gets_an_empty_list():
@@ -381,3 +382,25 @@ def test_an_item_without_data_is_told_of():
     assert jaxrec.similar_items(model, [5, 8], k=1).notes == (
         "item 8 has no interaction in the fitted part, so its list says little",
     )
+
+
+def test_places_of_items_without_training_data_are_counted():
+    lists = jaxrec.recommend(MODEL, ["ann"], k=5)
+    assert [item in items_of(lists, "ann") for item in (7, 8)] == [True, True]
+    (note,) = lists.notes
+    assert note.startswith("2 of 5 places have items without an interaction in the fitted part, such as 7: nothing was")
+    assert jaxrec.recommend(MODEL, ["ann"], k=3).notes == ()
+    (note,) = jaxrec.recommend(MODEL, history=[1], k=1, candidates=[8]).notes
+    assert note.startswith("1 of 1 places have items without an interaction")
+    lists = jaxrec.similar_items(jaxrec.fit(jaxrec.MF(dim=2), DATA, epochs=1, key=jax.random.key(0)), [1], k=7)
+    assert lists.notes[0].startswith("2 of 7 places have items without an interaction in the fitted part")
+
+
+def test_blanks_around_an_id_do_not_make_a_title_of_it():
+    data = jaxrec.from_arrays(
+        [0, 0, 1, 1, 2, 2], [300, 7, 300, 7, 51662, 8], titles={300: "Quiz Show", 51662: "300 (2007)", 7: "Heat"}
+    )
+    model = jaxrec.fit(jaxrec.ItemKNN(), data, key=jax.random.key(0))
+    for text in ("300", "300 ", " 300"):
+        with pytest.warns(UserWarning, match="is taken for the id of 300 .* also the title of 51662"):
+            assert list(jaxrec.similar_items(model, [text], k=1).lists) == [300]

@@ -40,6 +40,20 @@ def test_values_by_hand():
     np.testing.assert_allclose(report.per_user["user_rmse"], [np.sqrt(1 / 2), 0], atol=1e-6)
 
 
+def test_users_and_items_without_training_data_are_counted():
+    data = jaxrec.from_arrays([1, 1, 1, 2, 2, 2, 3, 3, 1], [1, 2, 3, 1, 2, 3, 1, 2, 9], [5, 3, 4, 1, 2, 5, 4, 4, 2])
+    empty = data.select([])
+    split = jaxrec.Split(data.select(np.arange(6)), empty, data.select([6, 7, 8]), "by hand")
+    model = jaxrec.fit(jaxrec.MF(dim=2, bias=True), split, loss="mse", epochs=1, key=jax.random.key(0))
+    report = jaxrec.evaluate_ratings(model, split)
+    assert report.counts == {
+        "users_evaluated": 2, "test_pairs": 3, "users_untrained": 1, "test_pairs_untrained": 1
+    }  # fmt: skip
+    own = report.of_trained_users()
+    assert own.users.tolist() == [0]
+    assert own.mean("user_rmse") == pytest.approx(float(report.per_user["user_rmse"][0]))
+
+
 def test_many_pairs_go_through_in_chunks():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(50, 200)).astype(np.float32)

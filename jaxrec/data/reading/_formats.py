@@ -294,8 +294,7 @@ class Delimited(_Table):
 
     def _header(self, lines: list[str], layout: Layout, path: Path) -> bool:
         rows = [split_line(line, layout) for line in lines[:_LINES]]
-        names = [value for value in wanted_columns(self.columns).values() if isinstance(value, str)]
-        header = has_header(rows, not set(names).isdisjoint(rows[0]))
+        header = has_header(rows, wanted_columns(self.columns))
         if header is None:
             first = ", ".join(short(value, 20) for value in rows[0][:4])
             raise DataError(

@@ -59,7 +59,7 @@ def add_items(
       data: the interactions.
       path: u.item, a `.dat` file with `::`, a RecBole `.item` file, or delimited text; may be gzip. The header of
         delimited text names an item and a title column; without a header, recognized by an id of the data or a whole
-        number in its place, the columns are item, title and others.
+        number in the place of the item, the columns are those of `item_columns`, or item, title and others.
       encoding: of the text; by default UTF-8, and ISO-8859-1 where u.item or a `.dat` file is not UTF-8.
       item_columns: "item" and "title" to a column of delimited text, by name or position from 0.
 
@@ -233,9 +233,14 @@ def _delimited(
             f"{path}: item_columns names {other[0]!r}; its roles are item and title, and others stay as they are"
         )
     wanted = {"user": None, "rating": None, "timestamp": None, **columns}
-    headless = not recbole and (header[0] in known or _INTEGER.fullmatch(header[0]) is not None)
+    of_item = columns.get("item")
+    place = of_item if isinstance(of_item, int) and 0 <= of_item < len(header) else 0
+    headless = not recbole and (header[place] in known or _INTEGER.fullmatch(header[place]) is not None)
     if headless:
-        header = ["item", "title", *(f"column {at}" for at in range(2, len(header)))][: len(header)]
+        header = _by_place(len(header), place, columns.get("title", 1 if place == 0 else None))
+        wanted |= {
+            role: role for role in header if not isinstance(columns.get(role), str) and role in ("item", "title")
+        }
         notes.append(f"{path.name} has no header: its columns are taken for {', '.join(header)}")
     found = _found(header, wanted, f"{path}:{number}")
     order = [found["item"], *([found["title"]] if "title" in found else [])]
@@ -257,6 +262,15 @@ def _delimited(
     except csv.Error as error:
         raise DataError(f"{path}:{line}: not valid CSV from here on: {error}; correct the quotes") from None
     return names, rows if headless else rows[1:]
+
+
+def _by_place(count: int, item: int, title: str | int | None) -> list[str]:
+    """Names for the columns of a file without a header, where the item and perhaps the title are known by place."""
+    names = [f"column {at}" for at in range(count)]
+    names[item] = "item"
+    if isinstance(title, int) and 0 <= title < count and title != item:
+        names[title] = "title"
+    return names
 
 
 def _found(header: list[str], wanted: Mapping[str, str | int | None], where: str) -> dict[str, int]:

@@ -6,8 +6,9 @@ import contextlib
 import csv
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from jaxrec.data._notes import may_be_absent
 from jaxrec.data._texts import short
 from jaxrec.data.reading._columns import familiar
 from jaxrec.errors import DataError
@@ -20,6 +21,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+.*)?|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}( [0-9:.]+)?")
 _OF_IDS = "-_.@/#+\"'()[]{}"  # which separate parts of an id, or enclose it, more often than columns
 _WHOLE = re.compile(r"-?[0-9]+")
+_TIME_DIGITS = 9  # of a Unix time in seconds since 1973
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,29 +210,42 @@ def _commas_are_decimal(lines: Sequence[str], mark: str) -> bool:
     return bool(values) and all(map(_DECIMAL_COMMA.fullmatch, values))
 
 
-def has_header(rows: Sequence[Sequence[str]], named: bool) -> bool | None:
+def has_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, str | int | None]) -> bool | None:
     """Tell whether the first row names the columns; None where it may be data as well.
 
-    It does if it holds a stated name, or familiar names of user and item, or only texts above a column of numbers
-    or dates. It does not if it holds a number or a date.
+    It does if it holds a stated name, or familiar names of user and item, or a word above a column of numbers or
+    dates. It does not if it holds a number or a date. Where columns are stated by their places, a name that is none
+    would not be missed, so a text with a digit above the numbers of ids is no name, as 080442957X may be an id, and
+    neither is a word for a missing value.
 
     Args:
       rows: the first rows of the file, the first one included.
-      named: whether a stated column is the name of one in the first row.
+      wanted: the stated columns, role to name or place.
 
-    >>> has_header([["who", "when"], ["ann", "30"]], False), has_header([["ann", "30"], ["bo", "40"]], False)
+    >>> has_header([["who", "when"], ["ann", "30"]], {}), has_header([["ann", "30"], ["bo", "40"]], {})
     (True, False)
-    >>> has_header([["ann", "jaws"], ["bo", "heat"]], False) is None
+    >>> has_header([["ann", "jaws"], ["bo", "heat"]], {}) is None
+    True
+    >>> by_place = {"user": 0, "item": 1, "rating": 2}
+    >>> has_header([["ann", "080442957X"], ["bo", "0439023481"]], by_place) is None
+    True
+    >>> has_header([["ann", "jaws", "n/a"], ["bo", "heat", "4"]], by_place) is None
     True
     """
     first, rest = rows[0], rows[1:]
-    if named or {"user", "item"} <= familiar(first):
+    stated = set(wanted.values())
+    if not stated.isdisjoint(first) or {"user", "item"} <= familiar(first):
         return True
     if any(map(is_value, first)):
-        counted = len(first) > 2 and list(first) == [str(at) for at in range(len(first))]
+        counts = [str(at) for at in range(len(first))]
+        counted = len(first) > 2 and list(first) in (counts, ["", *counts[:-1]])
         return None if counted else False  # pandas names columns 0, 1, 2 where they have no names
-    for at in range(len(first)):
+    by_place = any(isinstance(place, int) for place in stated)
+    numbers = {wanted.get("rating"), wanted.get("timestamp")} - {None}
+    for at, text in enumerate(first):
         below = [row[at] for row in rest if at < len(row) and row[at]]
+        if by_place and (may_be_absent(text) or (at not in numbers and any(map(str.isdigit, text)))):
+            continue
         if below and all(map(is_value, below)):
             return True
     return None
@@ -239,7 +254,8 @@ def has_header(rows: Sequence[Sequence[str]], named: bool) -> bool | None:
 def table_or_lists(lines: Sequence[str]) -> str:
     """Tell whether whole numbers between blanks are a table or LightGCN's lists of one user a line.
 
-    Lines of one length from 3 columns on may be either: user, item and rating, or a user with two items.
+    Lines of one length from 3 columns on may be either: user, item and rating, or a user with two items. So may lines
+    with a number of the size of a Unix time, which no list of indices has.
 
     Returns:
       "lists", "table", "either", or "" where the lines are no whole numbers between blanks.
@@ -259,6 +275,7 @@ def table_or_lists(lines: Sequence[str]) -> str:
         return "lists" if once else "table"  # the same pairs either way
     usual = max(set(widths), key=widths.count)
     nearly_all = widths.count(usual) >= 0.95 * len(rows) and len(rows) >= 20
-    if len(set(widths)) == 1 or (nearly_all and usual in (3, 4)) or not once:
+    times = any(len(value) >= _TIME_DIGITS for row in rows for value in row)
+    if len(set(widths)) == 1 or times or (nearly_all and usual in (3, 4)) or not once:
         return "either"
     return "lists"

@@ -110,6 +110,24 @@ def test_another_item_file_is_stated_or_none(tmp_path):
     assert data.item_columns["Name"].tolist() == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "columns", "titles"),
+    [
+        ("x,B1,Heat\ny,B2,Jaws\nz,B3,Up\n", {"item": 1, "title": 2}, ["Heat", "Jaws", "Up"]),
+        ("Heat,B1\nJaws,B2\nUp,B3\n", {"item": 1, "title": 0}, ["Heat", "Jaws", "Up"]),
+        ("1995,B1,Heat\n1975,B2,Jaws\n2009,B3,Up\n", {"item": 1, "title": 2}, ["Heat", "Jaws", "Up"]),
+        ("year,id,name\n1995,B1,Heat\n1975,B2,Jaws\n2009,B3,Up\n", {"item": 1, "title": 2}, ["Heat", "Jaws", "Up"]),
+    ],
+)
+def test_an_item_file_without_header_keeps_its_first_line_wherever_the_item_stands(tmp_path, lines, columns, titles):
+    (tmp_path / "ratings.csv").write_text("user,item\n1,B1\n2,B2\n3,B3\n")
+    (tmp_path / "names.csv").write_text(lines)
+    data = read(tmp_path / "ratings.csv", items=tmp_path / "names.csv", item_columns=columns)
+    assert data.titles.tolist() == titles
+    numbers = [values for values in data.item_columns.values() if values.dtype.kind == "i"]
+    assert [values.tolist() for values in numbers] == ([[1995, 1975, 2009]] if "1995" in lines else [])
+
+
 def test_the_items_of_a_split_are_those_beside_train(tmp_path):
     (tmp_path / "u1.base").write_text("7\t1\t5\t10\n")
     (tmp_path / "u1.test").write_text("7\t2\t5\t10\n")

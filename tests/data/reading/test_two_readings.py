@@ -98,6 +98,10 @@ def test_a_decimal_comma_that_was_not_stated_is_refused(reading, value):
         ("ann,movie\nbob,jaws\n", ("user", "item")),  # one familiar name may be an item
         ("ann\tmatrix\tgood\nbob\tjaws\tbad\n", ("user", "item", None)),
         ("0,1,2\n1,10,5\n2,11,4\n", None),  # the names that pandas gives
+        (",0,1,2\n0,1,10,5\n1,2,11,4\n", {"user": 1, "item": 2, "rating": 3}),  # with its index
+        ("u1,080442957X\nu2,0439023481\nu3,0316769487\n", ("user", "item")),  # an ISBN
+        ("ann,matrix,x1\nann,jaws,17\nbob,matrix,18\n", {"user": 0, "item": 1}),  # no role has the numbers
+        ("b2,c7\n3,18\n4,19\n", {"user": 0, "item": 1}),
     ],
 )
 def test_a_first_row_that_may_be_a_header_or_data_is_refused(reading, text, columns):
@@ -108,10 +112,20 @@ def test_a_first_row_that_may_be_a_header_or_data_is_refused(reading, text, colu
     assert len(reading(text, columns=columns or {"user": 0, "item": 1}, header=True)) == lines - 1
 
 
+@pytest.mark.parametrize("word", ["", "n/a", "NULL", "NaN", "-", "unknown"])
+@pytest.mark.parametrize(("role", "below"), [("rating", "4"), ("timestamp", "2024-05-01")])
+def test_a_value_that_is_missing_in_the_first_row_names_no_column(reading, word, role, below):
+    text = f"ann,matrix,{word}\nann,jaws,{below}\nbob,matrix,{below}\n"
+    with pytest.raises(DataError, match="may be a header or data; pass header=True or header=False"):
+        reading(text, columns={"user": 0, "item": 1, role: 2})
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "rows"),
     [
         ("user,item\nann,jaws\n", None, [("ann", "jaws")]),
+        ("wer,was\n1,10\n", ("user", "item"), [(1, 10)]),
+        ("wer,was,Note 1\nann,jaws,4\n", ("user", "item", "rating"), [("ann", "jaws", 4)]),
         ("who,what\nann,jaws\n", {"user": "who", "item": "what"}, [("ann", "jaws")]),
         ("wer,was,note\nann,jaws,4\n", ("user", "item", "rating"), [("ann", "jaws", 4)]),
         ("ann,jaws,4\nbob,heat,3\n", None, [("ann", "jaws", 4), ("bob", "heat", 3)]),
