@@ -85,6 +85,12 @@ class Block(NamedTuple):
         for start, end in zip(self.starts[place::width].tolist(), self.ends[place::width].tolist(), strict=True):
             yield data[start:end].decode()
 
+    def some(self, place: int, width: int, count: int) -> list[str]:
+        """At most so many cells of a column, evenly spaced."""
+        starts, ends, data = self.starts[place::width], self.ends[place::width], self.piece.data
+        rows = range(0, len(starts), -(-len(starts) // count) or 1)
+        return [data[starts[row] : ends[row]].decode() for row in rows]
+
     def error(self, cell: int, message: str) -> DataError:
         """An error with the file and the line of a cell."""
         return self.piece.error(int(self.starts[cell]), message)

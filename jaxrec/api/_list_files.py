@@ -23,12 +23,13 @@ from jaxrec.api._cells import (
     layout_of,
     rows_of_cells,
 )
-from jaxrec.api._list_order import counts_rows, find_order, mostly_numbers
+from jaxrec.api._list_order import counts_rows, find_order, mostly_like_numbers, orders
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.data.reading._text_parsing import parse_integers, parse_numbers
 from jaxrec.errors import DataError
 
+_LOOKED_AT = 200  # cells of a column in each block of rows
 _MOST_COLUMNS = 4  # of one item a line without a header: user, item, score and one more
 _NO_MORE = {"rating": None, "timestamp": None, "title": None}
 
@@ -108,6 +109,8 @@ def _of_json(path: Path) -> Rows:
                 if one["user"] in lists:
                     raise DataError(f"{path}: `lists` has the user {one['user']!r} twice; pass one list for each")
                 lists[one["user"]] = list(map(_item, one["items"]))
+        except DataError as error:
+            raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: each of `lists` needs `user` and `items`, {error!r} is missing") from None
         return _told_in(path, lambda: rows_of_lists(lists, in_order=True))
@@ -120,7 +123,15 @@ def _item(item: Any) -> Any:
     """An item of a list: its id, or a pair of its id and its score."""
     if not isinstance(item, dict):
         return item
-    return (item["item"], item["score"]) if "score" in item else item["item"]
+    if "score" in item:
+        return item["item"], item["score"]
+    for name, value in item.items():
+        if name != "item" and (orders(name) or (isinstance(value, (int, float)) and not isinstance(value, bool))):
+            raise DataError(
+                f"item {item['item']!r} of `lists` has {name!r}, which may order it, and no `score`; call it score, or "
+                "leave it out where the items stand in order"
+            )
+    return item["item"]
 
 
 def _told_in(path: Path, make: Callable[[], Rows]) -> Rows:
@@ -307,6 +318,10 @@ def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], ask
     chosen = find_order(names, at, lambda place: _numeric(names[place], place, layout.sample), asked, str(path))
     users, items = _Ids("user"), _Ids("item")
     numbers = {place: [] for place in (chosen.column, chosen.score) if place is not None}
+    # What looked like no numbers in the first lines, and may hold some further down.
+    unread: dict[int, list[str]] = {}
+    if chosen.column is None and asked is None:
+        unread = {place: [] for place in range(len(names)) if place not in at}
     width, header = len(names), layout.header is not None
     for block in blocks_of_cells(path, layout):
         short = np.flatnonzero(np.diff(block.lines, append=len(block.starts)) != width)
@@ -319,6 +334,11 @@ def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], ask
             ids.add(block, place, width)
         for place, parts in numbers.items():
             parts.append(_numbers(block, place, width, names[place]))
+        for place, cells in unread.items():
+            cells += block.some(place, width, _LOOKED_AT)
+    if unread:
+        counting = [place for place in unread if counts_rows(names[place], _sampled(layout.sample, place))]
+        find_order(names, [*at, *counting], lambda place: mostly_like_numbers(unread[place]), asked, str(path))
     if not users.parts or not sum(map(len, users.parts)):
         raise DataError(f"{path}: no row, only a header; pass at least one list that is not empty")
     values = {place: np.concatenate(parts) for place, parts in numbers.items()}
@@ -375,5 +395,9 @@ def _numbers(block: Block, place: int, width: int, name: str) -> np.ndarray:
 
 
 def _numeric(name: str, place: int, sample: Sequence[Row]) -> bool:
-    cells = [row.cells[place] for row in sample if place < len(row.cells)]
-    return mostly_numbers(cells) and not counts_rows(name, cells)
+    cells = _sampled(sample, place)
+    return mostly_like_numbers(cells) and not counts_rows(name, cells)
+
+
+def _sampled(sample: Sequence[Row], place: int) -> list[str]:
+    return [row.cells[place] for row in sample if place < len(row.cells)]

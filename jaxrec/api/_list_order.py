@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from jaxrec.data._notes import is_absent
@@ -22,6 +23,13 @@ _TIMES = ("timestamp", "time", "ts", "unixtime", "unixreviewtime")
 _ROWS = "rows"
 _ROW_NUMBERS = ("", "index", "unnamed: 0", "__index_level_0__")
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+[.]?([eE][+-]?[0-9]+)?( ?%|/[0-9]+)?")
+_PLAIN = r"(?:[0-9]{1,3}(?:[., '_][0-9]{3})+(?:[.,][0-9]*)?|[0-9]*[.,]?[0-9]+[.,]?)(?:[eE][+-]?[0-9]+)?"
+_AFTER = r" ?%|/[0-9]+| ?[$€£¥]| ?[^\W\d_]{2,5}"
+_LIKE_A_NUMBER = re.compile(
+    rf"[$€£¥]? ?[+-]?(?:{_PLAIN}|inf(?:inity)?|∞)(?: ?(?:±|\+/?-) ?{_PLAIN})?(?:{_AFTER})?", re.IGNORECASE
+)
+_WRAPPED = re.compile(r"(?:[A-Za-z_][\w.]*)?[\[({<](.*?)(?:, ?[a-z_]+=.*)?[\])}>]")
+_SIGNS = str.maketrans({"−": "-", "‐": "-", "–": "-", "٫": ".", "٬": ",", "’": "'"})
 _SUFFIXES = {":ascending": True, ":descending": False}
 
 
@@ -57,6 +65,29 @@ def mostly_numbers(texts: Sequence[str]) -> bool:
     return 2 * sum(_NUMBER.fullmatch(text) is not None for text in there) > len(there)
 
 
+def mostly_like_numbers(texts: Sequence[str]) -> bool:
+    """Whether more than half of some cells are like numbers, so that they may be scores that a reader would not know.
+
+    Beside what `mostly_numbers` takes, these are infinities, groups of thousands, digits and signs of other scripts,
+    and numbers with a unit, an error, a currency, or the words of a program around them.
+
+    >>> [mostly_like_numbers([text]) for text in ("1.000,5", "−9.5", "-inf", "[0.1]", "tensor(0.1)", "1.5 pts", "٣٫٥")]
+    [True, True, True, True, True, True, True]
+    >>> [mostly_like_numbers([text]) for text in ("Heat", "300 spartans", "1984-05-01", "A12", "12A")]
+    [False, False, False, False, False]
+    """
+    there = [text for text in map(str.strip, texts) if text and not is_absent(text.encode("utf-8", "replace"))]
+    return 2 * sum(map(_is_like_a_number, there)) > len(there)
+
+
+def _is_like_a_number(text: str) -> bool:
+    plain = "".join(str(unicodedata.digit(one, one)) for one in unicodedata.normalize("NFKC", text))
+    plain = plain.translate(_SIGNS).strip(" \"'")
+    while wrapped := _WRAPPED.fullmatch(plain):
+        plain = wrapped[1].strip(" \"'")
+    return _LIKE_A_NUMBER.fullmatch(plain) is not None
+
+
 def counts_rows(name: str, values: Sequence[object]) -> bool:
     """Whether a column counts the rows, as the index of a frame does in a file that was made of it.
 
@@ -69,6 +100,15 @@ def counts_rows(name: str, values: Sequence[object]) -> bool:
     return first.isdecimal() and list(map(str, values)) == [str(int(first) + at) for at in range(len(values))]
 
 
+def orders(name: str) -> bool:
+    """Whether a column of this name is known to order lists.
+
+    >>> orders("Rank"), orders("predicted_rating"), orders("user")
+    (True, True, False)
+    """
+    return _plain(name) in (*_RANKS, *_SCORES, *_RATINGS)
+
+
 def find_order(
     names: Sequence[str], taken: Sequence[int], numeric: Callable[[int], bool], asked: str | None, where: str
 ) -> Order:
@@ -77,7 +117,7 @@ def find_order(
     Args:
       names: of all columns, in order.
       taken: the places of the user and the item.
-      numeric: whether the column at a place holds numbers, see `mostly_numbers`.
+      numeric: whether the column at a place holds numbers, see `mostly_like_numbers`.
       asked: the caller's choice: a name, with ":ascending" or ":descending" behind it if need be, or "rows" for the
         order of the rows; None to look for a known name.
       where: what the table is, the start of each message.

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from jaxrec.api._list_order import Order, counts_rows, find_order, mostly_numbers
+from jaxrec.api._list_order import Order, counts_rows, find_order, mostly_like_numbers, orders
 from jaxrec.api._suggestions import Recommendations
 from jaxrec.data._ids import as_ids, factorize
 from jaxrec.data.reading._columns import find_columns
@@ -167,11 +167,14 @@ def rows_of_frame(frame: Any, order: str | None, where: str) -> Rows:
     names = [str(label) for label in labels]
     found = find_columns(names, {"rating": None, "timestamp": None, "title": None}, where)
     columns = [np.asarray(frame[label]) for label in labels]
+    for name in getattr(getattr(frame, "index", None), "names", ()):  # of pandas
+        if name is not None and orders(str(name)) and str(name) not in names:
+            raise DataError(f"{where}: the index is {str(name)!r}, and no column is; pass frame.reset_index()")
 
     def numeric(at: int) -> bool:
         values = columns[at]
         if values.dtype.kind in "OTU":
-            return mostly_numbers(as_cells(values))
+            return mostly_like_numbers(as_cells(values))
         return values.dtype.kind in "iuf" and not counts_rows(names[at], values.tolist())
 
     chosen = find_order(names, list(found.values()), numeric, order, where)

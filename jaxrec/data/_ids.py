@@ -300,7 +300,12 @@ class IdMap:
         return f"IdMap of {len(self):,} {self.name} ids: {', '.join(shown)}"
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT or pandas' NA.
+
+    >>> is_missing(None), is_missing(float("nan")), is_missing(0), is_missing("")
+    (True, True, False, False)
+    """
     if value is None:
         return True
     try:
@@ -323,7 +328,7 @@ def check_columns(columns: Mapping[str, Any], size: int, what: str) -> dict[str,
     for key, column in columns.items():
         array = np.asarray(column)
         if array.dtype.kind in "OT":
-            array = text_array(["" if _is_missing(value) else str(value) for value in array.tolist()])
+            array = text_array(["" if is_missing(value) else str(value) for value in array.tolist()])
         if array.shape != (size,):
             raise DataError(
                 f"{what} column {key!r} has shape {array.shape}, expected ({size},): one value for each {what}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize
+from jaxrec.data._ids import IdMap, as_ids, check_columns, factorize, is_missing
 from jaxrec.data._notes import absent_ids
 from jaxrec.data._row_columns import as_array, check_dates, check_index, check_rating, check_timestamp
-from jaxrec.data._texts import as_texts, is_text
+from jaxrec.data._texts import as_texts, is_text, text_array
 from jaxrec.data._times import check_unit
 from jaxrec.errors import DataError
 from jaxrec.text import html_table, last_notes
@@ -129,7 +129,7 @@ class Interactions:
           item: E ids, all integers or all strings.
           rating: E finite numbers, or None.
           timestamp: E whole numbers or NumPy dates, or None.
-          titles: item id to title; items without one get "".
+          titles: item id, or its text, to title; items without one get "".
           item_columns: for each further column, item id to value.
 
         Raises:
@@ -146,9 +146,15 @@ class Interactions:
         for name, values in given.items():
             if values is not None:
                 values = _mapping(values, "titles" if values is titles else name, "item id to value")
-                missing = "" if any(isinstance(value, str) for value in values.values()) else np.nan
-                columns[name] = np.array([values.get(item_id, missing) for item_id in item_ids.tolist()])
-                unused = len(values) - sum(item_id in values for item_id in item_ids.tolist())
+                texts = name == "title" or any(isinstance(value, str) for value in values.values())
+                by_text, wanted = {str(item_id): value for item_id, value in values.items()}, item_ids.tolist()
+                column = [values.get(item_id, by_text.get(str(item_id))) for item_id in wanted]
+                if texts:
+                    columns[name] = text_array(["" if is_missing(value) else str(value) for value in column])
+                else:
+                    columns[name] = np.array([np.nan if value is None else value for value in column])
+                known = {*wanted, *map(str, wanted)}
+                unused = sum(item_id not in known and str(item_id) not in known for item_id in values)
                 if unused:
                     notes.append(f"{name}: {unused:,} of {len(values):,} are of items without interactions, left out")
         return cls(

@@ -253,3 +253,50 @@ def test_json_that_could_mislead_is_refused(text, tmp_path):
 def test_truth_that_lies_in_training_is_counted():
     report = jaxrec.evaluate_rankings({"a": ["z"]}, TRUTH, train=(["a", "b"], ["z", "y"]), k=1, metrics=["recall"])
     assert report.counts["test_pairs_in_training"] == 1
+
+
+NUMBERS = [
+    *(("1.000,5", "9.000,5"), ("−9.5", "−1.5"), ("-inf", "inf"), ("[0.1]", "[0.9]"), ("tensor(0.1)", "tensor(0.9)")),
+    *(("0.1±0.01", "0.9±0.01"), ("1.5 pts", "9.5 pts"), ("٠٫١", "٠٫٩"), ("1 000", "9 000"), ("€ 1,50", "€ 9,50")),
+    *(("np.float64(0.1)", "np.float64(0.9)"), ("tensor(0.1, device='cuda:0')", "tensor(0.9, device='cuda:0')")),
+]
+
+
+@pytest.mark.parametrize(("low", "high"), NUMBERS)
+def test_numbers_in_any_spelling_are_not_passed_over(low, high, tmp_path):
+    path = tmp_path / "lists.csv"
+    path.write_text(f"user;item;sim\na;x;{low}\na;z;{high}\nb;z;{low}\nb;x;{high}\n", encoding="utf-8")
+    truth, train = (["a", "b"], ["z", "x"]), (["a", "b"], ["q", "y"])
+    with pytest.raises(DataError, match="'sim' holds numbers and is no known score; pass order='sim'"):
+        jaxrec.evaluate_rankings(path, truth, train=train, k=1)
+    frame = pandas.DataFrame({"user": ["a", "a"], "item": ["x", "z"], "sim": [low, high]})
+    with pytest.raises(DataError, match="'sim' holds numbers and is no known score"):
+        jaxrec.evaluate_rankings(frame, truth, train=train, k=1)
+    report = jaxrec.evaluate_rankings(path, truth, train=train, k=1, order="rows")
+    assert report.ordered == "as the rows stand"
+
+
+def test_numbers_below_the_first_lines_are_not_passed_over(tmp_path):
+    path = tmp_path / "lists.csv"
+    lines = [f"u{at},i{at % 7},{'' if at < 150 else at / 7}" for at in range(600)]
+    path.write_text("\n".join(["user,item,sim", *lines]))
+    with pytest.raises(DataError, match="'sim' holds numbers and is no known score"):
+        jaxrec.evaluate_rankings(path, (["u1"], ["i1"]), k=1)
+
+
+def test_keys_of_items_that_may_order_them_are_refused(tmp_path):
+    path = tmp_path / "lists.json"
+    for key in ("prediction", "rank", "svd"):
+        items = [{"item": "x", key: 1}, {"item": "z", key: 2}]
+        path.write_text(json.dumps({"lists": [{"user": "a", "items": items}]}))
+        with pytest.raises(DataError, match=f"lists.json: item 'x' of `lists` has '{key}', which may order it"):
+            jaxrec.evaluate_rankings(path, (["a"], ["z"]), k=1)
+    path.write_text(json.dumps({"lists": [{"user": "a", "items": [{"item": "x", "title": "X"}]}]}))
+    assert jaxrec.evaluate_rankings(path, (["a"], ["x"]), k=1, metrics=["recall"]).mean("recall@1") == 1
+
+
+@pytest.mark.parametrize("name", ["rank", "score"])
+def test_an_index_that_may_order_the_rows_is_refused(name):
+    frame = pandas.DataFrame({"user": ["a", "a"], "item": ["x", "z"]}, index=pandas.Index([2, 1], name=name))
+    with pytest.raises(DataError, match=f"the index is '{name}', and no column is; pass frame.reset_index"):
+        jaxrec.evaluate_rankings(frame, (["a"], ["z"]), k=1)

@@ -275,3 +275,22 @@ def test_titles_may_be_a_series():
 def test_the_old_name_of_comparing_catalogs_works_and_tells_the_new_one():
     with pytest.warns(DeprecationWarning, match="use same_catalog"):
         assert DATA.same_catalogue(DATA.select([0]))
+
+
+@pytest.mark.parametrize("missing", [float("nan"), np.nan, None, np.datetime64("NaT"), pandas.NA, pandas.NaT])
+def test_a_title_that_is_missing_is_empty(missing):
+    data = Interactions.from_arrays(
+        [1, 2], [5, 6], titles={5: "a", 6: missing}, item_columns={"x": {5: "b", 6: missing}}
+    )
+    assert data.titles.tolist() == ["a", ""]
+    assert data.item_columns["x"].tolist() == ["b", ""]
+    assert Interactions.from_arrays([1], [5], titles={5: missing}).titles.tolist() == [""]
+
+
+@pytest.mark.parametrize(("item", "key"), [(5, "5"), (5, 5.0), ("5", 5), (5, np.int32(5))])
+def test_titles_find_the_id_by_its_text_too(item, key):
+    data = Interactions.from_arrays(["u"], [item], titles={key: "Heat"})
+    assert data.titles.tolist() == ["Heat"]
+    assert data.notes == ()
+    (note,) = Interactions.from_arrays(["u"], [item], titles={key: "Heat", "x": "Up"}).notes
+    assert note == "title: 1 of 2 are of items without interactions, left out"

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxrec.data._interactions import Interactions
-from jaxrec.data._texts import as_texts, short, text_array
+from jaxrec.data._notes import is_absent
+from jaxrec.data._texts import as_texts, short, some, text_array
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.data.reading._labels import look_alike
 from jaxrec.data.reading._layouts import Layout, header_names
@@ -94,6 +95,9 @@ def add_items(
         if column
     }
     titles = columns.pop("title", None)
+    words = [] if titles is None else [word for word in map(str, titles.tolist()) if is_absent(word.encode())]
+    if words:
+        notes.append(f"titles: {len(words):,} are words for a missing value, kept as titles ({some(words, 3)})")
     what = ", ".join(short(name, 30) for name in names[1:9]) or "nothing"
     what += f" and {len(names) - 9:,} more columns" if len(names) > 9 else ""
     note = f"items: {what} from {path.name} for {hits:,} of {data.num_items:,} items"

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrec.data._ids import IdMap, factorize
 from jaxrec.data._interactions import Interactions
+from jaxrec.data._notes import mixed_units
 from jaxrec.data._pairs import is_among, pair_codes
 from jaxrec.data._texts import as_texts, text_array
 from jaxrec.data._times import common_unit
@@ -41,6 +42,8 @@ def join_parts(parts: Mapping[str, Interactions]) -> Interactions:
         if name == "timestamp" and not without:
             times, unit = common_unit({part: (have[part], parts[part].time_unit) for part in parts})
             have = {part: times[part] for part in parts}
+            if unit is None and not any(mixed_units([column]) for column in have.values()):
+                notes += mixed_units(have.values())
         columns[name] = None if without else np.concatenate(list(have.values()))
     (users, user_places), (items, item_places) = maps["user"], maps["item"]
     titles = None

@@ -229,3 +229,10 @@ def test_columns_of_an_item_file_that_do_not_fit_are_refused(tmp_path, how, mess
     (tmp_path / "titles.csv").write_text("code,label\na,Heat\n")
     with pytest.raises(DataError, match=message):
         read(tmp_path / "r.csv", **{"items": tmp_path / "titles.csv", **how})
+
+
+def test_titles_that_are_words_for_a_missing_value_are_noted(tmp_path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId\n1,5\n1,6\n")
+    (tmp_path / "movies.csv").write_text("movieId,title\n5,NaN\n6,Heat\n")
+    notes = read(tmp_path / "ratings.csv").notes
+    assert "titles: 1 are words for a missing value, kept as titles ('NaN')" in notes

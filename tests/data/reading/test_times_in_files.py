@@ -136,3 +136,11 @@ def test_units_and_their_bounds():
 def _one_row():
     data = jaxrec.from_arrays([1], [2])
     return data.user, data.item, data.users, data.items
+
+
+def test_parts_of_different_units_of_whole_numbers_are_noted(tmp_path):
+    (tmp_path / "a.csv").write_text("user,item,timestamp\n1,1,1700000000000\n")
+    (tmp_path / "b.csv").write_text("user,item,timestamp\n1,2,1700000001\n")
+    data = jaxrec.read_split(tmp_path / "a.csv", tmp_path / "b.csv")
+    expected = "timestamp: 1 of the size of seconds, 1 of milliseconds: bring them to one unit, they have no order"
+    assert [note for note in data.notes if note.startswith("timestamp")] == [expected]
