@@ -1,4 +1,4 @@
-"""The check of keys that callers give."""
+"""Keys: the check of those that callers give, and keys from their data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ import numpy as np
 
 from jaxrec._checks import shown
 from jaxrec.errors import JaxrecError
+
+_IMPLEMENTATIONS = {2: "threefry2x32", 4: "rbg"}  # by the words of the data of a key
+
+
+def key_from_data(data: Any) -> jax.Array:
+    """The key of what `jax.random.key_data` gave, whatever the default implementation is.
+
+    >>> key_from_data(jax.random.key_data(jax.random.key(3, impl="rbg")))
+    Array((), dtype=key<rbg>) overlaying:
+    [0 3 0 3]
+    """
+    words = data.shape[-1] if data.ndim else 0
+    return jax.random.wrap_key_data(data, impl=_IMPLEMENTATIONS.get(words))
 
 
 def one_key(value: Any, name: str = "key") -> jax.Array:

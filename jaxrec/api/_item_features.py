@@ -20,6 +20,7 @@ from jaxrec.data.reading._columns import find_columns
 from jaxrec.errors import DataError, JaxrecError, MismatchError
 from jaxrec.ranking._item_vectors import ItemSpace, feature_space
 
+_LARGEST = 1e18
 _ITEM_ALONE = {"user": None, "rating": None, "timestamp": None, "title": None}
 
 
@@ -53,13 +54,21 @@ def space_of(features: Any, items: IdMap) -> ItemSpace:
     elif hasattr(features, "columns"):
         ids, vectors, names = _of_frame(features, "item_features")
         description = f"item features {', '.join(names)}"
-    elif isinstance(features, Mapping) and features:
+    elif isinstance(features, Mapping):
+        if not features:
+            raise DataError("item_features is an empty mapping; pass a vector for each item")
         ids = as_ids(list(features), "item").tolist()
         vectors = _of_vectors(features)
     else:
         raise JaxrecError(
             "item_features must be a mapping from item to vector, a frame, a file or an ItemSpace, got "
             f"{type(features).__name__}"
+        )
+    if (large := np.abs(vectors).max(axis=1, initial=0) > _LARGEST).any():
+        row = int(np.argmax(large))
+        raise DataError(
+            f"item_features: the vector of item {ids[row]!r} has a number beyond {_LARGEST:g}, whose square leaves the "
+            "range of float32; scale the vectors"
         )
     place = np.array([items.find(one) for one in ids], np.int32)
     inside = np.flatnonzero(place >= 0)
@@ -173,6 +182,9 @@ def _of_vectors(features: Mapping[Any, Any]) -> np.ndarray:
         raise DataError(
             f"item_features has {short(repr(features[odd]))} for item {odd!r}; pass a list of numbers for each item"
         )
+    if not all(map(len, each)):
+        empty = next(item for item, vector in zip(features, each, strict=True) if not len(vector))
+        raise DataError(f"item_features has a vector without numbers for item {empty!r}; leave the item out")
     lengths = {len(vector) for vector in each}
     if len(lengths) > 1:
         raise MismatchError(f"item_features has vectors of different lengths, {sorted(lengths)}")

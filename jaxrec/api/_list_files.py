@@ -25,6 +25,7 @@ from jaxrec.api._cells import (
 )
 from jaxrec.api._list_order import counts_rows, find_order, mostly_like_numbers, orders
 from jaxrec.api._lists import Form, Rows, rows_of_frame, rows_of_lists
+from jaxrec.data._notes import is_absent
 from jaxrec.data.reading._columns import find_columns
 from jaxrec.data.reading._text_parsing import parse_integers, parse_numbers
 from jaxrec.errors import DataError
@@ -293,6 +294,8 @@ def _wide(path: Path, layout: Layout) -> Rows:
         items.add_texts(listed)
     if not sum(sizes):
         raise DataError(f"{path}: no item, only users; pass at least one list that is not empty")
+    users.check(path)
+    items.check(path)
     codes = np.repeat(users.codes(), sizes)
     return Rows(users.ids(), codes, items.ids(), items.codes(), None, None, "as given, a line a user")
 
@@ -341,6 +344,8 @@ def _long(path: Path, layout: Layout, names: list[str], at: tuple[int, int], ask
         find_order(names, [*at, *counting], lambda place: mostly_like_numbers(unread[place]), asked, str(path))
     if not users.parts or not sum(map(len, users.parts)):
         raise DataError(f"{path}: no row, only a header; pass at least one list that is not empty")
+    users.check(path)
+    items.check(path)
     values = {place: np.concatenate(parts) for place, parts in numbers.items()}
     order = None if chosen.column is None else values[chosen.column]
     if order is not None and not chosen.ascending:
@@ -355,6 +360,11 @@ class _Ids:
     def __init__(self, role: str) -> None:
         self.role, self.parts = role, []
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
+
+    def check(self, path: Path) -> None:
+        """Refuse words for a missing value."""
+        if (word := next((one for one in self._places if is_absent(one.encode())), None)) is not None:
+            raise DataError(f"{path}: {self.role} {word!r} is a word for a missing value; give every line an id")
 
     def add(self, block: Block, place: int, width: int) -> None:
         """Take a column of a block of rows."""

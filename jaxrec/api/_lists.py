@@ -90,6 +90,7 @@ def rows_of(recommendations: Any, order: str | None = None, form: Form = None) -
         users, lists = recommendations
         if len(users) != len(lists):
             raise MismatchError(f"recommendations has {len(users)} users and {len(lists)} lists; pass a list each")
+        lists = getattr(lists, "to_pylist", lambda: lists)()
         ids = as_ids(users, "user")
         if len(np.unique(ids)) != len(users):
             raise DataError("recommendations names a user twice; pass one list for each user")
@@ -146,7 +147,7 @@ def _listed(user: Any, given: Any) -> tuple[list[Any], list[Any]]:
     kind = getattr(getattr(listed, "dtype", None), "kind", "")
     if hasattr(listed, "to_dict") and kind == "f":  # a series of scores by item
         raise DataError(f"the list of user {user!r} is a series of fractions; pass its items, or series.to_dict()")
-    as_list: Any = getattr(listed, "tolist", None)
+    as_list: Any = getattr(listed, "tolist", None) or getattr(listed, "to_pylist", None)  # of Arrow
     items = list(listed) if as_list is None else as_list()
     if items and all(isinstance(one, (tuple, list)) and len(one) == 2 for one in items):
         return [one[0] for one in items], [one[1] for one in items]
@@ -165,7 +166,8 @@ def rows_of_frame(frame: Any, order: str | None, where: str) -> Rows:
     """
     labels = column_labels(frame)
     names = [str(label) for label in labels]
-    found = find_columns(names, {"rating": None, "timestamp": None, "title": None}, where)
+    others = {"rating": None, "timestamp": None, "title": None}
+    found = find_columns(names, others, where, remedy="call the columns of the lists user and item")
     columns = [np.asarray(frame[label]) for label in labels]
     for name in getattr(getattr(frame, "index", None), "names", ()):  # of pandas
         if name is not None and orders(str(name)) and str(name) not in names:

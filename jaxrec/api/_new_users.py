@@ -239,6 +239,8 @@ def _of_one(given: Any, name: str) -> tuple[list[Any], np.ndarray | None]:
         return items, None
     try:
         ratings = np.array([float(value) for value in given.values()], np.float32)
+    except OverflowError:
+        raise JaxrecError(f"{name} has a rating that no float holds; pass finite numbers") from None
     except (TypeError, ValueError):
         wrong = next(value for value in given.values() if not isinstance(value, (int, float, np.number)))
         raise JaxrecError(

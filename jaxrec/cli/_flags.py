@@ -33,6 +33,7 @@ _FIRST = re.compile(
 )
 _CALLS = {
     "jaxrec.data.deduplicate(data)": "--repeats last",
+    "jaxrec.prepare(data, min_rating=1)": "--min-rating 1",
     ": its class names no axis of a mesh in `mesh_axes`": "",
     "leave mesh out": "leave --devices out",
     "leave sparse or mesh out": "leave --sparse or --devices out",

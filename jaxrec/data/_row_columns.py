@@ -69,7 +69,7 @@ def check_rating(values: Any, size: int, first: int = 0) -> np.ndarray:
             array = array.astype(np.float64)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"got dtype {array.dtype}")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"rating must be numbers: {error}") from None
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is refused below
         small = array.astype(np.float32, copy=False)
@@ -78,6 +78,9 @@ def check_rating(values: Any, size: int, first: int = 0) -> np.ndarray:
     if not np.isfinite(small).all():
         at = int(np.flatnonzero(~np.isfinite(small))[0])
         raise DataError(f"rating at position {first + at} is {array[at]}; remove the row or give it a finite rating")
+    if len(lost := np.flatnonzero((small == 0) & (array != 0))):
+        at = int(lost[0])
+        raise DataError(f"rating at position {first + at} is {array[at]}, which float32 holds as 0; scale the ratings")
     return small
 
 

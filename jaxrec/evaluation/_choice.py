@@ -40,6 +40,8 @@ def resolve_metrics(metrics: Metrics, *, over: Sequence[str] = _OVER[:3]) -> tup
     ['recall', 'mine', 'gini']
     """
     words = (metrics,) if isinstance(metrics, (str, Mapping)) or callable(metrics) else metrics
+    if not isinstance(words, Iterable):
+        raise JaxrecError(f"metrics is {metrics!r}; pass names, such as ('recall', 'ndcg'), or metric objects")
     found: dict[str, Metric] = {}
     for word in words:
         for metric in _some(word):

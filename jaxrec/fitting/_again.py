@@ -8,13 +8,12 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from jaxrec._keys import key_from_data
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import is_trained
-
-_KEYS = {2: "threefry2x32", 4: "rbg"}  # words of the data of a key
 
 
 def fit_again(fitted: FittedModel, split: Split, on: Literal[True, "fitted", "all"] = True) -> FittedModel:
@@ -69,7 +68,7 @@ def key_of(fitted: FittedModel) -> jax.Array:
     Array(True, dtype=bool)
     """
     data = np.asarray(fitted.info["key"], np.uint32)
-    return jax.random.wrap_key_data(jax.numpy.asarray(data), impl=_KEYS.get(len(data)))
+    return key_from_data(jax.numpy.asarray(data))
 
 
 def _told(fitted: FittedModel, again: FittedModel, whole: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._keys import key_from_data
 from jaxrec.blending import BlendScorer
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import MismatchError
@@ -218,7 +219,7 @@ def _random(scorer: RandomScorer) -> None:
     _check_size("num_users", scorer.num_users, 0, MOST)
     _check_size("num_items", scorer.num_items, 0, MOST)
     try:
-        jax.random.wrap_key_data(scorer.key_data)
+        key_from_data(scorer.key_data)
     except (TypeError, ValueError):
         raise MismatchError(f"key_data are {scorer.key_data.dtype} {scorer.key_data.shape}, and no key") from None
 

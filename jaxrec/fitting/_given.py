@@ -80,6 +80,6 @@ def as_keys(keys: Sequence[jax.Array] | jax.Array) -> list[jax.Array]:
                 f"keys has shape {keys.shape}, expected one key for each member; pass a list of keys, or "
                 "jax.random.split(key, S)"
             )
-    if isinstance(keys, (int, float)) or not len(keys):
+    if not isinstance(keys, (jax.Array, Sequence)) or isinstance(keys, str) or not len(keys):
         raise JaxrecError(f"keys is {keys!r}; pass one key for each member, such as jax.random.split(key, S)")
     return [one_key(key) for key in keys]

@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
+from jaxrec._keys import key_from_data
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import implicit_als
 from jaxrec.factorization._implicit import check_penalties, refuse_penalties, solve_rows
@@ -210,7 +211,7 @@ class IALS(SolvedModel, nn.Module):
         made = implicit_als(
             user_item_block(adjacency, num_users, binary=True) if weights is None else weights,
             self.dim,
-            jax.random.wrap_key_data(key_data.value),
+            key_from_data(key_data.value),
             unobserved=self.unobserved,
             l2=self.l2,
             frequency=self.frequency,

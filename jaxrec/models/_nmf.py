@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec._checks import check_kinds
+from jaxrec._keys import key_from_data
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.factorization import masked_nmf, nmf, refit_scales
 from jaxrec.factorization._common import Solver
@@ -164,7 +165,7 @@ class NMF(SolvedModel, nn.Module):
                 raise MismatchError("NMF needs the adjacency [N, N] of the interactions, got None")
             zeros = jnp.zeros((num_users + num_items, self.dim), jnp.float32)
             return FactorScorer(zeros[:num_users], zeros[num_users:], dim=self.dim)
-        key = jax.random.wrap_key_data(key_data.value)
+        key = key_from_data(key_data.value)
         objective = self.objective_for(rated=ratings is not None)
         if objective == "all":
             x = user_item_block(adjacency, num_users, binary=self.matrix == "binary")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxrec._checks import check_kinds
+from jaxrec._keys import key_from_data
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import SolvedModel
 from jaxrec.models._filter_graph import InteractionGraph, decomposition_step
@@ -206,4 +207,4 @@ class SpectralRanker(SolvedModel, nn.Module):
         pairs = graph.interactions.rows, graph.interactions.columns
         log_share = jnp.log(jnp.diff(graph.interactions.T.indptr).astype(jnp.float32) / pairs[0].shape[0])
         data = TrainData(adjacency, *pairs, None, SeenItems(*graph.history), log_share)
-        return self.solve(data, jax.random.wrap_key_data(key_data.value)).scorer
+        return self.solve(data, key_from_data(key_data.value)).scorer

@@ -222,7 +222,13 @@ def chosen_reranker(
         return MMR(distance="euclidean" if distance is None else distance, **how)
     if distance is not None and old:
         check_distance(distance)  # 0.1 took it for every method
-    return chosen(**how) if isinstance(chosen, type) else chosen
+    made = chosen(**how) if isinstance(chosen, type) else chosen
+    if not callable(made) or not callable(getattr(made, "refuses", None)):
+        raise JaxrecError(
+            f"reranker is {made!r}; pass a name, such as {', '.join(map(repr, registry.names('reranker')))}, or an "
+            "object of a class that derives from jaxrec.protocols.Reranker"
+        )
+    return made
 
 
 @functools.partial(jax.jit, static_argnames=("k", "structure"))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrec._keys import key_from_data
 from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.pytrees import register, static
@@ -335,7 +336,7 @@ class RandomScorer:
 
     def scores(self, users: jax.Array) -> jax.Array:
         """Score all items for users (int32 [B]), [B, I]."""
-        key = jax.random.wrap_key_data(self.key_data)
+        key = key_from_data(self.key_data)
         draw = lambda user: jax.random.uniform(jax.random.fold_in(key, user), (self.num_items,))  # noqa: E731
         return jax.vmap(draw)(users)
 

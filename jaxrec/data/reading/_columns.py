@@ -172,6 +172,7 @@ def find_columns(
     wanted: Mapping[str, str | int | None],
     where: str,
     required: tuple[str, ...] = ("user", "item"),
+    remedy: str | None = None,
 ) -> dict[str, int]:
     """Find the column of each role, by its stated name or position, or by a common name.
 
@@ -184,6 +185,7 @@ def find_columns(
         its own name.
       where: what the columns are of, the start of each message.
       required: the roles that must have a column.
+      remedy: what a message proposes where one has none; None for columns that could be stated.
 
     Returns:
       Role to position. Roles that are not required are not in it where there is no such column.
@@ -233,7 +235,7 @@ def find_columns(
         if at is None and role in required:
             said = _example(names, wanted, required) if "user" in required else {}
             example = f", for example columns={said!r}" if said else ""
-            raise DataError(f"{where}: no column for the {role}; {have}; say which one it is{example}")
+            raise DataError(f"{where}: no column for the {role}; {have}; {remedy or f'say which one it is{example}'}")
         if at is None:
             continue
         if at in found.values():

@@ -83,6 +83,8 @@ def from_scipy(
     if ratings is None:
         ratings = not bool((values == 1).all())
         notes.append("values taken as ratings" if ratings else "all values are 1, so there are no ratings")
+    elif not ratings and (low := int((values <= 0).sum())):
+        notes.append(f"{low:,} of {len(values):,} values are 0 or less, and are interactions like the others")
     return Interactions(
         user,
         item,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +25,21 @@ def check_format(time_format: object) -> None:
     Traceback (most recent call last):
         ...
     jaxrec.errors.DataError: time_format is 'days'; pass a unit (s, ms, us, ns) or a form such as '%d.%m.%Y %H:%M'
+    >>> check_format("%d.%m. %H:%M")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.DataError: time_format is '%d.%m. %H:%M', which has no year; add one, such as %Y
     """
-    if time_format is None or (isinstance(time_format, str) and (time_format in UNITS or "%" in time_format)):
+    if time_format is None or (isinstance(time_format, str) and time_format in UNITS):
+        return
+    if isinstance(time_format, str) and "%" in time_format:
+        parts = set(re.findall("%(.)", time_format))
+        if parts.isdisjoint("YyGcx"):
+            raise DataError(f"time_format is {time_format!r}, which has no year; add one, such as %Y")
+        if "p" in parts and "I" not in parts:
+            raise DataError(f"time_format is {time_format!r}; with %p hours are of 12, so write %I in place of %H")
+        if "I" in parts and "p" not in parts:
+            raise DataError(f"time_format is {time_format!r}; %I counts to 12 and needs %p, or write %H")
         return
     raise DataError(f"time_format is {time_format!r}; pass a unit (s, ms, us, ns) or a form such as '%d.%m.%Y %H:%M'")
 

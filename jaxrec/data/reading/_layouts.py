@@ -21,7 +21,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+.*)?|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}( [0-9:.]+)?")
 _OF_IDS = "-_.@/#+\"'()[]{}"  # which separate parts of an id, or enclose it, more often than columns
 _WHOLE = re.compile(r"-?[0-9]+")
-_TIME_DIGITS = 9  # of a Unix time in seconds since 1973
+_TIME_DIGITS = range(9, 14)  # of a Unix time since 1973, in seconds or milliseconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +255,7 @@ def table_or_lists(lines: Sequence[str]) -> str:
     """Tell whether whole numbers between blanks are a table or LightGCN's lists of one user a line.
 
     Lines of one length from 3 columns on may be either: user, item and rating, or a user with two items. So may lines
-    with a number of the size of a Unix time, which no list of indices has.
+    of which several end with a number of the size of a Unix time, as no list of indices does.
 
     Returns:
       "lists", "table", "either", or "" where the lines are no whole numbers between blanks.
@@ -275,7 +275,7 @@ def table_or_lists(lines: Sequence[str]) -> str:
         return "lists" if once else "table"  # the same pairs either way
     usual = max(set(widths), key=widths.count)
     nearly_all = widths.count(usual) >= 0.95 * len(rows) and len(rows) >= 20
-    times = any(len(value) >= _TIME_DIGITS for row in rows for value in row)
-    if len(set(widths)) == 1 or times or (nearly_all and usual in (3, 4)) or not once:
+    times = sum(len(row) in (3, 4) and len(row[-1]) in _TIME_DIGITS for row in rows)
+    if len(set(widths)) == 1 or times > 1 or (nearly_all and usual in (3, 4)) or not once:
         return "either"
     return "lists"

@@ -32,7 +32,7 @@ from jaxrec.data.splitting._holdout import (
 from jaxrec.data.splitting._parts import Split, assemble, canonical, train_core
 from jaxrec.errors import DataError, JaxrecError
 from jaxrec.protocols import Splitter
-from jaxrec.registry import make
+from jaxrec.registry import find, make, options_of
 
 FEW_USERS = 200  # a global_temporal split with fewer test users known from training warns
 
@@ -89,6 +89,9 @@ def split(
     3
     """
     check_interactions(data)
+    for name in options.keys() & {"seed", "random_state"} if isinstance(method, str) else ():
+        if name not in options_of(find("splitter", method)):
+            raise JaxrecError(f"{name} is {options[name]!r}; draws come from a key: pass key=jax.random.key(0)")
     splitter = make(
         "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
     )
