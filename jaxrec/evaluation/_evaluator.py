@@ -82,6 +82,8 @@ def evaluate_scorer(
     untrained_items                         items without training data
     short_lists@k                           lists with fewer than k items
     tied_lists                              lists of one score from first to last, ten places deep at least
+    lists_with_ties                         lists with two neighbors of one score, within the largest k and one place
+                                            behind it; there the order of the catalog decides
     test_pairs_excluded, ...                with a rule, those of `CandidateRule.counts`
     items_without_vector                    with a space
     places_without_vector@k                 with a space, places of items without a vector
@@ -168,7 +170,7 @@ def evaluate_scorer(
     over_scores = judged.of("scores")
     with work("evaluating", _RANKING + _MEASURING + (_OVER_SCORES if over_scores else 0)):
         with work("", share=_RANKING):
-            lists, tied = _rank(scorer, judged, chosen, rerank_depth, mesh)
+            lists, tied, some = _rank(scorer, judged, chosen, rerank_depth, mesh)
         if 2 * tied > len(lists):
             warnings.warn(
                 f"{tied:,} of {len(lists):,} lists have one score from first to last: the scorer does not tell items "
@@ -192,6 +194,7 @@ def evaluate_scorer(
             "test_pairs_masked": common_pairs(judged.relevant, judged.seen, num_items=num_items),
             **rule.counts(judged.relevant, num_items),
             "tied_lists": tied,
+            "lists_with_ties": some,
         },
         seconds=time.perf_counter() - started,
         masked=rule.masked(masked),
@@ -227,18 +230,20 @@ def _rank(
     reranker: Reranker | None = None,
     rerank_depth: int = RERANK_DEPTH,
     mesh: int | Layout | Mesh | None = None,
-) -> tuple[np.ndarray, int]:
-    """The lists int32 [n, K] as deep as the metrics need them, and how many have one score from first to last."""
-    shallow = depth = min(max(judged.cutoffs[-1], _TIE_DEPTH), judged.num_items)
+) -> tuple[np.ndarray, int, int]:
+    """The lists int32 [n, K] as deep as the metrics need; how many have one score throughout, and how many ties."""
+    longest = judged.cutoffs[-1]
+    shallow = min(max(longest, _TIE_DEPTH), judged.num_items)
+    depth = min(max(longest + 1, shallow), judged.num_items)
     if reranker is not None:
-        check_rerank_depth(rerank_depth, judged.cutoffs[-1])
+        check_rerank_depth(rerank_depth, longest)
         depth = min(max(depth, rerank_depth), judged.num_items)
     lists, scores = recommend_lists(scorer, judged.users, depth, **judged.among, mesh=mesh)
-    tied = _tied_lists(scores[:, :shallow])
+    tied, some = _tied_lists(scores[:, :shallow]), _lists_with_ties(scores[:, : longest + 1])
     order = None if reranker is None else _reranked(lists, scores, judged, reranker, rerank_depth)
     if judged.depth(depth) > depth:
         lists = _deepened(scorer, judged, lists)
-    return lists if order is None else chosen_first(lists, order), tied
+    return lists if order is None else chosen_first(lists, order), tied, some
 
 
 def _reranked(
@@ -279,6 +284,11 @@ def _deepened(scorer: Scorer, judged: Judgments, lists: np.ndarray) -> np.ndarra
             out[rows, :depth] = recommend_lists(scorer, judged.users[rows], depth, **judged.among)[0]
         done = depth
     return out
+
+
+def _lists_with_ties(scores: np.ndarray) -> int:
+    """How many lists have two neighbors of one score; scores are float32 [n, K], -inf is padding."""
+    return int(((scores[:, 1:] == scores[:, :-1]) & np.isfinite(scores[:, 1:])).any(axis=1).sum())
 
 
 def _tied_lists(scores: np.ndarray) -> int:

@@ -1,5 +1,7 @@
 """The evaluator: every value and count against a slow evaluation, and what must not change the result."""
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -119,6 +121,9 @@ def test_everything_that_is_left_out_is_counted(example):
         "untrained_items": ITEMS - len(trained),
         **{f"short_lists@{k}": sum(listed[k - 1] < 0 for listed in lists) for k in CUTS},
         "tied_lists": tied,
+        "lists_with_ties": sum(
+            any(one == other for one, other in itertools.pairwise(own[: max(CUTS) + 1])) for own in scores
+        ),
         "items_without_vector": int((~space.known).sum()),
         **{f"places_without_vector@{k}": sum(not space.known[item] for item in places[k]) for k in CUTS},
         **{f"undefined_ild@{k}": sum(count < 2 for count in with_vector[k]) for k in CUTS},
@@ -285,6 +290,17 @@ def test_a_tie_of_a_few_users_is_counted_without_a_warning(example):
     table[10:13] = 0
     report = evaluate_scorer(TableScorer(table), test, seen=seen_items(train), k=5)
     assert report.counts["tied_lists"] == 3
+    assert report.counts["lists_with_ties"] == 3
+
+
+@pytest.mark.parametrize(("place", "counted"), [(3, 1), (4, 1), (5, 0)])
+def test_ties_are_counted_to_the_place_behind_the_longest_list(place, counted):
+    scores = np.arange(9, 0, -1, dtype=np.float32)
+    scores[place] = scores[place + 1]  # the first place is 0, and a list of 5 ends with 4
+    users, items = IdMap(np.arange(1), "user"), IdMap(np.arange(9), "item")
+    test = Interactions(np.zeros(1, np.int32), np.array([8], np.int32), users, items)
+    report = evaluate_scorer(TableScorer(scores[None]), test, seen=seen_items(test.select([])), k=5)
+    assert (report.counts["lists_with_ties"], report.counts["tied_lists"]) == (counted, 0)
 
 
 @pytest.mark.parametrize(
