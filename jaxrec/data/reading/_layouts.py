@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +21,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+.*)?|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}( [0-9:.]+)?")
 _OF_IDS = "-_.@/#+\"'()[]{}"  # which separate parts of an id, or enclose it, more often than columns
+_BETWEEN_NUMBERS = "_@/#+"  # those of them that separate columns where all parts are numbers
 _WHOLE = re.compile(r"-?[0-9]+")
 _TIME_DIGITS = range(9, 14)  # of a Unix time since 1973, in seconds or milliseconds
 
@@ -167,7 +169,8 @@ def find_delimiter(lines: Sequence[str], where: str, decimal: str | None = None)
 
 def _unusual(line: str) -> list[str]:
     """What no file of `DELIMITERS` has between its columns, and a file with a decimal comma may have."""
-    marks = dict.fromkeys(one for one in line if not one.isalnum() and not one.isspace() and one not in _OF_IDS)
+    some = set(_OF_IDS) - set(_BETWEEN_NUMBERS)
+    marks = dict.fromkeys(one for one in line if not one.isalnum() and not one.isspace() and one not in some)
     return [*(mark for mark in marks if mark not in DELIMITERS), ", "]
 
 
@@ -175,7 +178,10 @@ def _may_separate(lines: Sequence[str], mark: str) -> bool:
     """Whether lines split at `mark` are a user, an item and numbers with a decimal comma, and no ids as urn:user:7."""
     if common_width(lines, mark) < 3 or not _commas_are_decimal(lines, mark):
         return False
-    return len(lines) == 1 or len({tuple(split_line(line, Layout(mark))[:2]) for line in lines}) > 1
+    rows = [split_line(line, Layout(mark)) for line in lines]
+    if mark in _BETWEEN_NUMBERS and not all(map(is_value, itertools.chain(*rows))):
+        return False
+    return len(rows) == 1 or len({tuple(row[:2]) for row in rows}) > 1
 
 
 def common_width(lines: Iterable[str], mark: str) -> int:

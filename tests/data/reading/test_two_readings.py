@@ -52,7 +52,7 @@ def test_the_parts_of_a_split_are_of_one_format(tmp_path):
         jaxrec.read_split(tmp_path / "test.txt", tmp_path / "test.txt")
 
 
-@pytest.mark.parametrize("mark", [";", "|", " ", ":", "^", "~", "\x01", ", "])
+@pytest.mark.parametrize("mark", [";", "|", " ", ":", "^", "~", "\x01", ", ", "#", "/", "_", "+", "@"])
 def test_two_delimiters_may_give_rows_of_one_length(reading, mark):
     text = "".join(mark.join(row) + "\n" for row in (("1", "10", "4,5"), ("1", "11", "3,0"), ("2", "10", "5,0")))
     with pytest.raises(DataError, match=re.escape(f"state delimiter={mark!r} (with decimal=',') or delimiter=','")):
