@@ -123,6 +123,7 @@ def evaluate(
     truth, seen, masked = measured_part(model, split, part, mask)
     if space == "svd":
         space = default_space(split)
+    known_items, known_users = _known(model)
     report = evaluate_scorer(
         model.scorer,
         truth,
@@ -131,7 +132,8 @@ def evaluate(
         metrics=metrics,
         space=space,
         distance=distance,
-        **_known(model),
+        known=known_items,
+        known_users=known_users,
         training=training_statistics(split.train if part == "valid" else split.fitted, item_categories),
         rule=candidate_rule(model, exclude, exclude_for, candidates),
         item_groups=None if item_groups is None else as_groups(item_groups, model.items.ids, model.num_items, "item"),
@@ -217,22 +219,24 @@ def evaluate_ratings(
     model.check_catalogue(truth, "the split")
     _refuse_leak(model, truth, part)
     scale = model.info["rating_scale"]
+    known_items, known_users = _known(model)
     return evaluate_rating_scorer(
         model.scorer,
         truth,
         metrics=metrics,
         scale=(scale[0], scale[1]),
         fitted=str(model.info.get("fitted_on", "")),
-        **_known(model),
+        known=known_items,
+        known_users=known_users,
     )
 
 
-def _known(model: FittedModel) -> dict[str, np.ndarray]:
-    """The items and the users that the model was fitted on."""
-    return {
-        "known": np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
-        "known_users": np.diff(np.asarray(model.seen.indptr)) > 0,
-    }
+def _known(model: FittedModel) -> tuple[np.ndarray, np.ndarray]:
+    """Which items and which users the model was fitted on."""
+    return (
+        np.bincount(np.asarray(model.seen.items), minlength=model.num_items) > 0,
+        np.diff(np.asarray(model.seen.indptr)) > 0,
+    )
 
 
 def default_space(split: Split, rank: int = 64) -> ItemSpace:

@@ -89,8 +89,9 @@ def split(
     3
     """
     check_interactions(data)
-    for name in options.keys() & {"seed", "random_state"} if isinstance(method, str) else ():
-        if name not in options_of(find("splitter", method)):
+    accepted = options_of(find("splitter", method, outside=True)) if isinstance(method, str) else ()
+    for name in options.keys() & {"seed", "random_state"}:
+        if name not in accepted:
             raise JaxrecError(f"{name} is {options[name]!r}; draws come from a key: pass key=jax.random.key(0)")
     splitter = make(
         "splitter", method, outside=True, options={name: value for name, value in options.items() if value is not None}
