@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -151,9 +151,10 @@ class LightGCN(EmbeddingModel):
     def encode(self, adjacency: SparseMatrix, user: jax.Array, item: jax.Array, negatives: jax.Array) -> Encoded:
         """The rows of a batch, as taken from `self(adjacency)`, without the tables of all nodes.
 
-        A loss reads the rows of a batch only. So the layers are not summed for all nodes: each layer's rows are
-        gathered and summed, and the gradient adds to those rows of the running product. Of the last layer no other row
-        is computed, where that saves anything (`sparse.spmm_rows`).
+        A loss reads the rows of a batch only. So the layers are not summed for all nodes, unless the batch has more
+        than half as many rows as there are nodes, as with many negatives: each layer's rows are gathered and summed,
+        and the gradient adds to those rows of the running product. Of the last layer no other row is computed, where
+        that saves anything (`sparse.spmm_rows`).
 
         Args:
           adjacency: A~ [N, N], as in a call.
@@ -165,11 +166,11 @@ class LightGCN(EmbeddingModel):
           The vectors of users and items [B, d] and of negatives [B, M, d], and the same rows before propagation.
         """
         num_users, _ = bound_sizes(self, adjacency)
-        drawn = item_nodes(adjacency, negatives, num_users).reshape(-1)
-        rows = jnp.concatenate([user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn])
+        drawn = item_nodes(adjacency, negatives, num_users)
+        nodes = Roles(user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn)
         tables = join_nodes(adjacency, self.user_embedding, self.item_embedding)
-        total, ego = propagated_rows(adjacency, tables, rows, weights=self.weights_of_layers, moved=self.moved)
-        return Encoded(*by_role(total, negatives), by_role(ego, negatives))
+        total, ego = propagated_rows(adjacency, tables, nodes, weights=self.weights_of_layers, moved=self.moved)
+        return Encoded(*total, tuple(ego))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""
@@ -199,25 +200,63 @@ class LightGCN(EmbeddingModel):
         return least_squares(type(self).__name__, scorer, data.adjacency, task, implicit=sums, centered=False, **how)
 
 
+class Roles(NamedTuple):
+    """The nodes of a batch, or the rows of a table at them.
+
+    Attributes:
+      users: [B], or [B, d].
+      items: [B], or [B, d].
+      negatives: [B, M], or [B, M, d].
+
+    >>> Roles(jnp.arange(2), jnp.arange(2), jnp.zeros((2, 3), jnp.int32)).size
+    10
+    """
+
+    users: jax.Array
+    items: jax.Array
+    negatives: jax.Array
+
+    @property
+    def size(self) -> int:
+        """R, how many nodes there are, a node that stands twice counted twice."""
+        return sum(nodes.size for nodes in self)
+
+    @property
+    def joined(self) -> jax.Array:
+        """The nodes, int32 [R]."""
+        return jnp.concatenate([nodes.reshape(-1) for nodes in self])
+
+    def split(self, taken: jax.Array) -> Roles:
+        """The rows of the `joined` nodes, [R, d], by their roles."""
+        size = self.users.shape[0]
+        negatives = taken[2 * size :].reshape(*self.negatives.shape, taken.shape[1])
+        return Roles(taken[:size], taken[size : 2 * size], negatives)
+
+    def rows_of(self, table: jax.Array) -> Roles:
+        """The rows of a table [N, d]."""
+        return Roles(*(table[nodes] for nodes in self))
+
+
 def propagated_rows(
-    adjacency: Adjacency, x: jax.Array, rows: jax.Array, *, weights: tuple[float, ...], moved: Moved = "float32"
-) -> tuple[jax.Array, jax.Array]:
+    adjacency: Adjacency, x: jax.Array, nodes: Roles, *, weights: tuple[float, ...], moved: Moved = "float32"
+) -> tuple[Roles, Roles]:
     """Some rows of a_0 X + a_1 A~ X + ... + a_L A~^L X, and the same rows of X.
 
     Args:
       adjacency: A~ [N, N].
       x: X [N, d].
-      rows: int32 [R].
+      nodes: R nodes.
       weights: (a_0, ..., a_L).
       moved: see `jaxrec.sparse.spmm`.
 
     Returns:
-      ([R, d], [R, d]).
+      The rows of the sum, and those of X.
 
     >>> from jaxrec.sparse import from_dense, operator
     >>> edge = operator(from_dense(jnp.array([[0.0, 1.0], [1.0, 0.0]])), symmetric=True)
-    >>> found = propagated_rows(edge, jnp.array([[3.0], [5.0]]), jnp.array([0]), weights=(1.0, 10.0))
-    >>> [each.tolist() for each in found]  # 3 + 10 * 5
+    >>> nodes = Roles(jnp.array([0]), jnp.array([1]), jnp.zeros((1, 0), jnp.int32))
+    >>> found = propagated_rows(edge, jnp.array([[3.0], [5.0]]), nodes, weights=(1.0, 10.0))
+    >>> [each.users.tolist() for each in found]  # 3 + 10 * 5
     [[[53.0]], [[3.0]]]
     """
     layers = len(weights) - 1
@@ -228,7 +267,16 @@ def propagated_rows(
         for weight in weights[1:-1]:
             x = spmm(adjacency, x, moved=moved)
             total = total + weight * x
-        return adjacency.product_rows(weights[-1] * x, rows, total), own[rows]
+        rows = nodes.joined
+        return nodes.split(adjacency.product_rows(weights[-1] * x, rows, total)), nodes.split(own[rows])
+    if 2 * nodes.size > x.shape[0]:
+        # Rows of each layer would take longer than the whole sum, of which every row is then taken once.
+        own, total = x, weights[0] * x
+        for weight in weights[1:]:
+            x = spmm(adjacency, x, moved=moved)
+            total = total + weight * x
+        return nodes.rows_of(total), nodes.rows_of(own)
+    rows = nodes.joined
     x, ego = with_rows(x, rows)
     total = weights[0] * ego
     for weight in weights[1:-1]:
@@ -236,7 +284,7 @@ def propagated_rows(
         total = total + weight * taken
     if layers:
         total = total + weights[-1] * spmm_rows(adjacency, x, rows, moved=moved)
-    return total, ego
+    return nodes.split(total), nodes.split(ego)
 
 
 @functools.partial(jax.jit, static_argnames=("weights", "moved"))
@@ -303,9 +351,3 @@ def _with_rows_backward(rows: jax.Array, gradients: tuple[jax.Array, jax.Array])
 
 
 with_rows.defvjp(_with_rows_forward, _with_rows_backward)
-
-
-def by_role(taken: jax.Array, negatives: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rows [B + B + B M, d] as those of users, items and negatives."""
-    size = negatives.shape[0]
-    return taken[:size], taken[size : 2 * size], taken[2 * size :].reshape(*negatives.shape, taken.shape[1])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.losses._segments import first_places, sizes
-from jaxrec.models._lightgcn import LightGCN, by_role, propagated_rows
+from jaxrec.models._lightgcn import LightGCN, Roles, propagated_rows
 from jaxrec.models._sizes import bound_sizes
 from jaxrec.protocols import Encoded
 from jaxrec.sparse import (
@@ -88,17 +88,18 @@ class SimGCL(LightGCN):
         if key is None:
             return super().encode(adjacency, user, item, negatives)
         num_users, _ = bound_sizes(self, adjacency)
-        users, items = nodes = nodes_of(self, adjacency, user, item)
-        rows = jnp.concatenate([users, items, item_nodes(adjacency, negatives, num_users).reshape(-1)])
+        compared = nodes_of(self, adjacency, user, item)
+        nodes = Roles(*compared, item_nodes(adjacency, negatives, num_users))
         x = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         # The first product is that of all three passes.
         once = spmm(adjacency, x, moved=self.moved)
         weights = self.weights_of_layers
-        further, _ = propagated_rows(adjacency, once, rows, weights=weights[1:], moved=self.moved)
-        ego = x[rows]
+        further, _ = propagated_rows(adjacency, once, nodes, weights=weights[1:], moved=self.moved)
+        ego = nodes.split(x[nodes.joined])
         first, second = (noisy_layers(self, adjacency, one, x, once)[0] for one in jax.random.split(key))
-        penalty = contrast_of(self, first, second, nodes)
-        return Encoded(*by_role(weights[0] * ego + further, negatives), by_role(ego, negatives), penalty)
+        penalty = contrast_of(self, first, second, compared)
+        total = jax.tree.map(lambda own, more: weights[0] * own + more, ego, further)
+        return Encoded(*total, tuple(ego), penalty)
 
 
 class XSimGCL(SimGCL):

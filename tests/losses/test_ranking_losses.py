@@ -162,6 +162,32 @@ def test_alignment_and_uniformity_agree_with_their_twins(name, rows):
         close(got, want)
 
 
+@pytest.mark.parametrize("rows", ROWS)
+def test_uniformity_in_chunks_is_of_the_pairs_within_a_run(rows):
+    given = rows_of(*ROWS[rows])
+    vectors = np.random.default_rng(2).normal(size=(B, D)).astype(np.float32)
+    value, slope = jax.value_and_grad(lambda x: losses.uniformity(x, chunks=2, **given))(jnp.asarray(vectors))
+    own, x = np.arange(B) // (B // 2), basic.unit(np.float64(vectors))
+    pairs = np.outer(given["weights"] * given["where"], given["weights"] * given["where"])
+    pairs = pairs * (own[:, None] == own) * (1 - np.eye(B))
+    total = pairs.sum()
+    mean = np.sum(pairs * np.exp(-2 * np.sum((x[:, None] - x) ** 2, axis=2))) / total if total else 1.0
+    close(value, np.log(mean))
+    assert np.isfinite(slope).all()
+    with pytest.raises(JaxrecError, match=f"chunks must divide the batch size of {B}, got {B + 1}"):
+        losses.uniformity(jnp.asarray(vectors), chunks=B + 1)
+
+
+def test_directau_compares_runs_of_512_rows_in_large_batches():
+    rows, batch, data = a_batch(64)
+    rows, batch = times(rows, 64), times(batch, 64)
+    found, given, whole = (
+        loss(rows, batch, data, jax.random.key(0)) for loss in (DirectAU(), DirectAU(chunks=8), DirectAU(chunks=1))
+    )
+    assert found == given
+    assert abs(float(whole - given)) < 0.1
+
+
 def test_one_row_and_a_row_at_the_origin_have_no_pair_and_no_direction():
     value, slope = jax.value_and_grad(losses.uniformity)(jnp.ones((1, D)))
     assert value == 0
@@ -412,7 +438,7 @@ def test_what_would_be_ignored_is_refused(given):
 
 
 @pytest.mark.parametrize(
-    "loss", [*(made(chunks=3) for made in CHUNKED[:4]), CosineContrastive(in_batch=True, chunks=3)]
+    "loss", [*(made(chunks=3) for made in CHUNKED[:4]), CosineContrastive(in_batch=True, chunks=3), DirectAU(chunks=3)]
 )
 def test_chunks_of_unequal_size_are_refused(loss):
     with pytest.raises(JaxrecError, match="chunks must divide the batch size of 64, got 3"):
