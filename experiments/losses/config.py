@@ -62,8 +62,8 @@ CHOSEN: Mapping[str, tuple[Loss, Negatives | None]] = {
     "cosine contrastive": (CosineContrastive(margin=0.4, negative_weight=150.0), Uniform(64)),
     "DirectAU": (DirectAU(gamma=2.0), None),
 }
-# Losses of inner products, whose vectors grow: a lower rate, and a penalty.
-INNER = {"BPR": {"rate": 5e-3, "l2": 1e-4}, "BPR, hardest of 16": {"rate": 5e-3, "l2": 1e-4}}
+# Losses of inner products, whose vectors grow: a penalty, and with hard negatives a lower rate.
+INNER = {"BPR": {"l2": 1e-4}, "BPR, hardest of 16": {"rate": 5e-3, "l2": 1e-4}}
 
 ROWS = {"": {name: row(*pair, **INNER.get(name, {})) for name, pair in CHOSEN.items()}}
 
@@ -88,17 +88,17 @@ def rates(name: str, *values: float) -> dict[str, Row]:
 
 
 GRIDS = {
-    "BPR": rates("BPR", 2e-2),
-    "BPR, hardest of 16": rates("BPR, hardest of 16", 2e-2),
+    "BPR": rates("BPR", 5e-3, 2e-2),
+    "BPR, hardest of 16": rates("BPR, hardest of 16", 5e-3, 2e-2),
     **{
         name: varied(*CHOSEN[name], **values)
         for name, values in {
             "sampled softmax, 64 negatives": {"temperature": (0.12, 0.18)},
             "in-batch softmax": {"logit_adjustment": (0.6, 0.9)},
             "bilateral softmax": {"positive_temperature": (0.1, 0.14)},
-            "pairwise softmax": {"temperature": (0.045, 0.06, 0.08)},
+            "pairwise softmax": {"temperature": (0.045, 0.06)},
             "softmax at 20": {"weight_temperature": (0.2, 1.0)},
-            "adaptive temperature": {"logit_adjustment": (0.05, 0.1, 0.2)},
+            "adaptive temperature": {"logit_adjustment": (0.05, 0.1)},
             "cosine contrastive": {"margin": (0.2, 0.4)},
             "DirectAU": {"gamma": (1.0, 2.0, 5.0)},
         }.items()
