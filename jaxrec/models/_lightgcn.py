@@ -170,7 +170,7 @@ class LightGCN(EmbeddingModel):
         nodes = Roles(user_nodes(adjacency, user), item_nodes(adjacency, item, num_users), drawn)
         tables = join_nodes(adjacency, self.user_embedding, self.item_embedding)
         total, ego = propagated_rows(adjacency, tables, nodes, weights=self.weights_of_layers, moved=self.moved)
-        return Encoded(*total, tuple(ego))
+        return Encoded(total.users, total.items, total.negatives, tuple(ego))
 
     def embeddings(self, adjacency: SparseMatrix | None = None) -> tuple[jax.Array, jax.Array]:
         """The embeddings before propagation: (users [U, d], items [I, d])."""

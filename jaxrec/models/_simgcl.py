@@ -98,8 +98,8 @@ class SimGCL(LightGCN):
         ego = nodes.split(x[nodes.joined])
         first, second = (noisy_layers(self, adjacency, one, x, once)[0] for one in jax.random.split(key))
         penalty = contrast_of(self, first, second, compared)
-        total = jax.tree.map(lambda own, more: weights[0] * own + more, ego, further)
-        return Encoded(*total, tuple(ego), penalty)
+        user, item, negative = (weights[0] * own + more for own, more in zip(ego, further, strict=True))
+        return Encoded(user, item, negative, tuple(ego), penalty)
 
 
 class XSimGCL(SimGCL):
