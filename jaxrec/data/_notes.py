@@ -35,6 +35,27 @@ _STANDING_IN = frozenset(
         "(none)",
         "(blank)",
         "(empty)",
+        "[null]",
+        "{null}",
+        "[]",
+        "{}",
+        "not available",
+        "not applicable",
+        "no data",
+        "inf",
+        "-inf",
+        "infinity",
+        # what spreadsheets and programs in C write for a failed computation
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#div/0!",
+        "#num!",
+        "#null!",
+        "#error!",
+        "1.#qnan",
+        "-1.#ind",
+        "1.#inf",
     ]
 )
 _ROUNDED = re.compile(r"[-+]?\d(?:[.,]\d+)?[eE][+]?\d\d")  # how a spreadsheet shows a number of twelve digits and more

@@ -133,7 +133,7 @@ def ways_of(tmp_path, users, **columns):
     return [data.notes for data in made + ([] if columns else [jaxrec.from_arrays(rows["user"], rows["item"])])]
 
 
-@pytest.mark.parametrize("word", ["-", "?", ".", "unknown", "Unknown", "MISSING", "anonymous"])
+@pytest.mark.parametrize("word", ["-", "?", ".", "unknown", "MISSING", "#VALUE!", "-1.#IND", "[null]", "inf"])
 def test_a_word_that_may_stand_for_a_missing_value_is_told(tmp_path, word):
     told = f"user ids: 1 of 3 may stand for a missing value, kept as ids ('{word}')"
     assert all(told in notes for notes in ways_of(tmp_path, ["ann", word, "bob"]))
