@@ -14,10 +14,10 @@ TARGET ?= all
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run bench docs dist test test-all test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
+.PHONY: help run bench docs dist test test-all test-optimized test-lowest test-newest fuzz lint lint-style lint-types lint-imports format hooks clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=.venv312 the environment, TESTS='tests/metrics -x' the tests."
 
@@ -39,8 +39,11 @@ dist: $(VENV)/installed-dist ## build the source archive and the wheel in dist, 
 test: $(VENV)/installed-test ## run the tests, without the slow ones
 	$(BIN)/python -m pytest $(TESTS)
 
-test-all: $(VENV)/installed-test ## run all tests on two devices, with programs optimized as in use
-	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m pytest -n auto -m 'slow or not slow'
+test-all: $(VENV)/installed-test ## run all tests
+	$(BIN)/python -m pytest $(TESTS) -m 'slow or not slow'
+
+test-optimized: $(VENV)/installed-test ## run all tests with programs optimized as in use, twice as long
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m pytest $(TESTS) -m 'slow or not slow'
 
 test-lowest: ## run the tests with the lowest declared versions, on Python 3.11 (LOWEST_PYTHON=...)
 	$(MAKE) .venv-lowest/installed-lowest VENV=.venv-lowest PYTHON=$(LOWEST_PYTHON)

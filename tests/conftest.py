@@ -8,9 +8,9 @@ import shutil
 
 # Most of the suite's time is compiling programs that run once, on a few rows. So LLVM optimizes nothing here and gets
 # each program in one piece, and the kernels are written by XLA's older emitter, in half the time. What XLA does before
-# that, simplification and fusion, is the same. And each program is kept for the other workers, the processes that tests
-# start and the next run: its key is made of its text, the flags and the versions, so a changed one is compiled anew.
-# `make test-all` sets the flags as users have them; then nothing of this holds, and every program is compiled.
+# that, simplification and fusion, is the same. `make test-optimized` sets the flags as users have them. Each program is
+# kept for the other workers, the processes that tests start and the next run: its key is made of its text, the flags
+# and the versions, so a changed one is compiled anew.
 PROGRAMS = pathlib.Path(__file__).parents[1] / ".cache" / "programs"
 MOST_BYTES = 500e6
 if "XLA_FLAGS" not in os.environ:
@@ -20,9 +20,9 @@ if "XLA_FLAGS" not in os.environ:
         "--xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
         + (" --xla_cpu_use_fusion_emitters=false" if old_emitter else "")
     )
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import jax
