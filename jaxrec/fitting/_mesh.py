@@ -20,7 +20,7 @@ from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._warm_start import shapes_of
 from jaxrec.models import with_sizes
 from jaxrec.models._base import model_scorer
-from jaxrec.parallel import Layout, PlacedModel, PlacedStep, Placement, placed_operator, sharded_operator
+from jaxrec.parallel import DataOrder, Layout, PlacedModel, PlacedStep, Placement, placed_operator, sharded_operator
 from jaxrec.parallel._mesh import put, replicated
 from jaxrec.parallel._placed import Sides, original_array, placed_array, sharding_of, sides_of
 from jaxrec.parallel._processes import writes
@@ -48,6 +48,10 @@ class MeshTraining:
 
     def __init__(self, mesh: Mesh, layout: Layout, model: Any, placement: Placement, options: TrainingOptions) -> None:
         self._mesh, self._layout, self._own = mesh, layout, model
+        if self.plain and layout.blocks > 1:
+            raise JaxrecError(
+                f"blocks are of products on several devices, and there is one, got {layout.blocks}; leave blocks out"
+            )
         self._sizes = model.num_users, model.num_items
         self.placement = placement
         self._sized = with_sizes(model, self.placement.num_users, self.placement.num_items)
@@ -78,7 +82,7 @@ class MeshTraining:
             self._adjacency: Any = placed_operator(tables.adjacency, self.placement, self._mesh)
         else:
             given = tables.adjacency, self._own.num_users, self._layout
-            self._adjacency = sharded_operator(*given, placement=self.placement, mesh=self._mesh)
+            self._adjacency = DataOrder(sharded_operator(*given, placement=self.placement, mesh=self._mesh))
         return dataclasses.replace(rest, adjacency=self._adjacency)
 
     def step(self, step: Any, state: TrainState) -> PlacedStep:

@@ -22,6 +22,7 @@ from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import FitPlan, is_trained, make_plan
 from jaxrec.fitting._warm_start import shapes_of
 from jaxrec.parallel import (
+    DataOrder,
     Gathered,
     Layout,
     PlacedOperator,
@@ -343,7 +344,7 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
     pairs, own = (sizes.pairs,), -(-sizes.entries // layout.rows)
     entries = (layout.rows, own)
     places = {"users": shape((sizes.users,), jnp.int32), "items": shape((sizes.items,), jnp.int32)}
-    adjacency: Any = ShardedOperator(
+    sharded = ShardedOperator(
         entries=shape(entries, jnp.float32, rows),
         entry_rows=shape(entries, jnp.int32, rows) if reads_rows() else None,
         entry_columns=shape(entries, jnp.int32, rows),
@@ -354,6 +355,7 @@ def _data_shapes(sizes: DataSizes, layout: Layout, mesh: Mesh, nodes: int, train
         mesh=mesh,
         blocks=layout.blocks,
     )
+    adjacency: Any = DataOrder(sharded)
     if training.plain:
         entry = (sizes.entries,)
         stored: Any = shape(entry, jnp.int32) if reads_rows() else None

@@ -72,11 +72,6 @@ class ShardedOperator(RowTables):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @property
-    def operand(self) -> ShardedOperator:
-        """What a model with placed tables multiplies by."""
-        return self
-
-    @property
     def arrays(self) -> tuple[jax.Array | None, ...]:
         """What takes the memory of the adjacency: entries, their rows and columns, and pointers."""
         return self.entries, self.entry_rows, self.entry_columns, self.pointers

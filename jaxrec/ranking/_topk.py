@@ -101,6 +101,10 @@ def recommend_lists(
     devices, layout = (None, None) if mesh is None else as_mesh(mesh)
     if layout is not None and layout.order != "data":
         raise JaxrecError(f'order is for training, and ranking has no use for it, got "{layout.order}"; leave it out')
+    if layout is not None and layout.blocks != 1:
+        raise JaxrecError(
+            f"blocks are of products in training, and ranking has none, got {layout.blocks}; leave it out"
+        )
     if devices is not None and layout is not None and layout.item_parts > 1:
         size, call = _by_parts(scorer, seen, allowed, int(k), memory_mb, len(users), devices, layout.item_parts)
     elif goes_with_few(num_items, int(k), memory_mb, len(users)):

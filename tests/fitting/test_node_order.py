@@ -152,6 +152,8 @@ def test_lists_have_no_order():
     ranked = jaxrec.fit(jaxrec.Popularity(), DATA, key=KEY)
     with pytest.raises(JaxrecError, match='order is for training, and ranking has no use for it, got "clusters"'):
         jaxrec.recommend(ranked, k=2, mesh=ORDERED)
+    with pytest.raises(JaxrecError, match="blocks are of products in training, and ranking has none, got 3; leave it"):
+        jaxrec.recommend(ranked, k=2, mesh=jaxrec.parallel.Layout(blocks=3))
 
 
 def test_another_order_is_refused():

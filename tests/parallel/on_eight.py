@@ -11,6 +11,7 @@ import sys
 import traceback
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -18,7 +19,7 @@ import jaxrec
 from jaxrec.data import seen_items
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import DataSizes, layout_for, step_plan
-from jaxrec.losses import BPR, InBatchSoftmax
+from jaxrec.losses import BPR, InBatchSoftmax, SoftmaxAtK
 from jaxrec.models import (
     GraphFilter,
     Hop,
@@ -33,8 +34,10 @@ from jaxrec.models import (
 )
 from jaxrec.models._sizes import user_item_block
 from jaxrec.parallel import Layout, placement_for, sharded_matrix, sharded_operator
+from jaxrec.pytrees import options, static
 from jaxrec.ranking import recommend_lists
-from jaxrec.sparse import spmm
+from jaxrec.sampling import Uniform
+from jaxrec.sparse import degrees_of, spmm, user_nodes
 from jaxrec.spectral import estimate_largest_eigenvalue, leading_eigenpairs, singular_triplets, truncated_svd
 from jaxrec.training import train_data
 
@@ -65,9 +68,23 @@ class ByColumns(jaxrec.LightGCN):
     mesh_axes = ("columns",)
 
 
+@options
+class ByDegree(Uniform):
+    """Negatives for users with many items alone: a sampler that asks the adjacency, by the numbers of the data."""
+
+    num: int = static(default=2)
+
+    def __call__(self, data, user, item, key):
+        negatives, possible = super().__call__(data, user, item, key)
+        sums = spmm(data.adjacency, jnp.ones((data.adjacency.shape[0], 1)))[user_nodes(data.adjacency, user)]
+        return negatives, possible & (degrees_of(data.adjacency)[user] > 7) & (sums[:, 0] > 0.3)
+
+
 MODELS = {
     "lightgcn": LIGHTGCN,
     "softmax": LIGHTGCN,
+    "softmax at k": LIGHTGCN,
+    "by degree": jaxrec.MF(dim=8),
     "large": jaxrec.LightGCN(dim=16, layers=3),
     "mf": jaxrec.MF(dim=8, bias=True),
     "gcn": jaxrec.GCN(dim=8, hidden=4, self_loops=True),
@@ -83,6 +100,7 @@ QUICK = {
         Layout(rows=4, order="clusters"),
     ],
     "softmax": [Layout(rows=4)],
+    "by degree": [Layout(rows=4)],
     "mf": [Layout(rows=4)],
     "gcn": [Layout(rows=4)],
 }
@@ -95,7 +113,9 @@ SLOW = {
         Layout(2, 4),
         Layout(rows=8, blocks=4),
     ],
-    "softmax": [Layout(2, 2), Layout(columns=4)],
+    "softmax": [Layout(rows=2), Layout(rows=8), Layout(2, 2), Layout(columns=4)],
+    "softmax at k": [Layout(rows=4)],
+    "by degree": [Layout(rows=8), Layout(2, 2)],
     "mf": [Layout(rows=8), Layout(columns=4)],
     "gcn": [Layout(2, 2), Layout(columns=4)],
     "lightgcn++": [Layout(rows=4), Layout(columns=2)],
@@ -104,9 +124,13 @@ SLOW = {
 }
 
 
+LOSSES = {"softmax": InBatchSoftmax(0.15), "softmax at k": SoftmaxAtK(top=5, temperature=0.15)}
+
+
 def fitted(name, mesh, data=DATA, **more):
     # One step an epoch, so that the log has the loss of every step.
-    loss = InBatchSoftmax(0.15) if name == "softmax" else BPR()
+    loss = LOSSES.get(name, BPR())
+    more = {"negatives": ByDegree(), **more} if name == "by degree" else more
     how = {"batch_size": 2**17, "epochs": 20, "optimizer": jaxrec.training.Adam(0.01), "regularizer": 1e-4, **more}
     return jaxrec.fit(MODELS[name], data, loss=loss, key=jax.random.key(3), mesh=mesh, **how)
 
@@ -243,7 +267,8 @@ def resumed(folder):
 def solved():
     """Implicit ALS whose rows several devices share: the vectors may be turned, and the scores are the same."""
     model = jaxrec.IALS(dim=8, iterations=4, l2=0.02)
-    for name, mesh in (("one", None), ("4 rows", 4)):
+    for mesh in (None, 2, 4, 8):
+        name = "one" if mesh is None else f"{mesh} rows"
         made = jaxrec.fit(model, DATA, key=jax.random.key(2), mesh=mesh)
         ARRAYS[f"ials/{name}"] = np.asarray(made.scorer.users) @ np.asarray(made.scorer.items).T
         RESULTS[f"ials/{name}"] = made.info.get("mesh")
@@ -374,9 +399,6 @@ def refusals():
             users, items = super().__call__(adjacency)
             return 2 * users, items
 
-    from jaxrec.pytrees import options, static
-    from jaxrec.sampling import Uniform
-
     @options
     class Reads(Uniform):
         num: int = static(default=1)
@@ -396,6 +418,7 @@ def refusals():
         "subclass": {"model": Own(dim=8), "mesh": 2},
         "solved": {"model": jaxrec.EASE(), "mesh": 2},
         "blocks": {"model": FILTER, "mesh": Layout(rows=2, blocks=2)},
+        "blocks on one device": {"mesh": Layout(blocks=2)},
         "filter by columns": {"model": FILTER, "mesh": Layout(columns=2)},
         "members": {"model": SpectralRanker(members=(Member(jaxrec.Popularity()),)), "mesh": 2},
         "rows": {"model": ByColumns(dim=8), "mesh": Layout(rows=2)},
