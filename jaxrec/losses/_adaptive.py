@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from jaxrec.errors import JaxrecError
 from jaxrec.losses._means import counted, masked_mean, same_shape
 from jaxrec.losses._rows import (
     AccidentalHits,
@@ -22,7 +23,7 @@ from jaxrec.losses._rows import (
     compared,
 )
 from jaxrec.losses._segments import check_scores, first_places, negative_sums, segment_mean, sizes
-from jaxrec.protocols import Batch, Encoded
+from jaxrec.protocols import Batch, Encoded, Negatives
 from jaxrec.pytrees import options, static
 from jaxrec.types import Array
 from jaxrec.vectors import unit
@@ -106,6 +107,7 @@ def user_factors(
     segment: Int[Array, " B"],
     where: Bool[Array, " B"],
     *,
+    weights: Float[Array, " B"] | None = None,
     regularization: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, " B"]:
     """How much each user's inverse temperature differs from that of all: e^(-W(max((L_u - L) / r, -1/e))).
@@ -116,6 +118,7 @@ def user_factors(
       losses: [B], of each row at temperature 1.
       segment: int32 [B], a number below B for each user.
       where: bool [B], the rows that count.
+      weights: [B], of the rows in L_u, or None for ones; a user whose rows weigh nothing does not count in L.
       regularization: r; a greater one holds the factors nearer to 1.
 
     Returns:
@@ -127,7 +130,9 @@ def user_factors(
     >>> bool(factors[0] > 1 > factors[1])
     True
     """
-    own = segment_mean(losses, segment, where)
+    own = segment_mean(losses, segment, where, weights)
+    if weights is not None:
+        where = where & (segment_mean(weights, segment, where) > 0)
     share = where.astype(own.dtype) / sizes(segment, where)
     mean = jnp.sum(share * own) / jnp.maximum(jnp.sum(share), 1)
     # The slope of W at -1/e is infinite, and the factors have none.
@@ -168,8 +173,9 @@ class AdaptiveTemperature(CosineLoss):
     from the user's losses in the epoch before. Here both are computed in every step from the rows of the batch, so
     nothing is carried from step to step: the mean cosine of all pairs is that of the mean user and the mean item of the
     batch, each user weighted by 1 / (their number of items), and items by 1 / q, with q the probability to be in the
-    batch or to be drawn; and L_u is the mean loss of the user's rows in the batch. In small batches t_0 and t_u are
-    noisy. A sampler that does not know its probabilities is taken for a uniform one.
+    batch or to be drawn; and L_u is the mean loss of the user's rows in the batch. The means over interactions are by
+    their weights where they have some. In small batches t_0 and t_u are noisy. A sampler that does not know its
+    probabilities is taken for a uniform one, and one that chooses by the scores is refused.
 
     The negatives are those that the fit draws, or without a sampler the items of the other rows.
 
@@ -204,6 +210,15 @@ class AdaptiveTemperature(CosineLoss):
         check_adjustment(self.logit_adjustment)
         check_chunks(self.chunks)
 
+    def check(self, *, batch_size: int, negatives: Negatives | None) -> None:
+        """Refuse also negatives that are chosen by their scores: all pairs would seem as alike as the hardest."""
+        super().check(batch_size=batch_size, negatives=negatives)
+        if getattr(negatives, "chooses", False):
+            raise JaxrecError(
+                f"AdaptiveTemperature estimates the mean cosine of all pairs from its negatives, and {negatives} "
+                "chooses the most alike; use a sampler that draws, such as Uniform(64), or leave negatives out"
+            )
+
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.adaptive_softmax`."""
         positive, negative, negative_where = scored = compared(
@@ -231,7 +246,8 @@ class AdaptiveTemperature(CosineLoss):
         positive, negative, negative_where = jax.lax.stop_gradient(scored)
         sums, where = negative_sums(counted(negative, batch.where), positive, negative_where, batch.where)
         losses = sums - counted(positive, where)
-        return user_factors(losses, first_places(batch.user, where), where, regularization=self.regularization)
+        segment = first_places(batch.user, where)
+        return user_factors(losses, segment, where, weights=batch.weight, regularization=self.regularization)
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer that ranks by the cosine and the popularity of items; see `logit_adjustment`."""
@@ -253,7 +269,7 @@ def _gap(rows: Encoded, batch: Batch, data: TrainData, positive: jax.Array) -> j
         of_item = jnp.where(where[:, None], jnp.exp(jnp.min(log_q) - log_q), 0).reshape(-1)
     mean_user = jnp.sum(of_user[:, None] * users, axis=0) / jnp.maximum(jnp.sum(of_user), 1e-30)
     mean_item = jnp.sum(of_item[:, None] * items, axis=0) / jnp.maximum(jnp.sum(of_item), 1e-30)
-    own = masked_mean(counted(jax.lax.stop_gradient(positive), where), None, where)
+    own = masked_mean(counted(jax.lax.stop_gradient(positive), where), batch.weight, where)
     return own - jnp.sum(mean_user * mean_item)
 
 

@@ -103,6 +103,11 @@ class CosineContrastive(ChunkedLoss):
     accidental_hits: AccidentalHits = static(default="same_item")
     chunks: int | None = static(default=None)
 
+    @property
+    def compares_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the negatives are the items of other rows."""
+        return self.in_batch
+
     def __post_init__(self) -> None:
         check_number(self, "margin", -1.0, above=False)
         check_number(self, "negative_weight", above=False)

@@ -14,6 +14,7 @@ from jaxrec.losses._rows import (
     AccidentalHits,
     ChunkedLoss,
     Similarity,
+    adjusted,
     check_adjustment,
     check_chunks,
     check_division,
@@ -30,7 +31,6 @@ from jaxrec.protocols import Batch, Encoded, Loss, Negatives, Task
 from jaxrec.protocols._training import DEFAULT_BATCH
 from jaxrec.pytrees import is_number, options, static
 from jaxrec.sampling._objects import Uniform
-from jaxrec.scorers import with_popularity
 
 if TYPE_CHECKING:
     from jaxrec.training import TrainData
@@ -100,6 +100,9 @@ class SampledSoftmax(Loss):
       similarity: p and n are the "cosine" or the "dot" product of the vectors.
       logq_correction: subtract log(M q) from the logit of each negative. It needs a sampler that knows q, such as
         `jaxrec.sampling.Popularity`.
+      logit_adjustment: add this times log q_c, the log share of the item in the interactions, to p / t in ranking; 0
+        ranks by p. None ranks by the inner product of the vectors, also where p is a cosine: a graph model gives
+        popular items longer ones, so their popularity counts.
 
     References:
       Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 42(4), 2024. Bengio and
@@ -115,9 +118,11 @@ class SampledSoftmax(Loss):
     temperature: float | None = None
     similarity: Similarity = static(default="cosine")
     logq_correction: bool = static(default=False)
+    logit_adjustment: float | None = None
 
     def __post_init__(self) -> None:
         check_temperature(self)
+        check_adjustment(self.logit_adjustment)
 
     def __call__(self, rows: Encoded, batch: Batch, data: TrainData, key: jax.Array) -> jax.Array:
         """The loss of a batch; see `jaxrec.losses.softmax`."""
@@ -143,6 +148,10 @@ class SampledSoftmax(Loss):
                 f"logq_correction needs the probabilities of the draws, and {type(negatives).__name__} does not know "
                 "them; leave it out, or use Uniform or Popularity"
             )
+
+    def adjust(self, scorer: Any, data: TrainData) -> Any:
+        """The scorer that ranks as `logit_adjustment` says."""
+        return adjusted(self, scorer, data)
 
 
 @options
@@ -242,15 +251,7 @@ class InBatchSoftmax(ChunkedLoss):
 
     def adjust(self, scorer: Any, data: TrainData) -> Any:
         """The scorer with the popularity of items put back, where `logit_adjustment` says so."""
-        if self.logit_adjustment is None:
-            return scorer
-        return with_popularity(
-            scorer,
-            data.log_probability,
-            weight=self.logit_adjustment,
-            temperature=temperature_of(self, data),
-            cosine=self.similarity == "cosine",
-        )
+        return adjusted(self, scorer, data)
 
 
 @options

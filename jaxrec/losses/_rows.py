@@ -114,6 +114,18 @@ def no_hits(batch: Batch, data: TrainData, hits: AccidentalHits, chunks: int = 1
     return ~contains(data.seen, jnp.broadcast_to(batch.user[:, None], others.shape), others)
 
 
+def drawn_with(batch: Batch, data: TrainData, shape: tuple[int, ...]) -> jax.Array | None:
+    """The log-probability of each negative of `compared`, of this shape; None where the sampler does not say.
+
+    Items of other rows come as often as their share of the interactions.
+    """
+    if batch.negatives.shape[1]:
+        return batch.log_q
+    size, run = shape
+    of_item = data.log_probability[batch.item].reshape(size // run, run)
+    return jnp.repeat(of_item, run, axis=0)
+
+
 def scores(rows: Encoded, *, cosine: bool = False) -> jax.Array:
     """The inner products, or the cosines, of users and their items, [B]."""
     user, positive = (unit(rows.user), unit(rows.positive)) if cosine else (rows.user, rows.positive)
@@ -128,6 +140,25 @@ def negative_scores(rows: Encoded, *, cosine: bool = False) -> jax.Array:
 def by_cosine(scorer: Any, data: TrainData, weight: Any = 0.0, temperature: Any = 1.0) -> Any:
     """The scorer that ranks by cos / t + weight log q; see `jaxrec.scorers.with_popularity`."""
     return with_popularity(scorer, data.log_probability, weight=weight, temperature=temperature, cosine=True)
+
+
+def adjusted(loss: Any, scorer: Any, data: TrainData) -> Any:
+    """The scorer that ranks by sim / t and the popularity of items, as the loss's `logit_adjustment` says.
+
+    Args:
+      loss: with the options `logit_adjustment`, None for the scorer as it is, `similarity` and `temperature`.
+      scorer: of inner products.
+      data: what was trained on.
+    """
+    if loss.logit_adjustment is None:
+        return scorer
+    return with_popularity(
+        scorer,
+        data.log_probability,
+        weight=loss.logit_adjustment,
+        temperature=temperature_of(loss, data),
+        cosine=loss.similarity == "cosine",
+    )
 
 
 def need(loss: Loss, negatives: Negatives | None) -> None:

@@ -99,17 +99,25 @@ def log_mean_exp(
     return jnp.where(some, top + jnp.log(jnp.where(some, total, 1)) - jnp.log(jnp.where(some, norm, 1)), 0)
 
 
-def segment_mean(values: Float[Array, " B"], segment: Int[Array, " B"], where: Bool[Array, " B"]) -> Float[Array, " B"]:
-    """The mean of the rows of the same segment that count, for each row; 0 where none does.
+def segment_mean(
+    values: Float[Array, " B"],
+    segment: Int[Array, " B"],
+    where: Bool[Array, " B"],
+    weights: Float[Array, " B"] | None = None,
+) -> Float[Array, " B"]:
+    """The weighted mean of the rows of the same segment that count, for each row; 0 where none weighs.
 
     >>> segment_mean(jnp.array([1.0, 3.0]), jnp.zeros(2, jnp.int32), jnp.ones(2, bool)).tolist()
     [2.0, 2.0]
     """
     size = values.shape[0]
     weight = where.astype(values.dtype)
-    total = jax.ops.segment_sum(jnp.where(where, values, 0), segment, size)
+    if weights is not None:
+        same_shape(values, weights, "weights")
+        weight = jnp.where(where, weights, 0)
+    total = jax.ops.segment_sum(weight * jnp.where(where, values, 0), segment, size)
     norm = jax.ops.segment_sum(weight, segment, size)
-    return jnp.where(norm > 0, total / jnp.maximum(norm, 1), 0)[segment]
+    return jnp.where(norm > 0, total / jnp.where(norm > 0, norm, 1), 0)[segment]
 
 
 def sizes(segment: Int[Array, " B"], where: Bool[Array, " B"]) -> Float[Array, " B"]:

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec import EASE, MF, LightGCN
+from jaxrec import EASE, GCN, MF, LightGCN
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.losses import BPR, BilateralSoftmax, Logistic, SquaredError, SquaredL2
+from jaxrec.losses import (
+    BPR,
+    BilateralSoftmax,
+    CosineContrastive,
+    Logistic,
+    PairwiseSoftmax,
+    SampledSoftmax,
+    SoftmaxAtK,
+    SquaredError,
+    SquaredL2,
+)
 from jaxrec.models import SolvedModel
 from jaxrec.protocols import Loss, Solution
 from jaxrec.pytrees import options
@@ -139,7 +149,42 @@ def test_a_weight_of_2_moves_the_parameters_as_a_row_that_occurs_twice(loss, bat
     assert any(np.any(one != other) for one, other in zip(*map(jax.tree.leaves, (weighted, plain)), strict=True))
 
 
-@pytest.mark.parametrize("model", [MF(dim=3), LightGCN(dim=3, layers=1)])
+DRAWN = [
+    BPR(),
+    SampledSoftmax(),
+    BilateralSoftmax(),
+    PairwiseSoftmax(),
+    SoftmaxAtK(top=2),
+    CosineContrastive(),
+]
+
+
+@pytest.mark.parametrize("loss", DRAWN, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("model", [MF(dim=3), LightGCN(dim=3, layers=1), GCN(dim=3, hidden=4)])
+def test_a_weight_of_2_is_a_row_that_occurs_twice_with_the_same_negatives(model, loss):
+    model = model.clone(num_users=20, num_items=15)
+    drawn = np.random.default_rng(0).integers(0, 15, (160, 4)).astype(np.int32)
+
+    def value_and_gradient(rows, weight):
+        data = train_data(RATED, weight)
+        every = jnp.ones(len(rows), bool)
+        batch, _ = make_batch(data, jnp.asarray(rows, jnp.int32), every, KEY, negatives=None)
+        batch = batch._replace(negatives=jnp.asarray(drawn[rows]))
+        objective = Objective(model, loss, None, "sum")
+        params = model.init(KEY, data.adjacency)["params"]
+        return jax.jit(jax.value_and_grad(lambda params: objective(params, data, batch, KEY)[0]))(params)
+
+    rows = np.arange(0, 160, 3)
+    weight = np.ones(160, np.float32)
+    weight[[3, 30]] = 2
+    weighted = value_and_gradient(rows, weight)
+    repeated = value_and_gradient(np.append(rows, [3, 30]), None)
+    for one, other in zip(*map(jax.tree.leaves, (weighted, repeated)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert abs(value_and_gradient(rows, None)[0] - weighted[0]) > 1e-3
+
+
+@pytest.mark.parametrize("model", [MF(dim=3), LightGCN(dim=3, layers=1), GCN(dim=3, hidden=4)])
 def test_a_fit_weighs_and_says_so(model):
     plain = jaxrec.fit(model, SPLIT, loss=BPR(), refit=False, **SHORT)
     weighted = jaxrec.fit(model, SPLIT, loss=BPR(), refit=False, weights=RatingConfidence(2.0), **SHORT)

@@ -227,16 +227,64 @@ def test_pairwise_softmax_of_small_gaps_is_a_softmax_of_half_the_temperature():
         np.testing.assert_allclose(value, expected, rtol=1e-4)
 
 
-def test_the_threshold_is_the_place_that_a_sample_has_for_the_first_k():
-    scores = np.array([[9.0, 1, 2, 3, 4, 5, 6, 7, 8]])  # of 90 items: the first 20 are 2 of 9
-    found = losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90)
-    assert found.tolist() == [8.0]
-    assert losses.top_threshold(scores[:, 0], scores[:, 1:], top=1, num_items=90).tolist() == [9.0]
-    mask = np.array([[False] * 7 + [True]])
+def test_the_threshold_of_all_items_is_the_kth_largest_score(key):
+    """Where every other item is drawn once, each stands for itself."""
+    scores = jax.random.normal(key, (5, 30))
+    for top in (1, 2, 7, 29):
+        found = losses.top_threshold(scores[:, 0], scores[:, 1:], top=top, num_items=30)
+        np.testing.assert_array_equal(found, np.sort(scores, axis=1)[:, -top])
+
+
+def test_a_draw_stands_for_as_many_items_as_its_probability_says():
+    # Two draws, of probability .5 and .1: one item and five; with the own item, 8 after 3 scores.
+    positive, negative = jnp.array([3.0]), jnp.array([[4.0, 2.0]])
+    given = {"num_items": 100, "log_probability": jnp.log(jnp.array([[0.5, 0.1]]))}
+    found = [losses.top_threshold(positive, negative, top=top, **given).item() for top in (1, 2, 3, 7, 8, 50)]
+    assert found == [4.0, 3.0, 2.0, 2.0, 2.0, 2.0]
+    # Of uniform draws each stands for 99 / 2 items, so no K up to 49 changes anything.
+    uniform = [losses.top_threshold(positive, negative, top=top, num_items=100).item() for top in (1, 20, 49, 51)]
+    assert uniform == [4.0, 4.0, 4.0, 2.0]
+
+
+def test_the_threshold_of_popular_draws_is_that_of_all_items():
+    """Draws by popularity, the scores of popular items higher: what the rows of a batch are to one another."""
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, 2_001)
+    share /= share.sum()
+    of_item = np.log(share) + rng.normal(size=2_000)
+    drawn = rng.choice(2_000, (40, 1_000), p=share)
+    given = {"num_items": 2_001, "log_probability": jnp.asarray(np.log(share[drawn]), jnp.float32)}
+    scores = np.full(40, -1e3, np.float32), of_item[drawn].astype(np.float32)  # the own item is the last of all
+    for top in (5, 20, 100):
+        found = losses.top_threshold(*map(jnp.asarray, scores), top=top, **given)
+        places = [int(np.sum(of_item >= score)) for score in found]
+        assert abs(np.mean(places) / top - 1) < 0.25  # counted as uniform, they are 1.5 to 4 times too few
+
+
+def test_masked_negatives_are_no_draws():
+    scores = np.array([[9.0, 1, 2, 3, 4, 5, 6, 7, 8]])
+    mask = np.array([[False] * 6 + [True, True]])  # two draws of 89 others
     masked = losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90, negative_where=mask)
     assert masked.tolist() == [8.0]
+    both = losses.top_threshold(scores[:, 0], scores[:, 1:], top=50, num_items=90, negative_where=mask)
+    assert both.tolist() == [7.0]
     nothing = np.zeros((1, 8), bool)
     assert losses.top_threshold(scores[:, 0], scores[:, 1:], top=20, num_items=90, negative_where=nothing)[0] == 9.0
+
+
+def test_k_matters_in_a_large_catalog(key):
+    """With the items of 511 other rows, as in training, of 40,000 items that go by Zipf's law."""
+    rng = np.random.default_rng(1)
+    share = 1 / np.arange(1, 40_001)
+    share /= share.sum()
+    item = jnp.asarray(rng.choice(40_000, 512, p=share), jnp.int32)
+    rows = Encoded(*(jax.random.normal(key, (512, 8)) for key in jax.random.split(key)), jnp.zeros((512, 0, 8)))
+    none = jnp.zeros((512, 0), jnp.int32)
+    batch = Batch(jnp.arange(512), item, None, none, jnp.ones(512, bool))
+    data = train_data(jaxrec.from_arrays(np.zeros(40_000, np.int32), np.arange(40_000)))
+    data = dataclasses.replace(data, log_probability=jnp.asarray(np.log(share), jnp.float32))
+    found = [float(SoftmaxAtK(top=top)(rows, batch, data, key)) for top in (1, 5, 20, 100)]
+    assert np.all(np.diff(found) > 0.01)
 
 
 def test_lambert_w_agrees_with_scipy():
@@ -259,6 +307,28 @@ def test_users_who_are_hard_to_fit_get_a_higher_temperature():
     factors = losses.user_factors(values, jnp.array([0, 0, 2, 3]), jnp.ones(4, bool), regularization=10.0)
     expected = np.exp(-scipy.special.lambertw((np.array([2, 2, 6, 9]) - 17 / 3) / 10).real)
     np.testing.assert_allclose(factors, expected, rtol=1e-4)
+
+
+def test_weights_count_in_the_loss_of_a_user():
+    values, owner, where = jnp.array([1.0, 3.0, 6.0, 9.0]), jnp.array([0, 0, 2, 3]), jnp.ones(4, bool)
+    found = losses.user_factors(values, owner, where, weights=jnp.array([3.0, 1.0, 2.0, 0.0]), regularization=10.0)
+    # User 0 has (3 x 1 + 3) / 4, user 2 has 6, and user 3 weighs nothing.
+    expected = np.exp(-scipy.special.lambertw((np.array([1.5, 1.5, 6]) - 7.5 / 2) / 10).real)
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-4)
+    ones = losses.user_factors(values, owner, where, weights=jnp.ones(4))
+    np.testing.assert_allclose(ones, losses.user_factors(values, owner, where), rtol=1e-6)
+
+
+def test_adaptive_temperatures_refuse_negatives_that_are_chosen_by_their_scores():
+    with pytest.raises(JaxrecError, match=r"estimates the mean cosine of all pairs .* chooses the most alike"):
+        AdaptiveTemperature().check(batch_size=8, negatives=Hardest(of=4))
+    AdaptiveTemperature().check(batch_size=8, negatives=Uniform(4))
+
+
+def test_only_losses_of_other_rows_say_that_they_compare_rows():
+    assert CosineContrastive(in_batch=True).compares_rows
+    assert not CosineContrastive().compares_rows
+    assert not SampledSoftmax().compares_rows
 
 
 def test_adaptive_temperatures_are_those_of_the_whole_data_where_the_batch_is_the_data():
