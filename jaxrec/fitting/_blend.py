@@ -207,9 +207,10 @@ def learnt_blend(
     if len(users) < 2:
         raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
     most = _most_users(len(scorers), split.train.num_items, items.shape[1], how)
-    chosen = np.sort(generator.permutation(len(users))[:most])
+    drawn = generator.permutation(len(users))[:most]
     fold = folds_of(len(users), generator) if fold is None else fold
-    first = chosen[:CALIBRATION_USERS] if how.candidates is not None else chosen
+    # In the order of the draw: the numbers of users may go by their activity or by time, and the first be unlike all.
+    first = drawn[:CALIBRATION_USERS] if how.candidates is not None else drawn
     held = heldout(scorers, users[first], items[first], share[first], seen)
 
     def learn(
@@ -221,7 +222,7 @@ def learnt_blend(
         if how.candidates is None:
             made = calibrated(held.of(np.flatnonzero(among[first])), calibrations)
         else:
-            rows = chosen[among[chosen]]
+            rows = np.sort(drawn[among[drawn]])
             given = (users[rows], items[rows], share[rows])
             made = _of_candidates(scorers, given, seen, calibrations, how.candidates)
         return calibrations, *learn_weights(made, how.l2, weights, nonnegative=how.nonnegative)
@@ -242,7 +243,7 @@ def learnt_blend(
     told = {
         "loss": loss,
         "learnt_on": "valid",
-        "users": len(chosen),
+        "users": len(drawn),
         "users_with_held_out_items": len(users),
         "candidates": how.candidates,
         "l2": how.l2,

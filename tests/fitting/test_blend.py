@@ -13,7 +13,8 @@ from worlds import middle, middle_split
 import jaxrec
 from jaxrec.blending import LogShare, LogSoftmax, ZScore
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.fitting import Blend, fit_again
+from jaxrec.fitting import Blend, _blend, fit_again
+from jaxrec.fitting._blend import learnt_calibrations
 from jaxrec.fitting._blend_learning import held_out_of, heldout, learn_calibration, learn_weights
 from jaxrec.models import SolvedModel, with_sizes
 from jaxrec.protocols import Solution
@@ -379,3 +380,26 @@ class TestBlendConformance(_Conformance):
     def test_it_cannot_be_fitted_by_itself(self, data):
         with pytest.raises(JaxrecError, match="a blend is not fitted by itself"):
             jaxrec.fit(Blend(()), data, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("candidates", [None, 5])
+def test_calibrations_are_learnt_on_a_sample_and_not_on_the_first_users(monkeypatch, candidates):
+    """Users may be numbered by their activity or by the time that they came."""
+    given = []
+
+    def spy(scorers, users, *rest):
+        given.append(users)
+        return heldout(scorers, users, *rest)
+
+    def learn(few, start):
+        given.append(len(few.where))
+        return learnt_calibrations(few, start)
+
+    monkeypatch.setattr(_blend, "CALIBRATION_USERS", 8)
+    monkeypatch.setattr(_blend, "heldout", spy)
+    monkeypatch.setattr(_blend, "learnt_calibrations", learn)
+    split = middle_split()
+    jaxrec.blend(members(), split, candidates=candidates, validation=None, refit=False, key=KEYS[0])
+    users, count, *_ = given
+    assert count == 8
+    assert not np.isin(users[:8], np.unique(split.valid.user)[:8]).all()
