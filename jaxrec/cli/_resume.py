@@ -26,6 +26,7 @@ from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 FORMAT, FORMAT_VERSION = "jaxrec-run", 1
 _PLACE = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 _MESH = ("devices", "layout", "column_blocks")
+_UNSAID = {field.name: field.default for field in dataclasses.fields(MeshOptions)}
 _ORDER = "node_order"
 _OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "cache_dir", *_MESH, _ORDER)
 
@@ -47,7 +48,9 @@ class ResumeCommand(MeshOptions, ComputeOptions):
     def onto(self, command: Any) -> Any:
         """The command with what is said here: how it shows itself, and where and in which order it goes on."""
         shown = {"json": self.json, "quiet": self.quiet, "cache_dir": self.cache_dir or command.cache_dir}
-        devices = {name: getattr(self, name) for name in _MESH} if self.devices is not None else {}
+        # With another number of devices all of these are said anew; without, those that are given change.
+        said = [name for name in _MESH if self.devices is not None or getattr(self, name) != _UNSAID[name]]
+        devices = {name: getattr(self, name) for name in said}
         order = {} if self.node_order is None else {_ORDER: self.node_order}
         return dataclasses.replace(command, other_machine=self.other_machine, **shown, **devices, **order)
 

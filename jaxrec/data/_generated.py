@@ -21,7 +21,7 @@ from jaxrec.files import whole_file
 
 BLOCK = 1 << 16  # rows whose draws have one counter: they are the same whatever is asked for around them
 _WORDS = 5  # of 64 bits, drawn for a row
-_MOST_ROWS = 10**11  # row times seconds then still fits in 64 bits
+_MOST_ROWS = 9 * 10**10  # row times seconds then still fits in 64 bits
 _FIRST_TIME, _SECONDS = 1_600_000_000, 3 * 365 * 86_400
 _KINDS = {"user": np.int32, "item": np.int32, "rating": np.float32, "timestamp": np.int64}
 

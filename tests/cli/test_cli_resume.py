@@ -1,6 +1,7 @@
 """Runs that are stopped and resumed on the command line: run.json, exit statuses, what is refused, the best so far."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -15,6 +16,9 @@ import pytest
 import jaxrec
 from jaxrec.cli import _fit as fit_command
 from jaxrec.cli import main
+from jaxrec.cli._devices import MeshOptions
+from jaxrec.cli._parsing import ComputeOptions
+from jaxrec.cli._resume import ResumeCommand
 
 pytest.importorskip("orbax.checkpoint", reason="checkpoints need Orbax")
 
@@ -267,3 +271,26 @@ def test_signals_keep_the_epoch_and_have_exit_statuses_of_their_own(ratings, tmp
         assert len(log.read_text().splitlines()) == max(steps)
         assert b"Traceback" not in error
     assert main(["recommend", str(tmp_path / "run"), "--user", "3"]) == 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Begun(MeshOptions, ComputeOptions):
+    """The options that `ResumeCommand.onto` changes."""
+
+    other_machine: bool = False
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"layout": "columns"}, ("columns", 8, 2)),
+        ({"column_blocks": 4}, ("rows", 8, 4)),
+        ({"devices": 2}, ("auto", 2, 1)),
+        ({}, ("rows", 8, 2)),
+    ],
+)
+def test_what_is_said_of_devices_beside_resume_is_taken(said, expected):
+    """Under `jaxrec launch` the number of devices is left out, and the layout may change all the same."""
+    command = Begun(devices=8, layout="rows", column_blocks=2)
+    found = ResumeCommand(resume="run", **said).onto(command)
+    assert (found.layout, found.devices, found.column_blocks) == expected
