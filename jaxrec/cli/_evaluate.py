@@ -88,7 +88,7 @@ def run(argv: Sequence[str]) -> None:
     exclude = expand(command.exclude, "--exclude")
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     command.start()
-    model = command.restored(command.run)
+    model = command.restored(command.run, parts=command.item_parts)
     rates = model.info["task"] == "rating"
     if rates and shared_by(command) is not None:
         raise JaxrecError(f"{command.run!r} predicts ratings, on one device; leave --devices out")

@@ -116,7 +116,7 @@ def run(argv: Sequence[str]) -> None:
     candidates = expand(command.candidates, "--candidates") if command.candidates else None
     use_cache(command.cache_dir)
     device()
-    model = command.restored(command.run)
+    model = command.restored(command.run, parts=command.item_parts)
     if added is not None:
         model = add_items(model, owners_of(added), titles=titles_of(added))
         note(f"{added.num_items:,} items added to the model, by who has them", command.quiet)

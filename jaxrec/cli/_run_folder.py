@@ -24,6 +24,7 @@ from jaxrec.fitting._publishing import COMPANIONS, NEW_LOG, Pending, settle, wai
 from jaxrec.fitting._resume import INSIDE, RUN_FILE
 from jaxrec.fitting._storage import pending, restore
 from jaxrec.fitting._versions import versions
+from jaxrec.parallel._mesh import on_host
 from jaxrec.reports._averages import average_reports
 from jaxrec.reports._report import Report
 
@@ -49,11 +50,15 @@ class RunOptions(ComputeOptions):
                 raise JaxrecError(f"--kind is {word!r}; write package.module:Class")
         return tuple(class_of("model", word) for word in self.kind)
 
-    def restored(self, folder: str) -> FittedModel:
-        """The model of a run folder; of a run that is not over its best so far, which is told."""
+    def restored(self, folder: str, *, parts: int = 1) -> FittedModel:
+        """The model of a run folder; of a run that is not over its best so far, which is told.
+
+        Where devices are to share the items in some parts, no device need hold all of the model, so the host does.
+        """
         from jaxrec.cli._resume import read_run
 
-        model, run = restore(folder, kinds=self.kinds()), read_run(folder)
+        with on_host(parts > 1):
+            model, run = restore(folder, kinds=self.kinds()), read_run(folder)
         if run is not None and "unfinished" in model.info and run.source:
             return dataclasses.replace(model, info={**model.info, "source": run.source})
         if run is not None and not run.finished and "unfinished" not in model.info:
