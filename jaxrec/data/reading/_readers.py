@@ -95,7 +95,8 @@ def read(
       mapped: a folder, made where it is missing, for the columns as `.npy` files (user, item, rating, timestamp). The
         columns of the result are mapped to them, so they take pages of the file cache in place of memory. Parquet and
         tables of text are read into them with pyarrow, some rows at a time; what other readers give, and what is read
-        without pyarrow, is written at the end, and so is what a group reads, in a folder for each process.
+        without pyarrow, is written at the end, and so is what a group reads, each process in its own folder in this
+        one, such as `process-0`.
       group: of processes that read the file together, `jaxrec.parallel.Processes()`; all of them make this call. Each
         reads its part of the rows of Parquet or of the lines of a text, and has the whole from the others; needs
         pyarrow. Packed files, text of less than 64 KiB a process or with quotes around a delimiter, a line end or a
@@ -127,9 +128,11 @@ def read(
         check_encoding(encoding)
     options = {"columns": columns, "delimiter": delimiter, "header": header, "encoding": encoding, "quotes": quotes}
     options |= {"decimal": decimal, "time_format": time_format, "missing": missing}
-    if mapped is not None:
-        check_mapped(mapped)
     _check_group(group)
+    if mapped is not None:
+        mapped = check_mapped(mapped)
+        # Several processes may share a disk, and none may take the files from under another.
+        mapped = mapped if group is None or group.count == 1 else check_mapped(mapped / f"process-{group.process}")
     # Rows that are left out leave columns in memory, so what is mapped is what is kept.
     in_parts = mapped if keep is None and group is None else None
     data, is_mapped = _read_file(path, format, options, in_parts, group)

@@ -189,8 +189,9 @@ def test_one_long_id_leaves_the_others_short(tmp_path):
 
 def test_mapped_columns_of_a_shared_file(tmp_path, rng):
     path = written(tmp_path / "log.parquet", table(90, rng))
-    for number, data in enumerate(together(path, 2, mapped=lambda process: tmp_path / str(process))):
+    for number, data in enumerate(together(path, 2, mapped=tmp_path / "columns")):
         assert isinstance(data.user.base, np.memmap), number
+        assert (tmp_path / "columns" / f"process-{number}" / "user.npy").exists()
         assert_same(data, jaxrec.read(path))
 
 
