@@ -185,7 +185,8 @@ def check_entries(count: int) -> None:
     if count > _MOST_ENTRIES:
         raise MismatchError(
             f"a matrix of {count:,} entries, and int32 pointers count up to {_MOST_ENTRIES:,}; leave interactions out "
-            "(jaxrec.prepare), or give each of several devices a part of the rows"
+            "(jaxrec.prepare with a larger k_core or min_rating), or train on a part of the users; on several "
+            "devices the bound is the same"
         )
 
 
