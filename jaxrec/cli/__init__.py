@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 
 from jaxrec.cli._memory import huge_pages
-from jaxrec.cli._processes import ended_together, is_one_of_several, join_others
+from jaxrec.cli._processes import check_shared, ended_together, is_one_of_several, join_others, watched_others
 from jaxrec.cli._signals import INTERRUPTED, TERMINATED, Terminated, told_of_termination
 from jaxrec.errors import JaxrecError
 from jaxrec.text import printable
@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _let_titles_through()
-        if words and is_one_of_several(words[0]):
+        name = next((word for word in words if word not in _EVERYWHERE), "")
+        if is_one_of_several(name, words):
             return ended_together(lambda: _status(words, own_process=True))
     return _status(words, own_process=argv is None)
 
@@ -174,16 +175,18 @@ def _run(words: list[str], may_restart: bool) -> int:
         near = difflib.get_close_matches(name, modules, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(modules)}"
         raise JaxrecError(f"there is no command {name!r}; {hint}")
+    several = may_restart and is_one_of_several(name, rest)
+    if may_restart:
+        check_shared(name, rest)
     if may_restart and _is_heavy(name, rest):
         from jaxrec.cli._memory import restart_with_huge_pages
 
         restart_with_huge_pages()
     with _interrupts_at_once(may_restart):
         command = importlib.import_module(f"jaxrec.cli._{modules[name]}")
-    if may_restart and is_one_of_several(name):
-        # After the handlers of signals were set, since JAX sets its own, by which all stop at one point.
-        join_others(ends_at_once=name != "fit")
-    with _progress(rest), _folder_looked_at():
+    if several:
+        join_others()
+    with watched_others() if several else contextlib.nullcontext(), _progress(rest), _folder_looked_at():
         command.run(rest)
     return 0
 

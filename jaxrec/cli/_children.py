@@ -74,10 +74,13 @@ class Outcome(NamedTuple):
         Ended(number=1, status=-9, killed=False)
         >>> Outcome((Ended(0, 0), Ended(1, 0))).cause is None, Outcome((Ended(1, 75), Ended(0, 75))).cause is None
         (True, True)
+        >>> Outcome((Ended(0, 75), Ended(1, 134)), signal.SIGTERM).cause is None  # JAX, since the first one had ended
+        True
         """
         bad = [each for each in self.ended if each.status and not each.killed]
         together = len(bad) == len(self.ended) > 1 and all(each.status == TERMINATED for each in bad)
-        if together or (self.asked and all(each.status in (TERMINATED, -signal.SIGTERM) for each in bad)):
+        asked = (TERMINATED, -signal.SIGTERM, *_ABORTED)
+        if together or (self.asked and all(each.status in asked for each in bad)):
             return None
         first = min(bad, key=lambda each: each.status in (*_ABORTED, TERMINATED), default=None)
         same = [each for each in bad if first is not None and each.status == first.status]

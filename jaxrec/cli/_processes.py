@@ -10,9 +10,9 @@ import pathlib
 import signal
 import sys
 import threading
-import traceback
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxrec.cli._children import PARENT
@@ -23,23 +23,51 @@ COMMANDS = ("fit", "evaluate", "recommend")
 """Those that several processes share."""
 COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAXREC_COORDINATOR", "JAXREC_NUM_PROCESSES", "JAXREC_PROCESS_ID"
 DETECT = "detect"
+VARIABLES = (COORDINATOR, NUM_PROCESSES, PROCESS_ID)
+SIGTERM_SECONDS = 4.0
+"""How long a process has to clean up after SIGTERM, where there is no epoch to keep."""
+_ANYWHERE = ("launch", "doctor", "datasets", "completion")
+_HELP = ("-h", "--help", "--help-all")
 
 
-def is_one_of_several(name: str, environ: Mapping[str, str] = os.environ) -> bool:
+def is_one_of_several(name: str, rest: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> bool:
     """Whether a command of this process is shared with others, which the environment says.
 
-    >>> is_one_of_several("fit", {"JAXREC_COORDINATOR": "detect"}), is_one_of_several("doctor", {})
+    Args:
+      name: of the command.
+      rest: the words after it; those that ask for help are not shared.
+      environ: the variables of the environment.
+
+    >>> is_one_of_several("fit", (), {"JAXREC_COORDINATOR": "detect"}), is_one_of_several("doctor", (), {})
     (True, False)
     """
-    return name in COMMANDS and any(environ.get(each) for each in (COORDINATOR, NUM_PROCESSES, PROCESS_ID))
+    return name in COMMANDS and not set(_HELP) & set(rest) and any(environ.get(each) for each in VARIABLES)
 
 
-def join_others(*, ends_at_once: bool) -> None:
+def check_shared(name: str, rest: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a command of one process where the environment names several, each of which would run it by itself.
+
+    Raises:
+      JaxrecError: it is such a command.
+
+    >>> check_shared("tune", (), {"JAXREC_COORDINATOR": "detect"})
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: JAXREC_COORDINATOR is set, for several processes, and tune is for one; unset ...
+    """
+    given = [each for each in VARIABLES if environ.get(each)]
+    if not given or name in (*COMMANDS, *_ANYWHERE) or set(_HELP) & set(rest):
+        return
+    those = " and ".join(filter(None, [", ".join(given[:-1]), given[-1]]))
+    verb, them = ("are", "them") if len(given) > 1 else ("is", "it")
+    raise JaxrecError(
+        f"{those} {verb} set, for several processes, and {name} is for one; unset {them}, or run "
+        f"{', '.join(COMMANDS[:-1])} or {COMMANDS[-1]}"
+    )
+
+
+def join_others() -> None:
     """Join the processes that the environment names; of them all only the first shows what it says.
-
-    Args:
-      ends_at_once: whether SIGTERM ends this process at once, since there is nothing to keep; else JAX notes it, so
-        that all stop at one point.
 
     Raises:
       JaxrecError: they cannot be joined.
@@ -47,14 +75,20 @@ def join_others(*, ends_at_once: bool) -> None:
     from jaxrec.parallel import join, writes
 
     _watch_parent()
+    _end_soon_at_sigterm()
     _own_output()
     join()
-    if ends_at_once:  # in the place of JAX's own handler, which only notes it
-        signal.signal(signal.SIGTERM, _terminated)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of SIGTERM what we tell
     if not writes():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         warnings.simplefilter("ignore", UserWarning)
+
+
+def watched_others() -> contextlib.AbstractContextManager[None]:
+    """End this process within the block, as SIGTERM does, where another one tells that it ends."""
+    from jaxrec.parallel._ending import watched
+
+    return watched(lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def ended_together(run: Callable[[], int]) -> int:
@@ -63,18 +97,17 @@ def ended_together(run: Callable[[], int]) -> int:
     Args:
       run: gives the exit status.
     """
-    from jaxrec.parallel._processes import end_lost, leave, lost_another
+    from jaxrec.parallel._ending import end_alone, end_failed
+    from jaxrec.parallel._processes import stopped_together
 
     try:
         status = run()
     except BaseException as error:
-        if lost_another(error):
-            end_lost(error)
-        traceback.print_exc()
-        leave(1)
-    if status in (0, TERMINATED):  # all end so, at one point
+        end_failed(error)
+        raise
+    if status == 0 or (status == TERMINATED and stopped_together()):
         return status
-    leave(status)
+    end_alone(status, "was asked to end" if status == TERMINATED else f"ended with exit status {status}")
 
 
 def over_processes(command: Any, alone: str | None = None) -> Any:
@@ -115,10 +148,31 @@ def nothing_described() -> Iterator[Callable[..., None]]:
     yield lambda **changes: None
 
 
-def _terminated(number: int, frame: object) -> None:
-    with contextlib.suppress(OSError):
-        print("jaxrec: error: terminated", file=sys.stderr, flush=True)
-    os._exit(TERMINATED)
+def _end_soon_at_sigterm() -> None:
+    """End this process some seconds after SIGTERM, also where it computes and Python hears of no signal.
+
+    The handler that raises `Terminated` runs between two steps of Python alone, and a program of XLA may take hours.
+    While a training has the signal, to keep the epoch, nothing happens here.
+    """
+    from jaxrec.parallel._ending import end_alone
+
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler):  # it is ignored, or not Python's
+        return
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while True:
+            came = os.read(reads, 64)
+            if signal.SIGTERM in came and signal.getsignal(signal.SIGTERM) is handler:
+                time.sleep(SIGTERM_SECONDS)
+                with contextlib.suppress(OSError):
+                    print("jaxrec: error: terminated", file=sys.stderr, flush=True)
+                end_alone(TERMINATED, "was asked to end")
+
+    threading.Thread(target=wait, name="jaxrec-sigterm", daemon=True).start()
 
 
 def _own_output() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from jaxrec import errors
 from jaxrec.errors import JaxrecError
+from jaxrec.parallel._ending import WriterError, end_uncaught, joining, named, short
 from jaxrec.protocols import ProcessGroup
 
 T = TypeVar("T")
@@ -21,10 +22,9 @@ T = TypeVar("T")
 COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAXREC_COORDINATOR", "JAXREC_NUM_PROCESSES", "JAXREC_PROCESS_ID"
 DETECT = "detect"
 """The coordinator of a process that leaves it to JAX to find the others: Slurm, Open MPI, Kubernetes, Cloud TPU."""
-LOST = 75
-"""The exit status of a process that lost another: "try again later", as after SIGTERM."""
 HEARTBEAT_SECONDS = 10
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_STOPPED = threading.Event()
 
 
 def named_processes(environ: Mapping[str, str] = os.environ) -> tuple[str, int | None, int | None] | None:
@@ -84,6 +84,10 @@ def join(
     Without arguments it is what the environment names, by JAXREC_COORDINATOR, JAXREC_NUM_PROCESSES and
     JAXREC_PROCESS_ID, as `jaxrec launch` sets them; else what JAX detects.
 
+    SIGTERM stays with whoever had it before, since JAX would only note it. A training with checkpoints goes on to the
+    end of the epoch in all processes, see `stop_together`; else it ends the process, and the others follow. An error
+    that nobody catches ends this process at once, and it does not wait for the others.
+
     Args:
       coordinator: HOST:PORT of process 0, where all meet. On the loopback address it is bound there alone.
       processes: how many there are.
@@ -114,11 +118,18 @@ def join(
         # JAX reads the clusters' own variables for the devices of this process.
         if coordinator.rpartition(":")[0] in _LOOPBACK:
             how |= {"coordinator_bind_address": coordinator, "cluster_detection_method": "deactivate"}
+    handler = signal.getsignal(signal.SIGTERM)
+    # The time at which JAX's exit gives up on the others is left as it is: it ends them too, in the middle of a save.
     try:
-        jax.distributed.initialize(**how)
+        with joining():
+            jax.distributed.initialize(**how)
     except (RuntimeError, ValueError) as error:
         where = "those that JAX detects" if coordinator == DETECT else f"those at {coordinator}"
-        raise JaxrecError(f"cannot join the other processes, {where}: {_short(error)}") from None
+        raise JaxrecError(f"cannot join the other processes, {where}: {short(error)}") from None
+    # None is a handler that was not set by Python, and cannot be put back.
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+    end_uncaught()
     return jax.process_count()
 
 
@@ -238,26 +249,35 @@ def from_writer(make: Callable[[], T]) -> T:
 
     Raises:
       JaxrecError: or whichever of its family the function raised. An OSError becomes one of files.
+      Exception: whichever else the function raised, in the process that writes.
+      WriterError: the same, in the others.
 
     >>> from_writer(lambda: [1, "a"])
     [1, 'a']
     """
     if not several():
         return make()
-    told: dict[str, Any] = {}
+    sent, own = "{}", None
     if writes():
         try:
-            told = {"value": make()}
+            sent = json.dumps({"value": make()})
         except JaxrecError as error:
-            told = {"error": type(error).__name__, "text": str(error)}
+            sent = json.dumps({"error": type(error).__name__, "text": str(error)})
         except OSError as error:
-            told = {"error": "OutputError", "text": f"{error.filename or 'a file'}: {error.strerror or error}"}
-    text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+            where = f"{error.filename or 'a file'}: {error.strerror or error}"
+            sent = json.dumps({"error": "OutputError", "text": where})
+        except Exception as error:
+            sent, own = json.dumps({"failed": named(error)}), error
+    text = np.frombuffer(sent.encode(), np.uint8)
     length = spread(np.array([len(text)]) if writes() else None, like=np.zeros(1, np.int64))
     # Of few lengths, since a program is compiled for each.
     size = 1 << max(8, int(length[0] - 1).bit_length())
     padded = np.pad(text, (0, size - len(text))) if writes() else None
-    told = json.loads(spread(padded, like=np.zeros(size, np.uint8))[: length[0]].tobytes())
+    told: dict[str, Any] = json.loads(spread(padded, like=np.zeros(size, np.uint8))[: length[0]].tobytes())
+    if own is not None:
+        raise own
+    if "failed" in told:
+        raise WriterError(told["failed"])
     if "error" in told:
         raise getattr(errors, told["error"], JaxrecError)(told["text"])
     return told["value"]
@@ -276,15 +296,16 @@ def agreed(flag: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.array([flag]))))
 
 
-def stop_together(point: int) -> bool:
+def stop_together(point: int, asked: bool | None = None) -> bool:
     """Whether all processes are to stop here, since SIGTERM came to one of them.
 
-    All processes must ask, at the same points; JAX chooses the next point that none has passed. With one process it
-    is False.
+    All processes must ask, at the same points. With one process it is False.
 
     Args:
-      point: a number that rises. Orbax asks too, with the numbers of checkpoints, so these are the points where there
-        are any.
+      point: a number that rises. Orbax asks JAX too, with the numbers of checkpoints, so these are the points where
+        there are any.
+      asked: whether a signal came to this process, where it is kept for this; all processes then agree here. JAX, which
+        has SIGTERM where a program has started it without `join`, chooses the next point that none has passed.
 
     >>> stop_together(1)
     False
@@ -293,59 +314,17 @@ def stop_together(point: int) -> bool:
         return False
     from jax.experimental import multihost_utils
 
-    return multihost_utils.reached_preemption_sync_point(point)
+    stopping = multihost_utils.reached_preemption_sync_point(point)
+    stopping = (asked is not None and agreed(asked)) or stopping
+    if stopping:
+        _STOPPED.set()
+    return stopping
 
 
-@contextlib.contextmanager
-def guard() -> Iterator[None]:
-    """End this process, with one sentence and exit status 75, when a collective fails since another process is gone.
+def stopped_together() -> bool:
+    """Whether all processes have stopped at one point.
 
-    Without it the error of the collective is raised, and at the exit JAX waits for the process that is gone until the
-    heartbeat runs out, and aborts. With one process nothing happens.
-
-    >>> with guard():
-    ...     pass
-    """
-    try:
-        yield
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
-        if not lost_another(error):
-            raise
-        end_lost(error)
-
-
-def lost_another(error: BaseException) -> bool:
-    """Whether an error of JAX is of a collective whose other end is gone.
-
-    >>> lost_another(RuntimeError("no"))
+    >>> stopped_together()
     False
     """
-    if not several():
-        return False
-    text = str(error)
-    if isinstance(error, jax.errors.JaxRuntimeError):
-        own = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED", "NOT_FOUND")  # of what this process did
-        return not text.startswith(own)
-    # Where a program fails as it is called, and not as its result is waited for, JAX raises a plain ValueError.
-    return type(error) is ValueError and text.startswith(("UNKNOWN: ", "UNAVAILABLE: ", "INTERNAL: ", "ABORTED: "))
-
-
-def end_lost(error: BaseException) -> NoReturn:
-    """Say that another process is gone, and end this one at once."""
-    told = f"process {jax.process_index()} of {jax.process_count()} lost another one: {_short(error)}"
-    with contextlib.suppress(OSError):
-        print(f"jaxrec: error: {told}", file=sys.stderr, flush=True)
-    leave(LOST)
-
-
-def leave(status: int) -> NoReturn:
-    """End this process without waiting for the others, as it does when it is alone in ending."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return _STOPPED.is_set()

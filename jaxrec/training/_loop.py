@@ -198,8 +198,8 @@ def train(
       monitoring: when to validate and what to watch; by default never.
       callbacks: told of every epoch of every member; see `jaxrec.protocols.Callback`.
       stage: what the callbacks are told at the start.
-      keeper: keeps the progress, and says where to start from. Ctrl-C and SIGTERM then wait for the end of the epoch.
-        With several processes SIGTERM always does, and ends all of them there.
+      keeper: keeps the progress, and says where to start from. Ctrl-C and SIGTERM then wait for the end of the epoch;
+        of several processes all end there, whichever they came to.
       original: gives a state in the order of the data, where the training has it in another one: for what callbacks
         and the state of an error get.
 
@@ -258,8 +258,8 @@ def train(
     def progress() -> Progress:
         return Progress(state, tuple(member.progress() for member in members), states_of(callbacks), compile_seconds)
 
-    # Of several processes JAX has the signals, so that all stop at one point.
-    with deferred_signals(keeper is not None and not processes()) as signals, _told(callbacks, stage) as tell:
+    apart = not processes()
+    with deferred_signals(keeper is not None) as signals, _told(callbacks, stage) as tell:
         if reached is not None:
             give_back(callbacks, reached.callbacks)
         while not all(member.stopped for member in members):
@@ -290,12 +290,16 @@ def train(
                 # What one process stops for, such as its clock, all do.
                 if agreed(tell(event)) or record.epoch == member.epochs:
                     member.end(copied)
-            stopping = stop_together(next(_POINTS) if keeper is None else keeper.step(progress()))
-            if keeper is not None:
-                keeper.take(progress(), now=signals.asked or stopping)
+            # Of several processes all stop at one point, so a signal that came to one is never delivered within.
+            if keeper is None:
+                stopping = stop_together(next(_POINTS))
+            else:
+                stopping = stop_together(keeper.step(progress()), signals.asked)
+                keeper.take(progress(), now=stopping or (apart and signals.asked))
             if stopping:
                 raise Terminated()
-            signals.deliver()
+            if apart:
+                signals.deliver()
     return [member.result(compile_seconds) for member in members]
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 from launching import alive
 
+import jaxrec.cli
 from jaxrec.cli import _children, main
 from jaxrec.cli._children import Asked, Children, Ended, Outcome, free_port
 
@@ -140,3 +141,27 @@ def test_a_port_is_free_and_nobody_else_gets_it():
 def test_what_cannot_be_launched_is_refused_in_a_sentence(words, told, capsys):
     assert main(["launch", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_command_of_one_process_is_refused_where_the_environment_names_several(monkeypatch, capsys):
+    monkeypatch.setenv("JAXREC_COORDINATOR", "127.0.0.1:4000")
+    monkeypatch.setenv("JAXREC_PROCESS_ID", "0")
+    monkeypatch.setattr(sys, "argv", ["jaxrec", "--quiet", "blend", "runs/a", "runs/b"])
+    assert main() == 2
+    told = "JAXREC_COORDINATOR and JAXREC_PROCESS_ID are set, for several processes, and blend is for one; unset them"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["fit", "data"], ["--quiet", "fit", "data"], ["--json", "--quiet", "evaluate", "a"]])
+def test_a_command_is_guarded_also_where_a_switch_comes_first(words, monkeypatch):
+    monkeypatch.setenv("JAXREC_COORDINATOR", "detect")
+    monkeypatch.setattr(sys, "argv", ["jaxrec", *words])
+    monkeypatch.setattr(jaxrec.cli, "ended_together", lambda run: 42)
+    assert main() == 42
+
+
+def test_help_joins_no_processes(monkeypatch, capsys):
+    monkeypatch.setenv("JAXREC_COORDINATOR", "detect")
+    monkeypatch.setattr(sys, "argv", ["jaxrec", "--quiet", "fit", "--help"])
+    assert main() == 0
+    assert "usage: jaxrec fit" in capsys.readouterr().out

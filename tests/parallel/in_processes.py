@@ -3,9 +3,13 @@
 The first process writes WHAT.json and WHAT.npz into the folder. Where the environment names no processes, it is one.
 """
 
+import contextlib
 import json
+import os
 import pathlib
+import signal
 import sys
+import time
 
 import jax
 import numpy as np
@@ -17,7 +21,7 @@ from jaxrec.evaluation import evaluate_scorer
 from jaxrec.losses import BPR, InBatchSoftmax
 from jaxrec.models import GraphFilter, LowPass, OneHop, UserLowPass
 from jaxrec.parallel import Layout, Processes, guard, join, writes
-from jaxrec.parallel._processes import named_processes
+from jaxrec.parallel._processes import from_writer, named_processes
 from jaxrec.ranking import recommend_lists
 from jaxrec.scorers import FactorScorer
 
@@ -52,7 +56,7 @@ def main():
     if named_processes() is not None:
         join(wait_seconds=60)
     number = jax.device_count()
-    with guard():
+    with contextlib.nullcontext() if what == "fails_outside" else guard():
         out, arrays = WHAT[what](folder, number)
     if writes():
         (folder / f"{what}-{number}.json").write_text(json.dumps(out))
@@ -161,7 +165,65 @@ def read(folder, number):
     return told, {**columns, "users": data.users.ids, "items": data.items.ids, "titles": data.titles}
 
 
-WHAT = {each.__name__: each for each in (rows, clusters, columns, softmax, ials, filtered, members, lists, read)}
+def fails(folder, number):
+    """One process fails, which the last word names, while the others wait for it."""
+    del folder, number
+    group = Processes()
+    group.gather({})
+    if group.process == int(sys.argv[3]):
+        raise KeyError("no such key")
+    group.gather({})
+    return {}, {}
+
+
+def fails_alone(folder, number):
+    """The same while the others wait for nothing."""
+    del folder, number
+    group = Processes()
+    group.gather({})
+    if group.process == int(sys.argv[3]):
+        raise KeyError("no such key")
+    time.sleep(600)
+    return {}, {}
+
+
+def fails_to_write(folder, number):
+    """What one process does for all fails."""
+    del folder, number
+    from_writer(lambda: {}["no such key"])
+    return {}, {}
+
+
+def leaves(folder, number):
+    """One process ends by its own words."""
+    del folder, number
+    group = Processes()
+    group.gather({})
+    if group.process == int(sys.argv[3]):
+        sys.exit(3)
+    group.gather({})
+    return {}, {}
+
+
+def dies(folder, number):
+    """One process is killed."""
+    del folder, number
+    group = Processes()
+    group.gather({})
+    if group.process == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    group.gather({})
+    return {}, {}
+
+
+def fails_outside(folder, number):
+    """One process fails where nothing guards it; see `main`."""
+    return fails(folder, number)
+
+
+ALL = (rows, clusters, columns, softmax, ials, filtered, members, lists, read)
+ALL = (*ALL, fails, fails_alone, fails_to_write, leaves, dies, fails_outside)
+WHAT = {each.__name__: each for each in ALL}
 
 if __name__ == "__main__":
     main()

@@ -1,9 +1,13 @@
 """Several processes on one mesh: what they compute is that of one device, and when one is lost the others end."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
@@ -12,6 +16,8 @@ from launching import alive, environment, launched, run_together
 
 import jaxrec
 from jaxrec.cli import main
+from jaxrec.cli._children import free_port
+from jaxrec.parallel._ending import is_of_another
 
 SECONDS = 600  # a run that takes so long hangs
 PROGRAM = os.path.join(os.path.dirname(__file__), "in_processes.py")
@@ -70,6 +76,107 @@ def test_two_processes_train_as_one_device_and_end_together_when_one_is_killed(r
     np.testing.assert_allclose(losses(run)[:20], losses(tmp_path / "one")[:20], rtol=0, atol=1e-6)
     for ours, theirs in zip(parameters(kept), parameters(one), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def ended(number, place, what, *words):
+    """What became of processes that find one another: (exit status, what it said) of each, and the seconds from the
+    end of the first to that of the last."""
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(free_port())
+        processes = []
+        for one in range(number):
+            joins = {"JAXREC_COORDINATOR": f"127.0.0.1:{port}", "JAXREC_NUM_PROCESSES": str(number)}
+            process = subprocess.Popen(
+                [sys.executable, PROGRAM, str(place), what, *map(str, words)],
+                env=environment(**joins, JAXREC_PROCESS_ID=str(one)),
+                stdout=stack.enter_context(open(place / f"said-{one}.txt", "wb")),
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            processes.append(process)
+        until, first = time.monotonic() + SECONDS, None
+        while any(process.poll() is None for process in processes):
+            assert time.monotonic() < until, "too long"
+            if first is None and any(process.returncode is not None for process in processes):
+                first = time.monotonic()
+            time.sleep(0.05)
+        seconds = 0.0 if first is None else time.monotonic() - first
+        said = [(place / f"said-{one}.txt").read_text(errors="replace") for one in range(number)]
+        return [(process.returncode, text) for process, text in zip(processes, said, strict=True)], seconds
+
+
+@pytest.mark.parametrize(
+    ("what", "whom"),
+    [
+        ("fails", 1),
+        pytest.param("fails", 0, marks=pytest.mark.slow),
+        pytest.param("fails_alone", 1, marks=pytest.mark.slow),
+        pytest.param("fails_outside", 1, marks=pytest.mark.slow),
+        pytest.param("fails_to_write", 0, marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_that_fails_ends_the_others_which_name_it(tmp_path, what, whom):
+    both, seconds = ended(2, tmp_path, what, whom)
+    (status, told), (other, said) = both[whom], both[1 - whom]
+    assert (status, other) == (1, 75), both
+    assert seconds < 15
+    assert "KeyError: 'no such key'" in told
+    assert told.count("Traceback") == 1
+    assert f"process {1 - whom} of 2 ends, since process {whom} failed: KeyError: 'no such key'" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_process_that_leaves_ends_the_others_with_its_exit_status_told(tmp_path):
+    ((other, said), (status, _)), seconds = ended(2, tmp_path, "leaves", 1)
+    assert (status, other, seconds < 15) == (3, 75, True)
+    assert "process 0 of 2 ends, since process 1 ended with exit status 3" in said
+
+
+@pytest.mark.slow
+def test_of_three_processes_the_one_that_is_killed_is_named(tmp_path):
+    (first, killed, last), seconds = ended(3, tmp_path, "dies", 1)
+    assert (first[0], killed[0], last[0], seconds < 15) == (75, -signal.SIGKILL, 75, True)
+    assert "process 0 of 3 lost process 1: " in first[1]
+    assert "process 2 of 3 lost process 1: " in last[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "of_another"),
+    [
+        ("UNKNOWN: Gloo AllGather failed: [pair.cc:547] Connection closed by peer [127.0.0.1]:14230", True),
+        ("UNAVAILABLE: The following tasks are unhealthy (stopped sending heartbeats):", True),
+        ("UNAVAILABLE: Failed to send RPC to coordination service.", True),
+        ("DEADLINE_EXCEEDED: Barrier timed out. Id: Shutdown::1::0.", True),
+        ("INTERNAL: NCCL operation ncclAllReduce() failed: remote process exited or there was a network error", True),
+        ("INTERNAL: NCCL operation ncclAllReduce() failed: unhandled cuda error", False),
+        ("INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered", False),
+        ("FAILED_PRECONDITION: DNN library initialization failed", False),
+        ("RESOURCE_EXHAUSTED: out of memory in a gloo buffer", False),
+        ("UNKNOWN: Gloo AllGather failed: [enforce fail at pair.cc:446] op.preamble.length <= op.nbytes", False),
+    ],
+)
+def test_an_error_of_its_own_is_none_of_another_process(text, of_another):
+    assert is_of_another(jax.errors.JaxRuntimeError(text)) == of_another
+    assert is_of_another(ValueError(text)) == of_another
+    assert not is_of_another(RuntimeError(text))
+    assert not is_of_another(ValueError(f"of a program: {text}"))
+
+
+@pytest.mark.parametrize("whom", ["the parent", pytest.param("process 1", marks=pytest.mark.slow)])
+def test_sigterm_ends_processes_that_solve_at_once_and_no_run_says_that_it_is_over(ratings, tmp_path, whom):
+    run = tmp_path / "run"
+    words = ("fit", ratings, "--model", "ials", "--iterations", 1_000_000, "--no-test", "--quiet", "--out", run)
+    with launched("-n", 2, "--", *words, seconds=SECONDS, folder=tmp_path) as launch:
+        launch.wait_for(lambda: (run / "run.json").exists() and json.loads((run / "run.json").read_text())["began"])
+        time.sleep(2)  # it is in the midst of solving, or of compiling
+        os.kill(launch.process.pid if whom == "the parent" else launch.children()[1], signal.SIGTERM)
+        status, seconds = launch.status()
+        assert (status, seconds < 15) == (75, True), launch.said
+        assert "jaxrec: error: " in launch.said
+        assert "Traceback" not in launch.said
+    assert not run.exists() or json.loads((run / "run.json").read_text())["finished"] is False
 
 
 @pytest.fixture(scope="module")
