@@ -45,8 +45,8 @@ def test_trials_are_drawn_kept_in_a_file_and_continued(cli, ratings, tmp_path):
     first = cli(*words, "--trials", "2", "--json", "--quiet").json
     second = cli(*words, "--trials", "3", "--json").json
     assert second["trials"][:2] == first["trials"]
-    # The flags as they are come first.
-    assert second["trials"][0]["settings"] == {"model.dim": None, "loss.temperature": None}
+    # The flags as they are come first, with the width that MF takes for few users and items.
+    assert second["trials"][0]["settings"] == {"model.dim": 256, "loss.temperature": None}
     assert 0.05 <= second["trials"][2]["settings"]["loss.temperature"] <= 0.3
     result = cli(*words, "--trials", "3")
     assert "the best, fitted and measured on the test part:\njaxrec fit" in result.out
