@@ -30,7 +30,7 @@ class FitOptions:
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
     ...     FitOptions(loss="softmax", negatives=8, temperature=0.2).training().loss
-    SampledSoftmax(temperature=0.2, similarity='cosine', logq_correction=False)
+    SampledSoftmax(temperature=0.2, similarity='cosine', logq_correction=False, logit_adjustment=None)
     """
 
     loss: str = "bpr"
