@@ -45,6 +45,7 @@ def test_a_plan_in_words_marks_the_layout_that_is_chosen(ratings, cli):
     assert marked[0].split(" * ")[0] in lines[-1]
 
 
+# So few users are ranked on one of the devices; parts of the items are ranked on both.
 @pytest.mark.parametrize("more", [(), ("--item-parts", "2")])
 def test_lists_of_two_devices_are_those_of_one(run, cli, more):
     one = cli("recommend", run, "--all", "-k", "3", "--json")
