@@ -11,7 +11,7 @@ import jax
 import jaxrec
 from experiments.baselines.config import CHOSEN as NUMBERS
 from experiments.tables import Row
-from jaxrec.losses import BPR, InBatchSoftmax, SquaredL2
+from jaxrec.losses import BPR, InBatchSoftmax, PairwiseSoftmax, SquaredL2
 from jaxrec.models import GraphFilter, LearntFilter, LearntNetwork, Member, OneHop, SpectralRanker
 from jaxrec.parallel import Layout
 from jaxrec.sampling import Hardest
@@ -132,6 +132,15 @@ def with_prior(options: jaxrec.TrainingOptions, prior: float) -> jaxrec.Training
     return dataclasses.replace(options, loss=dataclasses.replace(loss, logit_adjustment=prior))
 
 
+def pairwise(options: jaxrec.TrainingOptions, temperature: float) -> jaxrec.TrainingOptions:
+    """Return the options with pairwise softmax in place of in-batch softmax, all else the same."""
+    old: Any = options.loss
+    loss = PairwiseSoftmax(
+        temperature=temperature, logit_adjustment=old.logit_adjustment, accidental_hits="keep", chunks=old.chunks
+    )
+    return dataclasses.replace(options, loss=loss)
+
+
 def clustered(model: jaxrec.LightGCN, options: jaxrec.TrainingOptions) -> Row:
     """Return the row of a graph model."""
     return Row(model, options, fit=Clustered(model, options))
@@ -175,10 +184,16 @@ def grid(dataset: str) -> dict[str, dict[str, Row]]:
             f"{hops} hops": Row(ranker(dataset, head=LearntFilter(hops=LearntFilter().hops[:hops]))) for hops in (2, 4)
         },
         "network": {
-            f"hidden {hidden}": Row(ranker(dataset, head=LearntNetwork(hidden=hidden)))
-            for hidden in ((48, 24), (64, 32))
+            **{
+                f"hidden {hidden}": Row(ranker(dataset, head=LearntNetwork(hidden=hidden)))
+                for hidden in ((48, 24), (64, 32))
+            },
+            "4 networks": Row(ranker(dataset, head=LearntNetwork(networks=4))),
         },
-        "embedding": {f"prior {prior:g}": clustered(model, with_prior(options, prior)) for prior in (0.6, 0.75, 0.9)},
+        "embedding": {
+            **{f"prior {prior:g}": clustered(model, with_prior(options, prior)) for prior in (0.6, 0.75, 0.9)},
+            "pairwise": clustered(model, pairwise(options, 0.06)),
+        },
         "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.003, 0.005, 0.01)},
         "ease": {f"l2 {l2:g}": Row(NUMBERS[dataset]["LAE, DAN"].clone(l2=l2)) for l2 in (30.0, 150.0, 500.0)},
         "everything": {
