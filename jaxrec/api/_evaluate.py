@@ -98,7 +98,8 @@ def evaluate(
         or an object such as `jaxrec.ranking.MMR(0.7)`; None keeps the model's order.
       rerank_depth: how many items it chooses from, at least the longest k.
       memory_mb: the most that the scores of a chunk of users may take, in MiB.
-      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the report is that of one device.
+      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the report is that of one device, but
+        that with `item_parts` items of nearly equal scores may change places.
 
     Returns:
       A report with per-user values, means, intervals and counts.

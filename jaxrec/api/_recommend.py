@@ -75,8 +75,8 @@ def recommend(
       rerank_depth: how many items it chooses from, at least k.
       memory_mb: bound of the scores of a chunk of users, in MiB.
       seen: the name of 0.1 for the contrary of `filter_seen`; deprecated.
-      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the lists are those of one device. It
-        is for users whom the model knows.
+      mesh: several devices that share the users, see `jaxrec.parallel.as_mesh`; the lists are those of one device,
+        but that with `item_parts` the last bits of scores may differ. It is for users whom the model knows.
 
     Returns:
       The lists, in the order asked. A list is shorter than k, and noted, where fewer items are left. A note counts the

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._node_order import check_order
+from jaxrec.fitting._node_order import check_order, multiplies
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._warm_start import shapes_of
@@ -48,10 +48,6 @@ class MeshTraining:
 
     def __init__(self, mesh: Mesh, layout: Layout, model: Any, placement: Placement, options: TrainingOptions) -> None:
         self._mesh, self._layout, self._own = mesh, layout, model
-        if self.plain and layout.blocks > 1:
-            raise JaxrecError(
-                f"blocks are of products on several devices, and there is one, got {layout.blocks}; leave blocks out"
-            )
         self._sizes = model.num_users, model.num_items
         self.placement = placement
         self._sized = with_sizes(model, self.placement.num_users, self.placement.num_items)
@@ -226,8 +222,8 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions]) -
       options: of the members, which differ in numbers alone.
 
     Raises:
-      JaxrecError: a model that does not say it can be split so, or has no use for the order of nodes, parts of the
-        items, a sparse optimizer, or one that does not treat every number of a table alike.
+      JaxrecError: a model that does not say it can be split so, or has no use for the order of nodes or for blocks,
+        parts of the items, a sparse optimizer, or one that does not treat every number of a table alike.
 
     >>> import jaxrec
     >>> check_mesh(jaxrec.EASE(), Layout(rows=2), [TrainingOptions()])
@@ -259,6 +255,16 @@ def check_mesh(model: Any, layout: Layout, options: Sequence[TrainingOptions]) -
                 f"blocks of columns are for models that are trained, and {name} is solved; leave blocks out"
             )
         return
+    if layout.blocks > 1 and layout.rows == 1:
+        raise JaxrecError(
+            "blocks are of columns that devices with some of the rows gather, and no rows are split, got "
+            f"{layout.blocks}; leave blocks out"
+        )
+    if layout.blocks > 1 and not multiplies(model):
+        raise JaxrecError(
+            f"{name} multiplies by no adjacency here, so no table is gathered in blocks, got {layout.blocks}; leave "
+            "blocks out"
+        )
     if options[0].optimizer.sparse:
         raise JaxrecError("steps on the rows of a batch (sparse=True) are for one device; leave sparse or mesh out")
     placed = layout.rows > 1 or layout.order != "data"

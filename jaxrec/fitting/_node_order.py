@@ -77,14 +77,14 @@ def check_order(model: Any, layout: Layout) -> None:
             f"{name} does not say that it can be split by rows, so its numbers may depend on the place of a node; "
             'leave the order at "data"'
         )
-    if not _multiplies(model):
+    if not multiplies(model):
         raise JaxrecError(
             f"{name} multiplies by no adjacency here, so another order of users and items gains nothing; leave the "
             'order at "data"'
         )
 
 
-def _multiplies(model: Any) -> bool:
+def multiplies(model: Any) -> bool:
     """Whether the rows of a batch depend on the adjacency, as the trace says."""
     sizes = model.num_users, model.num_items
     params, adjacency = shapes_of(model, *sizes), shapes_of(model, *sizes, adjacency=True)

@@ -34,8 +34,9 @@ class Layout:
     Attributes:
       rows: among how many devices the rows are split.
       columns: among how many the columns.
-      blocks: a product gathers so many blocks of columns one after another. It takes less memory and more time: the
-        adjacency is read once for each block.
+      blocks: with rows, a product gathers the columns of a device in so many blocks, one after another, or in as many
+        as there are columns. It takes less memory and more time: the adjacency is read once for each block. Where the
+        number does not divide the columns, some of them are in two blocks.
       item_parts: in ranking, into how many parts the items are split; a divisor of the number of devices. Training has
         no use for it.
       order: of the nodes while they are trained, "data" or "clusters": of all of them, or of those of each device

@@ -36,7 +36,7 @@ class Placement:
 
     >>> made = place(np.array([5, 1, 1]), np.array([3, 4]), devices=2, parts=2)
     >>> made.users.tolist(), made.num_users, made.nodes.tolist()
-    ([0, 2, 3], 4, [0, 3, 4, 5, 2])
+    ([0, 2, 3], 4, [0, 3, 4, 2, 5])
     """
 
     users: np.ndarray
@@ -101,8 +101,9 @@ def place(
     """Place users and items so that every device has as many rows and as many non-zeros as the others.
 
     Users and items are placed apart: by falling number of non-zeros, each goes to the part that has the fewest so far
-    and a row left. Parts are dealt to the devices in order, equally many to each. Within a part rows are in the order
-    of the ranks, those of one rank in the order of the data.
+    and a row left. Parts have an order of which halves, quarters and so on have nearly equal sums, and are dealt to the
+    devices in it, equally many to each. Within a part rows are in the order of the ranks, those of one rank in the
+    order of the data.
 
     Args:
       users: [U], the non-zeros in the row of each user.
@@ -127,7 +128,10 @@ def place(
         raise MismatchError(f"ranks are of {len(ranks):,} nodes, and there are {len(users) + len(items):,}")
     sides = (users, ranks[: len(users)]), (items, ranks[len(users) :])
     own, theirs = (balanced(np.asarray(weights), parts, of_side) for weights, of_side in sides)
-    return Placement(own, theirs, parts, -(-len(users) // parts), -(-len(items) // parts))
+    sizes = -(-len(users) // parts), -(-len(items) // parts)
+    part, at = np.divmod(theirs, sizes[1]) if len(items) else (theirs, theirs)
+    # The first of two parts is as a rule the heavier one, of users and of items, so they are turned round.
+    return Placement(own, ((parts - 1 - part) * sizes[1] + at).astype(np.int32), parts, *sizes)
 
 
 def in_place(num_users: int, num_items: int) -> Placement:
@@ -172,7 +176,12 @@ def balanced(weights: np.ndarray, parts: int, ranks: np.ndarray | None = None) -
     """
     size = -(-len(weights) // parts)
     ranks = np.zeros(len(weights), np.int32) if ranks is None else ranks
-    chosen = np.zeros(len(weights), np.int32) if parts == 1 else _parts_of(weights, parts, size)
+    chosen = np.zeros(len(weights), np.int32)
+    if parts > 1:
+        found = _parts_of(weights, parts, size)
+        numbers = np.empty(parts, np.int32)
+        numbers[_dealt(np.bincount(found, weights, minlength=parts))] = np.arange(parts, dtype=np.int32)
+        chosen = numbers[found]
     order = np.lexsort((ranks, chosen))
     counts = np.bincount(chosen, minlength=parts)
     starts = np.cumsum(counts) - counts
@@ -198,3 +207,15 @@ def _parts_of(weights: np.ndarray, parts: int, size: int) -> np.ndarray:
             heapq.heapreplace(heap, (had + load, rows + 1, part))
     chosen[falling] = goes
     return chosen
+
+
+def _dealt(loads: np.ndarray) -> np.ndarray:
+    """The parts in an order of which the halves, the quarters and so on have nearly equal loads, [parts].
+
+    >>> _dealt(np.array([5, 5, 1, 1])).tolist()
+    [0, 2, 1, 3]
+    """
+    if len(loads) < 2:
+        return np.arange(len(loads))
+    half = _parts_of(loads, 2, -(-len(loads) // 2))
+    return np.concatenate([own[_dealt(loads[own])] for own in (np.flatnonzero(half == 0), np.flatnonzero(half == 1))])

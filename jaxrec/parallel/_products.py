@@ -146,20 +146,20 @@ def _on_devices(
     """
     split = _divides(matrix, x.shape[1])
     width, side = (x.shape[1] // matrix.mesh.shape["columns"], "columns") if split else (x.shape[1], None)
-    blocks = _blocks(width, matrix.blocks)
+    wide = -(-width // min(matrix.blocks, width)) if width else 0
     product = product_of_shape((matrix.shape[0] // matrix.mesh.shape["rows"], matrix.shape[1]))
 
     def local(entries: Any, rows: Any, places: Any, pointers: Any, x: jax.Array, *more: jax.Array) -> jax.Array:
         own = entries[0], None if rows is None else rows[0], places[0], pointers[0]
-        if blocks == 1:
+        if wide == width:
             return product(*own, whole(x, *more))
-        wide = width // blocks
 
         def one(at: Any, out: jax.Array) -> jax.Array:
-            block = jax.lax.dynamic_slice_in_dim(x, at * wide, wide, 1)
-            return jax.lax.dynamic_update_slice_in_dim(out, product(*own, whole(block, *more)), at * wide, 1)
+            start = jnp.minimum(at * wide, width - wide)  # the last block has as many columns as the others
+            block = jax.lax.dynamic_slice_in_dim(x, start, wide, 1)
+            return jax.lax.dynamic_update_slice_in_dim(out, product(*own, whole(block, *more)), start, 1)
 
-        return jax.lax.fori_loop(0, blocks, one, jnp.zeros((pointers.shape[1] - 1, width), x.dtype))
+        return jax.lax.fori_loop(0, -(-width // wide), one, jnp.zeros((pointers.shape[1] - 1, width), x.dtype))
 
     # BCSR's primitive loses the type of what varies over devices, so this is not checked.
     specs = (*(P("rows"),) * 4, P(axis, side), *(P(),) * len(more))
@@ -170,11 +170,6 @@ def _on_devices(
 def _divides(matrix: RowParts, width: int) -> bool:
     """Whether the devices that share columns can share so many."""
     return width % matrix.mesh.shape["columns"] == 0
-
-
-def _blocks(width: int, most: int) -> int:
-    """Into how many equal blocks a table of so many columns is cut, at the most."""
-    return max(blocks for blocks in range(1, min(most, width) + 1) if width % blocks == 0)
 
 
 def _product_forward(matrix: M, x: jax.Array) -> tuple[jax.Array, M]:

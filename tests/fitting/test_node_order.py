@@ -6,10 +6,11 @@ import optax
 import pytest
 
 import jaxrec
+from jaxrec import sparse
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._node_order import ranks_of
 from jaxrec.losses import BPR
-from jaxrec.parallel import Layout, placement_for
+from jaxrec.parallel import Layout, placed_operator, placement_for
 from jaxrec.pytrees import options, static
 from jaxrec.sampling import Uniform
 from jaxrec.sparse import spmm
@@ -114,6 +115,42 @@ class Own(jaxrec.LightGCN):
     def __call__(self, adjacency):
         users, items = super().__call__(adjacency)
         return 2 * users, items
+
+
+def test_code_that_goes_by_the_numbers_of_the_data_finds_the_adjacency_in_its_order():
+    adjacency = train_data(DATA).adjacency
+    ranks = ranks_of(adjacency, USERS, ORDERED)
+    placed = placed_operator(adjacency, placement_for(adjacency, USERS, ORDERED, ranks), ORDERED.mesh())
+    x = jax.random.normal(KEY, (USERS + ITEMS, 3))
+    rows = np.array([0, USERS, 3, USERS + ITEMS - 1])
+    assert placed.shape == adjacency.shape
+    assert (np.asarray(placed.operand.data) != np.asarray(adjacency.data)).any()
+    np.testing.assert_array_equal(sparse.degrees_of(placed), sparse.degrees_of(adjacency))
+    for one in (placed, placed.T):
+        np.testing.assert_array_equal(spmm(one, x), spmm(adjacency, x))
+    np.testing.assert_array_equal(sparse.spmm_rows(placed, x, rows), spmm(adjacency, x)[rows])
+    np.testing.assert_array_equal(sparse.user_nodes(placed, rows[:1]), rows[:1])
+    np.testing.assert_array_equal(sparse.item_nodes(placed, np.array([2]), USERS), [USERS + 2])
+    users, items = sparse.part_nodes(placed, x, USERS)
+    np.testing.assert_array_equal(sparse.join_nodes(placed, users, items), x)
+    gradient = jax.grad(lambda x: (spmm(placed, x) ** 2).sum())(x)
+    np.testing.assert_array_equal(gradient, jax.grad(lambda x: (spmm(adjacency, x) ** 2).sum())(x))
+
+
+@options
+class ByDegree(Uniform):
+    """Negatives among as many of the first items as the user has."""
+
+    num: int = static(default=2)
+
+    def __call__(self, data, user, item, key):
+        negatives, possible = super().__call__(data, user, item, key)
+        return jax.numpy.minimum(negatives, sparse.degrees_of(data.adjacency)[user][:, None]), possible
+
+
+def test_a_sampler_that_asks_the_adjacency_draws_the_same():
+    plain, ordered = (fit(LIGHTGCN, mesh=mesh, negatives=ByDegree(), epochs=3) for mesh in (None, ORDERED))
+    np.testing.assert_allclose(ordered.scorer.items, plain.scorer.items, rtol=0, atol=1e-5)
 
 
 @options

@@ -111,7 +111,7 @@ SLOW = {
         Layout(rows=8),
         Layout(columns=8),
         Layout(2, 4),
-        Layout(rows=8, blocks=4),
+        Layout(rows=8, blocks=3),
     ],
     "softmax": [Layout(rows=2), Layout(rows=8), Layout(2, 2), Layout(columns=4)],
     "softmax at k": [Layout(rows=4)],
@@ -163,7 +163,7 @@ def products():
     y = jax.random.normal(jax.random.key(1), (nodes, 24))
     value, way_back = jax.vjp(lambda x: spmm(adjacency, x), x)
     ARRAYS["product/one"], ARRAYS["gradient/one"] = np.asarray(value), np.asarray(way_back(y)[0])
-    for layout in (Layout(rows=3), Layout(rows=8), Layout(rows=4, blocks=3), Layout(columns=4)):
+    for layout in (Layout(rows=3), Layout(rows=8), Layout(rows=4, blocks=5), Layout(columns=4)):
         made = placement_for(adjacency, USERS, layout)
         matrix = sharded_operator(adjacency, USERS, layout, placement=made)
 
@@ -419,6 +419,8 @@ def refusals():
         "solved": {"model": jaxrec.EASE(), "mesh": 2},
         "blocks": {"model": FILTER, "mesh": Layout(rows=2, blocks=2)},
         "blocks on one device": {"mesh": Layout(blocks=2)},
+        "blocks by columns": {"mesh": Layout(columns=2, blocks=2)},
+        "blocks of mf": {"model": jaxrec.MF(dim=8), "mesh": Layout(rows=2, blocks=4)},
         "filter by columns": {"model": FILTER, "mesh": Layout(columns=2)},
         "members": {"model": SpectralRanker(members=(Member(jaxrec.Popularity()),)), "mesh": 2},
         "rows": {"model": ByColumns(dim=8), "mesh": Layout(rows=2)},

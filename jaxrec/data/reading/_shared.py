@@ -35,8 +35,17 @@ def read_shared(reader: Reader, path: Path, group: ProcessGroup) -> Interactions
       reader: a frozen dataclass.
       path: a file that every process can read.
       group: of the processes, all of which make this call.
+
+    Raises:
+      DataError: a reader that writes columns to a folder, which several processes would share.
     """
-    if "share" not in options_of(type(reader)) or importlib.util.find_spec("pyarrow") is None:
+    mapped = getattr(reader, "mapped", None)
+    if mapped is not None and group.count > 1:
+        raise DataError(
+            f"{path}: {type(reader).__name__} has mapped={str(mapped)!r}, and {group.count} processes that read it "
+            "together would write the same files; pass mapped to jaxrec.read, which gives each a folder of its own"
+        )
+    if mapped is not None or "share" not in options_of(type(reader)) or importlib.util.find_spec("pyarrow") is None:
         return reader(path)
     part = _share(reader, path, group)
     parts = group.gather({"told": np.zeros(0, np.uint8)} if part is None else _arrays(part))

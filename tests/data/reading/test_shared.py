@@ -195,6 +195,23 @@ def test_mapped_columns_of_a_shared_file(tmp_path, rng):
         assert_same(data, jaxrec.read(path))
 
 
+@pytest.mark.parametrize("reader", [Parquet, Delimited])
+def test_a_reader_that_writes_columns_is_refused_to_several_and_kept_for_one(tmp_path, rng, reader):
+    if reader is Parquet:
+        path = written(tmp_path / "log.parquet", table(90, rng))
+    else:
+        path = tmp_path / "log.csv"
+        path.write_text("user,item\n" + "".join(f"{n % 7},{n % 11}\n" for n in range(90)))
+    how = reader(mapped=tmp_path / "columns")
+    for error in together(path, 2, format=lambda _: how):
+        assert "has mapped=" in str(error)
+        assert "pass mapped to jaxrec.read" in str(error)
+    assert not (tmp_path / "columns").exists()
+    (alone,) = together(path, 1, format=lambda _: how)
+    assert isinstance(alone.user.base, np.memmap)
+    assert_same(alone, jaxrec.read(path, format=reader()))
+
+
 def test_a_group_that_is_none_is_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item\nann,7\n")
