@@ -229,6 +229,11 @@ def test_the_last_word_of_a_choice_counts():
         Choices(["--model="])
 
 
+def test_a_digit_that_is_no_number_is_no_number_of_negatives():
+    with pytest.raises(JaxrecError, match="no negatives is named '²'"):
+        Choices(["--model", "mf", "--negatives", "²"])
+
+
 def test_words_from_a_file(tmp_path):
     path = tmp_path / "ids.txt"
     path.write_text("\ufeff1\n\n Toy Story, The \n", encoding="utf-8")
