@@ -109,7 +109,10 @@ def layout_of(command: Any) -> Layout | None:
 
 
 def fake_devices(number: int) -> None:
-    """Have JAX make fake devices on the CPU for what only plans, unless it has started or was told their number."""
+    """Have JAX make fake devices on the CPU for what only plans, unless it has started or was told their number.
+
+    They are taken where JAX has only a CPU, or is told to by JAX_PLATFORMS=cpu, as the refusal of too few devices says.
+    """
     if FAKE.partition("=")[2] in os.environ.get("XLA_FLAGS", ""):
         return
     import jax
