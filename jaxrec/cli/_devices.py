@@ -94,7 +94,9 @@ def layout_of(command: Any) -> Layout | None:
         raise JaxrecError(f"--devices must be at least 1, got {number}")
     if word == "auto":
         if blocks != 1:
-            raise JaxrecError("--column-blocks is for --layout rows, or one such as 4x2; name it")
+            raise JaxrecError(
+                f"--column-blocks {blocks} is for --layout rows, or one such as 4x2; name it, or pass --column-blocks 1"
+            )
         return None
     both = re.fullmatch(r"(\d+)x(\d+)", word)
     if both is not None:
