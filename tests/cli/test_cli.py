@@ -423,6 +423,14 @@ def test_the_version_needs_no_jax():
             "EASE is solved on one device; leave --devices out",
         ),
         ("pass mesh=jaxrec.parallel.Layout(columns=4)", "pass --layout columns --devices 4"),
+        (
+            "blocks are of products on several devices, and there is one, got 2; leave blocks out",
+            "blocks are of products on several devices, and there is one, got 2; leave --column-blocks out",
+        ),
+        (
+            "blocks must be a whole number of at least 1, got 0",
+            "--column-blocks must be a whole number of at least 1, got 0",
+        ),
         # what is no argument stays
         ("user_temporal needs timestamps", "user_temporal needs timestamps"),
         ("users has 1 entries and items has 2; give", "users has 1 entries and items has 2; give"),
