@@ -1,10 +1,12 @@
-"""Checks of options that callers give: whole numbers and numbers, by kind and by range."""
+"""Checks of options that callers give: whole numbers and numbers, by kind and by range, and addresses."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import math
+import re
 import types
 import typing
 from collections.abc import Collection
@@ -15,6 +17,8 @@ import numpy as np
 from jaxrec.errors import JaxrecError
 
 MOST_WHOLE = 2**31 - 1  # sizes and counts are int32 on the device
+_MOST_DIGITS = 640  # so many become a number whatever Python is told of long ones
+_ADDRESS = re.compile(r"(?:\[([^\[\]]*)\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
 
 def whole(name: str, value: Any, least: int, most: int = MOST_WHOLE) -> int:
@@ -46,6 +50,51 @@ def whole(name: str, value: Any, least: int, most: int = MOST_WHOLE) -> int:
     if int(value) > most:
         raise JaxrecError(f"{name} must be at most {most:,}, got {shown(value)}")
     return int(value)
+
+
+def digits(text: str) -> int | None:
+    """The number that a text of the digits 0 to 9 is; None for any other text.
+
+    Characters such as "²" are digits for `str.isdigit` and none for `int`.
+
+    >>> digits("16"), digits("²"), digits("-1"), digits("")
+    (16, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+def address(name: str, value: Any) -> str:
+    """Check that an option is the address of a process, HOST:PORT, and give it back.
+
+    Args:
+      name: of the option, for the message.
+      value: what the caller gave; an IPv6 address is in brackets.
+
+    Raises:
+      JaxrecError: no host, no port, or a port that there is not.
+
+    >>> address("coordinator", "[::1]:4000")
+    '[::1]:4000'
+    >>> address("coordinator", "10.0.0.1")
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: coordinator must be HOST:PORT, with a port from 1 to 65535, got '10.0.0.1'; write it ...
+    """
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found[2]) <= 65_535 or not (found[1] is None or _is_ipv6(found[1])):
+        raise JaxrecError(
+            f"{name} must be HOST:PORT, with a port from 1 to 65535, got {shown(value)}; write it as 10.0.0.1:4000 or "
+            "[::1]:4000"
+        )
+    return value
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:

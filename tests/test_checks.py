@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxrec
-from jaxrec._checks import number, shown, whole
+from jaxrec._checks import address, digits, number, shown, whole
 from jaxrec.errors import JaxrecError
 from jaxrec.losses import InBatchSoftmax, SquaredError
 from jaxrec.sampling import Uniform
@@ -30,6 +30,28 @@ def test_what_is_no_whole_number_is_refused(value):
 def test_a_number_that_the_device_cannot_count_is_refused():
     with pytest.raises(JaxrecError, match="batch_size must be at most 2,147,483,647, got 9223372036854775808"):
         whole("batch_size", 2**63, 1)
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "1²", "-1", "+1", " 1", "1_0", "1.0", "", "9" * 5000])
+def test_a_text_of_other_characters_is_no_number(text):
+    assert digits(text) is None
+    assert digits("0" + "7" * 20) == int("7" * 20)
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1:1", "localhost:65535", "node-1.cluster.local:4000", "[::1]:4000", "a:80"])
+def test_an_address_is_a_host_and_a_port(value):
+    assert address("coordinator", value) == value
+
+
+ADDRESSES = ["foo", "foo:", ":4000", "foo:0", "foo:65536", "foo:x", "foo:-1", "foo:²", "foo:4000 ", "a b:4000", ""]
+
+
+@pytest.mark.parametrize(
+    "value", [*ADDRESSES, "::1:4000", "[]:4000", "[a]:4000", "[::1]", "http://a:4000", "a:1:2", 4000]
+)
+def test_what_is_no_address_is_refused_with_an_example(value):
+    with pytest.raises(JaxrecError, match=r"^coordinator must be HOST:PORT, .* 1 to 65535, got .*10\.0\.0\.1:4000"):
+        address("coordinator", value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "0.1", None, 1j, -0.5, 1.5])

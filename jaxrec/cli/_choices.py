@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from tyro import conf
 
 from jaxrec import registry
+from jaxrec._checks import digits
 from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._mistakes import Owners, flags_in
 from jaxrec.cli._objects import with_objects
@@ -126,7 +127,7 @@ class Choices:
         self.rates = not self.trained and made.task(SquaredError()) != made.task(None)
         for kind in _CHOICES if self.trained else ():
             word = word_of(argv, f"--{kind}", getattr(TrainingFlags, kind, None) or "")
-            if word and word != NONE and not word.isdigit():
+            if word and word != NONE and digits(word) is None:
                 self.parts[kind] = class_of(kind, word)
 
     def groups(self) -> list[tuple[str, type]]:
@@ -211,9 +212,9 @@ class Choices:
         made = {kind: part(**with_objects(part, given[kind])) for kind, part in self.parts.items()}
         if flags.regularizer == NONE:
             made["regularizer"] = None
-        if flags.negatives is not None and flags.negatives.isdigit():
-            # 0.1 said "none" by 0.
-            made["negatives"] = int(flags.negatives) or None
+        number = None if flags.negatives is None else digits(flags.negatives)
+        if number is not None:
+            made["negatives"] = number or None  # 0.1 said "none" by 0
         validation = (
             Validation(flags.eval_every, flags.patience, flags.monitor, item_categories=flags.item_categories)
             if flags.validate

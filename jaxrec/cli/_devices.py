@@ -94,7 +94,9 @@ def layout_of(command: Any) -> Layout | None:
         raise JaxrecError(f"--devices must be at least 1, got {number}")
     if word == "auto":
         if blocks != 1:
-            raise JaxrecError("--column-blocks is for --layout rows, or one such as 4x2; name it")
+            raise JaxrecError(
+                f"--column-blocks {blocks} is for --layout rows, or one such as 4x2; name it, or pass --column-blocks 1"
+            )
         return None
     both = re.fullmatch(r"(\d+)x(\d+)", word)
     if both is not None:
@@ -109,7 +111,10 @@ def layout_of(command: Any) -> Layout | None:
 
 
 def fake_devices(number: int) -> None:
-    """Have JAX make fake devices on the CPU for what only plans, unless it has started or was told their number."""
+    """Have JAX make fake devices on the CPU for what only plans, unless it has started or was told their number.
+
+    They are taken where JAX has only a CPU, or is told to by JAX_PLATFORMS=cpu, as the refusal of too few devices says.
+    """
     if FAKE.partition("=")[2] in os.environ.get("XLA_FLAGS", ""):
         return
     import jax

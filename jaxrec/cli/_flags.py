@@ -21,15 +21,15 @@ _ARGUMENTS = (
 )
 _RENAMED = {
     **{"method": "split", "filter_seen": "seen", "interactions": "new_users", "init": "from"},
-    "keep": "repeats",
+    **{"keep": "repeats", "blocks": "column_blocks"},
 }
 _VALUE = r"""('[^']*'|"[^"]*"|\{[^{}]*\}|\([^()]*\)|-?[0-9][0-9.e-]*[0-9]|[0-9]|None|True|False)"""
 _GIVEN = re.compile(rf"(?<![\w'\"/=.-])({'|'.join(_ARGUMENTS)})={_VALUE}")
 _SUBJECT = re.compile(rf"(^|[;:] | and )({'|'.join(_ARGUMENTS)}) (is (?=['\"({{0-9-]|given|not given)|has (?=['\"]))")
 # An argument of several words, or a common one, of which a message begins to tell.
 _FIRST = re.compile(
-    r"^([a-z][a-z0-9]*(?:_[a-z0-9]+)+|dim|layers|epochs|patience|neighbors|shrink|seconds|margin|folds) "
-    r"(?=(?:must|needs|is|has)\b)"
+    r"^([a-z][a-z0-9]*(?:_[a-z0-9]+)+|dim|layers|epochs|patience|neighbors|shrink|seconds|margin|folds|"
+    r"blocks) (?=(?:must|needs|is|has)\b)"
 )
 _CALLS = {
     "jaxrec.data.deduplicate(data)": "--repeats last",
@@ -37,6 +37,7 @@ _CALLS = {
     ": its class names no axis of a mesh in `mesh_axes`": "",
     "leave mesh out": "leave --devices out",
     "leave sparse or mesh out": "leave --sparse or --devices out",
+    "leave blocks out": "leave --column-blocks out",
     "leave the rating filter out": "leave it out",
     'leave the order at "data"': "leave --node-order out",
     'leave it at "data"': "leave --node-order out",

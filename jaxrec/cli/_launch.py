@@ -10,6 +10,7 @@ from typing import Annotated
 
 from tyro import conf
 
+from jaxrec._checks import address
 from jaxrec.cli._children import Asked, Children, free_port, own_command
 from jaxrec.cli._help import Guide
 from jaxrec.cli._output import note
@@ -108,6 +109,7 @@ def _environments(command: LaunchCommand, stack: contextlib.ExitStack) -> list[M
             raise JaxrecError(
                 f"--process is numbered from 0 to {last} with -n {command.processes}, got {command.process}"
             )
-        return [{**number, COORDINATOR: command.coordinator, PROCESS_ID: str(command.process)}]
+        coordinator = address("--coordinator", command.coordinator)
+        return [{**number, COORDINATOR: coordinator, PROCESS_ID: str(command.process)}]
     here = f"127.0.0.1:{stack.enter_context(free_port())}"
     return [{**number, COORDINATOR: here, PROCESS_ID: str(each)} for each in range(command.processes)]

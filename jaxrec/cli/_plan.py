@@ -31,7 +31,7 @@ class PlanCommand(MeshOptions, ComputeOptions):
     Attributes:
       data: a name that `jaxrec datasets` lists, or the path of a file of ratings or clicks.
       model: its name, or package.module:Class for one of your own; it decides which further options there are.
-      devices: how many devices; fake ones are made where JAX has only a CPU.
+      devices: how many devices; fake ones are made where JAX has only a CPU, or is started with JAX_PLATFORMS=cpu.
     """
 
     data: Annotated[str, conf.Positional, conf.arg(metavar="DATA")]

@@ -187,7 +187,7 @@ def _own_output() -> None:
 
 def _watch_parent() -> None:
     """End with the parent, also where it was killed: nobody would end us any more."""
-    if not os.environ.get(PARENT, "").isdigit():
+    if not os.environ.get(PARENT, "").isdecimal():
         return
     descriptor = int(os.environ[PARENT])
 

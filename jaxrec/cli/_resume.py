@@ -20,6 +20,7 @@ from jaxrec.cli._parsing import ComputeOptions, Switch, optional, parse, values_
 from jaxrec.cli._source import placed
 from jaxrec.errors import JaxrecError, MismatchError, RunFolderError
 from jaxrec.fitting._resume import FILE, INSIDE, RUN_FILE, checkpoints_in
+from jaxrec.parallel import NodeOrder
 from jaxrec.parallel._processes import from_writer
 from jaxrec.training._checkpoint import STEPS, Checkpoint, load_orbax, reason_of
 
@@ -32,27 +33,38 @@ _OWN = ("resume", "other_machine", "checkpoint_every", "out", "json", "quiet", "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ResumeCommand(MeshOptions, ComputeOptions):
+class ResumeCommand(ComputeOptions):
     """The options of a run that is resumed; all others are those that it was started with, and the devices by default.
 
     Attributes:
       resume: the run folder.
       other_machine: go on also with other devices, cores or versions, where equal bits cannot be promised.
       kind: package.module:Class of each class of your own that the run was started with.
+      devices: train on so many devices; by default on those of the run.
+      layout: how they share the tables: by rows, by columns, by ROWSxCOLUMNS such as 4x2, or auto, which chooses rows
+        or columns by the bytes that they take; by default that of the run, or auto with --devices.
+      column_blocks: with rows, products gather so many blocks of columns one after another; by default as many as in
+        the run, or 1 with --devices.
+      node_order: of users and items while a graph model trains, that of the data, or by clusters; by default that of
+        the run.
     """
 
     resume: Annotated[str, conf.arg(metavar="RUN")]
     other_machine: Switch = False
     kind: Annotated[tuple[str, ...], optional("PLACE ...")] = ()
+    # None is what is not said: a word that is the default of `fit` changes the run too.
+    devices: Annotated[int | None, optional("N")] = None
+    layout: Annotated[str | None, optional("auto|rows|columns|RxC")] = None
+    column_blocks: Annotated[int | None, optional("N")] = None
+    node_order: Annotated[NodeOrder | None, optional("data|clusters")] = None
 
     def onto(self, command: Any) -> Any:
         """The command with what is said here: how it shows itself, and where and in which order it goes on."""
         shown = {"json": self.json, "quiet": self.quiet, "cache_dir": self.cache_dir or command.cache_dir}
         # With another number of devices all of these are said anew; without, those that are given change.
-        said = [name for name in _MESH if self.devices is not None or getattr(self, name) != _UNSAID[name]]
-        devices = {name: getattr(self, name) for name in said}
-        order = {} if self.node_order is None else {_ORDER: self.node_order}
-        return dataclasses.replace(command, other_machine=self.other_machine, **shown, **devices, **order)
+        anew = {} if self.devices is None else {name: _UNSAID[name] for name in _MESH}
+        said = {name: value for name in (*_MESH, _ORDER) if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(command, other_machine=self.other_machine, **{**shown, **anew, **said})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +186,7 @@ def _divided(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     own, others, taking = list[str](), list[str](), 0
     for word in argv:
         flag, mark, _ = word.partition("=")
-        if flag in (*valued, *several, *switches, "-h", "--help"):
+        if flag in (*valued, *several, *switches, "-h", "--help", "--help-all"):
             own.append(word)
             taking = 0 if mark or flag in switches else 1 if flag in valued else len(argv)
         elif taking and not word.startswith("-"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from jaxrec._checks import digits
 from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._parsing import values_of
 from jaxrec.data._filters import KEEP, Preparation, prepare
@@ -297,8 +298,10 @@ def columns_of(words: tuple[str, ...]) -> Any:
     for role, mark, _ in pairs:
         if not mark:
             raise JaxrecError(f"--columns has {role!r} beside ROLE=COLUMN; write {role}=COLUMN, or {role}=- for none")
+    places = [digits(column) for _, _, column in pairs]
     return {
-        role: None if column in ("", "-") else int(column) if column.isdigit() else column for role, _, column in pairs
+        role: None if column in ("", "-") else column if at is None else at
+        for (role, _, column), at in zip(pairs, places, strict=True)
     }
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro import conf
 
 from jaxrec import registry
-from jaxrec._checks import kind_of
+from jaxrec._checks import digits, kind_of
 from jaxrec.cli._choices import NONE, Choices, TrainingFlags
 from jaxrec.cli._data_options import DataOptions
 from jaxrec.cli._help import Guide
@@ -158,7 +158,7 @@ def flags_of(choices: Choices, words: Sequence[str]) -> list[tuple[str, str, str
     owners: list[tuple[str, type]] = [("model", choices.model), *choices.parts.items()]
     for kind in choices.parts:  # those that are searched have flags too
         listed = named.get(kind, "").split(",")
-        owners += [(kind, class_of(kind, each)) for each in listed if not (each in ("", NONE) or each.isdigit())]
+        owners += [(kind, class_of(kind, each)) for each in listed if each not in ("", NONE) and digits(each) is None]
     places: dict[str, list[str]] = {}
     if choices.trained:
         places = {field.name: [field.name] for field in dataclasses.fields(TrainingFlags) if field.name in _SEARCHED}

@@ -118,9 +118,10 @@ def devices_for(number: int) -> list[Any]:
     """
     found = jax.devices()
     if number > len(found):
+        platform = found[0].platform
         raise JaxrecError(
-            f"{number} devices are asked for and JAX has {len(found)} ({found[0].platform}); ask for {len(found)}, or "
-            f"start with {FAKE}={number} for fake ones on the CPU"
+            f"{number} devices are asked for and JAX has {len(found)} ({platform}); ask for {len(found)}, or "
+            f"{_with_fakes(number, platform, jax.process_count())} for fake ones on the CPU"
         )
     if number != len(found) and jax.process_count() > 1:
         raise JaxrecError(
@@ -128,6 +129,22 @@ def devices_for(number: int) -> list[Any]:
             "all of them, since every process takes part"
         )
     return found[:number]
+
+
+def _with_fakes(number: int, platform: str, processes: int) -> str:
+    """How to start with so many fake devices, in words.
+
+    Args:
+      number: of the devices of all processes.
+      platform: that JAX takes by default; on an accelerator the flag alone adds devices that nothing runs on.
+      processes: how many there are; each makes its own devices.
+    """
+    each = -(-number // processes)
+    line = f"{'' if platform == 'cpu' else 'JAX_PLATFORMS=cpu '}{FAKE}={each}"
+    if processes == 1:
+        return f"start with {line}"
+    asked = "" if each * processes == number else f"for {each * processes}, a multiple of the processes, and "
+    return f"{asked}start each of the {processes} processes with {line}"
 
 
 def as_mesh(given: int | Layout | Mesh) -> tuple[Mesh, Layout]:

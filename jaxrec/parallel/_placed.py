@@ -141,7 +141,8 @@ def sharding_of(mesh: Mesh, path: str, sides: Sides, shape: tuple[int, ...]) -> 
     """
     if any(sides[1:]):
         raise JaxrecError(
-            f"{path} has a place for each of the {max(sides[1:])} in an axis after the first, which cannot be split"
+            f"the parameter {path} has a place for each of the {max(sides[1:])} in an axis after the first, "
+            "which cannot be split"
         )
     if not sides or not sides[0]:
         return replicated(mesh)
@@ -150,8 +151,8 @@ def sharding_of(mesh: Mesh, path: str, sides: Sides, shape: tuple[int, ...]) -> 
     columns = mesh.shape["columns"]
     if shape[-1] % columns:
         raise JaxrecError(
-            f"{path} has {shape[-1]} columns, which {columns} devices cannot share equally; make it a multiple of "
-            f"{columns}, or split the rows"
+            f"the parameter {path} has {shape[-1]} columns, which {columns} devices cannot share equally; make it "
+            f"a multiple of {columns}, or split the rows"
         )
     return NamedSharding(mesh, P("rows", *(None,) * (len(shape) - 2), "columns"))
 

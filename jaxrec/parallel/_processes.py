@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxrec import errors
+from jaxrec._checks import address, digits
 from jaxrec.errors import JaxrecError
 from jaxrec.parallel._ending import WriterError, end_uncaught, joining, named, short
 from jaxrec.protocols import ProcessGroup
@@ -31,7 +32,8 @@ def named_processes(environ: Mapping[str, str] = os.environ) -> tuple[str, int |
     """The (coordinator, number of processes, number of this one) that the environment names; None for one process.
 
     Raises:
-      JaxrecError: some of the variables without the others, or a number that is none.
+      JaxrecError: some of the variables without the others, a number that is none, or a coordinator that is not
+        HOST:PORT.
 
     >>> named_processes({"JAXREC_COORDINATOR": "10.0.0.1:4000", "JAXREC_NUM_PROCESSES": "4", "JAXREC_PROCESS_ID": "2"})
     ('10.0.0.1:4000', 4, 2)
@@ -49,10 +51,11 @@ def named_processes(environ: Mapping[str, str] = os.environ) -> tuple[str, int |
         raise JaxrecError(f"{' and '.join(given)} without {' and '.join(missing)}; set all three, or none")
     numbers = []
     for name in (NUM_PROCESSES, PROCESS_ID):
-        if not given[name].isdigit():
-            raise JaxrecError(f"{name} must be a whole number, got {given[name]!r}")
-        numbers.append(int(given[name]))
-    return given[COORDINATOR], *check_processes(*numbers)
+        number = digits(given[name])
+        if number is None:
+            raise JaxrecError(f"{name} must be a whole number in the digits 0 to 9, got {given[name]!r}")
+        numbers.append(number)
+    return address(COORDINATOR, given[COORDINATOR]), *check_processes(*numbers)
 
 
 def check_processes(number: int, process: int) -> tuple[int, int]:
@@ -89,7 +92,8 @@ def join(
     that nobody catches ends this process at once, and it does not wait for the others.
 
     Args:
-      coordinator: HOST:PORT of process 0, where all meet. On the loopback address it is bound there alone.
+      coordinator: HOST:PORT of process 0, where all meet, with an IPv6 address in brackets. On the loopback address
+        it is bound there alone.
       processes: how many there are.
       process: the number of this one, from 0.
       wait_seconds: how long to wait for the others.
@@ -99,7 +103,7 @@ def join(
       How many processes there are.
 
     Raises:
-      JaxrecError: JAX has started already, arguments out of range, or the others do not come.
+      JaxrecError: JAX has started already, arguments out of range, no HOST:PORT, or the others do not come.
 
     >>> join("127.0.0.1:4000", 2, 2)
     Traceback (most recent call last):
@@ -114,6 +118,7 @@ def join(
         if processes is None or process is None:
             raise JaxrecError("coordinator goes with processes and process; pass all three")
         check_processes(processes, process)
+        address("coordinator", coordinator)
         how |= {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
         # JAX reads the clusters' own variables for the devices of this process.
         if coordinator.rpartition(":")[0] in _LOOPBACK:

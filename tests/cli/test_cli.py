@@ -229,6 +229,11 @@ def test_the_last_word_of_a_choice_counts():
         Choices(["--model="])
 
 
+def test_a_digit_that_is_no_number_is_no_number_of_negatives():
+    with pytest.raises(JaxrecError, match="no negatives is named '²'"):
+        Choices(["--model", "mf", "--negatives", "²"])
+
+
 def test_words_from_a_file(tmp_path):
     path = tmp_path / "ids.txt"
     path.write_text("\ufeff1\n\n Toy Story, The \n", encoding="utf-8")
@@ -418,6 +423,14 @@ def test_the_version_needs_no_jax():
             "EASE is solved on one device; leave --devices out",
         ),
         ("pass mesh=jaxrec.parallel.Layout(columns=4)", "pass --layout columns --devices 4"),
+        (
+            "blocks are of products on several devices, and there is one, got 2; leave blocks out",
+            "blocks are of products on several devices, and there is one, got 2; leave --column-blocks out",
+        ),
+        (
+            "blocks must be a whole number of at least 1, got 0",
+            "--column-blocks must be a whole number of at least 1, got 0",
+        ),
         # what is no argument stays
         ("user_temporal needs timestamps", "user_temporal needs timestamps"),
         ("users has 1 entries and items has 2; give", "users has 1 entries and items has 2; give"),

@@ -45,6 +45,33 @@ def test_a_plan_in_words_marks_the_layout_that_is_chosen(ratings, cli):
     assert marked[0].split(" * ")[0] in lines[-1]
 
 
+def test_a_width_that_devices_cannot_share_is_told_by_the_name_of_the_parameter(ratings, cli):
+    found = cli("plan", ratings, "--model", "mf", "--dim", "7", "--devices", "2")
+    assert found.status == 0
+    told = "the parameter user_embedding has 7 columns, which 2 devices cannot share equally; make it a multiple of 2"
+    assert told in found.err.replace("item_embedding", "user_embedding")
+    assert "--item-embedding" not in found.err
+    assert "--user-embedding" not in found.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--devices", "1", "--layout", "rows", "--column-blocks", "2"),
+            "there is one, got 2; leave --column-blocks out",
+        ),
+        (("--devices", "2", "--layout", "rows", "--column-blocks", "0"), "--column-blocks must be a whole number"),
+        (
+            ("--devices", "2", "--column-blocks", "4"),
+            "--column-blocks 4 is for --layout rows, or one such as 4x2; name it",
+        ),
+    ],
+)
+def test_blocks_that_cannot_be_are_refused_by_their_flag(ratings, cli, words, told):
+    assert told in cli("plan", ratings, "--model", "lightgcn", *words).err
+
+
 # So few users are ranked on one of the devices; parts of the items are ranked on both.
 @pytest.mark.parametrize("more", [(), ("--item-parts", "2")])
 def test_lists_of_two_devices_are_those_of_one(run, cli, more):

@@ -135,6 +135,10 @@ def test_a_port_is_free_and_nobody_else_gets_it():
         (["-n", "0", "--", "fit", "data"], "-n must be at least 1"),
         (["-n", "2", "--process", "1", "--", "fit", "data"], "--coordinator and --process go together"),
         (["-n", "2", "--coordinator", "a:1", "--process", "2", "--", "fit"], "numbered from 0 to 1"),
+        (
+            ["-n", "2", "--coordinator", "foo", "--process", "0", "--", "fit", "data"],
+            "--coordinator must be HOST:PORT, with a port from 1 to 65535, got 'foo'; write it as 10.0.0.1:4000",
+        ),
         (["-n", "2", "--detect", "--", "fit", "data"], "--detect finds everything itself"),
     ],
 )

@@ -17,7 +17,8 @@ import jaxrec
 from jaxrec.cli import _fit as fit_command
 from jaxrec.cli import main
 from jaxrec.cli._devices import MeshOptions
-from jaxrec.cli._parsing import ComputeOptions
+from jaxrec.cli._help import Guide
+from jaxrec.cli._parsing import ComputeOptions, parse
 from jaxrec.cli._resume import ResumeCommand
 
 pytest.importorskip("orbax.checkpoint", reason="checkpoints need Orbax")
@@ -287,10 +288,29 @@ class Begun(MeshOptions, ComputeOptions):
         ({"column_blocks": 4}, ("rows", 8, 4)),
         ({"devices": 2}, ("auto", 2, 1)),
         ({}, ("rows", 8, 2)),
+        # What is said may be the default of `fit`.
+        ({"layout": "auto", "column_blocks": 1}, ("auto", 8, 1)),
+        ({"column_blocks": 1}, ("rows", 8, 1)),
+        ({"devices": 8, "layout": "rows"}, ("rows", 8, 1)),
+        ({"devices": 1}, ("auto", 1, 1)),
     ],
 )
 def test_what_is_said_of_devices_beside_resume_is_taken(said, expected):
     """Under `jaxrec launch` the number of devices is left out, and the layout may change all the same."""
-    command = Begun(devices=8, layout="rows", column_blocks=2)
+    command = Begun(devices=8, layout="rows", column_blocks=2, node_order="clusters")
     found = ResumeCommand(resume="run", **said).onto(command)
     assert (found.layout, found.devices, found.column_blocks) == expected
+    assert found.node_order == "clusters"
+    assert ResumeCommand(resume="run", node_order="data", **said).onto(command).node_order == "data"
+
+
+def test_words_beside_resume_that_are_the_defaults_are_said():
+    words = ["--resume", "run", "--layout", "auto", "--column-blocks", "1"]
+    command = parse(ResumeCommand, words, "fit", Guide("Go on."))
+    assert (command.layout, command.column_blocks, command.devices, command.node_order) == ("auto", 1, None, None)
+
+
+def test_the_help_of_a_run_that_goes_on_says_what_stays_as_it_was(cli):
+    helped = " ".join(cli("fit", "--resume", "run", "--help-all").out.split())
+    assert "by default that of the run, or auto with --devices" in helped
+    assert "default: auto" not in helped

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxrec.cli._data_options import DataOptions
-from jaxrec.cli._source import describe, read_data, split_again, split_data
+from jaxrec.cli._source import columns_of, describe, read_data, split_again, split_data
 from jaxrec.errors import JaxrecError, RunFolderError
 
 
@@ -81,6 +81,10 @@ def test_titles_come_from_a_file_or_not_at_all(cli, tmp_path):
     assert read_data(name, DataOptions(items="none"))[0].titles is None
     (tmp_path / "movies.csv").write_text("a,b\n1\n")
     assert "or pass --items none to read" in cli("fit", name, "--model", "random", "--out", tmp_path / "run").error
+
+
+def test_a_column_may_be_named_by_a_digit_that_is_no_number():
+    assert columns_of(("user=0", "item=²")) == {"user": 0, "item": "²"}
 
 
 @pytest.mark.parametrize("word", ["rating=-", "rating="])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from launching import alive, environment, launched, run_together
 import jaxrec
 from jaxrec.cli import main
 from jaxrec.cli._children import free_port
+from jaxrec.errors import JaxrecError
+from jaxrec.parallel import join
 from jaxrec.parallel._ending import is_of_another
 
 SECONDS = 600  # a run that takes so long hangs
@@ -140,6 +143,30 @@ def test_of_three_processes_the_one_that_is_killed_is_named(tmp_path):
     assert (first[0], killed[0], last[0], seconds < 15) == (75, -signal.SIGKILL, 75, True)
     assert "process 0 of 3 lost process 1: " in first[1]
     assert "process 2 of 3 lost process 1: " in last[1]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("COORDINATOR", "foo", "JAXREC_COORDINATOR must be HOST:PORT, with a port from 1 to 65535, got 'foo'"),
+        ("COORDINATOR", "foo:", "JAXREC_COORDINATOR must be HOST:PORT"),
+        ("NUM_PROCESSES", "²", "JAXREC_NUM_PROCESSES must be a whole number in the digits 0 to 9, got '²'"),
+        ("PROCESS_ID", "x", "JAXREC_PROCESS_ID must be a whole number in the digits 0 to 9, got 'x'"),
+    ],
+)
+def test_variables_that_name_no_processes_are_refused_by_name(monkeypatch, variable, value, told):
+    given = {"COORDINATOR": "127.0.0.1:4000", "NUM_PROCESSES": "2", "PROCESS_ID": "0", variable: value}
+    for name, text in given.items():
+        monkeypatch.setenv(f"JAXREC_{name}", text)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **how: pytest.fail("JAX was asked"))
+    with pytest.raises(JaxrecError, match=f"^{re.escape(told)}"):
+        join()
+
+
+def test_a_coordinator_without_a_port_is_refused_before_jax_is_asked(monkeypatch):
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **how: pytest.fail("JAX was asked"))
+    with pytest.raises(JaxrecError, match=r"^coordinator must be HOST:PORT, .*, got '10\.0\.0\.1'; write it as "):
+        join("10.0.0.1", 2, 0)
 
 
 @pytest.mark.parametrize(

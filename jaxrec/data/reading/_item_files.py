@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxrec._checks import digits
 from jaxrec.data._interactions import Interactions
 from jaxrec.data._notes import is_absent
 from jaxrec.data._texts import as_texts, short, some, text_array
@@ -179,7 +180,7 @@ def _genre_names(path: Path) -> list[str] | None:
         beside = path.with_name("u.genre" + end)
         if beside.is_file():
             rows = [line.rpartition("|") for _, line in _lines(_decode(beside, None, fall_back=True)[0])]
-            if all(number.strip().isdigit() for _, _, number in rows):
+            if all(digits(number.strip()) is not None for _, _, number in rows):
                 return [name for name, _, _ in sorted(rows, key=lambda row: int(row[2]))]
             raise DataError(f"{beside}: a line is not NAME|NUMBER")
     return None

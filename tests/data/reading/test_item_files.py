@@ -53,6 +53,14 @@ def test_u_item_gives_titles_dates_and_genres(tmp_path):
     assert "no u.genre beside u.item, so genres are left out" in data.notes
 
 
+def test_a_genre_whose_number_is_none_is_refused(tmp_path):
+    (tmp_path / "u.data").write_text("7\t1\t5\t10\n7\t2\t4\t11\n8\t3\t3\t12\n")
+    (tmp_path / "u.item").write_bytes(U_ITEM.encode("latin-1"))
+    (tmp_path / "u.genre").write_text(GENRES + "Western|²\n")
+    with pytest.raises(DataError, match=r"u\.genre: a line is not NAME\|NUMBER"):
+        read(tmp_path / "u.data")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])  # ml-1m is in the first, ml-10m in the second
 def test_movies_dat(tmp_path, encoding):
     (tmp_path / "ratings.dat").write_text("1::5::4::10\n1::6::4::11\n")
