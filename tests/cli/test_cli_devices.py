@@ -59,7 +59,7 @@ def test_a_width_that_devices_cannot_share_is_told_by_the_name_of_the_parameter(
     [
         (
             ("--devices", "1", "--layout", "rows", "--column-blocks", "2"),
-            "there is one, got 2; leave --column-blocks out",
+            "no rows are split, got 2; leave --column-blocks out",
         ),
         (("--devices", "2", "--layout", "rows", "--column-blocks", "0"), "--column-blocks must be a whole number"),
         (
