@@ -68,7 +68,8 @@ def test_a_layout_is_chosen_by_bytes_and_says_so(eight):
 
 def test_what_cannot_be_split_one_way_is_split_the_other_way(eight):
     assert eight["chosen/uneven"][:2] == [4, 1]
-    assert "not columns: user_embedding has 6 columns" in eight["chosen/uneven"][2].replace("item_", "user_")
+    why = eight["chosen/uneven"][2].replace("item_", "user_")
+    assert "not columns: the parameter user_embedding has 6 columns" in why
     assert eight["chosen/by columns"][:2] == [1, 4]
 
 
