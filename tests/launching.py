@@ -90,10 +90,10 @@ def alive(pid):
         return False
 
 
-def run_together(number, *words, seconds, folder, **more):
+def run_together(number, *words, seconds, folder, joined=None, **more):
     """Run a program of Python in several processes that find one another; they end well, or all are killed.
 
-    Where there is one process it joins no others.
+    One process is a group of its own where `joined` says so, else it joins nothing.
     """
     from jaxrec.cli._children import free_port
 
@@ -110,7 +110,7 @@ def run_together(number, *words, seconds, folder, **more):
             processes.append(
                 subprocess.Popen(
                     [sys.executable, *map(str, words)],
-                    env=environment(**(joins if number > 1 else {}), **more),
+                    env=environment(**(joins if joined or number > 1 else {}), **more),
                     stdout=files[-1],
                     stderr=subprocess.STDOUT,
                     start_new_session=True,

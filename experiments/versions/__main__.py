@@ -1,4 +1,4 @@
-"""python -m experiments.versions turns|bits|lines OTHER: this checkout beside another one."""
+"""python -m experiments.versions turns|memory|bits|lines OTHER: this checkout beside another one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tokenize
 
 import numpy as np
 
-from experiments.versions.turns import compare
+from experiments.versions.turns import WORK, compare
 
 HERE = pathlib.Path(__file__).parents[2]
 APART = (
@@ -62,17 +62,29 @@ def bits(other: pathlib.Path) -> None:
     print(f"{len(before)} arrays, {len(now)} now; {len(apart)} differ: {apart[:5]}")
 
 
+def memory(other: pathlib.Path) -> None:
+    """Print the bytes of a step of both versions, from their compiled programs."""
+    for name, version in (("before", other), ("now", HERE)):
+        print(f"{name}:", flush=True)
+        script = str(pathlib.Path(__file__).with_name("memory.py"))
+        variables = {**os.environ, "PYTHONPATH": str(version.resolve())}
+        subprocess.run([sys.executable, script], env=variables, cwd=version, check=True)
+
+
 def main() -> None:
-    """Run one of the three comparisons."""
+    """Run one of the comparisons."""
     parser = argparse.ArgumentParser(prog="python -m experiments.versions", description=__doc__)
-    parser.add_argument("what", choices=["turns", "bits", "lines"])
+    parser.add_argument("what", choices=["turns", "memory", "bits", "lines"])
     parser.add_argument("other", type=pathlib.Path, help="a clone of the version before")
     parser.add_argument("--pairs", type=int, default=15, help="turns of each piece of work")
+    parser.add_argument("--work", nargs="+", choices=WORK, default=WORK, help="the pieces of work of turns")
     given = parser.parse_args()
     if not (given.other / "jaxrec").is_dir():
         parser.error(f"{str(given.other)!r} is no checkout of jaxrec")
     if given.what == "turns":
-        compare(given.other, HERE, given.pairs)
+        compare(given.other, HERE, given.pairs, given.work)
+    elif given.what == "memory":
+        memory(given.other)
     elif given.what == "bits":
         bits(given.other)
     else:

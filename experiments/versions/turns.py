@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -65,10 +66,10 @@ def median_ratio(first: list[float], second: list[float], seed: int = 0) -> tupl
     return float(np.median(ratios)), float(low), float(high)
 
 
-def compare(before: pathlib.Path, now: pathlib.Path, pairs: int) -> None:
+def compare(before: pathlib.Path, now: pathlib.Path, pairs: int, pieces: Sequence[str] = WORK) -> None:
     """Print the medians of both versions and of their ratios, for each piece of work."""
     workers = [Worker(before), Worker(now)]
-    for piece in WORK:
+    for piece in pieces:
         seconds: tuple[list[float], list[float]] = ([], [])
         values = ["", ""]
         for turn in range(pairs):

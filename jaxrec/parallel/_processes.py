@@ -24,6 +24,7 @@ COORDINATOR, NUM_PROCESSES, PROCESS_ID = "JAXREC_COORDINATOR", "JAXREC_NUM_PROCE
 DETECT = "detect"
 """The coordinator of a process that leaves it to JAX to find the others: Slurm, Open MPI, Kubernetes, Cloud TPU."""
 HEARTBEAT_SECONDS = 10
+_OF_JAX = "JAX_COORDINATOR_ADDRESS"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _STOPPED = threading.Event()
 
@@ -123,6 +124,8 @@ def join(
         # JAX reads the clusters' own variables for the devices of this process.
         if coordinator.rpartition(":")[0] in _LOOPBACK:
             how |= {"coordinator_bind_address": coordinator, "cluster_detection_method": "deactivate"}
+    elif os.environ.get(_OF_JAX):
+        address(_OF_JAX, os.environ[_OF_JAX])
     handler = signal.getsignal(signal.SIGTERM)
     # The time at which JAX's exit gives up on the others is left as it is: it ends them too, in the middle of a save.
     try:

@@ -169,6 +169,14 @@ def test_a_coordinator_without_a_port_is_refused_before_jax_is_asked(monkeypatch
         join("10.0.0.1", 2, 0)
 
 
+def test_a_coordinator_of_jaxs_own_variable_has_a_port_too(monkeypatch):
+    monkeypatch.setenv("JAXREC_COORDINATOR", "detect")
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "10.0.0.1")
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **how: pytest.fail("JAX was asked"))
+    with pytest.raises(JaxrecError, match=r"^JAX_COORDINATOR_ADDRESS must be HOST:PORT, .*, got '10\.0\.0\.1'; "):
+        join()
+
+
 @pytest.mark.parametrize(
     ("text", "of_another"),
     [
@@ -271,14 +279,14 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("processes")
 
 
-def computed(folder, what, processes, devices=1):
+def computed(folder, what, processes, devices=1, joined=False):
     """(losses, arrays) of a program with so many processes of so many fake devices each."""
-    place = folder / f"{processes}x{devices}"
+    place = folder / f"{processes}x{devices}{'-joined' if joined else ''}"
     name = f"{what}-{processes * devices}"
     if not (place / f"{name}.json").exists():
         place.mkdir(exist_ok=True)
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-        run_together(processes, PROGRAM, place, what, seconds=SECONDS, folder=place, XLA_FLAGS=flags)
+        run_together(processes, PROGRAM, place, what, seconds=SECONDS, folder=place, joined=joined, XLA_FLAGS=flags)
     out = json.loads((place / f"{name}.json").read_text())
     return out.get("losses", []), dict(np.load(place / f"{name}.npz"))
 
@@ -330,11 +338,8 @@ def test_losses_and_parameters_are_those_of_one_device(folder, what, processes):
         np.testing.assert_allclose(arrays[name], array, rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["rows", "clusters", "lists"])
-def test_four_processes_have_the_bits_of_four_devices_of_one(folder, what):
-    ours, arrays = computed(folder, what, 4)
-    theirs, expected = computed(folder, what, 1, devices=4)
+def same_bits(one, other):
+    (ours, arrays), (theirs, expected) = one, other
     assert ours == theirs
     assert {name: array.tobytes() for name, array in arrays.items()} == {
         name: array.tobytes() for name, array in expected.items()
@@ -342,11 +347,36 @@ def test_four_processes_have_the_bits_of_four_devices_of_one(folder, what):
 
 
 @pytest.mark.slow
-def test_two_processes_of_two_devices_each_are_one_mesh_of_four(folder):
-    ours, arrays = computed(folder, "rows", 2, devices=2)
-    theirs, expected = computed(folder, "rows", 1, devices=4)
-    assert ours == theirs
-    assert all(arrays[name].tobytes() == array.tobytes() for name, array in expected.items())
+@pytest.mark.parametrize("what", ["rows", "clusters", "lists"])
+def test_four_processes_have_the_bits_of_four_devices_of_one(folder, what):
+    same_bits(computed(folder, what, 4), computed(folder, what, 1, devices=4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["columns", "softmax", "ials", "filtered", "members"])
+def test_four_processes_have_the_bits_of_four_devices_of_a_group_of_one(folder, what):
+    # Sums over devices have several terms that are not zero: one that joined nothing adds them in another order.
+    same_bits(computed(folder, what, 4), computed(folder, what, 1, devices=4, joined=True))
+
+
+@pytest.mark.slow
+def test_a_group_of_one_process_is_launched_as_others_are(ratings, tmp_path):
+    runs = []
+    for processes, devices in ((4, 1), (1, 4)):
+        runs.append(tmp_path / f"{processes}x{devices}")
+        words = ("fit", ratings, *FIT[:-1], "columns", "--devices", 4, "--epochs", 5, "--out", runs[-1])
+        flags = f"{environment()['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        with launched("-n", processes, "--", *words, seconds=SECONDS, folder=tmp_path, XLA_FLAGS=flags) as launch:
+            assert launch.status()[0] == 0, launch.said
+    assert losses(runs[0]) == losses(runs[1])
+    of_four, of_one = (parameters(jaxrec.restore(run)) for run in runs)
+    assert [array.tobytes() for array in of_four] == [array.tobytes() for array in of_one]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["rows", "columns"])
+def test_two_processes_of_two_devices_each_are_one_mesh_of_four(folder, what):
+    same_bits(computed(folder, what, 2, devices=2), computed(folder, what, 1, devices=4, joined=True))
 
 
 @pytest.mark.slow
