@@ -1,7 +1,7 @@
 """Print the bytes of some steps of Gowalla, as the programs of one version state them: one line a width and order.
 
-It is started with the version's folder first on PYTHONPATH. The program is that of `experiments.mesh order`: 20 steps
-of LightGCN with 64 columns, 5 with 256, shuffling and negatives included. A version that has orders of nodes prints both.
+It is started with the version's folder first on PYTHONPATH. The program is that of `experiments.mesh order`: LightGCN,
+20 steps with 64 columns, 5 with 256, shuffling and negatives included. A version with orders of nodes prints both.
 """
 
 from __future__ import annotations
