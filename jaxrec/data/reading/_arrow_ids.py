@@ -11,6 +11,7 @@ from jaxrec.data._ids import as_ids
 from jaxrec.data._notes import is_absent
 from jaxrec.data._texts import is_wide, text_array
 from jaxrec.data.reading._growing import Growing, first_of_each
+from jaxrec.data.reading._short_texts import ShortTexts, words_of
 from jaxrec.errors import DataError
 
 _FEWEST = 1 << 18  # ids that wait until they are looked up among those that are known
@@ -53,45 +54,39 @@ class Gaps:
 class Codes:
     """The distinct values of a column, and for each row the place of its value among them, -1 for a null.
 
-    Each part is encoded on its own. The values of a part wait until there are as many as are known, so that all
-    values together are hashed about twice, however many parts there are.
+    Short texts are numbered as words, see `ShortTexts`, until a value comes that is none. From then on each part is
+    encoded on its own, and the values of a part wait until there are as many as are known. Either way all rows
+    are hashed about twice, however many parts there are.
     """
 
     def __init__(self, column: Growing) -> None:
         self.column = column
-        self.known: Any = None  # an Arrow array of the distinct values, in the order of their first rows
+        self._short: ShortTexts | None = ShortTexts(column)
+        self._known: Any = None  # an Arrow array of the distinct values, in the order of their first rows
         self._waiting: list[tuple[int, int, Any]] = []  # first and last row, and the values that its codes count
         self._count = 0
 
+    def begin(self, known: Any) -> None:
+        """Say which values, an Arrow array, the codes that the column has already count; None for no value."""
+        words = None if known is None else words_of(known)
+        self._short = ShortTexts(self.column, words) if known is None or words is not None else None
+        self._known = known if self._short is None else None
+
     def add(self, values: Any) -> Any:
-        """Encode the next values, an Arrow array; those that differ, in the order of their first rows."""
-        encoded = values.dictionary_encode()
-        start = self.column.size
-        indices = encoded.indices
-        self.column.append(numbers_of(indices.fill_null(-1) if indices.null_count else indices))
-        self._waiting.append((start, self.column.size, encoded.dictionary))
-        self._count += len(encoded.dictionary)
-        if self._count > max(_FEWEST, 0 if self.known is None else len(self.known)):
-            self.merge()
-        return encoded.dictionary
+        """Take the next values, an Arrow array; those that differ, or None where all are texts without NUL."""
+        if self._short is not None:
+            if self._short.add(values):
+                return None
+            self._end_short()
+        return self._encode(values)
 
     def merge(self) -> Any:
-        """Bring all rows to one numbering; the distinct values."""
-        import pyarrow
-
-        known = [] if self.known is None else [self.known]
-        if not known and len(self._waiting) == 1:
-            self.known = self._waiting[0][2]
-        elif self._waiting:
-            encoded = pyarrow.concat_arrays([*known, *(values for *_, values in self._waiting)]).dictionary_encode()
-            places, at = numbers_of(encoded.indices), len(known[0]) if known else 0
-            for start, stop, values in self._waiting:
-                table = np.append(places[at : at + len(values)], np.int32(-1))  # its last place is that of -1
-                self.column.change(start, stop, table.take)
-                at += len(values)
-            self.known = encoded.dictionary  # the known ones come first, so their codes stay
-        self._waiting, self._count = [], 0
-        return self.known
+        """Bring all rows to one numbering; the distinct values, None where there are no rows."""
+        if self._short is not None:
+            if self._short.merge():
+                return self._short.known()
+            self._end_short()
+        return self._merge()
 
     def sort(self) -> Any:
         """Bring all rows to the numbering of the sorted values; these."""
@@ -100,8 +95,45 @@ class Codes:
         place = np.empty(len(known), np.int32)
         place[numbers_of(order)] = np.arange(len(known), dtype=np.int32)
         self.column.change(0, self.column.size, place.take)
-        self.known = known.take(order)
-        return self.known
+        ordered = known.take(order)
+        self.begin(ordered)
+        return ordered
+
+    def _end_short(self) -> None:
+        """Go on with values as they are: those that have a number, and then those that wait for one."""
+        short, self._short = self._short, None
+        assert short is not None
+        self._known = short.known()
+        for values in short.waiting():
+            self._encode(values)
+
+    def _encode(self, values: Any) -> Any:
+        encoded = values.dictionary_encode()
+        start = self.column.size
+        indices = encoded.indices
+        self.column.append(numbers_of(indices.fill_null(-1) if indices.null_count else indices))
+        self._waiting.append((start, self.column.size, encoded.dictionary))
+        self._count += len(encoded.dictionary)
+        if self._count > max(_FEWEST, 0 if self._known is None else len(self._known)):
+            self._merge()
+        return encoded.dictionary
+
+    def _merge(self) -> Any:
+        import pyarrow
+
+        known = [] if self._known is None else [self._known]
+        if not known and len(self._waiting) == 1:
+            self._known = self._waiting[0][2]
+        elif self._waiting:
+            encoded = pyarrow.concat_arrays([*known, *(values for *_, values in self._waiting)]).dictionary_encode()
+            places, at = numbers_of(encoded.indices), len(known[0]) if known else 0
+            for start, stop, values in self._waiting:
+                table = np.append(places[at : at + len(values)], np.int32(-1))  # its last place is that of -1
+                self.column.change(start, stop, table.take)
+                at += len(values)
+            self._known = encoded.dictionary  # the known ones come first, so their codes stay
+        self._waiting, self._count = [], 0
+        return self._known
 
 
 class Ids:
@@ -119,7 +151,8 @@ class Ids:
             return
         try:
             distinct = self._codes.add(self._plain(values, start))
-            _refuse_nul(distinct, self._role)
+            if distinct is not None:
+                _refuse_nul(distinct, self._role)
         except DataError as error:
             self._error = error
 

@@ -193,9 +193,9 @@ class NumberedByArrow(NumberedByPython):
         import pyarrow
 
         if self._numbers:
-            self._codes.known = _arrow_numbers(self._number(first_rows=True))
+            self._codes.begin(_arrow_numbers(self._number(first_rows=True)))
         numbers = self._codes.merge()
-        self._codes.known = None if numbers is None else numbers.cast(pyarrow.large_string())
+        self._codes.begin(None if numbers is None else numbers.cast(pyarrow.large_string()))
 
     def _add_texts(self, piece: Piece, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
         import pyarrow

@@ -178,7 +178,7 @@ def assemble(
     if tested and not len(parts["test"]):
         raise DataError(
             f"the {method} split has nothing to hold out: too few interactions for a test part of the size asked for "
-            "(and ties='together' keeps a tie in train as a whole); raise test, or bring more data"
+            "(and ties='together' keeps a tie in train as a whole); ask for a larger test part, or bring more data"
         )
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
     notes = [
