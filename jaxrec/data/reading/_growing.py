@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import mmap
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -98,7 +99,7 @@ class InBlocks(Growing):
         while len(values):
             at = self.size % CHUNK
             if not at:
-                self._blocks.append(np.empty(CHUNK, self.dtype))
+                self._blocks.append(_pages(CHUNK, self.dtype))
             room = CHUNK - at
             self._blocks[-1][at : at + len(values)] = values[:room]
             self.size += min(room, len(values))
@@ -125,6 +126,11 @@ class InBlocks(Growing):
         self._blocks = [values]
         values.setflags(write=False)
         return values
+
+
+def _pages(rows: int, dtype: np.dtype) -> np.ndarray:
+    """An array in pages of its own, which go back when it is dropped; a heap may keep what lies between others."""
+    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize), dtype)
 
 
 class InFile(Growing):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt64
 
-from jaxrec.data.reading._growing import Growing
+from jaxrec.data.reading._growing import CHUNK, Growing
 
 WORDS = 5
 """The most of one text: 40 bytes, as a UUID in hexadecimal digits has 36."""
@@ -56,6 +56,7 @@ class ShortTexts:
         """Give the column the codes of all rows; False, and nothing is done, where two texts have one hash."""
         if self._waiting:
             words = joined([self._known, *self._waiting])
+            self._waiting = [words[len(self._known) :]]  # as one array, not twice
             found = numbered(words)
             if found is None:
                 return False
@@ -169,9 +170,11 @@ def numbered(words: Words) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " d"]
     # Places are given as they are needed, so a row is the first of its kind where the largest so far grows.
     first = np.flatnonzero(np.diff(np.maximum.accumulate(index), prepend=np.int32(-1)))
     if words.shape[1] > 1:
-        for column in words.T:
-            if not np.array_equal(column[first][index], column):
-                return None
+        for column in words.T:  # measured faster than rows of several words
+            of_first = column[first]
+            for at in range(0, len(column), CHUNK):
+                if not np.array_equal(of_first[index[at : at + CHUNK]], column[at : at + CHUNK]):
+                    return None
     return index, first
 
 
