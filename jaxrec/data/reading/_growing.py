@@ -130,7 +130,8 @@ class InBlocks(Growing):
 
 def _pages(rows: int, dtype: np.dtype) -> np.ndarray:
     """An array in pages of its own, which go back when it is dropped; a heap may keep what lies between others."""
-    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize), dtype)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}  # not on Windows
+    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize, **private), dtype)
 
 
 class InFile(Growing):

@@ -54,7 +54,7 @@ class ShortTexts:
 
     def merge(self) -> bool:
         """Give the column the codes of all rows; False, and nothing is done, where two texts have one hash."""
-        if self._waiting:
+        if any(map(len, self._waiting)):
             words = joined([self._known, *self._waiting])
             self._waiting = [words[len(self._known) :]]  # as one array, not twice
             found = numbered(words)

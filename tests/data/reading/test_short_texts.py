@@ -77,6 +77,15 @@ def test_slices_of_a_larger_array_are_read_as_such():
     assert _short_texts.packed(texts[:0]).shape == (0, 1)
 
 
+def test_no_rows_have_no_values():
+    column = InBlocks(np.int32)
+    codes = Codes(column)
+    codes.add(arrow([]))
+    assert codes.merge() is None
+    codes.add(arrow(["a"]))
+    assert (codes.merge().to_pylist(), column.array().tolist()) == (["a"], [0])
+
+
 def test_texts_after_numbers_keep_the_codes_of_the_numbers():
     column = InBlocks(np.int32)
     codes = Codes(column)
