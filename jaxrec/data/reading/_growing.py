@@ -131,7 +131,10 @@ class InBlocks(Growing):
 def _pages(rows: int, dtype: np.dtype) -> np.ndarray:
     """An array in pages of its own, which go back when it is dropped; a heap may keep what lies between others."""
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}  # not on Windows
-    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize, **private), dtype)
+    try:
+        return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize, **private), dtype)
+    except OSError as error:  # which would be told as one of a file
+        raise MemoryError(f"no room for {rows:,} more rows of a column: {error.strerror}") from None
 
 
 class InFile(Growing):

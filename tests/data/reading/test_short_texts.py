@@ -5,6 +5,7 @@ import pytest
 
 pyarrow = pytest.importorskip("pyarrow")
 
+import jaxrec  # noqa: E402
 from jaxrec.data.reading import _short_texts  # noqa: E402
 from jaxrec.data.reading._arrow_ids import Codes, Ids  # noqa: E402
 from jaxrec.data.reading._growing import InBlocks  # noqa: E402
@@ -103,3 +104,15 @@ def test_ids_that_end_in_nul_are_refused_after_others_too(before):
     ids.add(arrow(["a\0"]), len(before))
     with pytest.raises(DataError, match=r"^user id 'a\\x00' ends in a NUL character"):
         ids.finish()
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_no_room_for_a_column_is_told_as_such_and_not_as_a_file(monkeypatch, tmp_path, mapped):
+    def full(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,title\nu,i,t\nv,j,s\n")
+    monkeypatch.setattr("jaxrec.data.reading._growing.mmap.mmap", full)
+    with pytest.raises(MemoryError, match="no room for .* more rows of a column: Cannot allocate memory"):
+        jaxrec.read(path, mapped=tmp_path / "columns" if mapped else None)
