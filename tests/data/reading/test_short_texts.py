@@ -114,5 +114,5 @@ def test_no_room_for_a_column_is_told_as_such_and_not_as_a_file(monkeypatch, tmp
     path = tmp_path / "log.csv"
     path.write_text("user,item,title\nu,i,t\nv,j,s\n")
     monkeypatch.setattr("jaxrec.data.reading._growing.mmap.mmap", full)
-    with pytest.raises(MemoryError, match="no room for .* more rows of a column: Cannot allocate memory"):
+    with pytest.raises(MemoryError, match=r"no room for .* more rows of a column: Cannot allocate memory"):
         jaxrec.read(path, mapped=tmp_path / "columns" if mapped else None)
