@@ -14,7 +14,7 @@ WORDS = 5
 """The most of one text: 40 bytes, as a UUID in hexadecimal digits has 36."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, the multiplier of Fibonacci hashing
 _HALF = np.uint64(32)
-_FEWEST = 1 << 20  # rows that wait until they are numbered
+_FEWEST = 1 << 14  # rows that wait until they are numbered, however few texts are known
 
 Words = UInt64[np.ndarray, "n w"]
 
