@@ -90,7 +90,7 @@ def alive(pid):
         return False
 
 
-def run_together(number, *words, seconds, folder, joined=None, **more):
+def run_together(number, *words, seconds, folder, joined=False, **more):
     """Run a program of Python in several processes that find one another; they end well, or all are killed.
 
     One process is a group of its own where `joined` says so, else it joins nothing.
