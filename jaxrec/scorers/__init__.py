@@ -4,7 +4,8 @@ A scorer is all that evaluation and recommendation know of a model, and all that
 """
 
 from jaxrec.scorers._candidates import CandidateScorer
-from jaxrec.scorers._filters import Band, FilterScorer, Lane, Series
+from jaxrec.scorers._filters import Band, FilterScorer, Series
+from jaxrec.scorers._likeness import Lane
 from jaxrec.scorers._networks import FeatureNetwork, GraphFeatures, NetworkScorer
 from jaxrec.scorers._plain import (
     FactorScorer,

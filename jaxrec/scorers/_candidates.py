@@ -9,9 +9,11 @@ import jax.numpy as jnp
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.pytrees import register, static
-from jaxrec.scorers._filters import FilterScorer, Lane, gram_products
-from jaxrec.scorers._histories import unit_columns
+from jaxrec.scorers._filters import FilterScorer
+from jaxrec.scorers._histories import with_own
+from jaxrec.scorers._likeness import Lane, likeness_for, weighed
 from jaxrec.scorers._networks import below
+from jaxrec.sparse import spmm
 
 
 @register
@@ -58,11 +60,14 @@ class CandidateScorer:
         return self._scores(self.filter.history, users)
 
     def _scores(self, history: SeenItems, users: jax.Array) -> jax.Array:
-        columns = unit_columns(history, users, self.num_items)
-        (product,) = gram_products(self.filter.interactions, columns, (self.own,), (self.lane,)).values()
-        linear = (self.scale[:, None] * product).T
-        _, found = jax.lax.top_k(jnp.where(columns.T > 0, -1, linear), min(self.candidates, self.num_items))
-        scores = jnp.take_along_axis(self.filter.by_item(history, users).T, found, axis=1)
+        matrix, lanes, owns = self.filter.interactions, self.filter.lanes, self.filter.owns
+        # One reading of the histories serves both: the product of the linear score stands behind those of the filter.
+        lanes = (*lanes, dataclasses.replace(self.lane, own=len(owns)))
+        alike, placed = likeness_for(lanes, matrix, history, users, (*owns, self.own))
+        place, lane = placed[-1]
+        linear = self.scale[:, None] * spmm(matrix.T, weighed(alike[:, :, place], lane).T)
+        _, found = jax.lax.top_k(with_own(history, users, linear, -1.0).T, min(self.candidates, self.num_items))
+        linear, scores = linear.T, self.filter.at_items(history, users, found, alike=(alike, placed[:-1]))
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
         return below(linear, jnp.min(scores, axis=1)).at[rows, found].set(scores)
 

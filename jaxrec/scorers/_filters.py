@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,31 +11,11 @@ import jax.numpy as jnp
 from jaxrec.data._seen import SeenItems
 from jaxrec.pytrees import register, static
 from jaxrec.scorers._histories import unit_columns, unit_sums
+from jaxrec.scorers._likeness import Lane, lanes_at, likeness_for, vectors_at, weighed
 from jaxrec.sparse import SparseOperator, spmm
 from jaxrec.spectral._chebyshev import series
 
 _TILE = 64  # users at a time
-
-
-@register
-@dataclasses.dataclass(frozen=True)
-class Lane:
-    """One product R^T W (R D h)^power of a history with the interactions; D is `owns[own]`, W the weights of users.
-
-    Attributes:
-      users: [V], what each fitted user counts.
-      own: which scale of the user's own items; static.
-      scored: which scale of the scored items; static.
-      power: of the likeness of two users; static.
-
-    >>> Lane(jnp.ones(3), own=0, scored=0).power
-    1.0
-    """
-
-    users: jax.Array
-    own: int = static()
-    scored: int = static()
-    power: float = static(default=1.0)
 
 
 @register
@@ -137,29 +118,66 @@ class FilterScorer:
         def add(scored: int, part: jax.Array) -> None:
             out[scored] = out[scored] + part if scored in out else part
 
-        if self.lanes or self.series:
-            columns = unit_columns(history, users, self.num_items)
-            for scored, part in gram_products(self.interactions, columns, self.owns, self.lanes).items():
+        if self.lanes:
+            for scored, part in gram_products(self.interactions, history, users, self.owns, self.lanes).items():
                 add(scored, part)
+        if self.series:
+            columns = unit_columns(history, users, self.num_items)
             for part in self.series:
                 add(part.scored, _filtered(self.interactions, part, self.owns[part.own][:, None] * columns))
-        if self.bands:
-            sums = unit_sums(history, users, self.tables[0], self.owns)
-            for (scored, target), part in _by_target(self.bands, sums).items():
-                add(scored, self.tables[target] @ part.T)
+        for (scored, target), part in self._of_vectors(history, users).items():
+            add(scored, self.tables[target] @ part.T)
         parts = [self.scoreds[scored][:, None] * part for scored, part in sorted(out.items())]
         return jax.tree.reduce(jnp.add, parts, jnp.zeros((self.num_items, users.shape[0]), jnp.float32))
+
+    def at_items(
+        self,
+        history: SeenItems,
+        users: jax.Array,
+        items: jax.Array,
+        alike: tuple[jax.Array, Sequence[tuple[int, Lane]]] | None = None,
+    ) -> jax.Array:
+        """Score chosen items (int32 [B, C]) of each user (int32 [B]) of a table of histories, [B, C].
+
+        Args:
+          history: the items of each user.
+          users: int32 [B].
+          items: int32 [B, C].
+          alike: what `likeness_for` makes of the lanes, where that is known already.
+        """
+        if self.series:
+            return jnp.take_along_axis(self.by_item(history, users).T, items, axis=1)
+        scores = jnp.zeros(items.shape, jnp.float32)
+        if self.lanes:
+            made = alike or likeness_for(self.lanes, self.interactions, history, users, self.owns)
+            for lane, part in zip(self.lanes, lanes_at(self.interactions, *made, items), strict=True):
+                scores += self.scoreds[lane.scored][items] * part
+        for (scored, target), part in self._of_vectors(history, users).items():
+            at_items = vectors_at(self.tables[target], part[:, :, None], items)[:, :, 0]
+            scores += self.scoreds[scored][items] * at_items
+        return scores
+
+    def _of_vectors(self, history: SeenItems, users: jax.Array) -> dict[tuple[int, int], jax.Array]:
+        """What each table of vectors is multiplied with, [B, k], by (scale of scored items, table)."""
+        used = sorted({band.own for band in self.bands})
+        if not used:
+            return {}
+        sums = unit_sums(history, users, self.tables[0], tuple(self.owns[own] for own in used))
+        out: dict[tuple[int, int], jax.Array] = {}
+        for band in self.bands:
+            place, part = (band.scored, band.target), sums[used.index(band.own)] * band.gains[None, :]
+            out[place] = out[place] + part if place in out else part
+        return out
 
     def factors(self) -> tuple[jax.Array, jax.Array]:
         """Vectors (users [U, w], items [I, w]) whose inner products are what the bands score."""
         tiles = -(-self.num_users // _TILE)
         everyone = jnp.minimum(jnp.arange(tiles * _TILE, dtype=jnp.int32), self.num_users - 1)
-        by_tile = lambda users: unit_sums(self.history, users, self.tables[0], self.owns)  # noqa: E731
-        sums = jnp.moveaxis(jax.lax.map(by_tile, everyone.reshape(tiles, _TILE)), 1, 0)
-        sums = sums.reshape(len(self.owns), tiles * _TILE, -1)[:, : self.num_users]
-        parts = sorted(_by_target(self.bands, sums).items())
+        made = jax.lax.map(lambda users: self._of_vectors(self.history, users), everyone.reshape(tiles, _TILE))
+        parts = sorted(made.items())
+        users = [part.reshape(tiles * _TILE, -1)[: self.num_users] for _, part in parts]
         items = [self.scoreds[scored][:, None] * self.tables[target] for (scored, target), _ in parts]
-        return jnp.concatenate([part for _, part in parts], axis=1), jnp.concatenate(items, axis=1)
+        return jnp.concatenate(users, axis=1), jnp.concatenate(items, axis=1)
 
     def pair_scores(self, users: jax.Array, items: jax.Array) -> jax.Array:
         """Score the pairs of users (int32 [B]) and items (int32 [B]), [B]."""
@@ -176,41 +194,26 @@ class FilterScorer:
 
 
 def gram_products(
-    interactions: SparseOperator, columns: jax.Array, owns: tuple[jax.Array, ...], lanes: tuple[Lane, ...]
+    interactions: SparseOperator,
+    history: SeenItems,
+    users: jax.Array,
+    owns: tuple[jax.Array, ...],
+    lanes: tuple[Lane, ...],
 ) -> dict[int, jax.Array]:
-    """The sums of the lanes [I, B] by their scale of scored items, from histories [I, B].
+    """The sums of the lanes [I, B] of users (int32 [B]) by their scale of scored items.
 
+    >>> import numpy as np
     >>> from jaxrec.sparse import from_dense, operator
-    >>> r = operator(from_dense(jnp.array([[1.0, 1.0]])))
-    >>> gram_products(r, jnp.array([[1.0], [0.0]]), (jnp.ones(2),), (Lane(jnp.ones(1), 0, 0, 2.0),))[0].tolist()
+    >>> r, history = operator(from_dense(jnp.array([[1.0, 1.0]]))), SeenItems(np.array([0, 1]), np.array([0]))
+    >>> gram_products(r, history, jnp.array([0]), (jnp.ones(2),), (Lane(jnp.ones(1), 0, 0, 2.0),))[0].tolist()
     [[1.0], [1.0]]
     """
-    alike = {own: spmm(interactions, owns[own][:, None] * columns) for own in sorted({lane.own for lane in lanes})}
+    alike, placed = likeness_for(lanes, interactions, history, users, owns)
     together: dict[int, jax.Array] = {}
-    for lane in lanes:
-        part = lane.users[:, None] * raised(alike[lane.own], lane.power)
+    for place, lane in placed:
+        part = weighed(alike[:, :, place], lane)
         together[lane.scored] = together[lane.scored] + part if lane.scored in together else part
-    return {scored: spmm(interactions.T, part) for scored, part in together.items()}
-
-
-def raised(likeness: jax.Array, power: float) -> jax.Array:
-    """A power of numbers that are not negative; the first and the second are products.
-
-    >>> raised(jnp.array([3.0]), 2.0).tolist()
-    [9.0]
-    """
-    if power == 1:
-        return likeness
-    return jnp.square(likeness) if power == 2 else likeness ** jnp.float32(power)
-
-
-def _by_target(bands: tuple[Band, ...], sums: jax.Array) -> dict[tuple[int, int], jax.Array]:
-    """What each table of vectors is multiplied with, [B, k], by (scale of scored items, table)."""
-    out: dict[tuple[int, int], jax.Array] = {}
-    for band in bands:
-        place, part = (band.scored, band.target), sums[band.own] * band.gains[None, :]
-        out[place] = out[place] + part if place in out else part
-    return out
+    return {scored: spmm(interactions.T, part.T) for scored, part in together.items()}
 
 
 def _filtered(interactions: SparseOperator, part: Series, columns: jax.Array) -> jax.Array:

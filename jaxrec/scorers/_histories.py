@@ -21,13 +21,27 @@ def unit_columns(history: SeenItems, users: jax.Array, num_items: int) -> jax.Ar
     >>> unit_columns(history, jnp.array([1, 0]), 3).tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
     """
-    scale = _scale(history, users)
+    scale = unit_scale(history, users)
 
     def put(table: jax.Array, row: jax.Array, item: jax.Array, inside: jax.Array) -> jax.Array:
         # Places outside go to an item past the end, which is dropped.
         return table.at[jnp.where(inside, item, num_items), row].set(scale[row], mode="drop")
 
-    return _over_entries(history, users, put, jnp.zeros((num_items, users.shape[0]), jnp.float32))
+    return over_entries(history, users, put, jnp.zeros((num_items, users.shape[0]), jnp.float32))
+
+
+def with_own(history: SeenItems, users: jax.Array, table: jax.Array, value: float) -> jax.Array:
+    """A table [I, B] with a value at the items of each user (int32 [B]).
+
+    >>> import numpy as np
+    >>> with_own(SeenItems(np.array([0, 1]), np.array([1])), jnp.array([0]), jnp.ones((2, 1)), -1.0).tolist()
+    [[1.0], [-1.0]]
+    """
+
+    def put(table: jax.Array, row: jax.Array, item: jax.Array, inside: jax.Array) -> jax.Array:
+        return table.at[jnp.where(inside, item, table.shape[0]), row].set(value, mode="drop")
+
+    return over_entries(history, users, put, table)
 
 
 def unit_sums(history: SeenItems, users: jax.Array, tables: jax.Array, scales: tuple[jax.Array, ...]) -> jax.Array:
@@ -52,7 +66,7 @@ def unit_sums(history: SeenItems, users: jax.Array, tables: jax.Array, scales: t
         return sums + jnp.einsum("snb,nk->sbk", weights, tables[item], precision="highest")
 
     start = jnp.zeros((len(scales), size, tables.shape[1]), jnp.float32)
-    return _over_entries(history, users, add, start) * _scale(history, users)[None, :, None]
+    return over_entries(history, users, add, start) * unit_scale(history, users)[None, :, None]
 
 
 def row_sums(history: SeenItems, users: jax.Array, table: jax.Array, longest: int) -> jax.Array:
@@ -95,13 +109,13 @@ def row_sums(history: SeenItems, users: jax.Array, table: jax.Array, longest: in
     return jax.lax.platform_dependent(row, columns, inside, pointers, table, cpu=native, default=dense)
 
 
-def _scale(history: SeenItems, users: jax.Array) -> jax.Array:
+def unit_scale(history: SeenItems, users: jax.Array) -> jax.Array:
     indptr = jnp.asarray(history.indptr)
     count = (indptr[users + 1] - indptr[users]).astype(jnp.float32)
     return jnp.where(count > 0, jax.lax.rsqrt(jnp.maximum(count, 1)), 0)
 
 
-def _over_entries(
+def over_entries(
     history: SeenItems,
     users: jax.Array,
     body: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array],

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.pytrees import register, static
-from jaxrec.scorers._filters import Lane, raised
-from jaxrec.scorers._histories import unit_columns, unit_sums
+from jaxrec.scorers._histories import unit_sums, with_own
+from jaxrec.scorers._likeness import Lane, lanes_at, likeness_for, vectors_at, weighed
 from jaxrec.sparse import SparseOperator, spmm
 
 _FLOOR = 1e-9  # of a lane, under its logarithm
@@ -54,27 +54,24 @@ class GraphFeatures:
         """F, the number of features."""
         return len(self.lanes) + len(self.ends) + 2
 
-    def of_users(self, history: SeenItems, users: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array, jax.Array]:
-        """The lanes, each [I, B], the coordinates [B, k] and bool [I, B], what users (int32 [B]) have."""
-        columns = unit_columns(history, users, self.item_degrees.shape[0])
-        owns = sorted({lane.own for lane in self.lanes})
-        alike = {own: spmm(self.interactions, self.owns[own][:, None] * columns) for own in owns}
-        lanes = tuple(
-            spmm(self.interactions.T, lane.users[:, None] * raised(alike[lane.own], lane.power)) for lane in self.lanes
-        )
-        (sums,) = unit_sums(history, users, self.vectors, (self.item_degrees**-0.5,))
-        return lanes, sums, columns > 0
+    def of_users(self, history: SeenItems, users: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        """The lanes, each [I, B], and the coordinates [B, k] of users (int32 [B])."""
+        alike, placed = likeness_for(self.lanes, self.interactions, history, users, self.owns)
+        return tuple(self._over_all(alike, *each) for each in placed), self._coordinates(history, users)
 
-    def linear(self, lanes: tuple[jax.Array, ...]) -> jax.Array:
-        """The linear score [I, B] that candidates are chosen by."""
-        return self.scale[:, None] * lanes[0]
+    def _over_all(self, alike: jax.Array, place: int, lane: Lane) -> jax.Array:
+        return spmm(self.interactions.T, weighed(alike[:, :, place], lane).T)
+
+    def _coordinates(self, history: SeenItems, users: jax.Array) -> jax.Array:
+        (sums,) = unit_sums(history, users, self.vectors, (self.item_degrees**-0.5,))
+        return sums
 
     def low_pass(self, sums: jax.Array, items: jax.Array) -> jax.Array:
         """The low-pass scores [ends, B, C] of B users with coordinates [B, k] at items int32 [B, C] of each."""
         rank = self.vectors.shape[1]
         passes = jnp.arange(rank, dtype=jnp.int32)[:, None] < jnp.asarray(self.ends, jnp.int32)[None, :]
-        of_user = jnp.where(passes[None], sums[:, :, None], 0)  # [B, k, ends]
-        return jnp.moveaxis(jnp.einsum("bck,bke->bce", self.vectors[items], of_user), 2, 0)
+        of_users = jnp.where(passes[None], sums[:, :, None], 0)  # [B, k, ends]
+        return jnp.moveaxis(vectors_at(self.vectors, of_users, items), 2, 0)
 
     def low_pass_of_all(self, sums: jax.Array, items: jax.Array) -> jax.Array:
         """The same [ends, C, B] at items int32 [C] that all users share."""
@@ -89,13 +86,17 @@ class GraphFeatures:
 
     def of_candidates(
         self, history: SeenItems, users: jax.Array, count: int
-    ) -> tuple[jax.Array, jax.Array, jax.Array, tuple[jax.Array, ...]]:
-        """Choose candidates: (items int32 [B, C], lanes [L, B, C] and low-pass [ends, B, C] there, all lanes)."""
-        lanes, sums, own = self.of_users(history, users)
-        linear = jnp.where(own, -1, self.linear(lanes))
-        _, found = jax.lax.top_k(linear.T, min(count, linear.shape[0]))
-        taken = jnp.stack([jnp.take_along_axis(lane.T, found, axis=1) for lane in lanes])
-        return found, taken, self.low_pass(sums, found), lanes
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Choose candidates, int32 [B, C], with their lanes [L, B, C] and low-pass scores [ends, B, C].
+
+        The last of the four arrays is the linear score [I, B] that they are chosen by.
+        """
+        alike, placed = likeness_for(self.lanes, self.interactions, history, users, self.owns)
+        linear = self.scale[:, None] * self._over_all(alike, *placed[0])
+        open_items = with_own(history, users, linear, -1.0).T
+        _, found = jax.lax.top_k(open_items, min(count, linear.shape[0]))
+        lanes = lanes_at(self.interactions, alike, placed, found)
+        return found, lanes, self.low_pass(self._coordinates(history, users), found), linear
 
 
 @register
@@ -193,13 +194,13 @@ class NetworkScorer:
         """
         features, degrees = self.features, degrees_of(history, users)
         if self.candidates is None:
-            lanes, sums, _ = features.of_users(history, users)
+            lanes, sums = features.of_users(history, users)
             return self._of_all(lanes, sums, degrees, None if further is None else jnp.swapaxes(further(None), 1, 2)).T
-        found, at_found, low, lanes = features.of_candidates(history, users, self.candidates)
+        found, at_found, low, linear = features.of_candidates(history, users, self.candidates)
         table = features.table(at_found, low, features.item_degrees[found], degrees[:, None])
         logits = self.network(table if further is None else jnp.concatenate([table, further(found)]))
         rows = jnp.arange(users.shape[0], dtype=jnp.int32)[:, None]
-        return below(features.linear(lanes).T, jnp.min(logits, axis=1)).at[rows, found].set(logits)
+        return below(linear.T, jnp.min(logits, axis=1)).at[rows, found].set(logits)
 
     def _of_all(
         self, lanes: tuple[jax.Array, ...], sums: jax.Array, degrees: jax.Array, further: jax.Array | None

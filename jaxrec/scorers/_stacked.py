@@ -13,6 +13,7 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError
 from jaxrec.protocols import HistoryScorer, UserRows, VectorScorer
 from jaxrec.pytrees import register
+from jaxrec.scorers._likeness import vectors_at
 from jaxrec.scorers._networks import NetworkScorer
 
 
@@ -117,8 +118,7 @@ def _scores_at(member: Any, users: jax.Array, items: jax.Array | None) -> jax.Ar
     if items is None:
         return member.scores(users)
     if isinstance(member, VectorScorer):
-        # One user at a time, so that the vectors of the candidates stay in the cache: 5 times as fast as all scores.
-        return jax.lax.map(lambda one: member.items[one[1]] @ member.users[one[0]], (users, items))
+        return vectors_at(member.items, member.users[users][:, :, None], items)[:, :, 0]
     return jnp.take_along_axis(member.scores(users), items, axis=1)
 
 

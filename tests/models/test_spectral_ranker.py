@@ -177,12 +177,12 @@ def network_scorer(candidates, network=None):
 def test_candidates_have_the_scores_of_all_items_and_come_first():
     some, everything = scores_of(network_scorer(5)), scores_of(network_scorer(None))
     scorer = network_scorer(5)
-    found, *_, lanes = scorer.features.of_candidates(scorer.history, np.arange(USERS, dtype=np.int32), 5)
+    found, *_, linear = scorer.features.of_candidates(scorer.history, np.arange(USERS, dtype=np.int32), 5)
     rows = np.arange(USERS)[:, None]
     np.testing.assert_allclose(some[rows, found], everything[rows, found], rtol=1e-4, atol=1e-4)
     others = np.ones(SHAPE, bool)
     others[rows, found] = False
-    linear = np.asarray(scorer.features.linear(lanes)).T
+    linear = np.asarray(linear).T
     for user in range(USERS):
         rest = np.flatnonzero(others[user])
         assert some[user, rest].max() < some[user, np.asarray(found)[user]].min()
