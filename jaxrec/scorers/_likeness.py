@@ -17,6 +17,7 @@ _WIDTH = 16  # entries of a row that are read together
 _BLOCKS = 1024  # of these at a time
 _ENTRIES = 8192  # entries that are added at a time
 _ADDED = 64  # an entry that is added takes the time of so many that a product multiplies, for each of its columns
+_MOST = 2.0**31  # entries that int32 can count
 _SPARE = 32  # chosen items are read alone where a catalog has at least so many times as many
 
 
@@ -69,14 +70,14 @@ def likeness(
         return jnp.stack([spmm(interactions, own[:, None] * columns).T for own in owns], axis=2)
 
     def sums(interactions: SparseOperator, history: SeenItems, users: jax.Array, owns: tuple[jax.Array, ...]):
-        lengths = jnp.diff(interactions.T.indptr)
+        lengths = jnp.diff(interactions.T.indptr).astype(jnp.float32)
         counted = over_entries(
             history,
             users,
-            lambda total, row, item, inside: total + jnp.sum(jnp.where(inside, lengths[item], 0)).astype(jnp.float32),
+            lambda total, row, item, inside: total + jnp.sum(jnp.where(inside, lengths[item], 0)),
             jnp.float32(0),
         )
-        worth = counted * _ADDED < float(interactions.data.shape[0]) * users.shape[0]
+        worth = (counted * _ADDED < float(interactions.data.shape[0]) * users.shape[0]) & (counted < _MOST)
         return jax.lax.cond(worth, _added, products, interactions, history, users, owns)
 
     return jax.lax.platform_dependent(interactions, history, users, tuple(owns), cpu=sums, default=products)
