@@ -22,8 +22,8 @@ class Options:
 
     Attributes:
       dataset: gowalla or yelp2018.
-      row: filter, network, embedding, ials, ease, blend, everything, lightgcn-bpr; network-all and everything-all rank
-        the whole catalog by the network.
+      row: filter, network, embedding, ials, ease, blend, everything, lightgcn-bpr; network-quick
+        learns from 12,500 users; filter-all, network-all and everything-all rank the whole catalog.
       part: "test" fits on all of train and reads the test part once a seed. "random" and "order" hold out a tenth of
         train, at random or the last of each user in the order of the file, and leave the test part alone.
       seeds: fits, from seed 0.

@@ -135,7 +135,8 @@ def _triplets(
     if start is None:
         block = product(product(fresh))
     else:
-        block = jnp.concatenate([rows.spread(start), fresh[:, start.shape[1] :]], axis=1)
+        # What it lacks is random, and cheap to bring as far.
+        block = jnp.concatenate([rows.spread(start), product(product(fresh[:, start.shape[1] :]))], axis=1)
     vectors, values, residuals, done = jax.lax.while_loop(
         going, again, (*product_and_ritz(m, block, fresh), jnp.int32(1))
     )

@@ -46,6 +46,18 @@ def test_a_looser_tolerance_takes_fewer_rounds_and_a_start_fewer_still():
     assert (loose.residuals <= 1e-2).all()
 
 
+def test_a_start_from_a_similar_matrix_takes_no_more_rounds_than_none():
+    dense = sparse_matrix((300, 400), 2)
+    kept = np.random.default_rng(0).random(dense.shape) < 0.9
+    similar = singular_triplets(from_dense(dense * kept), 40, jax.random.key(0), tolerance=1e-3).left
+    matrix = operator(from_dense(dense))
+    plain, started = (
+        singular_triplets(matrix, 40, jax.random.key(0), tolerance=1e-3, start=start) for start in (None, similar)
+    )
+    assert started.rounds <= plain.rounds
+    np.testing.assert_allclose(started.values, plain.values, rtol=1e-3)
+
+
 def test_values_of_0_are_found_too():
     dense = np.zeros((60, 80), np.float32)
     dense[:3, :3] = np.diag([3.0, 2.0, 1.0])
