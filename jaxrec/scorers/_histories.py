@@ -92,9 +92,8 @@ def row_sums(history: SeenItems, users: jax.Array, table: jax.Array, longest: in
     lengths = indptr[users + 1] - first
     ends = jnp.cumsum(lengths, dtype=jnp.int32)
     place = jnp.arange(size * longest, dtype=jnp.int32)
-    row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
-    inside, row = row < size, jnp.minimum(row, size - 1)
-    columns = items[jnp.where(inside, first[row] + place - (ends[row] - lengths[row]), 0)]
+    row, inside, entry = entries_at(place, first, lengths, ends)
+    columns = items[entry]
     pointers = jnp.concatenate([jnp.zeros(1, jnp.int32), ends])
 
     def native(row, columns, inside, pointers, table):
@@ -138,10 +137,32 @@ def over_entries(
     def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         at, carried = state
         place = at + jnp.arange(_STEP, dtype=jnp.int32)
-        row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
-        inside = row < ends.shape[0]
-        row = jnp.minimum(row, ends.shape[0] - 1)
-        entry = jnp.where(inside, first[row] + place - (ends[row] - lengths[row]), 0)
+        row, inside, entry = entries_at(place, first, lengths, ends)
         return at + _STEP, body(carried, row, items[entry], inside)
 
     return jax.lax.while_loop(lambda state: state[0] < ends[-1], step, (jnp.int32(0), start))[1]
+
+
+def entries_at(
+    place: jax.Array, first: jax.Array, lengths: jax.Array, ends: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Find entries of chosen rows that are counted one row after another.
+
+    Args:
+      place: int32 [n], numbers of entries.
+      first: int32 [R], where the entries of each row begin.
+      lengths: int32 [R], how many it has.
+      ends: int32 [R], the sums of the lengths up to each row.
+
+    Returns:
+      The row and the entry of each place, int32 [n], and bool [n] between them: False past the last one, where the row
+      is the last and the entry 0.
+
+    >>> first, lengths = jnp.array([7, 2]), jnp.array([2, 1])
+    >>> row, inside, entry = entries_at(jnp.arange(4), first, lengths, jnp.cumsum(lengths))
+    >>> row.tolist(), inside.tolist(), entry.tolist()
+    ([0, 0, 1, 1], [True, True, True, False], [7, 8, 2, 0])
+    """
+    row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+    inside, row = row < ends.shape[0], jnp.minimum(row, ends.shape[0] - 1)
+    return row, inside, jnp.where(inside, first[row] + place - (ends[row] - lengths[row]), 0)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxrec.data._seen import SeenItems
 from jaxrec.pytrees import register, static
-from jaxrec.scorers._histories import over_entries, unit_columns, unit_scale
+from jaxrec.scorers._histories import entries_at, over_entries, unit_columns, unit_scale
 from jaxrec.sparse import SparseOperator, spmm
 
 _WIDTH = 16  # entries of a row that are read together
@@ -116,15 +116,12 @@ def _added(
         first = matrix.indptr[item]
         lengths = jnp.where(inside, matrix.indptr[item + 1] - first, 0)
         ends = jnp.cumsum(lengths, dtype=jnp.int32)
-        begins, weights = ends - lengths, by[item] * scale[row][:, None]
+        weights = by[item] * scale[row][:, None]
 
         def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             at, table = state
             place = at + jnp.arange(_ENTRIES, dtype=jnp.int32)
-            near = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
-            known = near < ends.shape[0]
-            near = jnp.minimum(near, ends.shape[0] - 1)
-            entry = jnp.where(known, first[near] + place - begins[near], 0)
+            near, known, entry = entries_at(place, first, lengths, ends)
             # Places outside go to a user past the end, which is dropped.
             of_row, of_column = jnp.where(known, row[near], size), matrix.columns[entry]
             added = weights[near] * matrix.data[entry][:, None]
