@@ -80,7 +80,8 @@ def archives(tmp_path_factory):
     copy = copied(ROOT, place / "copy")
     with tarfile.open(built("build_sdist", copy, place / "sdist")) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-        archive.extractall(place / "unpacked", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+        archive.extractall(place / "unpacked")
     (source,) = (place / "unpacked").iterdir()
     return Archives(copy, names, built("build_wheel", source, place / "wheel"))
 

@@ -71,10 +71,11 @@ def strict() -> Iterator[None]:
     Fixtures of a class are made before the settings of each test; the same settings compile nothing twice.
 
     >>> with strict():
-    ...     jax.numpy.ones(2) + jax.numpy.ones((2, 2))
-    Traceback (most recent call last):
-        ...
-    ValueError: Operands could not be broadcast together for add on shapes (2,) (2, 2) and with the config option ...
+    ...     try:
+    ...         jax.numpy.ones(2) + jax.numpy.ones((2, 2))
+    ...     except ValueError as error:
+    ...         print(error)
+    Operands could not be broadcast together for add on shapes (2,) (2, 2) and with the config option ...
     """
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield

@@ -247,7 +247,7 @@ def test_a_loader_is_one_file_of_sixty_lines_at_most(artifact, tmp_path, loader)
     served = tmp_path / "served"
     served.mkdir()
     for path in artifact("mf").iterdir():
-        if path.suffix != ".py" or path.stem == loader:  # no other file of Python beside it
+        if path.is_file() and (path.suffix != ".py" or path.stem == loader):  # no other file of Python beside it
             (served / path.name).write_bytes(path.read_bytes())
     assert len((served / f"{loader}.py").read_text().splitlines()) <= 60
     check_same(serve(served, loader, {"usual": {"k": 5}})["usual"], list(jaxrec.recommend(fitted("mf"), k=5)))
