@@ -60,11 +60,18 @@ MEMBERS = {
         Member(IALS["gowalla"].clone(l2=0.002, iterations=5, power_iterations=0)),
     ),
     "yelp2018": (
-        Member(*EMBEDDING["yelp2018"]),
-        Member(jaxrec.LightGCN(dim=128, layers=3), softmax(0.6, 4, temperature=0.15)),
-        Member(IALS["yelp2018"].clone(l2=0.01, iterations=5, power_iterations=0)),
+        Member(*EMBEDDING["yelp2018"], order="clusters"),
+        Member(jaxrec.LightGCN(dim=128, layers=3), softmax(0.6, 4, temperature=0.15), order="clusters"),
+        Member(IALS["yelp2018"]),
+        Member(NUMBERS["yelp2018"]["LAE, DAN"]),
     ),
 }
+HEADS = {
+    "gowalla": LearntNetwork(),
+    "yelp2018": LearntNetwork(networks=4, most_users=32_000),
+}
+"""What learns from the members and the graph."""
+
 CLUSTERS = Layout(order="clusters")
 BPR_HARDEST = jaxrec.TrainingOptions(
     loss=BPR(),
@@ -171,8 +178,8 @@ def rows(dataset: str) -> dict[str, Row]:
         "ials": Row(IALS[dataset]),
         "ease": Row(NUMBERS[dataset]["LAE, DAN"]),
         "blend": Row(blend, fit=blend),
-        "everything": Row(ranker(dataset, members=MEMBERS[dataset])),
-        "everything-all": Row(ranker(dataset, members=MEMBERS[dataset], candidates=None)),
+        "everything": Row(ranker(dataset, head=HEADS[dataset], members=MEMBERS[dataset])),
+        "everything-all": Row(ranker(dataset, head=HEADS[dataset], members=MEMBERS[dataset], candidates=None)),
         "lightgcn-bpr": clustered(jaxrec.LightGCN(dim=256, layers=3, initializer="svd"), BPR_HARDEST),
     }
     for name, (source, figures) in PUBLISHED.items():
@@ -202,6 +209,7 @@ def grid(dataset: str) -> dict[str, dict[str, Row]]:
         "ials": {f"lambda {l2:g}": Row(IALS[dataset].clone(l2=l2)) for l2 in (0.002, 0.003, 0.005, 0.01)},
         "ease": {f"l2 {l2:g}": Row(NUMBERS[dataset]["LAE, DAN"].clone(l2=l2)) for l2 in (30.0, 150.0, 500.0)},
         "everything": {
-            f"the first {count}": Row(ranker(dataset, members=members[:count])) for count in range(1, len(members) + 1)
+            f"the first {count}": Row(ranker(dataset, head=HEADS[dataset], members=members[:count]))
+            for count in range(1, len(members) + 1)
         },
     }

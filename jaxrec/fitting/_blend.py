@@ -218,7 +218,7 @@ def learnt_blend(
     ) -> tuple[tuple[Any, ...], np.ndarray, float]:
         """Of the users at places `among` (bool over all of them), from calibrations and weights to start with."""
         few = held.of(np.flatnonzero(among[first])[:CALIBRATION_USERS])
-        calibrations = learnt_calibrations(few, start)
+        calibrations = learnt_calibrations(few, start, how.candidates)
         if how.candidates is None:
             made = calibrated(held.of(np.flatnonzero(among[first])), calibrations)
         else:
@@ -263,11 +263,18 @@ def folds_of(users: int, generator: np.random.Generator) -> np.ndarray:
     return fold
 
 
-def learnt_calibrations(held: Heldout, given: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """The calibrations of all members with learnt numbers, from those given or the likeliest."""
+def learnt_calibrations(held: Heldout, given: tuple[Any, ...] | None, best: int | None = None) -> tuple[Any, ...]:
+    """The calibrations of all members with learnt numbers, from those given or the likeliest.
+
+    Args:
+      held: with the scores of the members.
+      given: calibrations to start from; None for the likeliest.
+      best: see `learn_calibration`.
+    """
     if given is None:
-        return tuple(likeliest(scores, held)[0] for scores in held.scores)
-    return tuple(learn_calibration(one, scores, held)[0] for one, scores in zip(given, held.scores, strict=True))
+        return tuple(likeliest(scores, held, best)[0] for scores in held.scores)
+    pairs = zip(given, held.scores, strict=True)
+    return tuple(learn_calibration(one, scores, held, best)[0] for one, scores in pairs)
 
 
 def scorer_of(scorers: Sequence[Any], calibrations: Sequence[Any], weights: np.ndarray, seen: SeenItems) -> BlendScorer:

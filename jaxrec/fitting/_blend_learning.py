@@ -108,24 +108,30 @@ def tile_of(columns: int, users: int) -> int:
     return min(most, -(-users // 8) * 8)
 
 
-def learn_calibration(calibration: Any, scores: np.ndarray, held: Heldout) -> tuple[Any, float]:
+def learn_calibration(
+    calibration: Any, scores: np.ndarray, held: Heldout, best: int | None = None
+) -> tuple[Any, float]:
     """Learn the numbers of the calibration of one member.
 
     Args:
       calibration: to start from, see `jaxrec.protocols.Calibration`.
       scores: float32 [n, C], of the member.
       held: the held-out items; its scores are not looked at.
+      best: learn from that many items of each user, the best of the member, and the held-out ones that are among these;
+        None for all. How a member orders items that it would never show then says nothing of its calibration.
 
     Returns:
       The calibration, and the loss that it has.
     """
+    near = held.where if best is None else nearest(scores, held.where, best)
+    held = _within(held, near)
     leaves, structure = jax.tree.flatten(calibration)
     start = np.log(np.maximum(np.asarray(leaves, np.float64), 1e-3))
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         numbers = np.exp(logs)
         tried = jax.tree.unflatten(structure, [np.float32(number) for number in numbers])
-        value, gradient = _over_tiles(held, (scores,), functools.partial(_of_calibration, tried))
+        value, gradient = _over_tiles(held, (scores, near), functools.partial(_of_calibration, tried))
         return value, np.asarray(gradient, np.float64) * numbers
 
     if not len(leaves):
@@ -135,12 +141,31 @@ def learn_calibration(calibration: Any, scores: np.ndarray, held: Heldout) -> tu
     return jax.tree.unflatten(structure, [float(number) for number in np.exp(found.x)]), float(found.fun)
 
 
-def likeliest(scores: np.ndarray, held: Heldout) -> tuple[Any, float]:
+def likeliest(scores: np.ndarray, held: Heldout, best: int | None = None) -> tuple[Any, float]:
     """`LogSoftmax` or `LogShare`, with learnt numbers, whichever makes the held-out items likelier, and its loss."""
     deviation = float(np.std(scores, where=held.where & np.isfinite(scores)))
     start = LogSoftmax(deviation / _SPREAD) if 0 < deviation < np.inf else LogSoftmax()
-    found = [learn_calibration(one, scores, held) for one in (start, LogShare())]
+    found = [learn_calibration(one, scores, held, best) for one in (start, LogShare())]
     return min(found, key=lambda pair: pair[1])
+
+
+def nearest(scores: np.ndarray, where: np.ndarray, best: int) -> np.ndarray:
+    """The `best` highest scores of each user among the items that count, bool [n, C].
+
+    >>> nearest(np.array([[3.0, 1.0, 2.0]]), np.array([[False, True, True]]), 1).tolist()
+    [[False, False, True]]
+    """
+    best, near = min(best, scores.shape[1]), np.zeros(scores.shape, bool)
+    order = np.argpartition(np.where(where, -scores, np.inf), best - 1, axis=1)[:, :best]
+    np.put_along_axis(near, order, True, axis=1)
+    return near & where
+
+
+def _within(held: Heldout, near: np.ndarray) -> Heldout:
+    """The same with the held-out items that are among those of bool [n, C] alone, each user's shares summing to 1."""
+    share = np.where(np.take_along_axis(near, held.at, axis=1), held.share, 0)
+    total = share.sum(axis=1, keepdims=True)
+    return dataclasses.replace(held, share=(share / np.where(total > 0, total, 1)).astype(np.float32))
 
 
 def calibrated(held: Heldout, calibrations: Sequence[Any]) -> Heldout:
@@ -239,8 +264,8 @@ def _loss(logits: jax.Array, where: jax.Array, at: jax.Array, share: jax.Array) 
     return jnp.sum(total - held)
 
 
-def _of_calibration(calibration: Any, scores: tuple[Any], where: Any, at: Any, share: Any) -> tuple[jax.Array, Any]:
-    return _calibration_loss(calibration, scores[0], where, at, share, structure=structure_of(calibration))
+def _of_calibration(calibration: Any, scores: tuple[Any, Any], where: Any, at: Any, share: Any) -> tuple[Any, Any]:
+    return _calibration_loss(calibration, *scores, where, at, share, structure=structure_of(calibration))
 
 
 def _of_weights(weights: Any, scores: tuple[Any, ...], where: Any, at: Any, share: Any) -> tuple[jax.Array, Any]:
@@ -249,10 +274,17 @@ def _of_weights(weights: Any, scores: tuple[Any, ...], where: Any, at: Any, shar
 
 @functools.partial(jax.jit, static_argnames="structure")
 def _calibration_loss(
-    calibration: Any, scores: jax.Array, where: jax.Array, at: jax.Array, share: jax.Array, *, structure: int
+    calibration: Any,
+    scores: jax.Array,
+    near: jax.Array,
+    where: jax.Array,
+    at: jax.Array,
+    share: jax.Array,
+    *,
+    structure: int,
 ) -> tuple[jax.Array, Any]:
     def loss(tried: Any) -> jax.Array:
-        return _loss(calibrated_scores(scores, tried, where)[0], where & (scores > -jnp.inf), at, share)
+        return _loss(calibrated_scores(scores, tried, where)[0], near & (scores > -jnp.inf), at, share)
 
     value, gradient = jax.value_and_grad(loss)(calibration)
     return value, jax.tree.leaves(gradient)  # which may not be numbers that the class takes

@@ -14,12 +14,11 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._node_order import check_order, multiplies
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import is_trained
-from jaxrec.fitting._warm_start import shapes_of
 from jaxrec.models import with_sizes
-from jaxrec.models._base import model_scorer
+from jaxrec.models._base import model_scorer, shapes_of
+from jaxrec.models._node_order import check_order, multiplies
 from jaxrec.parallel import DataOrder, Layout, PlacedModel, PlacedStep, Placement, placed_operator, sharded_operator
 from jaxrec.parallel._mesh import put, replicated
 from jaxrec.parallel._placed import Sides, original_array, placed_array, sharding_of, sides_of

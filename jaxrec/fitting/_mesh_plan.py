@@ -20,7 +20,7 @@ from jaxrec.errors import JaxrecError
 from jaxrec.fitting._mesh import MeshTraining, check_mesh
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import FitPlan, is_trained, make_plan
-from jaxrec.fitting._warm_start import shapes_of
+from jaxrec.models._base import shapes_of
 from jaxrec.parallel import (
     DataOrder,
     Gathered,

@@ -23,7 +23,6 @@ from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._folding import served, shown_users
 from jaxrec.fitting._mesh import MeshTraining
 from jaxrec.fitting._mesh_plan import mesh_for, told_of
-from jaxrec.fitting._node_order import ranks_of
 from jaxrec.fitting._options import TrainingOptions
 from jaxrec.fitting._plan import FitPlan, is_trained, make_plan
 from jaxrec.fitting._resume import described, keeping
@@ -34,6 +33,7 @@ from jaxrec.fitting._warm_start import WarmStart, first_params, warm_start
 from jaxrec.fitting._weights import Arrays, weights_for
 from jaxrec.models._base import model_scorer
 from jaxrec.models._fold_in import fold_in_of
+from jaxrec.models._node_order import ranks_of
 from jaxrec.parallel import Layout, placement_for, writes
 from jaxrec.parallel._mesh import on_host
 from jaxrec.parallel._processes import from_writer

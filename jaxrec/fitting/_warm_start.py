@@ -16,10 +16,8 @@ from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._fitted import FittedModel
 from jaxrec.fitting._plan import is_trained
-from jaxrec.models import with_sizes
-from jaxrec.models._base import initial_params
+from jaxrec.models._base import initial_params, shapes_of
 from jaxrec.parallel._placed import sides_of
-from jaxrec.sparse import SparseOperator
 from jaxrec.training import TrainData
 
 _SIZES = ("num_users", "num_items", "parent", "name", "mean")  # of a model; the mean is taken from the data
@@ -124,21 +122,6 @@ def first_params(model: Any, data: TrainData, key: jax.Array, start: WarmStart |
 def _rows(old: IdMap, new: IdMap) -> np.ndarray:
     """The row of each new id among the old ones, -1 where it is not there."""
     return np.array([old.find(value) for value in new.ids.tolist()], np.int32).reshape(-1)
-
-
-def shapes_of(model: Any, num_users: int, num_items: int, *, adjacency: bool = False) -> Any:
-    """The shapes of the parameters of a model of other sizes, or of its adjacency, without any array.
-
-    >>> import jaxrec
-    >>> shapes_of(jaxrec.MF(dim=2), 3, 4)["item_embedding"].shape
-    (4, 2)
-    """
-    nodes, entry = num_users + num_items, jax.ShapeDtypeStruct((2,), jnp.int32)
-    indptr, value = jax.ShapeDtypeStruct((nodes + 1,), jnp.int32), jax.ShapeDtypeStruct((2,), jnp.float32)
-    made: Any = SparseOperator(value, entry, entry, indptr, None, (nodes, nodes))  # pyright: ignore[reportArgumentType]
-    if adjacency:
-        return made
-    return jax.eval_shape(with_sizes(model, num_users, num_items).lazy_init, jax.random.key(0), made)["params"]
 
 
 def _axes(model: Any) -> Any:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxrec.errors import JaxrecError
 from jaxrec.models._fold_in import OfHistory
 from jaxrec.models._least_squares import least_squares
 from jaxrec.protocols import Encoded, FoldIn, HistoryScorer, Loss, Solution, Task
 from jaxrec.scorers import FactorScorer
+from jaxrec.sparse import SparseOperator
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -283,3 +285,18 @@ def with_sizes(model: Any, num_users: int, num_items: int) -> Any:
     """
     sizes: dict[str, Any] = {"num_users": num_users, "num_items": num_items}
     return model.clone(**sizes) if isinstance(model, nn.Module) else dataclasses.replace(model, **sizes)
+
+
+def shapes_of(model: Any, num_users: int, num_items: int, *, adjacency: bool = False) -> Any:
+    """The shapes of the parameters of a model of other sizes, or of its adjacency, without any array.
+
+    >>> import jaxrec
+    >>> shapes_of(jaxrec.MF(dim=2), 3, 4)["item_embedding"].shape
+    (4, 2)
+    """
+    nodes, entry = num_users + num_items, jax.ShapeDtypeStruct((2,), jnp.int32)
+    indptr, value = jax.ShapeDtypeStruct((nodes + 1,), jnp.int32), jax.ShapeDtypeStruct((2,), jnp.float32)
+    made: Any = SparseOperator(value, entry, entry, indptr, None, (nodes, nodes))  # pyright: ignore[reportArgumentType]
+    if adjacency:
+        return made
+    return jax.eval_shape(with_sizes(model, num_users, num_items).lazy_init, jax.random.key(0), made)["params"]

@@ -19,6 +19,8 @@ from jaxrec.data._seen import SeenItems
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.models._base import initial_params, model_scorer, with_sizes
 from jaxrec.models._fold_in import fold_in_of, rows_of
+from jaxrec.models._node_order import ParameterOrder, check_order
+from jaxrec.parallel import Layout, NodeOrder, Placement
 from jaxrec.protocols import FoldIn, Histories, Loss, Solved, StageInfo, Trained
 from jaxrec.scorers import StackedScorer
 from jaxrec.scorers._stacked import member_scores
@@ -88,9 +90,13 @@ class Member:
       model: one that ranks, trained or solved; without sizes.
       options: how it is trained, `jaxrec.TrainingOptions(...)`: for `epochs` epochs, or until `tolerance` stops it, as
         without a validation part. None for a model that is solved.
+      order: of users and items in the tables while it is trained. "clusters" saves time where the products with the
+        adjacency of many nodes take most of it, as `jaxrec.parallel.Layout(order="clusters")` does for `jaxrec.fit`.
+        The start and the batches are those of "data"; negatives are drawn anew, so those of a sampler are others.
 
     Raises:
-      JaxrecError: no model, options that are missing or without use, a model that predicts ratings, or weights.
+      JaxrecError: no model, options that are missing or without use, a model that predicts ratings, weights, or
+        another order for a model that has no use for it.
 
     >>> import jaxrec
     >>> Member(jaxrec.models.IALS(dim=8)).trained
@@ -103,6 +109,7 @@ class Member:
 
     model: Any
     options: Training | None = None
+    order: NodeOrder = "data"
 
     def __post_init__(self) -> None:
         name = type(self.model).__name__
@@ -124,6 +131,7 @@ class Member:
             raise JaxrecError(
                 f"{name} would predict ratings, and a Member must rank; take a loss that ranks, such as BPR"
             )
+        check_order(self.model, Layout(order=self.order))
 
     @property
     def trained(self) -> bool:
@@ -149,17 +157,22 @@ class Member:
         batch_for = getattr(options.loss, "batch_for", functools.partial(Loss.batch_for, options.loss))
         size = batch_for(options.batch_size, len(part))
         step = step_for(options.objective(model), options.optimizer, -(-len(part) // size))
+        params, trained, order = initial_params(model, data, init_key), data, None
+        if self.order != "data":
+            order = ParameterOrder.of(model, data.adjacency, Layout(order=self.order))
+            params, trained = order.placed(params), renumbered(data, order.placement)
         (result,) = train(
-            init_state(initial_params(model, data, init_key), step, train_key),
+            init_state(params, step, train_key),
             step,
-            options.sampler_for(data),
-            data,
+            options.sampler_for(trained),
+            trained,
             batch_size=size,
             epochs=options.epochs,
             callbacks=[SteadyLoss(options.tolerance)] if options.tolerance else [],
             stage=StageInfo("member", type(model).__name__, (options.epochs,)),
         )
-        variables = {"params": result.state.params}
+        params = result.state.params
+        variables = {"params": params if order is None else order.original(params)}
         return variables, options.loss.adjust(model_scorer(variables, data.adjacency, model), data)
 
 
@@ -211,6 +224,27 @@ def interactions_of(data: TrainData, shape: tuple[int, int], kept: np.ndarray | 
     assert user is not None
     assert item is not None
     return Interactions(user, item, users, items, rating=rating, order=order)
+
+
+def renumbered(data: TrainData, placement: Placement) -> TrainData:
+    """Training data with users and items numbered by their places, the interactions in the sequence they had.
+
+    Args:
+      data: the interactions.
+      placement: of the nodes, in one part.
+
+    >>> import jaxrec
+    >>> from jaxrec.parallel import place
+    >>> turned = place([1, 1], [1, 1], devices=1, ranks=[0, 0, 1, 0])
+    >>> renumbered(train_data(jaxrec.from_arrays([0, 1], [0, 1])), turned).item.tolist()
+    [1, 0]
+    """
+    placed = dataclasses.replace(
+        data,
+        user=placement.users[np.asarray(data.user)],  # pyright: ignore[reportArgumentType]
+        item=placement.items[np.asarray(data.item)],  # pyright: ignore[reportArgumentType]
+    )
+    return train_data(interactions_of(placed, (placement.num_users, placement.num_items)))
 
 
 def without(data: TrainData, held: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> TrainData:

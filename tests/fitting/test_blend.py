@@ -15,7 +15,7 @@ from jaxrec.blending import LogShare, LogSoftmax, ZScore
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting import Blend, _blend, fit_again
 from jaxrec.fitting._blend import learnt_calibrations
-from jaxrec.fitting._blend_learning import held_out_of, heldout, learn_calibration, learn_weights
+from jaxrec.fitting._blend_learning import Heldout, held_out_of, heldout, learn_calibration, learn_weights
 from jaxrec.models import SolvedModel, with_sizes
 from jaxrec.protocols import Solution
 from jaxrec.scorers import TableScorer
@@ -144,6 +144,34 @@ def test_a_temperature_is_learnt_where_the_scores_are_logits_times_a_factor():
     held = heldout([table], *held_out_of(data), nothing)
     found, _ = learn_calibration(LogSoftmax(), held.scores[0], held)
     assert found.temperature == pytest.approx(8, rel=0.1)
+
+
+def test_the_temperature_of_a_ranker_of_candidates_is_that_of_its_candidates():
+    """Its scores of all other items are just below those of the candidates, and say nothing of how likely they are."""
+    rng = np.random.default_rng(0)
+    users, items, candidates = 400, 60, 5
+    chances = rng.dirichlet(np.ones(candidates), size=users)
+    logits = 8 * np.log(chances)
+    scores = np.repeat(logits.min(axis=1, keepdims=True) - 1, items, axis=1)
+    columns = np.stack([rng.permutation(items)[:candidates] for _ in range(users)])
+    np.put_along_axis(scores, columns, logits, axis=1)
+    drawn = np.array([rng.choice(own, p=row) for own, row in zip(columns, chances, strict=True)])
+    held = Heldout(
+        (scores.astype(np.float32),),
+        np.ones(scores.shape, bool),
+        drawn[:, None].astype(np.int32),
+        np.ones((users, 1), np.float32),
+    )
+    found, _ = learn_calibration(LogSoftmax(), held.scores[0], held, candidates)
+    assert found.temperature == pytest.approx(8, rel=0.1)
+    of_all, _ = learn_calibration(LogSoftmax(), held.scores[0], held)
+    assert abs(of_all.temperature / 8 - 1) > 0.3
+    # A held-out item that is no candidate says nothing either.
+    other = dataclasses.replace(held, at=np.concatenate([held.at, held.at], axis=1), share=np.full((users, 2), 0.5))
+    rest = np.array([np.setdiff1d(np.arange(items), own)[0] for own in columns])
+    other.at[:, 1] = rest
+    again, _ = learn_calibration(LogSoftmax(), held.scores[0], other, candidates)
+    assert again.temperature == pytest.approx(found.temperature, rel=1e-3)
 
 
 def test_learning_depends_on_the_key_alone_and_members_are_fitted_again_with_their_own():
@@ -391,9 +419,9 @@ def test_calibrations_are_learnt_on_a_sample_and_not_on_the_first_users(monkeypa
         given.append(users)
         return heldout(scorers, users, *rest)
 
-    def learn(few, start):
+    def learn(few, start, best):
         given.append(len(few.where))
-        return learnt_calibrations(few, start)
+        return learnt_calibrations(few, start, best)
 
     monkeypatch.setattr(_blend, "CALIBRATION_USERS", 8)
     monkeypatch.setattr(_blend, "heldout", spy)

@@ -8,8 +8,8 @@ import pytest
 import jaxrec
 from jaxrec import sparse
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.fitting._node_order import ranks_of
 from jaxrec.losses import BPR
+from jaxrec.models._node_order import ranks_of
 from jaxrec.parallel import Layout, placed_operator, placement_for
 from jaxrec.pytrees import options, static
 from jaxrec.sampling import Uniform

@@ -10,14 +10,17 @@ import pytest
 from worlds import ITEMS, USERS, middle
 
 import jaxrec
-from jaxrec import MF, LightGCN, TrainingOptions
+from jaxrec import GCN, MF, LightGCN, TrainingOptions
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.losses import InBatchSoftmax
 from jaxrec.models import EASE, LearntFilter, LearntNetwork, Member, SolvedModel, SpectralRanker
+from jaxrec.models._base import initial_params
 from jaxrec.models._filter_graph import InteractionGraph
 from jaxrec.models._learning_set import held_pairs, learning_set
 from jaxrec.models._members import describe_with_members, fitted_members, without
+from jaxrec.models._node_order import ParameterOrder
 from jaxrec.models._ranking_heads import describe, graph_features
+from jaxrec.parallel import Layout
 from jaxrec.protocols import Solution
 from jaxrec.pytrees import structure_of
 from jaxrec.scorers import NetworkScorer, StackedScorer, TableScorer
@@ -71,6 +74,37 @@ def hidden_world(users=80, items=60):
         first = rng.permutation(np.flatnonzero(~table[user]))[:8]
         rows += [(user, item) for item in (*first, *last)]
     return jaxrec.from_arrays(*map(np.array, zip(*rows, strict=True))), table
+
+
+@pytest.mark.parametrize("model", [LightGCN(dim=4, layers=1), LightGCN(dim=3, layers=2), GCN(dim=4)], ids=str)
+def test_a_member_in_the_order_of_clusters_has_the_numbers_of_the_order_of_the_data(model):
+    data, found = train_data(DATA), []
+    for order in ("data", "clusters"):
+        member = Member(model, dataclasses.replace(SOFTMAX, epochs=4), order)
+        found.append(member.fitted(DATA, data, KEY))
+    (plain, scorer), (ordered, other) = found
+    for one, two in zip(*map(jax.tree.leaves, ((plain, scorer), (ordered, other))), strict=True):
+        assert one.shape == two.shape
+        np.testing.assert_allclose(two, one, rtol=0, atol=2e-5)
+    # And it did learn, in another order.
+    start = initial_params(model.clone(num_users=USERS, num_items=ITEMS), data, jax.random.split(KEY)[0])
+    assert any(np.abs(a - b).max() > 0.01 for a, b in zip(*map(jax.tree.leaves, (start, plain["params"])), strict=True))
+    places = ParameterOrder.of(member.sized(DATA), data.adjacency, Layout(order="clusters")).placement
+    assert sorted(places.nodes) == list(range(USERS + ITEMS))
+    assert (np.diff(places.nodes) != 1).any()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "order", "message"),
+    [
+        (MF(dim=4), SOFTMAX, "clusters", "MF multiplies by no adjacency here"),
+        (EASE(), None, "clusters", "EASE is solved, and only trained models have an order of nodes"),
+        (LightGCN(dim=4), SOFTMAX, "degree", 'order must be "data" or "clusters", got \'degree\''),
+    ],
+)
+def test_an_order_without_use_is_refused(model, options, order, message):
+    with pytest.raises(JaxrecError, match=message):
+        Member(model, options, order)
 
 
 def test_without_members_it_is_what_the_graph_gives():

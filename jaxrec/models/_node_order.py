@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import JaxrecError
-from jaxrec.fitting._plan import is_trained
-from jaxrec.fitting._warm_start import shapes_of
-from jaxrec.models import with_sizes
-from jaxrec.models._sizes import user_item_block
-from jaxrec.parallel import Layout
+from jaxrec.models._base import shapes_of, with_sizes
+from jaxrec.models._sizes import bound_sizes, user_item_block
+from jaxrec.parallel import Layout, Placement, placement_for
+from jaxrec.parallel._placed import Sides, sides_of
 from jaxrec.parallel._processes import spread, writes
 from jaxrec.progress import work
+from jaxrec.protocols import Trained
 from jaxrec.sparse import SparseOperator
 from jaxrec.spectral import coclusters
 
@@ -54,7 +57,7 @@ def check_order(model: Any, layout: Layout) -> None:
     """Refuse an order of nodes for a model that cannot have it, or has no use for it.
 
     Args:
-      model: that is trained, with its sizes set.
+      model: that is trained.
       layout: of the devices.
 
     Raises:
@@ -70,7 +73,7 @@ def check_order(model: Any, layout: Layout) -> None:
     if layout.order == "data":
         return
     name = type(model).__name__
-    if not is_trained(model):
+    if not isinstance(model, Trained):
         raise JaxrecError(f'{name} is solved, and only trained models have an order of nodes; leave it at "data"')
     if "rows" not in getattr(model, "mesh_axes", ()):
         raise JaxrecError(
@@ -86,7 +89,7 @@ def check_order(model: Any, layout: Layout) -> None:
 
 def multiplies(model: Any) -> bool:
     """Whether the rows of a batch depend on the adjacency, as the trace says."""
-    sizes = model.num_users, model.num_items
+    sizes = model.num_users or 2, model.num_items or 2  # whatever they are
     params, adjacency = shapes_of(model, *sizes), shapes_of(model, *sizes, adjacency=True)
     index, several = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((1, 1), jnp.int32)
     sized = with_sizes(model, *sizes)
@@ -98,3 +101,46 @@ def multiplies(model: Any) -> bool:
     traced = jax.make_jaxpr(rows)(adjacency, params, index, index, several).jaxpr
     given = traced.invars[: len(jax.tree.leaves(adjacency))]
     return any(used is one for equation in traced.eqns for used in equation.invars for one in given)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterOrder:
+    """The places of users and items in a training, and what the axes of its parameters are of.
+
+    Attributes:
+      placement: of the nodes, in one part.
+      sides: of the axes of each parameter, in the order of the leaves.
+    """
+
+    placement: Placement
+    sides: tuple[Sides, ...]
+
+    @classmethod
+    def of(cls, model: Any, adjacency: SparseOperator, layout: Layout) -> ParameterOrder:
+        """The order of a layout of one device.
+
+        Args:
+          model: with its sizes set.
+          adjacency: A~ [N, N], users first.
+          layout: whose order it is.
+        """
+        users, items = bound_sizes(model, adjacency)
+        ranks = ranks_of(adjacency, users, layout)
+        sides = sides_of(functools.partial(shapes_of, model), users, items)
+        return cls(placement_for(adjacency, users, layout, ranks), tuple(sides))
+
+    def placed(self, params: Any) -> Any:
+        """The parameters of the order of the data in this one."""
+        return self._turned(params, lambda side: np.argsort(self.placement.rows_of(side)))
+
+    def original(self, params: Any) -> Any:
+        """The parameters of this order in that of the data."""
+        return self._turned(params, self.placement.rows_of)
+
+    def _turned(self, params: Any, rows: Callable[[Any], np.ndarray]) -> Any:
+        leaves, structure = jax.tree.flatten(params)
+        for at, sides in enumerate(self.sides):
+            for axis, side in enumerate(sides):
+                if side:
+                    leaves[at] = jnp.take(leaves[at], rows(side), axis)
+        return jax.tree.unflatten(structure, leaves)
