@@ -163,11 +163,11 @@ def rows(dataset: str) -> dict[str, Row]:
     """Return the rows of a data set by name."""
     model, options = EMBEDDING[dataset]
     hop = GraphFilter(terms=(OneHop(scored=SCORED[dataset]),))
-    how, second = {
-        "gowalla": (with_prior(options, 0.0), jaxrec.Popularity()),  # the weight of popularity is learnt
-        "yelp2018": (options, IALS["yelp2018"]),
+    blend = {
+        # The weight of popularity is learnt, so the embedding has no prior.
+        "gowalla": ThreeNumbers(model, with_prior(options, 0.0), (jaxrec.Popularity(), hop), ORDERED[dataset]),
+        "yelp2018": ThreeNumbers(model, options, (IALS[dataset], ranker(dataset)), ORDERED[dataset], candidates=40),
     }[dataset]
-    blend = ThreeNumbers(model, how, (second, hop), ORDERED[dataset])
     made = {
         "filter": Row(ranker(dataset, head=LearntFilter())),
         "filter-all": Row(ranker(dataset, head=LearntFilter(), candidates=None)),

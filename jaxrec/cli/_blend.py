@@ -39,7 +39,7 @@ class BlendCommand(RunOptions):
       calibration: how the scores of the runs are made comparable: one name for all, or one for each; softmax, share or
         zscore, or package.module:Class. By default softmax or share for each run, whichever makes its held-out items
         likelier, and softmax with --weights.
-      candidates: learn the weights on the so many best items of each run; by default on all items.
+      candidates: learn from the so many best items of each run; by default from all items.
       l2: the penalty of the weights.
       nonnegative: learn no weight below 0, which suits runs that score much alike.
       refit: fit the members again on training and validation part; weights and calibrations stay.

@@ -94,8 +94,10 @@ def blend(
       calibration: one of `jaxrec.blending`, or a name, for all members, or a list of M. Its numbers are where the
         learning starts. None takes, for each member, `LogSoftmax` or `LogShare`, whichever makes its held-out items
         likelier; and with `weights` `LogSoftmax()`, the scores as they are up to a constant of the user.
-      candidates: learn the weights on the so many best items of each member in place of all items; held-out items that
-        are not among them teach nothing then.
+      candidates: learn from the so many best items of each member in place of all items, its calibration from its own
+        and the weights from those of all; held-out items that are not among them teach nothing then. Lists of 20 are
+        decided by few items, and a member that scores few candidates, such as `SpectralRanker`, says nothing of the
+        others: take some dozens there.
       l2: the weights are learnt with the penalty l2 / 2 |w|^2.
       nonnegative: learn no weight below 0. Members that score alike get large weights of both signs otherwise, which
         fit few held-out items and no others; a negative weight of popularity can be meant.
