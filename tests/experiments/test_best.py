@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -52,7 +53,9 @@ def test_the_rows_are_those_of_the_table():
         assert set(ROWS) <= set(rows)
         assert all(json.dumps(row.settings) for row in rows.values())
         assert set(config.grid(dataset)) <= set(rows)
-        assert len(rows["everything"].model.members) == 3
+        assert len(rows["everything"].model.members) == {"gowalla": 3, "yelp2018": 4}[dataset]
+        kept = json.loads((pathlib.Path(config.__file__).parent / f"{dataset}.json").read_text())
+        assert len(kept["settings"]["model"]["members"]) == len(rows["everything"].model.members)
         assert rows["everything"].model.held_out == ("last" if config.ORDERED[dataset] else "random")
 
 
