@@ -51,7 +51,7 @@ class Learning:
 
     Attributes:
       calibrations: of each member, with the numbers to start from; None to choose the likeliest.
-      candidates: of how many of the best items of each member the weights are learnt; None for all items.
+      candidates: of how many of the best items of each member calibrations and weights are learnt; None for all.
       l2: of the weights.
       nonnegative: whether no weight may be below 0.
       memory_mb: the most that scores and calibrated scores may take, in MiB.
