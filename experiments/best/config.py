@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -111,6 +111,7 @@ class ThreeNumbers:
       solved: the others.
       ordered: whether the weights are learnt on the last tenth of each user in the data; otherwise on a random tenth.
       candidates: of how many of the best items of each member the weights are learnt.
+      calibrate_on: "all" items, or the "candidates" of each member.
     """
 
     model: jaxrec.LightGCN
@@ -118,6 +119,7 @@ class ThreeNumbers:
     solved: tuple[Any, ...]
     ordered: bool
     candidates: int = 400
+    calibrate_on: Literal["all", "candidates"] = "all"
 
     def __call__(self, split: jaxrec.Split, key: jax.Array) -> Any:
         """Fit on train less a tenth, learn the weights on that tenth, and fit again on train."""
@@ -130,7 +132,14 @@ class ThreeNumbers:
             jaxrec.fit(self.model, inner, options, key=key_model, mesh=CLUSTERS),
             *(jaxrec.fit(model, inner, refit=False, key=key_model) for model in self.solved),
         ]
-        return jaxrec.blend(members, inner, candidates=self.candidates, validation=None, key=key_blend)
+        return jaxrec.blend(
+            members,
+            inner,
+            candidates=self.candidates,
+            calibrate_on=self.calibrate_on,
+            validation=None,
+            key=key_blend,
+        )
 
 
 def with_prior(options: jaxrec.TrainingOptions, prior: float) -> jaxrec.TrainingOptions:
@@ -166,7 +175,9 @@ def rows(dataset: str) -> dict[str, Row]:
     blend = {
         # The weight of popularity is learnt, so the embedding has no prior.
         "gowalla": ThreeNumbers(model, with_prior(options, 0.0), (jaxrec.Popularity(), hop), ORDERED[dataset]),
-        "yelp2018": ThreeNumbers(model, options, (IALS[dataset], ranker(dataset)), ORDERED[dataset], candidates=40),
+        "yelp2018": ThreeNumbers(
+            model, options, (IALS[dataset], ranker(dataset)), ORDERED[dataset], candidates=40, calibrate_on="candidates"
+        ),
     }[dataset]
     made = {
         "filter": Row(ranker(dataset, head=LearntFilter())),

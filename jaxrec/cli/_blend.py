@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro import conf
 
@@ -39,7 +39,9 @@ class BlendCommand(RunOptions):
       calibration: how the scores of the runs are made comparable: one name for all, or one for each; softmax, share or
         zscore, or package.module:Class. By default softmax or share for each run, whichever makes its held-out items
         likelier, and softmax with --weights.
-      candidates: learn from the so many best items of each run; by default from all items.
+      candidates: learn the weights on the so many best items of each run; by default on all items.
+      calibrate_on: learn the calibration of a run over all items, or over its candidates alone, which suits rankers of
+        candidates.
       l2: the penalty of the weights.
       nonnegative: learn no weight below 0, which suits runs that score much alike.
       refit: fit the members again on training and validation part; weights and calibrations stay.
@@ -57,6 +59,7 @@ class BlendCommand(RunOptions):
     weights: Annotated[tuple[float, ...], optional("NUMBER ...")] = ()
     calibration: Annotated[tuple[str, ...], optional("NAME ...")] = ()
     candidates: Annotated[int | None, optional("N")] = None
+    calibrate_on: Literal["all", "candidates"] = "all"
     l2: float = 1e-3
     nonnegative: Switch = False
     refit: bool = True
@@ -109,6 +112,7 @@ def run(argv: Sequence[str]) -> None:
             weights=command.weights or None,
             calibration=(words if len(words) > 1 else words[0]) if words else None,
             candidates=command.candidates,
+            calibrate_on=command.calibrate_on,
             l2=command.l2,
             nonnegative=command.nonnegative,
             refit="all" if command.all_data else command.refit,

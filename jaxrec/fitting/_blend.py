@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -45,13 +45,18 @@ FOLDS = 2
 _TOGETHER = ("split", "notes", "data", "shown_users")  # of info, the same for all members
 
 
+CalibrateOn: TypeAlias = Literal["all", "candidates"]
+"""Which items the calibration of a member is learnt from; see `blend`."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Learning:
     """How the weights of a blend are learnt.
 
     Attributes:
       calibrations: of each member, with the numbers to start from; None to choose the likeliest.
-      candidates: of how many of the best items of each member calibrations and weights are learnt; None for all.
+      candidates: of how many of the best items of each member the weights are learnt; None for all items.
+      calibrate_on: "all" items, or the "candidates" of each member alone.
       l2: of the weights.
       nonnegative: whether no weight may be below 0.
       memory_mb: the most that scores and calibrated scores may take, in MiB.
@@ -62,6 +67,7 @@ class Learning:
     l2: float = 1e-3
     nonnegative: bool = False
     memory_mb: float = 1024
+    calibrate_on: CalibrateOn = "all"
 
 
 def blend(
@@ -71,6 +77,7 @@ def blend(
     weights: Sequence[float] | None = None,
     calibration: Any = None,
     candidates: int | None = None,
+    calibrate_on: CalibrateOn = "all",
     l2: float = 1e-3,
     nonnegative: bool = False,
     validation: Validation | None = Validation(),
@@ -94,10 +101,12 @@ def blend(
       calibration: one of `jaxrec.blending`, or a name, for all members, or a list of M. Its numbers are where the
         learning starts. None takes, for each member, `LogSoftmax` or `LogShare`, whichever makes its held-out items
         likelier; and with `weights` `LogSoftmax()`, the scores as they are up to a constant of the user.
-      candidates: learn from the so many best items of each member in place of all items, its calibration from its own
-        and the weights from those of all; held-out items that are not among them teach nothing then. Lists of 20 are
-        decided by few items, and a member that scores few candidates, such as `SpectralRanker`, says nothing of the
-        others: take some dozens there.
+      candidates: learn the weights on the so many best items of each member in place of all items; held-out items that
+        are not among them teach nothing then. Lists of 20 are decided by few items, and a member that scores few
+        candidates, such as `SpectralRanker`, says nothing of the others: take some dozens there.
+      calibrate_on: "all" learns each calibration over all items, "candidates" over the `candidates` best of its member,
+        which suits rankers of candidates: the others lie just below these, and their number would make the
+        calibration. It does not suit popularity, whose calibration has to hold for the items that others rank high.
       l2: the weights are learnt with the penalty l2 / 2 |w|^2.
       nonnegative: learn no weight below 0. Members that score alike get large weights of both signs otherwise, which
         fit few held-out items and no others; a negative weight of popularity can be meant.
@@ -141,11 +150,16 @@ def blend(
         raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
     if nonnegative and weights is not None:
         raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
+    if calibrate_on not in get_args(CalibrateOn):
+        raise JaxrecError(f'calibrate_on must be "all" or "candidates", got {calibrate_on!r}')
+    if calibrate_on == "candidates" and candidates is None:
+        raise JaxrecError('calibrate_on="candidates" needs their number; pass candidates=40, or leave it out')
     how = Learning(
         calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),
         l2=number("l2", l2, 0),
         nonnegative=nonnegative,
+        calibrate_on=calibrate_on,
         memory_mb=number("memory_mb", memory_mb, 0, above=True),
     )
     seen = members[0].seen
@@ -220,7 +234,7 @@ def learnt_blend(
     ) -> tuple[tuple[Any, ...], np.ndarray, float]:
         """Of the users at places `among` (bool over all of them), from calibrations and weights to start with."""
         few = held.of(np.flatnonzero(among[first])[:CALIBRATION_USERS])
-        calibrations = learnt_calibrations(few, start, how.candidates)
+        calibrations = learnt_calibrations(few, start, how.candidates if how.calibrate_on == "candidates" else None)
         if how.candidates is None:
             made = calibrated(held.of(np.flatnonzero(among[first])), calibrations)
         else:
@@ -250,6 +264,7 @@ def learnt_blend(
         "candidates": how.candidates,
         "l2": how.l2,
         "nonnegative": how.nonnegative,
+        "calibrate_on": how.calibrate_on,
     }
     return Learnt(calibrations, weights, told, valid, of_users)
 

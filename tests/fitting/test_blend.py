@@ -174,6 +174,25 @@ def test_the_temperature_of_a_ranker_of_candidates_is_that_of_its_candidates():
     assert again.temperature == pytest.approx(found.temperature, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"calibrate_on": "candidates"}, 'calibrate_on="candidates" needs their number; pass candidates=40'),
+        ({"calibrate_on": "best", "candidates": 5}, 'calibrate_on must be "all" or "candidates", got \'best\''),
+    ],
+)
+def test_calibrations_on_candidates_need_candidates(how, message):
+    with pytest.raises(JaxrecError, match=message):
+        learnt(**how)
+
+
+def test_calibrations_are_of_all_items_but_where_candidates_are_asked_for():
+    found = {how: learnt(candidates=5, calibrate_on=how).info["blend"] for how in ("all", "candidates")}
+    assert found["all"]["calibrations"] == learnt().info["blend"]["calibrations"]
+    assert found["candidates"]["calibrations"] != found["all"]["calibrations"]
+    assert {how: each["calibrate_on"] for how, each in found.items()} == {"all": "all", "candidates": "candidates"}
+
+
 def test_learning_depends_on_the_key_alone_and_members_are_fitted_again_with_their_own():
     first, again = learnt(), jaxrec.blend(members(), middle_split(), key=jax.random.key(1))
     for one, other in zip(leaves_of(first.scorer), leaves_of(again.scorer), strict=True):
