@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxrec.data.splitting._holdout import generator_of
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._again import fit_again
-from jaxrec.fitting._blend_checks import calibrations_of, check_members, given_weights
+from jaxrec.fitting._blend_checks import CalibrateOn, calibrations_of, check_learning, check_members, given_weights
 from jaxrec.fitting._blend_learning import (
     CALIBRATION_USERS,
     Heldout,
@@ -43,10 +43,6 @@ FOLDS = 2
 """Figures of validation are cross-fitted over so many parts of the users."""
 
 _TOGETHER = ("split", "notes", "data", "shown_users")  # of info, the same for all members
-
-
-CalibrateOn: TypeAlias = Literal["all", "candidates"]
-"""Which items the calibration of a member is learnt from; see `blend`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,14 +142,7 @@ def blend(
     known = check_members(members, split, learnt=weights is None)
     if refit not in (True, False, "fitted", "all"):
         raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
-    if nonnegative not in (True, False):
-        raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
-    if nonnegative and weights is not None:
-        raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
-    if calibrate_on not in get_args(CalibrateOn):
-        raise JaxrecError(f'calibrate_on must be "all" or "candidates", got {calibrate_on!r}')
-    if calibrate_on == "candidates" and candidates is None:
-        raise JaxrecError('calibrate_on="candidates" needs their number; pass candidates=40, or leave it out')
+    check_learning(nonnegative, calibrate_on, candidates, learnt=weights is None)
     how = Learning(
         calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -14,6 +14,29 @@ from jaxrec.data._seen import SeenItems, seen_items
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError, MismatchError
 from jaxrec.fitting._fitted import FittedModel
+
+CalibrateOn: TypeAlias = Literal["all", "candidates"]
+"""Which items the calibration of a member is learnt from; see `jaxrec.blend`."""
+
+
+def check_learning(nonnegative: Any, calibrate_on: Any, candidates: int | None, *, learnt: bool) -> None:
+    """Refuse options of the learning that are unknown, lack another one, or have no use where weights are given.
+
+    >>> check_learning(False, "candidates", None, learnt=True)
+    Traceback (most recent call last):
+        ...
+    jaxrec.errors.JaxrecError: calibrate_on="candidates" needs their number; pass candidates=40, or leave it out
+    """
+    if nonnegative not in (True, False):
+        raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
+    if nonnegative and not learnt:
+        raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
+    if calibrate_on not in get_args(CalibrateOn):
+        raise JaxrecError(f'calibrate_on must be "all" or "candidates", got {calibrate_on!r}')
+    if calibrate_on == "candidates" and not learnt:
+        raise JaxrecError("calibrate_on is for calibrations that are learnt; leave it out, or leave out weights")
+    if calibrate_on == "candidates" and candidates is None:
+        raise JaxrecError('calibrate_on="candidates" needs their number; pass candidates=40, or leave it out')
 
 
 def check_members(members: Sequence[FittedModel], split: Split, *, learnt: bool) -> str:

@@ -155,10 +155,15 @@ def nearest(scores: np.ndarray, where: np.ndarray, best: int) -> np.ndarray:
     >>> nearest(np.array([[3.0, 1.0, 2.0]]), np.array([[False, True, True]]), 1).tolist()
     [[False, False, True]]
     """
-    best, near = min(best, scores.shape[1]), np.zeros(scores.shape, bool)
-    order = np.argpartition(np.where(where, -scores, np.inf), best - 1, axis=1)[:, :best]
-    np.put_along_axis(near, order, True, axis=1)
+    near = np.zeros(scores.shape, bool)
+    np.put_along_axis(near, _columns_of_best(scores, where, best), True, axis=1)
     return near & where
+
+
+def _columns_of_best(scores: np.ndarray, where: np.ndarray, best: int) -> np.ndarray:
+    """The columns of the `best` highest scores of each user among the items that count, int [n, best], in no order."""
+    best = min(best, scores.shape[1])
+    return np.argpartition(np.where(where, -scores, np.inf), best - 1, axis=1)[:, :best]
 
 
 def _within(held: Heldout, near: np.ndarray) -> Heldout:
@@ -221,9 +226,8 @@ def best_candidates(held: Heldout, each: int) -> Heldout:
     >>> few.scores[0].tolist(), few.at.tolist(), few.share.tolist()  # items 0 and 2; item 1 is out of reach
     ([[3.0, 2.0]], [[0, 1]], [[0.0, 1.0]])
     """
-    users, items = held.where.shape
-    each, rows = min(each, items), np.arange(users)[:, None]
-    order = [np.argpartition(np.where(held.where, -one, np.inf), each - 1, axis=1)[:, :each] for one in held.scores]
+    rows = np.arange(len(held.where))[:, None]
+    order = [_columns_of_best(one, held.where, each) for one in held.scores]
     columns = np.sort(np.concatenate(order, axis=1).astype(np.int32), axis=1)
     first = np.diff(columns, axis=1, prepend=-1) != 0  # an item that comes again does not count
     at = np.stack([np.searchsorted(*pair) for pair in zip(columns, held.at, strict=True)])

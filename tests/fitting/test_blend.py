@@ -178,6 +178,10 @@ def test_the_temperature_of_a_ranker_of_candidates_is_that_of_its_candidates():
     ("how", "message"),
     [
         ({"calibrate_on": "candidates"}, 'calibrate_on="candidates" needs their number; pass candidates=40'),
+        (
+            {"calibrate_on": "candidates", "candidates": 5, "weights": (1, 1, 1)},
+            "calibrate_on is for calibrations that are",
+        ),
         ({"calibrate_on": "best", "candidates": 5}, 'calibrate_on must be "all" or "candidates", got \'best\''),
     ],
 )
