@@ -10,7 +10,11 @@ from jaxrec._moved import find_old_modules
 if TYPE_CHECKING:
     from jaxrec import (
         blending,
+        data,
+        errors,
         evaluation,
+        files,
+        fitting,
         graph,
         losses,
         metrics,
@@ -103,7 +107,11 @@ __version__ = "0.2.0"
 _ROOMS = (
     *(
         "blending",
+        "data",
+        "errors",
         "evaluation",
+        "files",
+        "fitting",
         "graph",
         "losses",
         "metrics",

@@ -38,6 +38,15 @@ print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     assert done.stderr == ""
 
 
+def test_what_messages_and_docstrings_name_is_there_after_importing_the_package_alone():
+    program = """
+import jaxrec
+jaxrec.data.deduplicate, jaxrec.fitting.auto_table, jaxrec.errors.JaxrecError, jaxrec.files.write_whole
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    assert {"data", "errors", "files", "fitting"} <= set(jaxrec.__all__)
+
+
 def test_only_one_room_imports_the_sparse_library_of_jax():
     files = sorted(PACKAGE.rglob("*.py"))
     assert len(files) > 20
