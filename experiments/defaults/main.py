@@ -34,6 +34,9 @@ class Options:
       choose: measure the losses of config.py on the validation part instead; the test part is left alone.
       widths: compare MF and LightGCN of these widths with EASE instead, on a split of the training and validation part;
         the test part is left alone.
+      checkpoints: a folder for the checkpoints of what is trained; a command that was stopped goes on from these.
+      node_order: of users and items while a graph model trains; by clusters takes less time and rounds otherwise, and
+        is refused for MF.
       out: a JSON file.
     """
 
@@ -42,6 +45,8 @@ class Options:
     models: tuple[str, ...] = (*SOLVED, *TRAINED)
     choose: bool = False
     widths: tuple[int, ...] = ()
+    checkpoints: pathlib.Path | None = None
+    node_order: Literal["data", "clusters"] = "data"
     out: pathlib.Path = pathlib.Path("runs/defaults.json")
 
 
@@ -73,24 +78,39 @@ def fitted(model: Any, split: jaxrec.Split, **how: Any) -> FittedModel:
     return jaxrec.fit(model, split, key=jax.random.key(0), **once, **how)
 
 
+def kept(name: str, word: str, model: Any, options: Options) -> dict[str, Any]:
+    """Where the checkpoints of a trained model are, whether to go on from them, and the order of its nodes."""
+    if isinstance(model, Solved):
+        return {}
+    how: dict[str, Any] = {}
+    if options.node_order != "data":
+        how["mesh"] = jaxrec.parallel.Layout(order=options.node_order)
+    if options.checkpoints is not None:
+        folder = options.checkpoints / f"{name}-{word}".replace(" ", "").replace(",", "-")
+        how["checkpoint"] = jaxrec.Checkpoint(folder)
+        how |= {"resume": folder} if folder.exists() else {}
+    return how
+
+
 def on_test(name: str, options: Options) -> Iterator[dict[str, Any]]:
     """Compare the models on the test part."""
-    return compared(name, split_of(name, options), {word: (SOLVED | TRAINED)[word] for word in options.models})
+    models = {word: (SOLVED | TRAINED)[word] for word in options.models}
+    return compared(name, split_of(name, options), models, options)
 
 
 def of_widths(name: str, options: Options) -> Iterator[dict[str, Any]]:
     """Compare widths of the trained models with EASE on a split of the training and validation part."""
     inner = jaxrec.split(split_of(name, options).fitted, options.split)
     wide = {f"{word}, {dim}": model.clone(dim=dim) for dim in options.widths for word, model in TRAINED.items()}
-    return compared(name, inner, {"ease": SOLVED["ease"], **wide})
+    return compared(name, inner, {"ease": SOLVED["ease"], **wide}, options)
 
 
-def compared(name: str, split: jaxrec.Split, models: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def compared(name: str, split: jaxrec.Split, models: Mapping[str, Any], options: Options) -> Iterator[dict[str, Any]]:
     """Measure the models on the test part of a split, and the paired difference of trained ones from solved ones."""
     reports: dict[str, jaxrec.Report] = {}
     for word, each in models.items():
         start = time.perf_counter()
-        model = fitted(each, split)
+        model = fitted(each, split, **kept(name, word, each, options))
         reports[word] = jaxrec.evaluate(model, split, k=(10, 20), metrics=["recall", "ndcg"])
         row: dict[str, Any] = {"dataset": name, "model": word, "seconds": round(time.perf_counter() - start, 1)}
         row |= {metric: round(reports[word].mean(metric), 4) for metric in (METRIC, "recall@20")}

@@ -35,10 +35,10 @@ class BlendCommand(RunOptions):
       runs: two or more run folders of one split; of fits with --no-refit.
       out: the run folder of the blend; by default a new one, runs/DATA-blend. A run that is there is replaced, when the
         new one is over; a folder of anything else is refused.
-      weights: a number for each run, in place of learnt ones.
+      weights: a number for each run, or "equal", in place of learnt ones; with "equal" calibrations are learnt.
       calibration: how the scores of the runs are made comparable: one name for all, or one for each; softmax, share or
         zscore, or package.module:Class. By default softmax or share for each run, whichever makes its held-out items
-        likelier, and softmax with --weights.
+        likelier, and softmax with numbers as --weights.
       candidates: learn the weights on the so many best items of each run; by default on all items.
       calibrate_on: learn the calibration of a run over all items, or over its candidates alone, which suits rankers of
         candidates.
@@ -56,7 +56,7 @@ class BlendCommand(RunOptions):
 
     runs: Annotated[tuple[str, ...], conf.Positional, conf.arg(metavar="RUN ...")]
     out: Annotated[str | None, optional("RUN")] = None
-    weights: Annotated[tuple[float, ...], optional("NUMBER ...")] = ()
+    weights: Annotated[tuple[float, ...] | Literal["equal"], optional("NUMBER ...|equal")] = ()
     calibration: Annotated[tuple[str, ...], optional("NAME ...")] = ()
     candidates: Annotated[int | None, optional("N")] = None
     calibrate_on: Literal["all", "candidates"] = "all"
@@ -146,7 +146,7 @@ def _text(command: BlendCommand, data: str, model: FittedModel, reports: Sequenc
     lines = [f"{data}: {model}", members_table(model, command.runs)]
     if model.info["valid"]:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in model.info["valid"].items() if "known" not in name)
-        lines.append(f"validation{' (cross-fitted)' if not command.weights else ''}: {shown}")
+        lines.append(f"validation{' (cross-fitted)' if model.info['blend']['learnt_on'] == 'valid' else ''}: {shown}")
         lines += better_members(model, command.runs)
     return "\n".join([*lines, *(f"test:\n{report}" for report in reports)])
 

@@ -17,17 +17,11 @@ from jaxrec.evaluation import higher_is_better
 from jaxrec.fitting._again import fit_again
 from jaxrec.fitting._auto_list import Candidate
 from jaxrec.fitting._auto_table import Try
-from jaxrec.fitting._blend import (
-    Learning,
-    blended,
-    described,
-    folds_of,
-    learnt_blend,
-    share_of_users,
-)
+from jaxrec.fitting._blend import blended, described
 from jaxrec.fitting._blend_learning import held_out_of
 from jaxrec.fitting._fit import fit
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._learnt_blend import Learning, equal_of_best, folds_of, learnt_blends, share_of_users
 from jaxrec.fitting._plan import is_trained
 from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.progress import work
@@ -41,15 +35,21 @@ _COMPILED_AGAIN = 0.5  # of the seconds that a fit compiles, at the most; .24 to
 _LEARNING = Learning(nonnegative=True)  # the best of each kind score much alike
 _EQUAL = 1e-9  # means of two halves are rounded
 _BLEND_PASSES = 20  # of learning, in times that a member takes to be measured
+_BLEND_MEASURED = 3  # scores for the learning, and the cross-fitted figures of both ways to weigh
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The best model of a word so far, and what it costs to go on with it."""
+    """The best model of a word so far, and what it costs to go on with it.
+
+    Attributes:
+      of_users: [n], the value that decides of each user; its mean is `value`.
+    """
 
     fitted: FittedModel
     name: str
     value: float
+    of_users: np.ndarray
     refit: float
     measure: float
 
@@ -123,7 +123,7 @@ class Search:
             return 0.0
         share = share_of_users(self.split, len(kept), _LEARNING)
         programs = min(_BLEND_COMPILES * (self.programs or 0.0), _BLEND_SHARE * self.seconds)
-        return programs + (2 + _BLEND_PASSES * share) * sum(one.measure for one in kept)
+        return programs + (_BLEND_MEASURED + _BLEND_PASSES * share) * sum(one.measure for one in kept)
 
     def consider(
         self,
@@ -237,7 +237,9 @@ class Search:
         best = self.kept.get(candidate.model)
         if best is None or value > best.value:
             fitted = dataclasses.replace(fitted, info={**info, "valid": dict(valid)})
-            self.kept[candidate.model] = Kept(fitted, candidate.name, value, refit if self.refit else 0.0, measure)
+            self.kept[candidate.model] = Kept(
+                fitted, candidate.name, value, self.values[-1], refit if self.refit else 0.0, measure
+            )
 
     def finish(self, key: jax.Array) -> FittedModel:
         """Blend, choose, and fit again."""
@@ -246,8 +248,7 @@ class Search:
         make: Callable[[Sequence[FittedModel]], FittedModel] | None = None
         blend_told: dict[str, Any] = {"tried": False, "why": "it was not asked for"}
         if self.blend:
-            members = self.affordable(ranked)
-            blend_told, make = self.blended(members, single, key)
+            blend_told, members, make = self.blended(self.affordable(ranked), single, key)
             chosen = chosen if make is None else members
         refitted, why = bool(self.refit), ""
         if self.refit and sum(one.refit for one in chosen) > self.left():
@@ -284,17 +285,31 @@ class Search:
 
     def blended(
         self, members: Sequence[Kept], single: Kept, key: jax.Array
-    ) -> tuple[dict[str, Any], Callable[[Sequence[FittedModel]], FittedModel] | None]:
-        """What is told of the blend, and, where it is better than the best single model, what makes it of members."""
+    ) -> tuple[dict[str, Any], list[Kept], Callable[[Sequence[FittedModel]], FittedModel] | None]:
+        """Weigh members in two ways, and take the better one.
+
+        Returns:
+          What is told of the blend, its members, and, where it is better than the best single model, what makes it of
+          these when they are fitted again; None where it is not.
+        """
         if len(members) < 2:
-            return {"tried": False, "why": "there are no two models that there is time to blend"}, None
+            return {"tried": False, "why": "there are no two models that there is time to blend"}, [], None
         started, fitted = time.perf_counter(), [one.fitted for one in members]
+        ways = {"learnt": None, "equal, of the better half": equal_of_best(np.stack([one.of_users for one in members]))}
         try:
-            learnt = learnt_blend(fitted, self.split, _LEARNING, self.validation, key=key, fold=self.fold)
+            found = learnt_blends(
+                fitted, self.split, _LEARNING, self.validation, list(ways.values()), key=key, fold=self.fold
+            )
         except JaxrecError as error:
-            return {"tried": False, "why": str(error)}, None
-        calibrations, weights, learning, valid, of_users = learnt
-        of_blend = {**described(fitted, calibrations, weights), **learning}
+            return {"tried": False, "why": str(error)}, [], None
+        means = [float(self.sign * np.nanmean(one.of_users)) for one in found]
+        way = int(np.argmax(means))
+        calibrations, weights, learning, valid, of_users = found[way]
+        used = np.flatnonzero(weights).tolist() if np.count_nonzero(weights) > 1 else list(range(len(members)))
+        members, fitted = [members[at] for at in used], [fitted[at] for at in used]
+        calibrations, weights = [calibrations[at] for at in used], weights[used]
+        weighed = list(ways)[way]
+        of_blend = {**described(fitted, calibrations, weights), **learning, "weighed": weighed}
         best, figures = self.best_single()
         gap, error = paired_gap(self.sign * of_users, best)
         better = gap > _EQUAL or -gap <= error > _EQUAL
@@ -306,6 +321,8 @@ class Search:
             "single": {**figures, monitor: float(self.sign * np.nanmean(best))},
             "difference": {monitor: self.sign * gap, "standard error": error},
             "cross_fitted": "each half of the users with what was learnt, or is the best model, in the other half",
+            "weighed": weighed,
+            "ways": {word: {monitor: self.sign * mean} for word, mean in zip(ways, means, strict=True)},
             "members": [one.name for one in members],
             "weights": np.round(weights, 6).tolist(),
         }
@@ -314,7 +331,7 @@ class Search:
             info = {"valid": valid, "blend": of_blend}
             return blended(models, calibrations, weights, key=key, started=started, **info)
 
-        return told, made if better else None
+        return told, members, made if better else None
 
 
 def paired_gap(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:

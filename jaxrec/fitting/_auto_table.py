@@ -68,7 +68,8 @@ def auto_table(model: FittedModel) -> str:
     blend = told["blend"]
     if blend["tried"]:
         rows.append(("the best single model", "", blend["single"], "", "cross-fitted"))
-        rows.append((f"blend of {len(blend['members'])}", "tried", blend["valid"], "", f"cross-fitted; {blend['why']}"))
+        how = f"cross-fitted, weights {blend.get('weighed', 'learnt')}; {blend['why']}"
+        rows.append((f"blend of {len(blend['members'])}", "tried", blend["valid"], "", how))
     else:
         rows.append(("blend", "skipped", {}, "", blend["why"]))
     figures = list(dict.fromkeys(name for row in rows for name in row[2] if "known" not in name))

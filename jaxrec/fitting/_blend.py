@@ -2,75 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrec._checks import number, whole
 from jaxrec._keys import one_key
-from jaxrec.blending import BlendScorer, LogSoftmax
-from jaxrec.data._seen import SeenItems
-from jaxrec.data.splitting._holdout import generator_of
+from jaxrec.blending import LogSoftmax
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._again import fit_again
 from jaxrec.fitting._blend_checks import CalibrateOn, calibrations_of, check_learning, check_members, given_weights
-from jaxrec.fitting._blend_learning import (
-    CALIBRATION_USERS,
-    Heldout,
-    best_candidates,
-    calibrated,
-    held_out_of,
-    heldout,
-    learn_calibration,
-    learn_weights,
-    likeliest,
-)
 from jaxrec.fitting._blended import Blend
 from jaxrec.fitting._described import describe
 from jaxrec.fitting._fitted import FittedModel
+from jaxrec.fitting._learnt_blend import Learning, equal, learnt_blends, scorer_of
 from jaxrec.fitting._validation import Validation, ranking_measuring
 from jaxrec.fitting._versions import versions
 from jaxrec.models import with_sizes
 from jaxrec.progress import work
 
-FOLDS = 2
-"""Figures of validation are cross-fitted over so many parts of the users."""
-
 _TOGETHER = ("split", "notes", "data", "shown_users")  # of info, the same for all members
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Learning:
-    """How the weights of a blend are learnt.
-
-    Attributes:
-      calibrations: of each member, with the numbers to start from; None to choose the likeliest.
-      candidates: of how many of the best items of each member the weights are learnt; None for all items.
-      calibrate_on: "all" items, or the "candidates" of each member alone.
-      l2: of the weights.
-      nonnegative: whether no weight may be below 0.
-      memory_mb: the most that scores and calibrated scores may take, in MiB.
-    """
-
-    calibrations: tuple[Any, ...] | None = None
-    candidates: int | None = None
-    l2: float = 1e-3
-    nonnegative: bool = False
-    memory_mb: float = 1024
-    calibrate_on: CalibrateOn = "all"
 
 
 def blend(
     members: Sequence[FittedModel],
     split: Split,
     *,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float] | Literal["equal"] | None = None,
     calibration: Any = None,
     candidates: int | None = None,
     calibrate_on: CalibrateOn = "all",
@@ -93,10 +55,12 @@ def blend(
     Args:
       members: two or more models, fitted on `split` with `refit=False`.
       split: the split; its validation part decides.
-      weights: M numbers; nothing is learnt then, and the members may be fitted on the validation part too.
+      weights: None learns them. "equal" is 1 / M for each, and the calibrations alone are learnt: with some hundred
+        users it is hard to beat, if no member is much below the others. M numbers are taken as they are; nothing is
+        learnt then, and the members may be fitted on the validation part too.
       calibration: one of `jaxrec.blending`, or a name, for all members, or a list of M. Its numbers are where the
         learning starts. None takes, for each member, `LogSoftmax` or `LogShare`, whichever makes its held-out items
-        likelier; and with `weights` `LogSoftmax()`, the scores as they are up to a constant of the user.
+        likelier; and with numbers as `weights` `LogSoftmax()`, the scores as they are up to a constant of the user.
       candidates: learn the weights on the so many best items of each member in place of all items; held-out items that
         are not among them teach nothing then. Lists of 20 are decided by few items, and a member that scores few
         candidates, such as `SpectralRanker`, says nothing of the others: take some dozens there.
@@ -122,7 +86,8 @@ def blend(
       MismatchError: members of another split, or that were fitted on validation interactions.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (the temperature of each member); Breiman,
-    Stacked Regressions, Machine Learning 24, 1996 (weights learnt on what the members have not seen).
+    Stacked Regressions, Machine Learning 24, 1996 (weights learnt on what the members have not seen); Clemen, Combining
+    forecasts, International Journal of Forecasting 5, 1989 (equal weights).
 
     >>> import jaxrec
     >>> pairs = [(user, item) for user in range(12) for item in range(12) if (user * item) % 3]
@@ -139,10 +104,10 @@ def blend(
     started = time.perf_counter()
     key = one_key(key)
     members = tuple(members)
-    known = check_members(members, split, learnt=weights is None)
+    known = check_members(members, split, learnt=weights is None or isinstance(weights, str))
     if refit not in (True, False, "fitted", "all"):
         raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
-    check_learning(nonnegative, calibrate_on, candidates, learnt=weights is None)
+    check_learning(weights, nonnegative, calibrate_on, candidates)
     how = Learning(
         calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),
@@ -152,9 +117,11 @@ def blend(
         memory_mb=number("memory_mb", memory_mb, 0, above=True),
     )
     seen = members[0].seen
-    if weights is None:
-        with work("learning weights"):
-            calibrations, found, told, valid, _ = learnt_blend(members, split, how, validation, key=key)
+    if weights is None or isinstance(weights, str):
+        way = None if weights is None else equal(len(members))
+        with work("learning weights" if way is None else "learning calibrations"):
+            ((calibrations, found, told, valid, _),) = learnt_blends(members, split, how, validation, [way], key=key)
+        told = told if way is None else {**told, "weighed": weights}
     else:
         calibrations = how.calibrations or (LogSoftmax(),) * len(members)
         found, told = given_weights(weights, len(members)), {"learnt_on": "nothing: the weights were given"}
@@ -167,138 +134,6 @@ def blend(
     if refit and known == "train" and len(split.valid):
         again = tuple(_again(members, split, refit))
     return blended(again, calibrations, found, key=key, started=started, **info)
-
-
-class Learnt(NamedTuple):
-    """What was learnt of a blend.
-
-    Attributes:
-      calibrations: of each member.
-      weights: [M].
-      told: what `info["blend"]` tells of the learning.
-      valid: the cross-fitted figures.
-      of_users: [n], the value to watch of each user with held-out items, cross-fitted; empty where nothing is measured.
-    """
-
-    calibrations: tuple[Any, ...]
-    weights: np.ndarray
-    told: dict[str, Any]
-    valid: dict[str, float]
-    of_users: np.ndarray
-
-
-def learnt_blend(
-    members: Sequence[FittedModel],
-    split: Split,
-    how: Learning,
-    validation: Validation | None,
-    *,
-    key: jax.Array,
-    fold: np.ndarray | None = None,
-) -> Learnt:
-    """Learn calibrations and weights, and measure them by cross-fitting.
-
-    Args:
-      members: fitted on the training part.
-      split: with a validation part.
-      how: to learn.
-      validation: what to measure; None for nothing.
-      key: consumed.
-      fold: [n], the part of each user with held-out items, see `folds_of`; None draws them.
-    """
-    generator = generator_of(key)
-    scorers, seen = [member.scorer for member in members], members[0].seen
-    users, items, share = held_out_of(split.valid)
-    if len(users) < 2:
-        raise JaxrecError(f"the validation part has items of {len(users)} user; a blend needs at least 2, raise valid")
-    most = _most_users(len(scorers), split.train.num_items, items.shape[1], how)
-    drawn = generator.permutation(len(users))[:most]
-    fold = folds_of(len(users), generator) if fold is None else fold
-    # In the order of the draw: the numbers of users may go by their activity or by time, and the first be unlike all.
-    first = drawn[:CALIBRATION_USERS] if how.candidates is not None else drawn
-    held = heldout(scorers, users[first], items[first], share[first], seen)
-
-    def learn(
-        among: np.ndarray, start: tuple[Any, ...] | None, weights: np.ndarray | None = None
-    ) -> tuple[tuple[Any, ...], np.ndarray, float]:
-        """Of the users at places `among` (bool over all of them), from calibrations and weights to start with."""
-        few = held.of(np.flatnonzero(among[first])[:CALIBRATION_USERS])
-        calibrations = learnt_calibrations(few, start, how.candidates if how.calibrate_on == "candidates" else None)
-        if how.candidates is None:
-            made = calibrated(held.of(np.flatnonzero(among[first])), calibrations)
-        else:
-            rows = np.sort(drawn[among[drawn]])
-            given = (users[rows], items[rows], share[rows])
-            made = _of_candidates(scorers, given, seen, calibrations, how.candidates)
-        return calibrations, *learn_weights(made, how.l2, weights, nonnegative=how.nonnegative)
-
-    calibrations, weights, loss = learn(np.ones(len(users), bool), how.calibrations)
-    valid: dict[str, float] = {}
-    of_users = np.full(0 if validation is None else len(users), np.nan)
-    if validation is not None:
-        for measured in (fold == at for at in range(min(FOLDS, len(users)))):
-            its, own, _ = learn(~measured, calibrations, weights)  # convex in the weights; calibrations keep their kind
-            part = split.valid.select(np.isin(split.valid.user, users[measured]))
-            measuring = ranking_measuring(validation, split.train, part, seen)
-            assert measuring.of_users is not None
-            figures, rows, values = measuring.of_users(scorer_of(scorers, its, own, seen))
-            of_users[np.searchsorted(users, rows)] = values
-            for name, value in figures.items():
-                valid[name] = valid.get(name, 0.0) + value * float(np.mean(measured))
-    told = {
-        "loss": loss,
-        "learnt_on": "valid",
-        "users": len(drawn),
-        "users_with_held_out_items": len(users),
-        "candidates": how.candidates,
-        "l2": how.l2,
-        "nonnegative": how.nonnegative,
-        "calibrate_on": how.calibrate_on,
-    }
-    return Learnt(calibrations, weights, told, valid, of_users)
-
-
-def folds_of(users: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw the part that each user is measured in, of `FOLDS` parts of one size: [n], 0..FOLDS - 1.
-
-    >>> np.bincount(folds_of(11, np.random.default_rng(0))).tolist()
-    [6, 5]
-    """
-    fold = np.empty(users, np.int64)
-    fold[generator.permutation(users)] = np.arange(users) % FOLDS
-    return fold
-
-
-def learnt_calibrations(held: Heldout, given: tuple[Any, ...] | None, best: int | None = None) -> tuple[Any, ...]:
-    """The calibrations of all members with learnt numbers, from those given or the likeliest.
-
-    Args:
-      held: with the scores of the members.
-      given: calibrations to start from; None for the likeliest.
-      best: see `learn_calibration`.
-    """
-    if given is None:
-        return tuple(likeliest(scores, held, best)[0] for scores in held.scores)
-    pairs = zip(given, held.scores, strict=True)
-    return tuple(learn_calibration(one, scores, held, best)[0] for one, scores in pairs)
-
-
-def scorer_of(scorers: Sequence[Any], calibrations: Sequence[Any], weights: np.ndarray, seen: SeenItems) -> BlendScorer:
-    """The scorer of a blend, all its numbers arrays.
-
-    >>> from jaxrec.scorers import TableScorer
-    >>> seen = SeenItems(np.array([0, 1]), np.array([0]))
-    >>> scorer_of([TableScorer(jnp.ones((1, 2)))], [LogSoftmax()], np.ones(1), seen).longest
-    1
-    """
-    longest = int(np.diff(np.asarray(seen.indptr)).max(initial=1))
-    return BlendScorer(
-        tuple(scorers),
-        tuple(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), one) for one in calibrations),
-        jnp.asarray(weights, jnp.float32),
-        SeenItems(*map(jnp.asarray, seen)),
-        longest,
-    )
 
 
 def blended(
@@ -370,42 +205,3 @@ def _again(members: Sequence[FittedModel], split: Split, refit: Any) -> list[Fit
             except JaxrecError as error:
                 raise JaxrecError(f"member {at + 1} of the blend cannot be fitted again: {error}") from None
     return out
-
-
-def _of_candidates(
-    scorers: Sequence[Any],
-    given: tuple[np.ndarray, np.ndarray, np.ndarray],
-    seen: SeenItems,
-    calibrations: Sequence[Any],
-    each: int,
-) -> Heldout:
-    """Calibrated scores of candidates, made a few users at a time."""
-    parts = []
-    for start in range(0, len(given[0]), CALIBRATION_USERS):
-        rows = slice(start, start + CALIBRATION_USERS)
-        users, items, share = (array[rows] for array in given)
-        whole_rows = heldout(scorers, users, items, share, seen)
-        parts.append(best_candidates(calibrated(whole_rows, calibrations), each))
-    scores = tuple(np.concatenate(one) for one in zip(*(part.scores for part in parts), strict=True))
-    where, at, share = (np.concatenate([getattr(part, name) for part in parts]) for name in ("where", "at", "share"))
-    return Heldout(scores, where, at, share)
-
-
-def share_of_users(split: Split, members: int, how: Learning) -> float:
-    """The share of the users with held-out items whose scores fit the memory.
-
-    >>> import jaxrec
-    >>> data = jaxrec.from_arrays([0, 0, 1], [0, 1, 1])
-    >>> split = Split(data.select([0]), data.select([1, 2]), data.select([]), "by hand")
-    >>> share_of_users(split, 2, Learning())
-    1.0
-    """
-    counts = np.bincount(split.valid.user)
-    most = _most_users(members, split.train.num_items, int(counts.max()), how)
-    return min(most / int((counts > 0).sum()), 1.0)
-
-
-def _most_users(members: int, num_items: int, held_out: int, how: Learning) -> int:
-    """How many users fit the memory, twice 4 bytes a score."""
-    columns = num_items if how.candidates is None else min(members * how.candidates + held_out, num_items)
-    return max(int(how.memory_mb * 2**20 / (columns * (8 * members + 1))), 8)

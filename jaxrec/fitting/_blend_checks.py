@@ -19,24 +19,30 @@ CalibrateOn: TypeAlias = Literal["all", "candidates"]
 """Which items the calibration of a member is learnt from; see `jaxrec.blend`."""
 
 
-def check_learning(nonnegative: Any, calibrate_on: Any, candidates: int | None, *, learnt: bool) -> None:
+def check_learning(weights: Any, nonnegative: Any, calibrate_on: Any, candidates: int | None) -> None:
     """Refuse options of the learning that are unknown, lack another one, or have no use where weights are given.
 
-    >>> check_learning(False, "candidates", None, learnt=True)
+    >>> check_learning(None, False, "candidates", None)
     Traceback (most recent call last):
         ...
     jaxrec.errors.JaxrecError: calibrate_on="candidates" needs their number; pass candidates=40, or leave it out
     """
+    if isinstance(weights, str) and weights != "equal":
+        raise JaxrecError(f'weights must be numbers, one for each member, "equal", or None to learn; got {weights!r}')
     if nonnegative not in (True, False):
         raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
-    if nonnegative and not learnt:
+    if nonnegative and weights is not None:
         raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
     if calibrate_on not in get_args(CalibrateOn):
         raise JaxrecError(f'calibrate_on must be "all" or "candidates", got {calibrate_on!r}')
-    if calibrate_on == "candidates" and not learnt:
+    given = weights is not None and not isinstance(weights, str)
+    if calibrate_on == "candidates" and given:
         raise JaxrecError("calibrate_on is for calibrations that are learnt; leave it out, or leave out weights")
     if calibrate_on == "candidates" and candidates is None:
         raise JaxrecError('calibrate_on="candidates" needs their number; pass candidates=40, or leave it out')
+    if candidates is not None and weights is not None and calibrate_on == "all":
+        remedy = "leave it out, or leave out weights" if given else 'add calibrate_on="candidates", or leave it out'
+        raise JaxrecError(f"candidates={candidates!r} is for weights that are learnt; {remedy}")
 
 
 def check_members(members: Sequence[FittedModel], split: Split, *, learnt: bool) -> str:

@@ -201,7 +201,7 @@ def learn_weights(
     """
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = _over_tiles(held, held.scores, functools.partial(_of_weights, weights.astype(np.float32)))
+        value, gradient = _of_all(held, weights)
         penalty = l2 / 2 * float(weights @ weights)
         return value + penalty, np.asarray(gradient, np.float64) + l2 * weights
 
@@ -209,6 +209,15 @@ def learn_weights(
     bounds = [(0.0, None)] * len(begin) if nonnegative else None
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_STOP)
     return found.x, float(found.fun) - l2 / 2 * float(found.x @ found.x)
+
+
+def loss_of_weights(held: Heldout, weights: np.ndarray) -> float:
+    """The loss of weights [M] on calibrated scores."""
+    return _of_all(held, weights)[0]
+
+
+def _of_all(held: Heldout, weights: np.ndarray) -> tuple[float, Any]:
+    return _over_tiles(held, held.scores, functools.partial(_of_weights, weights.astype(np.float32)))
 
 
 def best_candidates(held: Heldout, each: int) -> Heldout:

@@ -40,6 +40,18 @@ def test_run_folders_become_one_that_every_command_takes(cli, runs, tmp_path):
     assert stored["config"]["model"]["weights"] == document["config"]["model"]["weights"]
 
 
+def test_equal_weights_are_of_learnt_calibrations(cli, runs, tmp_path):
+    words = ("blend", runs / "itemknn", runs / "popularity", "--out", tmp_path / "both", "--no-refit")
+    told = cli(*words, "--weights", "equal").out
+    assert "validation (cross-fitted): recall@" in told
+    model = jaxrec.restore(tmp_path / "both")
+    np.testing.assert_array_equal(model.scorer.weights, [0.5, 0.5])
+    assert model.info["blend"]["weighed"] == "equal"
+    error = cli(*words[:3], "--weights", "even").error
+    assert "--weights" in error
+    assert "even" in error
+
+
 def test_given_weights_are_those_of_the_blend(cli, runs, tmp_path):
     words = ("blend", runs / "itemknn", runs / "popularity", "--out", tmp_path / "b", "--no-test", "--quiet")
     told = cli(*words, "--weights", "1", "0", "--calibration", "zscore", "softmax", "--no-refit").out

@@ -16,6 +16,7 @@ from jaxrec import registry
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting import CANDIDATES, Candidate, _auto, _auto_search, auto_table
 from jaxrec.fitting._auto_list import built
+from jaxrec.fitting._learnt_blend import equal_of_best
 from jaxrec.models import SolvedModel
 from jaxrec.protocols import Solution
 from jaxrec.scorers import TableScorer
@@ -321,17 +322,52 @@ def test_members_that_are_slow_to_fit_again_do_not_keep_others_from_being_tried(
 
 
 def test_the_blend_is_asked_for_weights_of_at_least_0(model, monkeypatch):
-    asked, plain = [], _auto_search.learnt_blend
+    asked, plain = [], _auto_search.learnt_blends
 
     def learnt(members, split, how, *words, **more):
         asked.append(how.nonnegative)
         return plain(members, split, how, *words, **more)
 
-    monkeypatch.setattr(_auto_search, "learnt_blend", learnt)
+    monkeypatch.setattr(_auto_search, "learnt_blends", learnt)
     some = [model("good", 1, truth(1.0)), model("wrong", 1, truth(1.0) - truth(0.0))]
     told = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY).info["auto"]["blend"]
     assert asked == [True]
     assert min(told["weights"]) >= 0
+
+
+def test_equal_weights_are_of_the_better_half_of_the_users_that_may_be_looked_at():
+    values = np.array([[0.0, 1.0, np.nan], [1.0, 0.0, 0.5], [0.5, 0.5, 0.0], [0.4, 0.4, 0.4], [0.0, 0.0, 0.0]])
+    weigh = equal_of_best(values)
+    assert weigh(np.array([True, False, False])).tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3, 0])
+    assert weigh(np.array([False, True, False])).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3, 0])
+    assert equal_of_best(values[:2])(np.ones(3, bool)).tolist() == [0.5, 0.5]
+    assert equal_of_best(values[:1])(np.ones(3, bool)).tolist() == [1.0]
+
+
+def test_the_blend_is_the_better_one_of_learnt_and_equal_weights_and_of_members_that_count(model, monkeypatch):
+    some = [model(f"part{at}", 1, truth(1.0, seed=at)) for at in range(4)]
+    plain, shift, given = _auto_search.learnt_blends, [0.0], []
+
+    def learnt(*args, **more):
+        found = plain(*args, **more)
+        without = found[0].weights * (np.arange(4) != 2)
+        given.append([found[0]._replace(of_users=found[0].of_users + shift[0], weights=without), found[1]])
+        return given[-1]
+
+    monkeypatch.setattr(_auto_search, "learnt_blends", learnt)
+    monkeypatch.setattr(_auto_search, "paired_gap", lambda values, others: (0.01, 0.02))
+    for shift[0], weighed in ((1.0, "learnt"), (-1.0, "equal, of the better half")):
+        found = jaxrec.auto(middle_split(), seconds=100, candidates=some, key=KEY)
+        told = found.info["auto"]["blend"]
+        assert told["weighed"] == weighed == found.info["blend"]["weighed"]
+        both = [float(np.nanmean(one.of_users)) for one in given[-1]]
+        assert [next(iter(way.values())) for way in told["ways"].values()] == both
+        weights = given[-1][weighed != "learnt"].weights
+        assert len(weights) == 4
+        assert told["weights"] == pytest.approx(weights[weights != 0], abs=1e-6)
+        assert len(found.scorer.members) == len(told["members"]) == np.count_nonzero(weights) < 4
+        assert f"weights {weighed}" in auto_table(found)
+    assert told["weights"] == [0.5, 0.5]
 
 
 def test_a_fit_again_is_not_validated_and_compiles_less():
@@ -340,6 +376,7 @@ def test_a_fit_again_is_not_validated_and_compiles_less():
     search = _auto_search.Search(
         middle_split(), jaxrec.Validation(monitor="recall@2", k=2), 99, KEY, blend=True, refit=True, clock=Clock()
     )
+    search.values.append(np.full(30, 0.5))
     how = {"valid": {"recall@2": 0.5}, "measure": 1.0, "took": 10.0, "compiled": 5.0}
     search.keep(Candidate("solved"), dataclasses.replace(fitted, info={**fitted.info, "seconds": seconds}), **how)
     # Of 10 s 3 measured; of the others 2 compiled, half of which is compiled again, and 5 ran.
@@ -356,7 +393,7 @@ def test_what_a_blend_compiles_is_judged_by_what_measuring_compiled():
     fitted, compiled = jaxrec.fit(jaxrec.Popularity(), middle_split(), key=KEY), iter([4.0, 6.0, 6.0, 13.0])
     for _ in range(2):  # the first counts; a second one may be of a larger program of its own
         search.measured(fitted, lambda: next(compiled))
-    one = _auto_search.Kept(fitted, "one", 0.5, 0.0, 0.0)
+    one = _auto_search.Kept(fitted, "one", 0.5, np.full(30, 0.5), 0.0, 0.0)
     assert search.blending([one]) == 0
     assert search.blending([one, one]) == 6 * 2
     search.seconds = 20.0

@@ -13,9 +13,9 @@ from worlds import middle, middle_split
 import jaxrec
 from jaxrec.blending import LogShare, LogSoftmax, ZScore
 from jaxrec.errors import JaxrecError, MismatchError
-from jaxrec.fitting import Blend, _blend, fit_again
-from jaxrec.fitting._blend import learnt_calibrations
+from jaxrec.fitting import Blend, _learnt_blend, fit_again
 from jaxrec.fitting._blend_learning import Heldout, held_out_of, heldout, learn_calibration, learn_weights
+from jaxrec.fitting._learnt_blend import learnt_calibrations
 from jaxrec.models import SolvedModel, with_sizes
 from jaxrec.protocols import Solution
 from jaxrec.scorers import TableScorer
@@ -182,10 +182,21 @@ def test_the_temperature_of_a_ranker_of_candidates_is_that_of_its_candidates():
             {"calibrate_on": "candidates", "candidates": 5, "weights": (1, 1, 1)},
             "calibrate_on is for calibrations that are",
         ),
+        (
+            {"calibrate_on": "candidates", "weights": "equal"},
+            'calibrate_on="candidates" needs their number; pass candidates=40',
+        ),
+        (
+            {"candidates": 5, "weights": (1, 1, 1)},
+            "candidates=5 is for weights that are learnt; leave it out",
+        ),
+        ({"candidates": 5, "weights": "equal"}, 'candidates=5 is for weights that are learnt; add calibrate_on="cand'),
+        ({"nonnegative": True, "weights": "equal"}, "nonnegative is for weights that are learnt"),
+        ({"weights": "even"}, "weights must be numbers, one for each member, \"equal\", or None to learn; got 'even'"),
         ({"calibrate_on": "best", "candidates": 5}, 'calibrate_on must be "all" or "candidates", got \'best\''),
     ],
 )
-def test_calibrations_on_candidates_need_candidates(how, message):
+def test_options_of_the_learning_without_use_are_refused(how, message):
     with pytest.raises(JaxrecError, match=message):
         learnt(**how)
 
@@ -195,6 +206,28 @@ def test_calibrations_are_of_all_items_but_where_candidates_are_asked_for():
     assert found["all"]["calibrations"] == learnt().info["blend"]["calibrations"]
     assert found["candidates"]["calibrations"] != found["all"]["calibrations"]
     assert {how: each["calibrate_on"] for how, each in found.items()} == {"all": "all", "candidates": "candidates"}
+
+
+def test_equal_weights_are_of_learnt_calibrations():
+    found, plain = learnt(weights="equal"), learnt()
+    assert found.info["blend"]["weights"] == [1 / 3] * 3
+    assert found.info["blend"]["calibrations"] == plain.info["blend"]["calibrations"]
+    assert {name: found.info["blend"][name] for name in ("weighed", "learnt_on")} == {
+        "weighed": "equal",
+        "learnt_on": "valid",
+    }
+    assert plain.info["blend"]["weighed"] == "learnt"
+    assert found.info["blend"]["loss"] > plain.info["blend"]["loss"]  # which is the least there is
+    by_hand = jaxrec.blend(
+        members(),
+        middle_split(),
+        weights=[1 / 3] * 3,
+        calibration=[jax.tree.map(float, one) for one in found.scorer.calibrations],
+        key=jax.random.key(1),
+    )
+    np.testing.assert_array_equal(table_of(found), table_of(by_hand))
+    few = learnt(weights="equal", candidates=5, calibrate_on="candidates").info["blend"]
+    assert few["calibrations"] == learnt(candidates=5, calibrate_on="candidates").info["blend"]["calibrations"]
 
 
 def test_learning_depends_on_the_key_alone_and_members_are_fitted_again_with_their_own():
@@ -446,9 +479,9 @@ def test_calibrations_are_learnt_on_a_sample_and_not_on_the_first_users(monkeypa
         given.append(len(few.where))
         return learnt_calibrations(few, start, best)
 
-    monkeypatch.setattr(_blend, "CALIBRATION_USERS", 8)
-    monkeypatch.setattr(_blend, "heldout", spy)
-    monkeypatch.setattr(_blend, "learnt_calibrations", learn)
+    monkeypatch.setattr(_learnt_blend, "CALIBRATION_USERS", 8)
+    monkeypatch.setattr(_learnt_blend, "heldout", spy)
+    monkeypatch.setattr(_learnt_blend, "learnt_calibrations", learn)
     split = middle_split()
     jaxrec.blend(members(), split, candidates=candidates, validation=None, refit=False, key=KEYS[0])
     users, count, *_ = given
