@@ -16,6 +16,7 @@ import tyro
 
 import jaxrec
 from jaxrec.fitting import FittedModel, plain_description, versions
+from jaxrec.parallel import Layout
 
 Part = Literal["test", "random", "order"]
 """What is measured: the test part, or a held-out tenth of train, at random or the last of each user in the data."""
@@ -36,6 +37,7 @@ class Row:
       source: the paper.
       chosen_on: how the settings were chosen: "train" (a held-out part of it), or "test", the literature's way.
       fit: from (split, key) to a fitted model, in place of `jaxrec.fit` of the model; for rows that fit several.
+      mesh: of a training, see `jaxrec.fit`; in the order of clusters it draws the same and takes less time.
     """
 
     model: Any
@@ -44,20 +46,29 @@ class Row:
     source: str = ""
     chosen_on: Literal["train", "test"] = "train"
     fit: Callable[[jaxrec.Split, jax.Array], FittedModel] | None = None
+    mesh: Layout | None = None
 
-    def fitted(self, split: jaxrec.Split, key: jax.Array) -> FittedModel:
-        """The model, fitted on the training part alone."""
+    def fitted(self, split: jaxrec.Split, key: jax.Array, folder: pathlib.Path | None = None) -> FittedModel:
+        """The model, fitted on the training part alone; what is trained goes on from the checkpoints of a folder."""
         if self.fit is not None:
             return self.fit(split, key)
         if self.options is None:
             return jaxrec.fit(self.model, split.train, key=key)
-        return jaxrec.fit(self.model, split.train, key=key, options=dataclasses.replace(self.options, validation=None))
+        options = dataclasses.replace(self.options, validation=None)
+        return jaxrec.fit(self.model, split.train, options, key=key, mesh=self.mesh, **checkpoints(folder))
 
     @property
     def settings(self) -> dict[str, Any]:
         """Model and options as plain JSON values."""
         of_options = {} if self.options is None else {"options": plain_description(self.options)}
         return {"model": plain_description(self.model), **of_options}
+
+
+def checkpoints(folder: pathlib.Path | None) -> dict[str, Any]:
+    """The arguments of `jaxrec.fit` that keep checkpoints in a folder, and go on from those that are there."""
+    if folder is None:
+        return {}
+    return {"checkpoint": jaxrec.Checkpoint(folder), **({"resume": folder} if folder.exists() else {})}
 
 
 @functools.cache
@@ -72,8 +83,8 @@ def published_split(dataset: str, part: Part) -> tuple[jaxrec.Split, jaxrec.Inte
     return split, split.valid
 
 
-def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
-    """Fit a row and measure it.
+def measure(row: Row, dataset: str, part: Part, seed: int, folder: pathlib.Path | None = None) -> dict[str, Any]:
+    """Fit a row and measure it; with checkpoints in a folder, see `Row.fitted`.
 
     Returns:
       The two figures with their intervals over users, the seconds of the fit and of the measuring, what the fit tells
@@ -81,7 +92,7 @@ def measure(row: Row, dataset: str, part: Part, seed: int) -> dict[str, Any]:
     """
     split, truth = published_split(dataset, part)
     start = time.perf_counter()
-    fitted = row.fitted(split, jax.random.key(seed))
+    fitted = row.fitted(split, jax.random.key(seed), folder)
     jax.block_until_ready(fitted.scorer)
     trained = time.perf_counter()
     report = jaxrec.evaluation.evaluate_scorer(
@@ -107,6 +118,7 @@ def run(
     seeds: int = 1,
     out: pathlib.Path,
     names: Sequence[str] = (),
+    kept: pathlib.Path | None = None,
 ) -> list[dict[str, Any]]:
     """Measure what is not yet in the file, and write each row there as soon as it is measured.
 
@@ -118,6 +130,8 @@ def run(
       out: a JSON file; it is read first, so a table that was stopped goes on, and a row whose settings changed is
         measured again.
       names: which rows; all by default.
+      kept: a folder for the checkpoints of trained rows, from which a row that was stopped goes on. Its entry says so,
+        and has the seconds since it went on.
 
     Returns:
       The entries of the file.
@@ -130,8 +144,10 @@ def run(
             known = [entry for entry in entries if mark.items() <= entry.items()]
             if known and known[-1]["settings"] == json.loads(json.dumps(row.settings)):
                 continue
-            measured = measure(row, dataset, part, seed)
-            entries.append({**mark, **measured, "chosen_on": row.chosen_on})
+            folder = None if kept is None else kept / f"{dataset}-{part}-{name}-{seed}".replace(" ", "-")
+            again = {"went_on": True} if folder is not None and folder.exists() else {}
+            measured = measure(row, dataset, part, seed, folder)
+            entries.append({**mark, **measured, **again, "chosen_on": row.chosen_on})
             print(one_line(entries[-1]), flush=True)
             document = {"versions": versions(), "test_reads": test_reads(entries), "rows": entries}
             jaxrec.files.write_whole(_made(out), (json.dumps(document, indent=1) + "\n").encode())
@@ -149,6 +165,7 @@ class Options:
       grid: measure all settings of the grids of the rows, on a held-out tenth; not with the test part.
       seeds: trainings of each row.
       out: the JSON file; by default runs/EXPERIMENT-DATASET.json.
+      checkpoints: a folder for the checkpoints of trained rows; a row that was stopped goes on from these.
     """
 
     dataset: str = "gowalla"
@@ -157,6 +174,7 @@ class Options:
     grid: bool = False
     seeds: int = 1
     out: pathlib.Path | None = None
+    checkpoints: pathlib.Path | None = None
 
 
 def command(
@@ -186,7 +204,8 @@ def command(
             own = {f"{name}: {word}": row for name in names for word, row in grids.get(name, {}).items()}
         out = options.out or pathlib.Path(f"runs/{experiment}-{options.dataset}.json")
         names = () if options.grid else options.rows
-        entries = run(own, options.dataset, part=options.part, seeds=options.seeds, out=out, names=names)
+        how: dict[str, Any] = {"seeds": options.seeds, "out": out, "names": names, "kept": options.checkpoints}
+        entries = run(own, options.dataset, part=options.part, **how)
     except jaxrec.JaxrecError as error:
         print(f"error: {error}")
         return 2

@@ -84,24 +84,6 @@ BPR_HARDEST = jaxrec.TrainingOptions(
 
 
 @dataclasses.dataclass(frozen=True)
-class Clustered:
-    """A training with users and items in the order of clusters, which draws the same and takes less time.
-
-    Attributes:
-      model: a graph model.
-      options: how it is trained.
-    """
-
-    model: jaxrec.LightGCN
-    options: jaxrec.TrainingOptions
-
-    def __call__(self, split: jaxrec.Split, key: jax.Array) -> jaxrec.FittedModel:
-        """Fit on train."""
-        options = dataclasses.replace(self.options, validation=None)
-        return jaxrec.fit(self.model, split.train, options, key=key, mesh=CLUSTERS)
-
-
-@dataclasses.dataclass(frozen=True)
 class ThreeNumbers:
     """A blend of an embedding and two solved models, with a weight for each.
 
@@ -159,7 +141,7 @@ def pairwise(options: jaxrec.TrainingOptions, temperature: float) -> jaxrec.Trai
 
 def clustered(model: jaxrec.LightGCN, options: jaxrec.TrainingOptions) -> Row:
     """Return the row of a graph model."""
-    return Row(model, options, fit=Clustered(model, options))
+    return Row(model, options, mesh=CLUSTERS)
 
 
 def ranker(dataset: str, **how: Any) -> SpectralRanker:

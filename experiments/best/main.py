@@ -29,6 +29,8 @@ class Options:
       seeds: fits, from seed 0.
       search: measure the settings of the grid of the row too, on a held-out tenth; it is timed apart.
       out: the JSON file; by default runs/best-DATASET-ROW.json.
+      checkpoints: a folder for the checkpoints of a row that is one training, which goes on from these when it was
+        stopped; other rows are refused.
     """
 
     dataset: Literal["gowalla", "yelp2018"] = "gowalla"
@@ -37,6 +39,7 @@ class Options:
     seeds: int = 1
     search: bool = False
     out: pathlib.Path | None = None
+    checkpoints: pathlib.Path | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,12 +65,16 @@ def measured(options: Options, known: Mapping[str, Row]) -> dict[str, Any]:
         raise jaxrec.JaxrecError(f"no row is named {options.row!r}; the rows are {', '.join(known)}")
     if options.part == "order" and not ORDERED[options.dataset]:
         raise jaxrec.JaxrecError(f"the file of {options.dataset} is sorted, so its order is lost; pass --part random")
+    if options.checkpoints is not None and known[options.row].options is None:
+        trained = ", ".join(name for name, row in known.items() if row.options is not None)
+        raise jaxrec.JaxrecError(f"{options.row} is not one training, so it has no checkpoints; these have: {trained}")
     out = options.out or pathlib.Path(f"runs/best-{options.dataset}-{options.row}.json")
     if options.search:
         tried = {f"{options.row}: {word}": row for word, row in grid(options.dataset).get(options.row, {}).items()}
         held_out: Part = "order" if ORDERED[options.dataset] else "random"
         run(tried, options.dataset, part=held_out, out=out)
-    entries = run(known, options.dataset, part=options.part, seeds=options.seeds, out=out, names=(options.row,))
+    how: dict[str, Any] = {"seeds": options.seeds, "out": out, "kept": options.checkpoints}
+    entries = run(known, options.dataset, part=options.part, names=(options.row,), **how)
     document = summary(options, entries, json.loads(json.dumps(known[options.row].settings)))
     whole = {**document, **json.loads(out.read_text()), "test_reads": document["test_reads"]}
     jaxrec.files.write_whole(out, (json.dumps(whole, indent=1) + "\n").encode())

@@ -15,6 +15,7 @@ import tyro
 
 import jaxrec
 from experiments.defaults.config import CHOSEN_FOR, LOSSES, OPTIONS, SOLVED, TRAINED
+from experiments.tables import checkpoints
 from jaxrec.data import seen_items
 from jaxrec.evaluation import evaluate_scorer
 from jaxrec.fitting import FittedModel, versions
@@ -87,8 +88,7 @@ def kept(name: str, word: str, model: Any, options: Options) -> dict[str, Any]:
         how["mesh"] = jaxrec.parallel.Layout(order=options.node_order)
     if options.checkpoints is not None:
         folder = options.checkpoints / f"{name}-{word}".replace(" ", "").replace(",", "-")
-        how["checkpoint"] = jaxrec.Checkpoint(folder)
-        how |= {"resume": folder} if folder.exists() else {}
+        how |= checkpoints(folder)
     return how
 
 

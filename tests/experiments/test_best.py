@@ -108,6 +108,10 @@ def test_the_blend_learns_three_numbers_and_is_fitted_on_all_of_train(fits):
     [
         (["--row", "best"], "no row is named 'best'; the rows are ease, blend, everything"),
         (["--dataset", "yelp2018", "--part", "order"], "the file of yelp2018 is sorted"),
+        (
+            ["--row", "ials", "--checkpoints", "kept"],
+            "ials is not one training, so it has no checkpoints; these have: em",
+        ),
     ],
 )
 def test_what_there_is_not_is_refused_in_a_line(fits, words, says, capsys):

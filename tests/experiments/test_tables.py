@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -24,9 +25,9 @@ def small(monkeypatch):
 
 
 def _noted(method, names):
-    def noted(row, split, key):
+    def noted(row, *args):
         names.append(type(row.model).__name__)
-        return method(row, split, key)
+        return method(row, *args)
 
     return noted
 
@@ -63,6 +64,20 @@ def test_the_figures_are_those_of_an_evaluation(small, tmp_path):
     )
     assert entry["recall@20"] == pytest.approx(report.mean("recall@20"), abs=1e-5)
     assert entry["ndcg@20"] == pytest.approx(report.mean("ndcg@20"), abs=1e-5)
+
+
+def test_a_row_goes_on_from_its_checkpoints(small, tmp_path):
+    row = tables.Row(jaxrec.MF(dim=4), jaxrec.TrainingOptions(epochs=3, batch_size=256))
+    (plain,) = tables.run({"mf": row}, "gowalla", out=tmp_path / "plain.json")
+    kept = tmp_path / "kept"
+    (first,) = tables.run({"mf": row}, "gowalla", out=tmp_path / "first.json", kept=kept)
+    (folder,) = kept.iterdir()
+    assert folder.name == "gowalla-test-mf-0"
+    newest = max((folder / "steps").iterdir(), key=lambda step: int(step.name))
+    shutil.rmtree(newest)  # as if it had been stopped after the second epoch
+    (second,) = tables.run({"mf": row}, "gowalla", out=tmp_path / "second.json", kept=kept)
+    assert [first.get("went_on"), second["went_on"]] == [None, True]
+    assert plain["recall@20"] == first["recall@20"] == second["recall@20"]
 
 
 def test_a_row_that_draws_has_a_spread_over_seeds(small, tmp_path):
