@@ -109,8 +109,8 @@ def test_the_blend_learns_three_numbers_and_is_fitted_on_all_of_train(fits):
         (["--row", "best"], "no row is named 'best'; the rows are ease, blend, everything"),
         (["--dataset", "yelp2018", "--part", "order"], "the file of yelp2018 is sorted"),
         (
-            ["--row", "ials", "--checkpoints", "kept"],
-            "ials is not one training, so it has no checkpoints; these have: em",
+            ["--row", "ease", "--checkpoints", "kept"],
+            "ease is not one training, so it has no checkpoints; these have:",
         ),
     ],
 )
