@@ -13,7 +13,7 @@ _ARGUMENTS = (
     *("test_file", "valid_file", "overlap", "items", "format", "columns", "delimiter", "encoding", "data_dir"),
     *("header", "no_header", "quotes", "no_quotes", "decimal", "time_format", "missing", "keep", "repeats", "form"),
     *("raw", "duplicates", "min_rating", "k_core", "k_core_on", "split", "test", "valid", "ties", "order", "folds"),
-    *("valid_order", "item_columns"),
+    *("valid_order", "item_columns", "calibrate_on"),
     *("fold", "split_seed", "unknown", "exclude", "candidates", "memory_mb", "loss", "objective", "negatives"),
     *("optimizer", "momentum", "sparse", "bias", "mean", "batch_size", "method", "filter_seen", "other_machine"),
     *("history", "interactions", "init", "new_items", "refit", "weights", "calibration", "seconds", "time_unit"),
