@@ -50,7 +50,7 @@ def test_equal_weights_are_of_learnt_calibrations(cli, runs, tmp_path):
     error = cli(*words[:3], "--weights", "even").error
     assert "--weights" in error
     assert "even" in error
-    error = cli(*words[:3], "--weights", "equal", "--candidates", "5").error
+    error = cli(*words[:3], "--weights", "equal", "--candidates", "5", "--quiet").error
     assert error.startswith("--candidates 5 is for weights that are learnt; add --calibrate-on candidates, or")
 
 
