@@ -15,7 +15,7 @@ from jaxrec.blending import LogSoftmax
 from jaxrec.data.splitting._parts import Split
 from jaxrec.errors import JaxrecError
 from jaxrec.fitting._again import fit_again
-from jaxrec.fitting._blend_checks import CalibrateOn, calibrations_of, check_learning, check_members, given_weights
+from jaxrec.fitting._blend_checks import L2, CalibrateOn, calibrations_of, check_learning, check_members, given_weights
 from jaxrec.fitting._blended import Blend
 from jaxrec.fitting._described import describe
 from jaxrec.fitting._fitted import FittedModel
@@ -36,7 +36,7 @@ def blend(
     calibration: Any = None,
     candidates: int | None = None,
     calibrate_on: CalibrateOn = "all",
-    l2: float = 1e-3,
+    l2: float = L2,
     nonnegative: bool = False,
     validation: Validation | None = Validation(),
     refit: Literal["fitted", "all"] | bool = True,
@@ -107,7 +107,7 @@ def blend(
     known = check_members(members, split, learnt=weights is None or isinstance(weights, str))
     if refit not in (True, False, "fitted", "all"):
         raise JaxrecError(f'refit must be True, False or "all", got {refit!r}')
-    check_learning(weights, nonnegative, calibrate_on, candidates)
+    check_learning(weights, nonnegative, calibrate_on, candidates, l2)
     how = Learning(
         calibrations=calibrations_of(calibration, len(members)),
         candidates=None if candidates is None else whole("candidates", candidates, 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -19,7 +19,11 @@ CalibrateOn: TypeAlias = Literal["all", "candidates"]
 """Which items the calibration of a member is learnt from; see `jaxrec.blend`."""
 
 
-def check_learning(weights: Any, nonnegative: Any, calibrate_on: Any, candidates: int | None) -> None:
+L2 = 1e-3
+"""Of the weights that are learnt, where no number is given."""
+
+
+def check_learning(weights: Any, nonnegative: Any, calibrate_on: Any, candidates: int | None, l2: Any = L2) -> None:
     """Refuse options of the learning that are unknown, lack another one, or have no use where weights are given.
 
     >>> check_learning(None, False, "candidates", None)
@@ -33,6 +37,8 @@ def check_learning(weights: Any, nonnegative: Any, calibrate_on: Any, candidates
         raise JaxrecError(f"nonnegative must be True or False, got {nonnegative!r}")
     if nonnegative and weights is not None:
         raise JaxrecError("nonnegative is for weights that are learnt; leave it out, or leave out weights")
+    if l2 != L2 and weights is not None:
+        raise JaxrecError(f"l2 is for weights that are learnt, got {l2!r}; leave it out, or leave out weights")
     if calibrate_on not in get_args(CalibrateOn):
         raise JaxrecError(f'calibrate_on must be "all" or "candidates", got {calibrate_on!r}')
     given = weights is not None and not isinstance(weights, str)
@@ -112,6 +118,8 @@ def given_weights(weights: Any, members: int) -> np.ndarray:
     >>> given_weights([1, 0.5], 2).tolist()
     [1.0, 0.5]
     """
+    if isinstance(weights, bytes) or not isinstance(weights, Iterable):
+        raise JaxrecError(f'weights must be numbers, one for each member, "equal", or None to learn; got {weights!r}')
     found = [number("a weight", weight) for weight in weights]
     if len(found) != members:
         raise JaxrecError(f"weights is given for {len(found)} of {members} members; give one number for each")
